@@ -1,0 +1,96 @@
+// What the API needs of the store.
+
+package api
+
+import (
+	"context"
+
+	"baton/internal/flow"
+)
+
+// Store is the durable side of the API. Implementations are safe for concurrent use. Reads never
+// count, never page by offset, and never hold a transaction longer than one statement.
+// flow.CodeNotFound and flow.CodeConflict come as *flow.Error; every other error is internal.
+type Store interface {
+	Orders
+	Runs
+	Definitions
+	Cluster
+}
+
+// Orders are the durable wishes of callers.
+type Orders interface {
+	// Submit records a command. With a key that is known it returns the run of the first call and
+	// existing=true, or a conflict when digest (of name, version, parameters, …) differs.
+	Submit(ctx context.Context, cmd flow.Command, digest string) (id flow.ID, existing bool, err error)
+	// Order inserts an inbox item. An item with the same Dedup is returned instead of inserted.
+	// Not found: there is no such instance (or command).
+	Order(ctx context.Context, item flow.InboxItem) (flow.ID, error)
+	// Outcome returns what became of an inbox item, nil while it is not known.
+	Outcome(ctx context.Context, inbox flow.ID) (*flow.Outcome, error)
+}
+
+// Runs are instances, their tasks and attempts, read for people.
+type Runs interface {
+	// Instance reads one run with its names; a command not yet taken is a run in state submitted.
+	Instance(ctx context.Context, id flow.ID) (flow.Run, error)
+	// Instances lists runs, newest first, waiting commands among them.
+	Instances(ctx context.Context, f flow.RunFilter) (flow.Page[flow.Run], error)
+	// Tasks reads the task rows of a run in order of creation.
+	Tasks(ctx context.Context, instance flow.ID) ([]flow.TaskRow, error)
+	// Attempts reads all attempts of a run, or of one task of it, in order of creation, the current
+	// ones of each row included. It has the name of the task beside each.
+	Attempts(ctx context.Context, instance flow.ID, task string) ([]flow.NamedAttempt, error)
+	// Commands lists waiting commands, newest first.
+	Commands(ctx context.Context, limit int, cursor flow.ID) (flow.Page[flow.Run], error)
+	// Alerts lists alerts, newest first.
+	Alerts(ctx context.Context, f flow.AlertFilter) (flow.Page[flow.Alert], error)
+	// Outcomes lists the verbs given to a run, oldest first.
+	Outcomes(ctx context.Context, instance flow.ID) ([]flow.Outcome, error)
+}
+
+// Definitions are projects, workflows with their versions, data sources and resources.
+type Definitions interface {
+	// Apply writes all documents in one transaction: projects that do not exist are made, a changed
+	// workflow gets a new version, an unchanged one none (compared by the JSON of flow.Workflow).
+	Apply(ctx context.Context, docs []flow.Document, now flow.Time) ([]flow.Applied, error)
+	// Project reads a project by name.
+	Project(ctx context.Context, name string) (flow.Project, error)
+	// Projects lists projects by name.
+	Projects(ctx context.Context) ([]flow.Project, error)
+	// Workflow reads a workflow by name; version 0 is the newest.
+	Workflow(ctx context.Context, project, name string, version int32) (flow.Definition, error)
+	// Workflows lists the newest versions by (project, name), after the given pair. An empty project lists all.
+	Workflows(ctx context.Context, project string, limit int, afterProject, afterName string) ([]flow.Definition, error)
+	// Versions lists a workflow's versions, newest first.
+	Versions(ctx context.Context, project, name string) ([]flow.Definition, error)
+	// DataSources lists the data sources of a project by name; "" lists all.
+	DataSources(ctx context.Context, project string) ([]flow.DataSource, error)
+	// MissingBlobs returns which of the resources (hex SHA-256) the store does not have.
+	MissingBlobs(ctx context.Context, sums []string) ([]string, error)
+	// PutBlob stores a resource under its sum. Storing it twice is no error.
+	PutBlob(ctx context.Context, sum string, content []byte) error
+	// Blob reads a resource.
+	Blob(ctx context.Context, sum string) ([]byte, error)
+}
+
+// Cluster is what the API shows of nodes, and who may ask.
+type Cluster interface {
+	// Nodes lists live and recently lost nodes of a role; "" lists all.
+	Nodes(ctx context.Context, role string) ([]flow.Node, error)
+	// CreateToken keeps the SHA-256 of a token for an administrator.
+	CreateToken(ctx context.Context, name, sum string, now flow.Time) error
+	// TokenName returns the name of the token with this sum. Not found: nobody has it.
+	TokenName(ctx context.Context, sum string) (string, error)
+	// Setting reads a setting of the cluster, "" when it is not set.
+	Setting(ctx context.Context, key string) (string, error)
+	// SetSetting writes a setting of the cluster.
+	SetSetting(ctx context.Context, key, value string) error
+	// Prune deletes up to n ended runs older than before, with all that belongs to them, and tells
+	// how many.
+	Prune(ctx context.Context, before flow.Time, n int) (int, error)
+	// Stray counts non-terminal rows that have neither a reason nor a next check: each is a defect.
+	Stray(ctx context.Context) (int, error)
+	// Ping tells whether the store answers.
+	Ping(ctx context.Context) error
+}

@@ -1,0 +1,201 @@
+// Apply: one event, decided.
+
+package engine
+
+import (
+	"fmt"
+
+	"baton/internal/flow"
+)
+
+// Env is what a decision may ask for beyond the state: the time it is made at, and ids for new
+// rows, which grow.
+type Env struct {
+	Now    flow.Time
+	NextID func() flow.ID
+}
+
+// Event is something that happened to an instance.
+type Event interface{ event() }
+
+// Begin is the first event: its command was taken.
+type Begin struct{}
+
+// Placed says that the dispatcher chose a session for a queued row.
+type Placed struct {
+	Row     int32
+	Session int64
+	Worker  string
+}
+
+// Stuck says why a queued row could not be placed; the row keeps waiting.
+type Stuck struct {
+	Row    int32
+	Reason string // "code: a sentence"
+	Next   flow.Time
+}
+
+// Started says that an attempt began.
+type Started struct {
+	Task  flow.ID
+	Token int64
+	At    flow.Time
+}
+
+// Ended says how an attempt ended, as its worker told it.
+type Ended struct {
+	Task   flow.ID
+	Result flow.Result
+}
+
+// Refused says that a worker did not take a grant: the attempt never began there and never will.
+type Refused struct {
+	Task   flow.ID
+	Token  int64
+	Reason string
+}
+
+// Lost says that nobody will ever tell how an attempt ended.
+type Lost struct {
+	Task   flow.ID
+	Token  int64
+	Reason string // a sentence: which witness, since when
+}
+
+// Suspected says that the lease of an attempt's session is over; its result still counts until a
+// successor is granted.
+type Suspected struct {
+	Task  flow.ID
+	Token int64
+}
+
+// Rebound says that an attempt goes on under another session.
+type Rebound struct {
+	Task    flow.ID
+	Token   int64
+	Session int64
+}
+
+// Alive is a sign of life of an attempt.
+type Alive struct {
+	Task  flow.ID
+	Token int64
+}
+
+// Due says that a time has come that the instance waited for.
+type Due struct{}
+
+// VerbGiven is a person's order, from the inbox.
+type VerbGiven struct {
+	Inbox flow.ID
+	Verb  flow.Verb
+}
+
+func (Begin) event()     {}
+func (Placed) event()    {}
+func (Stuck) event()     {}
+func (Started) event()   {}
+func (Ended) event()     {}
+func (Refused) event()   {}
+func (Lost) event()      {}
+func (Suspected) event() {}
+func (Rebound) event()   {}
+func (Alive) event()     {}
+func (Due) event()       {}
+func (VerbGiven) event() {}
+
+// Apply decides one event. It never fails: what makes no sense in the state (a late result, a
+// second start) changes nothing or is refused in the outcome. It panics only when an invariant is
+// broken; the caller then quarantines the instance.
+func Apply(s *State, ev Event, env Env) Effects {
+	var fx Effects
+	switch e := ev.(type) {
+	case Begin:
+		s.begin(env, &fx)
+	case Placed:
+		s.place(e, env, &fx)
+	case Stuck:
+		s.stuck(e)
+	case Started:
+		s.started(e, env, &fx)
+	case Ended:
+		s.ended(e, env, &fx)
+	case Refused:
+		s.refused(e, env, &fx)
+	case Lost:
+		s.lost(e, env, &fx)
+	case Suspected:
+		s.suspected(e)
+	case Rebound:
+		s.rebound(e)
+	case Alive:
+		s.alive(e, env)
+	case Due:
+		s.due(env, &fx)
+	case VerbGiven:
+		s.verb(e, env, &fx)
+	default:
+		panic(fmt.Sprintf("engine: no decision for event %T", ev))
+	}
+	s.proceed(env, &fx)
+	return fx
+}
+
+// Resume returns the effects that the rows of a loaded state call for: what is queued, and what is
+// to be killed.
+func (s *State) Resume() Effects {
+	var fx Effects
+	for r := range s.Rows {
+		row := &s.Rows[r]
+		if !row.Valid {
+			continue
+		}
+		if row.State == flow.TaskQueued {
+			fx.Queued = append(fx.Queued, int32(r))
+		}
+		if row.Kill != flow.KillNone && row.State.Placed() {
+			fx.Killing = append(fx.Killing, int32(r))
+		}
+	}
+	return fx
+}
+
+func (s *State) begin(env Env, _ *Effects) {
+	if s.Inst.State != flow.InstanceSubmitted {
+		return
+	}
+	s.Inst.StartedAt = env.Now
+	s.setInst(flow.InstanceRunning)
+}
+
+// proceed judges what became decidable, ends the instance when nothing is left, and says when it
+// is looked at next. It runs after every event.
+func (s *State) proceed(env Env, fx *Effects) {
+	for {
+		s.advance(env, fx)
+		if !s.conclusion(env, fx) {
+			break
+		}
+	}
+	s.Inst.WakeAt = s.nextWake()
+	s.Inst.Reason = s.reason()
+}
+
+// advance gives rows to all nodes that became eligible or will never be.
+func (s *State) advance(env Env, fx *Effects) {
+	if s.Inst.State != flow.InstanceRunning && s.Inst.State != flow.InstancePausing || s.closing() {
+		return
+	}
+	for len(s.toJudge) > 0 || len(s.fresh) > 0 {
+		todo := append(s.toJudge, s.fresh...)
+		s.toJudge, s.fresh = nil, nil
+		for _, i := range todo {
+			if s.row[i] < 0 && s.verdict[i] == pending && s.left[i] == 0 {
+				s.reach(i, env, fx)
+			}
+			if s.closing() {
+				return
+			}
+		}
+	}
+}

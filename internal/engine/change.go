@@ -1,0 +1,90 @@
+// What changed since the last commit, and what is to be done after the next one.
+
+package engine
+
+import (
+	"baton/internal/flow"
+)
+
+// change collects what Apply did until it is taken.
+type change struct {
+	stored   int // rows before this index are stored, or about to be by the change taken last
+	touched  bool
+	rows     map[int32]flow.TaskState // stored rows that changed → their stored state
+	updated  []int32                  // keys of rows in order of first touch
+	past     []flow.AttemptRow
+	grants   []int32
+	inbox    []flow.ID
+	outcomes []flow.Outcome
+	alerts   []flow.Alert
+}
+
+// Effects are orders to be carried out after the commit, by row index. They say nothing that the
+// rows do not say: after a reload they are found again by Resume.
+type Effects struct {
+	Queued  []int32 // rows that wait for a worker
+	Granted []int32 // rows whose attempt is to be sent
+	Begun   []int32 // at-most-once attempts whose start is now durable
+	Killing []int32 // rows whose attempt is to be killed
+	Settled []int64 // tokens whose result is durable, or refused for ever: acknowledge
+	Freed   []int64 // tokens whose slot is free
+}
+
+func (s *State) touch(r int32) {
+	s.change.touched = true
+	if int(r) >= s.change.stored {
+		return
+	}
+	if s.change.rows == nil {
+		s.change.rows = make(map[int32]flow.TaskState, 4)
+	}
+	if _, seen := s.change.rows[r]; !seen {
+		s.change.rows[r] = s.Rows[r].State
+		s.change.updated = append(s.change.updated, r)
+	}
+}
+
+// Dirty tells whether there is something to commit.
+func (s *State) Dirty() bool { return s.change.touched }
+
+// Take returns what is to be committed and counts it as committed: a caller whose commit fails
+// drops the state. Command is the id of the command when the instance is new, else 0. The result's order of
+// Grants is that of the rows returned.
+func (s *State) Take(command flow.ID) (flow.Change, []int32) {
+	c := &s.change
+	s.Inst.Seq++
+	s.Inst.Engine = flow.EngineVersion
+	out := flow.Change{
+		Instance: s.Inst, Command: command,
+		Past: c.past, Inbox: c.inbox, Outcomes: c.outcomes, Alerts: c.alerts,
+	}
+	if c.stored < len(s.Rows) {
+		// A copy: the caller may still be writing it when the next event changes the rows.
+		out.NewTasks = append(out.NewTasks, s.Rows[c.stored:]...)
+	}
+	for _, r := range c.updated {
+		row := s.Rows[r]
+		sources := flow.TaskMachine.Sources(row.State) | 1<<row.State
+		// Several moves may have been made since the last commit; what counts is where the stored row
+		// is now.
+		sources |= 1 << c.rows[r]
+		out.Tasks = append(out.Tasks, flow.TaskUpdate{Row: row, Sources: sources})
+	}
+	grants := c.grants
+	for _, r := range grants {
+		out.Grants = append(out.Grants, s.Rows[r].ID)
+	}
+	s.change = change{stored: len(s.Rows)}
+	return out, grants
+}
+
+// SetToken puts the token that a commit assigned into a granted row.
+func (s *State) SetToken(r int32, token int64) { s.Rows[r].Attempt.Token = token }
+
+func (s *State) alert(kind, task, message string, env Env) {
+	s.change.touched = true
+	s.change.alerts = append(s.change.alerts, flow.Alert{
+		ID: env.NextID(), Kind: kind, Project: s.Inst.Project, Instance: s.Inst.ID, Task: task,
+		Workflow: s.Plan.Def.Name, Message: flow.Text(message, flow.MaxReason), At: env.Now,
+	})
+}

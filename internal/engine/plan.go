@@ -1,0 +1,279 @@
+// Plan: a workflow version compiled for running; immutable and shared by all its instances.
+
+package engine
+
+import (
+	"fmt"
+	"slices"
+
+	"baton/internal/attempt"
+	"baton/internal/flow"
+	"baton/internal/param"
+	"baton/internal/task"
+)
+
+// Plan is a compiled version of a workflow. It is immutable and safe for concurrent use.
+type Plan struct {
+	Def   flow.Definition
+	nodes []node
+	index map[string]int32
+	topo  []int32 // every node after all it needs
+	// timed: some task has a timeout, or the workflow has one.
+	timed    bool
+	compens  bool
+	outputs  []compiledOutput
+	runLimit flow.Timeout
+	declared *param.Params // of the workflow
+	project  *param.Params
+}
+
+type node struct {
+	*flow.Task
+	up, down []int32
+	join     joinRule
+	expr     *param.Join // join as an expression
+	when     *param.Expression
+	decide   *param.Join         // conditions
+	cases    []*param.Expression // switch, by branch; nil for the default
+	arms     [][]int32           // by branch
+	armOf    []int32             // branch nodes that name this one in an arm
+	handled  bool                // a conditions task names it in its `if`, or ignore_failure
+	rules    attempt.Rules
+	work     work  // what a worker is told
+	undo     *work // compensation
+	undoRule attempt.Rules
+	timed    bool
+}
+
+type joinRule uint8
+
+const (
+	joinAllSucceeded joinRule = iota
+	joinAllDone
+	joinAnySucceeded
+	joinNoneFailed
+	joinExpression
+)
+
+type compiledOutput struct {
+	name string
+	text *param.Template
+}
+
+// Compile makes a plan of a definition that passed file validation; an error means that the
+// definition is not one.
+func Compile(def flow.Definition, types *task.Set) (*Plan, error) {
+	p := &Plan{Def: def, nodes: make([]node, len(def.Workflow.Tasks)), index: make(map[string]int32, len(def.Workflow.Tasks)), runLimit: def.Workflow.Timeout}
+	p.timed = p.runLimit.Run > 0
+	for i := range def.Workflow.Tasks {
+		t := &def.Workflow.Tasks[i]
+		if _, twice := p.index[t.Name]; twice {
+			return nil, fmt.Errorf("compile %s: task %q is defined twice", def.Name, t.Name)
+		}
+		p.index[t.Name] = int32(i)
+		p.nodes[i].Task = t
+	}
+	if err := p.compileParams(); err != nil {
+		return nil, fmt.Errorf("compile %s: %w", def.Name, err)
+	}
+	for i := range p.nodes {
+		if err := p.link(int32(i)); err != nil {
+			return nil, fmt.Errorf("compile %s: task %q: %w", def.Name, p.nodes[i].Name, err)
+		}
+	}
+	for i := range p.nodes {
+		if err := p.compileNode(int32(i), types); err != nil {
+			return nil, fmt.Errorf("compile %s: task %q: %w", def.Name, p.nodes[i].Name, err)
+		}
+	}
+	for _, o := range def.Workflow.Outputs {
+		t, err := param.Compile(o.Value)
+		if err != nil {
+			return nil, fmt.Errorf("compile %s: output %q: %w", def.Name, o.Name, err)
+		}
+		p.outputs = append(p.outputs, compiledOutput{o.Name, t})
+	}
+	return p, p.sort()
+}
+
+func (p *Plan) link(i int32) error {
+	n := &p.nodes[i]
+	for _, name := range n.Needs {
+		u, ok := p.index[name]
+		if !ok {
+			return fmt.Errorf("needs %q, which does not exist", name)
+		}
+		if !slices.Contains(n.up, u) {
+			n.up = append(n.up, u)
+			p.nodes[u].down = append(p.nodes[u].down, i)
+		}
+	}
+	n.handled = n.handled || n.IgnoreFailure
+	for b, branch := range n.Branches {
+		n.arms = append(n.arms, nil)
+		for _, name := range branch.To {
+			d, ok := p.index[name]
+			if !ok {
+				return fmt.Errorf("leads to %q, which does not exist", name)
+			}
+			n.arms[b] = append(n.arms[b], d)
+			if !slices.Contains(p.nodes[d].armOf, i) {
+				p.nodes[d].armOf = append(p.nodes[d].armOf, i)
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Plan) compileNode(i int32, types *task.Set) error {
+	n := &p.nodes[i]
+	var err error
+	if n.rules, err = attempt.Compile(n.Retry); err != nil {
+		return err
+	}
+	if err := p.compileJoin(n); err != nil {
+		return err
+	}
+	if n.When != "" {
+		if n.when, err = param.CompileExpression(n.When); err != nil {
+			return err
+		}
+	}
+	t := n.Timeout
+	n.timed = t.Queue > 0 || t.Start > 0 || t.Run > 0 || t.Heartbeat > 0
+	p.timed = p.timed || n.timed
+	switch n.Type {
+	case flow.TypeSwitch:
+		for _, b := range n.Branches {
+			var c *param.Expression
+			if !b.Default {
+				if c, err = param.CompileExpression(b.When); err != nil {
+					return err
+				}
+			}
+			n.cases = append(n.cases, c)
+		}
+		return nil
+	case flow.TypeConditions:
+		if n.decide, err = param.CompileJoin(n.Decide, n.Needs); err != nil {
+			return err
+		}
+		for _, name := range n.decide.Names() {
+			p.nodes[p.index[name]].handled = true
+		}
+		return nil
+	}
+	if n.work, err = p.compileWork(types, n.Task.Type, n.With, n.Params, n.Env, n.Files, n.Substitute); err != nil {
+		return err
+	}
+	n.work.patterns = attempt.LogPatterns(n.Retry)
+	n.work.timeout = n.Timeout
+	if c := n.Compensate; c != nil {
+		p.compens = true
+		w, err := p.compileWork(types, c.Type, c.With, append(slices.Clone(n.Params), c.Params...), c.Env, c.Files, n.Substitute)
+		if err != nil {
+			return fmt.Errorf("compensate: %w", err)
+		}
+		w.patterns = attempt.LogPatterns(c.Retry)
+		w.timeout = c.Timeout
+		p.timed = p.timed || c.Timeout != (flow.Timeout{})
+		n.undo = &w
+		if n.undoRule, err = attempt.Compile(c.Retry); err != nil {
+			return fmt.Errorf("compensate: %w", err)
+		}
+	}
+	return nil
+}
+
+func (p *Plan) compileJoin(n *node) error {
+	switch n.Join {
+	case "", flow.JoinAllSucceeded:
+		n.join = joinAllSucceeded
+	case flow.JoinAllDone:
+		n.join = joinAllDone
+	case flow.JoinAnySucceeded:
+		n.join = joinAnySucceeded
+	case flow.JoinNoneFailed:
+		n.join = joinNoneFailed
+	default:
+		n.join = joinExpression
+		var err error
+		if n.expr, err = param.CompileJoin(n.Join, n.Needs); err != nil {
+			return err
+		}
+	}
+	if n.Type == flow.TypeConditions {
+		n.join = joinAllDone
+	}
+	return nil
+}
+
+// sort orders the nodes so that each comes after all it needs (Kahn), in the order of the file
+// where there is a choice.
+func (p *Plan) sort() error {
+	left := make([]int, len(p.nodes))
+	var ready []int32
+	for i := range p.nodes {
+		left[i] = len(p.nodes[i].up)
+		if left[i] == 0 {
+			ready = append(ready, int32(i))
+		}
+	}
+	for len(ready) > 0 {
+		i := ready[0]
+		ready = ready[1:]
+		p.topo = append(p.topo, i)
+		for _, d := range p.nodes[i].down {
+			if left[d]--; left[d] == 0 {
+				ready = append(ready, d)
+			}
+		}
+	}
+	if len(p.topo) < len(p.nodes) {
+		return fmt.Errorf("compile %s: its tasks need each other in a circle", p.Def.Name)
+	}
+	return nil
+}
+
+// Size estimates the bytes a plan holds, for a cache bound by bytes.
+func (p *Plan) Size() int {
+	n := 512
+	for i := range p.nodes {
+		t := &p.nodes[i]
+		n += 512 + 2*len(t.With) + 8*(len(t.up)+len(t.down))
+	}
+	return n
+}
+
+// choose returns which nodes a run with chosen tasks contains; nil means all.
+func (p *Plan) choose(names []string, mode flow.StartMode) ([]bool, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	in := make([]bool, len(p.nodes))
+	var walk func(i int32, next func(*node) []int32)
+	walk = func(i int32, next func(*node) []int32) {
+		if in[i] {
+			return
+		}
+		in[i] = true
+		for _, d := range next(&p.nodes[i]) {
+			walk(d, next)
+		}
+	}
+	for _, name := range names {
+		i, ok := p.index[name]
+		if !ok {
+			return nil, flow.Errorf(flow.CodeBadRequest, "tasks", "workflow %s has no task %q", p.Def.Name, name)
+		}
+		switch mode {
+		case flow.StartOnly:
+			in[i] = true
+		case flow.StartBefore:
+			walk(i, func(n *node) []int32 { return n.up })
+		default:
+			walk(i, func(n *node) []int32 { return n.down })
+		}
+	}
+	return in, nil
+}

@@ -1,0 +1,296 @@
+// State: one instance in memory, rows and what is derived from them.
+
+package engine
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"baton/internal/flow"
+)
+
+// State is one instance: its rows, as they will be committed next, and what is derived from them.
+// It belongs to one goroutine at a time.
+type State struct {
+	Plan  *Plan
+	Inst  flow.Instance
+	Rows  []flow.TaskRow // in order of creation
+	start flow.Start
+	in    []bool // chosen nodes, nil: all
+	holds []string
+
+	given   map[string]string // start parameters, resolved
+	globals map[string]string // the workflow's parameters, resolved
+
+	orders map[int32]rendered // of rows granted but not yet sent
+	loc    *time.Location
+
+	// Derived; rebuilt by rebuild.
+	row     []int32 // node → index of its valid row, -1
+	verdict []verdict
+	left    []int32 // upstreams that have no verdict yet
+	active  int     // valid rows that are neither ended nor paused
+	resting int     // valid rows in state paused
+	waiting int     // valid rows in state waiting
+	live    int     // valid rows that are dispatched or running
+	fresh   []int32 // nodes to judge
+	toJudge []int32
+
+	change change
+}
+
+// verdict is how a node counts for the joins after it.
+type verdict uint8
+
+const (
+	pending   verdict = iota
+	succeeded         // also forced, disabled, skipped by hand
+	failed
+	killed
+	notTaken
+	unreached
+)
+
+// Load makes a state of stored rows. compile is the plan of the instance's version.
+func Load(plan *Plan, l flow.Loaded) (*State, error) {
+	s := &State{Plan: plan, Inst: l.Instance, Rows: l.Tasks}
+	if err := json.Unmarshal(l.Instance.Spec, &s.start); err != nil {
+		return nil, fmt.Errorf("load instance %d: its start: %w", l.Instance.ID, err)
+	}
+	if len(l.Instance.Holds) > 0 {
+		if err := json.Unmarshal(l.Instance.Holds, &s.holds); err != nil {
+			return nil, fmt.Errorf("load instance %d: its holds: %w", l.Instance.ID, err)
+		}
+	}
+	var err error
+	if s.in, err = plan.choose(s.start.Tasks, s.start.Mode); err != nil {
+		return nil, fmt.Errorf("load instance %d: %w", l.Instance.ID, err)
+	}
+	if err := s.restoreParams(); err != nil {
+		return nil, fmt.Errorf("load instance %d: its parameters: %w", l.Instance.ID, err)
+	}
+	s.change.stored = len(s.Rows)
+	s.rebuild()
+	return s, nil
+}
+
+// New makes the state of an instance that a command begins. The instance is not stored yet.
+func New(plan *Plan, c flow.Command) (*State, error) {
+	s := &State{Plan: plan}
+	if err := json.Unmarshal(c.Start, &s.start); err != nil {
+		return nil, fmt.Errorf("command %d: its start: %w", c.ID, err)
+	}
+	st := s.start
+	s.Inst = flow.Instance{
+		ID: c.ID, Project: c.Project, Workflow: c.Workflow, Version: c.Version,
+		State: flow.InstanceSubmitted, Engine: flow.EngineVersion, RunTimes: 1, DryRun: st.DryRun,
+		Priority: c.Priority.Or(plan.Def.Workflow.Priority).Or(flow.PriorityMedium),
+		DataTime: st.DataTime, Zone: c.Zone, Trigger: st.Trigger, Key: c.Key, Spec: c.Start, SubmittedAt: c.At,
+	}
+	if s.Inst.Trigger == "" {
+		s.Inst.Trigger = flow.TriggerManual
+	}
+	if s.Inst.DataTime == 0 {
+		s.Inst.DataTime = c.At
+	}
+	if s.Inst.Zone == "" {
+		s.Inst.Zone = plan.Def.Workflow.Timezone
+	}
+	var err error
+	if s.in, err = plan.choose(st.Tasks, st.Mode); err != nil {
+		return nil, err
+	}
+	if err := s.resolveParams(); err != nil {
+		return nil, err
+	}
+	s.rebuild()
+	return s, nil
+}
+
+// Size estimates the bytes the state holds, for a cache bound by bytes.
+func (s *State) Size() int {
+	n := 600 + len(s.Inst.Spec) + len(s.Inst.Params) + 10*len(s.Plan.nodes)
+	for i := range s.Rows {
+		n += 320 + len(s.Rows[i].Outputs) + len(s.Rows[i].Reason)
+	}
+	return n
+}
+
+// Busy tells whether a worker holds, or may hold, something of it.
+func (s *State) Busy() bool { return s.live > 0 }
+
+func (s *State) chosen(i int32) bool { return s.in == nil || s.in[i] }
+
+// rebuild derives everything from the rows: after a load, and after verbs that set rows aside.
+func (s *State) rebuild() {
+	n := len(s.Plan.nodes)
+	if s.row == nil {
+		s.row, s.verdict, s.left = make([]int32, n), make([]verdict, n), make([]int32, n)
+	}
+	s.active, s.resting, s.waiting, s.live = 0, 0, 0, 0
+	for i := range n {
+		s.row[i], s.verdict[i], s.left[i] = -1, pending, 0
+		for _, u := range s.Plan.nodes[i].up {
+			if s.chosen(u) {
+				s.left[i]++
+			}
+		}
+	}
+	for r := range s.Rows {
+		row := &s.Rows[r]
+		if !row.Valid {
+			continue
+		}
+		s.count(row.State, 1)
+		if row.Compensates == 0 {
+			s.row[s.Plan.index[row.Name]] = int32(r)
+		}
+	}
+	s.toJudge = s.toJudge[:0]
+	for _, i := range s.Plan.topo {
+		if !s.chosen(i) {
+			continue
+		}
+		if s.row[i] >= 0 {
+			if v := rowVerdict(&s.Rows[s.row[i]]); v != pending {
+				s.conclude(i, v)
+			}
+		}
+		if s.row[i] < 0 && s.left[i] == 0 {
+			if s.judge(i) == unreached {
+				s.conclude(i, unreached)
+			} else {
+				s.toJudge = append(s.toJudge, i)
+			}
+		}
+	}
+	s.fresh = s.fresh[:0]
+}
+
+// conclude records a node's verdict and queues what it was the last upstream of.
+func (s *State) conclude(i int32, v verdict) {
+	s.verdict[i] = v
+	for _, d := range s.Plan.nodes[i].down {
+		if !s.chosen(d) {
+			continue
+		}
+		if s.left[d]--; s.left[d] == 0 && s.row[d] < 0 {
+			s.fresh = append(s.fresh, d)
+		}
+	}
+}
+
+func rowVerdict(r *flow.TaskRow) verdict {
+	switch r.State {
+	case flow.TaskSucceeded, flow.TaskForcedSuccess:
+		return succeeded
+	case flow.TaskFailed:
+		return failed
+	case flow.TaskKilled:
+		return killed
+	case flow.TaskSkipped:
+		if r.Reason == flow.ReasonNotTaken {
+			return notTaken
+		}
+		return succeeded
+	default:
+		return pending
+	}
+}
+
+func (s *State) count(st flow.TaskState, by int) {
+	switch {
+	case st == flow.TaskPaused:
+		s.resting += by
+	case !st.Ended():
+		s.active += by
+	}
+	if st == flow.TaskWaiting {
+		s.waiting += by
+	}
+	if st.Placed() {
+		s.live += by
+	}
+}
+
+// set moves a row to a state; every change of a row's state goes through here.
+func (s *State) set(r int32, to flow.TaskState) {
+	row := &s.Rows[r]
+	if !flow.TaskMachine.Can(row.State, to) && row.State != 0 {
+		panic(fmt.Sprintf("task %q of instance %d cannot go from %s to %s", row.Name, s.Inst.ID, row.State, to))
+	}
+	if row.Valid {
+		if row.State != 0 {
+			s.count(row.State, -1)
+		}
+		s.count(to, 1)
+	}
+	row.State = to
+	s.touch(r)
+}
+
+// setInst moves the instance to a state.
+func (s *State) setInst(to flow.InstanceState) {
+	if !flow.InstanceMachine.Can(s.Inst.State, to) {
+		panic(fmt.Sprintf("instance %d cannot go from %s to %s", s.Inst.ID, s.Inst.State, to))
+	}
+	s.Inst.State = to
+	s.change.touched = true
+}
+
+// setAside makes a row invalid: a new one takes its place.
+func (s *State) setAside(r int32) {
+	row := &s.Rows[r]
+	if row.Valid {
+		s.count(row.State, -1)
+	}
+	row.Valid = false
+	s.touch(r)
+}
+
+// RowOf returns the valid row of a task, -1 when it has none.
+func (s *State) RowOf(name string) int32 {
+	i, ok := s.Plan.index[name]
+	if !ok {
+		for r := range s.Rows {
+			if s.Rows[r].Valid && s.Rows[r].Name == name {
+				return int32(r)
+			}
+		}
+		return -1
+	}
+	return s.row[i]
+}
+
+// RowByID returns the index of a row, -1 when there is none. Rows are in order of creation, and
+// ids grow, so a fan-out of ten thousand is not searched from its beginning for each end.
+func (s *State) RowByID(id flow.ID) int32 {
+	r, found := slices.BinarySearchFunc(s.Rows, id, func(row flow.TaskRow, id flow.ID) int { return cmp.Compare(row.ID, id) })
+	if !found {
+		return -1
+	}
+	return int32(r)
+}
+
+// node returns what a row runs: its node, and whether it is the compensation of it.
+func (s *State) node(row *flow.TaskRow) (*node, bool) {
+	if i, ok := s.Plan.index[row.Name]; ok {
+		return &s.Plan.nodes[i], false
+	}
+	name := strings.TrimSuffix(row.Name, compensateSuffix)
+	return &s.Plan.nodes[s.Plan.index[name]], true
+}
+
+func (s *State) work(row *flow.TaskRow) *work {
+	n, undo := s.node(row)
+	if undo {
+		return n.undo
+	}
+	return &n.work
+}
+
+const compensateSuffix = ":compensate"

@@ -1,0 +1,148 @@
+// Times an instance waits for: delays, retries and timeouts.
+
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"baton/internal/flow"
+)
+
+// Bits of TaskRow.Warned.
+const (
+	warnedQueue uint8 = 1 << iota
+	warnedStart
+	warnedRun
+	warnedHeartbeat
+)
+
+// limit is one timeout of a row that is counting: since when, how long.
+type limit struct {
+	name  string
+	bit   uint8
+	since flow.Time
+	most  flow.Duration
+}
+
+func (l limit) at() flow.Time { return l.since.Add(l.most.Std()) }
+
+// limits returns the timeouts that are counting for a row; unset ones have most 0.
+func (s *State) limits(row *flow.TaskRow) (limit, limit, flow.TimeoutAction) {
+	n, undo := s.node(row)
+	t := n.Timeout
+	if undo {
+		t = n.Compensate.Timeout
+	}
+	a := &row.Attempt
+	switch row.State {
+	case flow.TaskQueued:
+		return limit{"queue", warnedQueue, row.EligibleAt, t.Queue}, limit{}, t.Action
+	case flow.TaskDispatched:
+		return limit{"start", warnedStart, a.GrantedAt, t.Start}, limit{}, t.Action
+	case flow.TaskRunning:
+		return limit{"run", warnedRun, a.StartedAt, t.Run}, limit{"heartbeat", warnedHeartbeat, a.BeatAt, t.Heartbeat}, t.Action
+	default:
+		return limit{}, limit{}, t.Action
+	}
+}
+
+// due carries out everything whose time has come.
+func (s *State) due(env Env, fx *Effects) {
+	s.runDue(env, fx)
+	for r := range s.Rows {
+		row := &s.Rows[r]
+		if !row.Valid || row.State.Ended() {
+			continue
+		}
+		if row.State == flow.TaskWaiting && !row.Held && row.NextCheck != 0 && row.NextCheck <= env.Now {
+			if row.EligibleAt == 0 {
+				row.EligibleAt = env.Now
+			}
+			s.ready(int32(r), env, fx)
+			continue
+		}
+		a, b, action := s.limits(row)
+		for _, l := range [2]limit{a, b} {
+			if l.most > 0 && l.at() <= env.Now && row.Kill == flow.KillNone && !row.State.Ended() {
+				s.strike(int32(r), l, action, env, fx)
+			}
+		}
+	}
+}
+
+// strike carries out one timeout of a row.
+func (s *State) strike(r int32, l limit, action flow.TimeoutAction, env Env, fx *Effects) {
+	row := &s.Rows[r]
+	if action.Warns() && row.Warned&l.bit == 0 {
+		row.Warned |= l.bit
+		s.touch(r)
+		s.alert(flow.AlertTaskTimeout, row.Name, fmt.Sprintf("task %s: timeout.%s of %s is over (%s)", row.Name, l.name, l.most, row.Reason), env)
+	}
+	if !action.Fails() {
+		return
+	}
+	if row.State.Placed() {
+		s.kill(r, flow.KillTimeout, env, fx)
+		return
+	}
+	// No attempt was granted; the wait itself is the try that timed out.
+	row.Attempt = flow.AttemptRow{Task: row.ID, Number: row.Attempt.Number + 1, Infra: row.Attempt.Infra, State: flow.AttemptVoid, Cause: flow.ReasonTimeout, Class: flow.ClassUser, ExitCode: flow.NoExit, EndedAt: env.Now}
+	s.touch(r)
+	s.tryAgain(r, flow.Result{Reason: "timeout." + l.name + " is over: " + row.Reason}, env, fx)
+}
+
+// runDue carries out the timeout of the whole run.
+func (s *State) runDue(env Env, fx *Effects) {
+	t := s.Plan.runLimit
+	if t.Run == 0 || !s.clockRuns() || s.Inst.Due || s.runTime(env.Now) < t.Run.Std() {
+		return
+	}
+	if t.Action.Warns() && !s.Inst.Warned {
+		s.Inst.Warned = true
+		s.change.touched = true
+		s.alert(flow.AlertRunTimeout, "", fmt.Sprintf("run of %s: timeout.run of %s is over", s.Plan.Def.Name, t.Run), env)
+	}
+	if t.Action.Fails() {
+		s.Inst.Due = true
+		s.change.touched = true
+		s.killAll(flow.KillDue, env, fx)
+	}
+}
+
+func (s *State) clockRuns() bool {
+	return s.Inst.State == flow.InstanceRunning || s.Inst.State == flow.InstancePausing
+}
+
+// nextWake is the earliest time at which Due would do something, 0 for none.
+func (s *State) nextWake() flow.Time {
+	var wake flow.Time
+	if t := s.Plan.runLimit; t.Run > 0 && s.clockRuns() && !s.Inst.Due && (t.Action.Fails() || !s.Inst.Warned) {
+		wake = s.Inst.StartedAt.Add(t.Run.Std() + time.Duration(s.Inst.PausedFor)*time.Microsecond)
+	}
+	if s.waiting == 0 && (!s.Plan.timed || s.active == 0) {
+		return wake
+	}
+	for r := range s.Rows {
+		row := &s.Rows[r]
+		if !row.Valid || row.State.Ended() || row.State == flow.TaskPaused {
+			continue
+		}
+		if row.State == flow.TaskWaiting {
+			if !row.Held {
+				wake = flow.Earliest(wake, row.NextCheck)
+			}
+			continue
+		}
+		if row.Kill != flow.KillNone {
+			continue
+		}
+		a, b, action := s.limits(row)
+		for _, l := range [2]limit{a, b} {
+			if l.most > 0 && (action.Fails() || row.Warned&l.bit == 0) {
+				wake = flow.Earliest(wake, l.at())
+			}
+		}
+	}
+	return wake
+}

@@ -1,0 +1,219 @@
+// Verbs on a run: pause, resume, stop, recover, rerun, release.
+
+package engine
+
+import (
+	"fmt"
+	"strings"
+
+	"baton/internal/flow"
+)
+
+// refusal is why a verb makes no sense in the present state; "" means applied.
+type refusal string
+
+func refuse(format string, args ...any) refusal { return refusal(fmt.Sprintf(format, args...)) }
+
+// verb carries out one inbox item and keeps its outcome.
+func (s *State) verb(e VerbGiven, env Env, fx *Effects) {
+	v := e.Verb
+	var why refusal
+	if strings.HasPrefix(v.Name, "task.") {
+		why = s.taskVerb(v, env, fx)
+	} else {
+		why = s.runVerb(v, env, fx)
+	}
+	s.change.touched = true
+	s.change.inbox = append(s.change.inbox, e.Inbox)
+	s.change.outcomes = append(s.change.outcomes, flow.Outcome{
+		Inbox: e.Inbox, Instance: s.Inst.ID, Verb: v.Name, Applied: why == "",
+		Reason: flow.Text(string(why), flow.MaxReason), By: v.By, At: env.Now,
+	})
+}
+
+func (s *State) runVerb(v flow.Verb, env Env, fx *Effects) refusal {
+	switch v.Name {
+	case flow.VerbPause:
+		return s.pause(env)
+	case flow.VerbResume:
+		return s.resume(env, fx)
+	case flow.VerbStop:
+		return s.stop(v, env, fx)
+	case flow.VerbRecover:
+		return s.recover(env, fx)
+	case flow.VerbRerun:
+		return s.rerun(env, fx)
+	case flow.VerbRelease:
+		return s.release()
+	default:
+		return refuse("there is no verb %q", v.Name)
+	}
+}
+
+func (s *State) pause(env Env) refusal {
+	switch s.Inst.State {
+	case flow.InstancePaused, flow.InstancePausing:
+		return ""
+	case flow.InstanceRunning:
+	default:
+		return refuse("the run is %s; only a running one can be paused", s.Inst.State)
+	}
+	if s.closing() {
+		return refuse("the run is ending: %s", s.reason())
+	}
+	s.setInst(flow.InstancePausing)
+	for r := range s.Rows {
+		row := &s.Rows[r]
+		if row.Valid && (row.State == flow.TaskWaiting || row.State == flow.TaskQueued) {
+			s.rest(int32(r), env)
+		}
+	}
+	return ""
+}
+
+func (s *State) resume(env Env, fx *Effects) refusal {
+	switch s.Inst.State {
+	case flow.InstanceRunning:
+		return ""
+	case flow.InstancePaused, flow.InstancePausing:
+	default:
+		return refuse("the run is %s; only a paused one can be resumed", s.Inst.State)
+	}
+	s.unpauseClock(env)
+	s.setInst(flow.InstanceRunning)
+	s.wakeResting(env, fx)
+	return ""
+}
+
+func (s *State) unpauseClock(env Env) {
+	if s.Inst.PausedAt != 0 {
+		s.Inst.PausedFor += int64(env.Now - s.Inst.PausedAt)
+		s.Inst.PausedAt = 0
+	}
+}
+
+// wakeResting lets paused rows go on where they were: what waited for a time keeps it.
+func (s *State) wakeResting(env Env, fx *Effects) {
+	for r := range s.Rows {
+		row := &s.Rows[r]
+		if !row.Valid || row.State != flow.TaskPaused {
+			continue
+		}
+		switch {
+		case row.Held:
+			s.wait(int32(r), flow.ReasonHeld+": held by hand; `baton task release` lets it go on", 0)
+		case row.NextCheck > env.Now && row.Attempt.Number > 0:
+			s.wait(int32(r), flow.ReasonRetryDelay+": the next try is due later", row.NextCheck)
+		case row.NextCheck > env.Now:
+			s.wait(int32(r), flow.ReasonDelay+": the task asks to wait after it became eligible", row.NextCheck)
+		default:
+			row.EligibleAt = env.Now
+			s.ready(int32(r), env, fx)
+		}
+	}
+}
+
+func (s *State) stop(v flow.Verb, env Env, fx *Effects) refusal {
+	switch s.Inst.State {
+	case flow.InstanceStopped:
+		return ""
+	case flow.InstanceStopping:
+		if v.Compensate && !s.Inst.Undo {
+			s.Inst.Undo = true
+		}
+		return ""
+	case flow.InstanceSubmitted, flow.InstanceQueued:
+		s.Inst.EndedAt = env.Now
+		s.setInst(flow.InstanceStopped)
+		s.Inst.Reason = flow.ReasonStopped
+		return ""
+	case flow.InstanceFailed, flow.InstanceSucceeded:
+		return refuse("the run has already %s", s.Inst.State)
+	case flow.InstanceRunning, flow.InstancePausing, flow.InstancePaused, flow.InstanceCompensating, flow.InstanceQuarantined:
+	}
+	s.Inst.Undo = v.Compensate
+	s.unpauseClock(env)
+	s.Inst.Prior = 0
+	s.setInst(flow.InstanceStopping)
+	s.killAll(flow.KillStop, env, fx)
+	return ""
+}
+
+func (s *State) recover(env Env, fx *Effects) refusal {
+	switch s.Inst.State {
+	case flow.InstanceFailed, flow.InstanceStopped, flow.InstancePaused:
+	case flow.InstanceSucceeded:
+		return refuse("the run has succeeded; there is nothing to recover (use rerun)")
+	default:
+		return refuse("the run is %s; wait until it has ended, or stop it first", s.Inst.State)
+	}
+	undone := make(map[flow.ID]bool)
+	for r := range s.Rows {
+		if row := &s.Rows[r]; row.Valid && row.Compensates != 0 {
+			undone[row.Compensates] = true
+			s.setAside(int32(r))
+		}
+	}
+	for r := range s.Rows {
+		row := &s.Rows[r]
+		// What was undone has to be done again.
+		if row.Valid && (row.State.Failure() || undone[row.ID]) {
+			s.setAside(int32(r))
+		}
+	}
+	s.reopen(env, fx)
+	return ""
+}
+
+func (s *State) rerun(env Env, fx *Effects) refusal {
+	switch s.Inst.State {
+	case flow.InstanceFailed, flow.InstanceStopped, flow.InstancePaused, flow.InstanceSucceeded:
+	default:
+		return refuse("the run is %s; wait until it has ended, or stop it first", s.Inst.State)
+	}
+	for r := range s.Rows {
+		if s.Rows[r].Valid {
+			if s.Rows[r].State == flow.TaskPaused {
+				s.set(int32(r), flow.TaskKilled)
+				s.Rows[r].Reason, s.Rows[r].EndedAt, s.Rows[r].NextCheck = "rerun", env.Now, 0
+			}
+			s.setAside(int32(r))
+		}
+	}
+	s.reopen(env, fx)
+	s.Inst.StartedAt = env.Now
+	s.Inst.PausedFor = 0
+	return ""
+}
+
+// reopen lets an ended or paused run go on with the rows that are left valid.
+func (s *State) reopen(env Env, fx *Effects) {
+	s.unpauseClock(env)
+	s.Inst.RunTimes++
+	s.Inst.FailFast, s.Inst.Undo, s.Inst.Due, s.Inst.Warned = false, false, false, false
+	if s.Plan.runLimit.Run > 0 && s.runTime(env.Now) >= s.Plan.runLimit.Run.Std() {
+		// The time the run was at rest does not count against its timeout.
+		s.Inst.StartedAt, s.Inst.PausedFor = env.Now, 0
+	}
+	s.Inst.EndedAt, s.Inst.Outputs = 0, nil
+	s.setInst(flow.InstanceRunning)
+	s.rebuild()
+	s.wakeResting(env, fx)
+}
+
+func (s *State) release() refusal {
+	if s.Inst.State != flow.InstanceQuarantined {
+		return refuse("the run is %s, not quarantined", s.Inst.State)
+	}
+	to := s.Inst.Prior
+	if to == 0 || to == flow.InstanceSubmitted {
+		to = flow.InstanceRunning
+		if s.Inst.StartedAt == 0 {
+			s.Inst.StartedAt = s.Inst.SubmittedAt
+		}
+	}
+	s.setInst(to)
+	s.Inst.Prior = 0
+	s.rebuild()
+	return ""
+}

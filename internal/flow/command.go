@@ -1,0 +1,119 @@
+// Durable orders: commands start something new, inbox items concern what exists.
+
+package flow
+
+import "encoding/json"
+
+// Command is a durable order to start a run. Exactly one master turns it into an instance, in
+// the commit that deletes it. Its ID becomes the instance's, so a caller knows the run's id as
+// soon as the order is accepted.
+type Command struct {
+	ID       ID
+	Project  ID
+	Workflow ID
+	Version  int32
+	Priority Priority
+	Key      string // idempotency key, "" none
+	Takes    int32  // claims that did not end in a commit; at 3 it is quarantined
+	Start    []byte // JSON of Start
+	Zone     string
+	At       Time // submitted
+}
+
+// InboxItem is an order or news for an instance that exists. Anyone inserts it; only the owner
+// of the instance consumes it, in the commit that carries it out, in order of ID.
+type InboxItem struct {
+	ID       ID
+	Instance ID
+	Kind     InboxKind
+	Dedup    string // unique; a second insert with it is the first one
+	Payload  []byte // JSON by kind
+	At       Time
+}
+
+// InboxKind names what an inbox item carries.
+type InboxKind string
+
+// Inbox kinds.
+const (
+	InboxVerb   InboxKind = "verb"   // payload Verb
+	InboxResult InboxKind = "result" // payload Result, handed in by another master
+)
+
+// Verb is a person's order to a run or to one task of it.
+type Verb struct {
+	Name string `json:"name"` // pause, resume, stop, recover, rerun, release, task.retry, task.skip, …
+	Task string `json:"task,omitempty"`
+	// Compensate: stop --compensate.
+	Compensate bool   `json:"compensate,omitempty"`
+	By         string `json:"by,omitempty"` // who gave it, for the record
+}
+
+// Verb names.
+const (
+	VerbPause       = "pause"
+	VerbResume      = "resume"
+	VerbStop        = "stop"
+	VerbRecover     = "recover"
+	VerbRerun       = "rerun"
+	VerbRelease     = "release"
+	VerbTaskRetry   = "task.retry"
+	VerbTaskSkip    = "task.skip"
+	VerbTaskSucceed = "task.succeed"
+	VerbTaskKill    = "task.kill"
+	VerbTaskHold    = "task.hold"
+	VerbTaskRelease = "task.release"
+	VerbTaskStart   = "task.start"
+)
+
+// Outcome is what became of a verb. It is kept, so that its caller learns "applied" or "refused,
+// because".
+type Outcome struct {
+	Inbox    ID     // of the item
+	Instance ID     // it was for
+	Verb     string // its name
+	Applied  bool
+	Reason   string // why it was refused
+	By       string
+	At       Time
+}
+
+// Result is how an attempt ended, as its worker tells it.
+type Result struct {
+	Token    int64           `json:"token"`
+	State    AttemptState    `json:"state"` // succeeded, failed, killed, lost, void
+	ExitCode int32           `json:"exit_code"`
+	Cause    string          `json:"cause,omitempty"`
+	Class    Class           `json:"class,omitempty"`
+	Reason   string          `json:"reason,omitempty"` // a sentence for people
+	Outputs  json.RawMessage `json:"outputs,omitempty"`
+	Started  Time            `json:"started"`
+	Ended    Time            `json:"ended"`
+	// Confirmed: no process of the attempt is left.
+	Confirmed bool `json:"confirmed,omitempty"`
+	// Matched lists the log:REGEX entries of retry.if that a log line matched.
+	Matched []string `json:"matched,omitempty"`
+}
+
+// Alert is something a person should know. It is recorded in the commit that caused it.
+type Alert struct {
+	ID       ID     `json:"id"`
+	Kind     string `json:"kind"`
+	Project  ID     `json:"-"`
+	Instance ID     `json:"instance"`
+	Task     string `json:"task,omitempty"`
+	Workflow string `json:"workflow"`
+	Message  string `json:"message"`
+	At       Time   `json:"created_at"`
+}
+
+// Alert kinds.
+const (
+	AlertRunFailed      = "run_failed"
+	AlertRunTimeout     = "run_timeout"
+	AlertTaskFailed     = "task_failed"
+	AlertTaskTimeout    = "task_timeout"
+	AlertTaskUnknown    = "task_unknown"
+	AlertQuarantined    = "quarantined"
+	AlertKillUnverified = "kill_unconfirmed"
+)

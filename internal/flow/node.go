@@ -1,0 +1,47 @@
+// Nodes, incarnations and what the masters agree on.
+
+package flow
+
+// Node is a running process of a role. A new start is a new incarnation, never the same.
+type Node struct {
+	Incarnation int64
+	Number      int // 0..1023, unique among live nodes: the node part of its ids
+	Role        string
+	Name        string
+	// Home identifies the data folder. Of one home only one process lives (the folder is locked), so
+	// a new incarnation of a home proves that the earlier ones are dead.
+	Home       string
+	PID        int
+	Groups     []string
+	Slots      int
+	Running    int
+	Labels     map[string]string
+	State      string // ready, busy, draining, suspect, lost
+	Version    string // of the program
+	Engine     int32  // newest engine version it knows
+	StartedAt  Time
+	LeaseUntil Time // by the database's clock
+}
+
+// Roles of a node.
+const (
+	RoleMaster     = "master"
+	RoleWorker     = "worker"
+	RoleAPI        = "api"
+	RoleStandalone = "standalone"
+)
+
+// Lease is what a registered incarnation holds.
+type Lease struct {
+	Incarnation int64
+	Number      int
+	Epoch       int64
+	Generation  int64 // of the store; another generation is another history
+	MaxID       ID    // greatest id in the store: floor of the IDSource
+	// Dead lists earlier incarnations of the same home: fenced already, to be taken over.
+	Dead []int64
+}
+
+// EngineVersion is the version of the rows this program writes. An instance written by a newer
+// engine is left alone.
+const EngineVersion int32 = 1

@@ -1,0 +1,107 @@
+// A task instance and its attempts.
+
+package flow
+
+import "math"
+
+// NoExit is the exit code of an attempt that has none.
+const NoExit int32 = math.MinInt32
+
+// TaskRow is one run of a task in an instance, with its current attempt inline: a step costs two
+// writes, the grant and the end. Earlier attempts of the same row are AttemptRows.
+type TaskRow struct {
+	ID       ID
+	Instance ID
+	Name     string // of the task; "T:compensate" for what undoes T
+	Type     string
+	State    TaskState
+	Valid    bool  // false: a later row superseded it
+	RunTimes int32 // the instance's when the row was made
+
+	Reason      string // code when ended, "code: a sentence" while waiting
+	NextCheck   Time   // when the reason is looked at again
+	Held        bool
+	Kill        KillIntent // durable until the worker confirms
+	Warned      uint8      // timeouts that raised their alert in this attempt, bit set
+	Compensates ID         // the row this one undoes
+	EligibleAt  Time       // start of timeout.queue of the present attempt
+	StartedAt   Time       // of the first attempt's process
+	EndedAt     Time       // of the row
+	Outputs     []byte     // JSON object, nil none
+
+	Attempt AttemptRow // Number 0: there was none yet
+}
+
+// AttemptRow is one try. Token is its identity: from one sequence for everything, always
+// growing.
+type AttemptRow struct {
+	Task      ID
+	Number    int32 // from 1, over both classes
+	Infra     int32 // infrastructure losses so far
+	Token     int64
+	Session   int64 // incarnation of the worker session
+	Worker    string
+	State     AttemptState
+	Confirmed bool   // a kill whose process tree is known to be gone
+	Ref       string // reference of a remote job
+	Cause     string // exit:75, signal:SIGKILL, timeout, worker_lost, … "" when it succeeded
+	Class     Class
+	ExitCode  int32 // NoExit: none
+	Refused   bool  // a late result came and was refused
+	GrantedAt Time
+	StartedAt Time
+	BeatAt    Time // last sign of life, for timeout.heartbeat
+	EndedAt   Time
+}
+
+// Class tells whose fault an attempt's end was.
+type Class string
+
+// Classes of failure; "" when there was none.
+const (
+	ClassUser           Class = "user"
+	ClassInfrastructure Class = "infrastructure"
+)
+
+// KillIntent is a durable order to kill the current attempt, with what the row becomes when the
+// worker confirms.
+type KillIntent uint8
+
+// Kill intents. Numbers are stored.
+const (
+	KillNone    KillIntent = 0
+	KillByHand  KillIntent = 1 // task kill: killed, no retry
+	KillStop    KillIntent = 2 // the run is being stopped
+	KillEnd     KillIntent = 3 // failure: end
+	KillTimeout KillIntent = 4 // timeout of the attempt: retries apply
+	KillDue     KillIntent = 5 // timeout of the run
+	KillRetry   KillIntent = 6 // task retry on a running row: superseded by a new row
+)
+
+// Reasons: codes of ended rows and of waiting ones.
+const (
+	ReasonNotTaken     = "not_taken"
+	ReasonDisabled     = "disabled"
+	ReasonByHand       = "by_hand"
+	ReasonNoCase       = "no_case"
+	ReasonTimeout      = "timeout"
+	ReasonWorkerLost   = "worker_lost"
+	ReasonStopped      = "stopped"
+	ReasonFailureEnd   = "failure_end"
+	ReasonUnknown      = "unknown"
+	ReasonParameter    = "parameter"
+	ReasonExpression   = "expression"
+	ReasonHeld         = "held"
+	ReasonDelay        = "delay"
+	ReasonRetryDelay   = "retry_delay"
+	ReasonNoWorker     = "no_worker"
+	ReasonNoSlot       = "no_slot"
+	ReasonPaused       = "paused"
+	ReasonQuarantine   = "quarantined"
+	ReasonSuspect      = "worker_suspect"
+	ReasonKilling      = "killing"
+	ReasonDispatched   = "dispatched"
+	ReasonCompensating = "compensating"
+	ReasonTaskFailed   = "task_failed"
+	ReasonOutputs      = "outputs"
+)

@@ -1,0 +1,63 @@
+// What a master needs of the store.
+
+package master
+
+import (
+	"context"
+
+	"baton/internal/flow"
+)
+
+// Store is the durable side of a master. Implementations are safe for concurrent use; every
+// method is one statement or one short transaction, so that no lock is held while this process
+// is waited for. An error means that the outcome is unknown: the caller forgets what it touched
+// and loads it again.
+type Store interface {
+	// Register makes a new incarnation with a lease of the cluster's length, and fences every
+	// earlier incarnation of the same home. Name, Home, Role, PID, Groups, Slots, Labels, Version
+	// and Engine are read from node.
+	Register(ctx context.Context, node flow.Node) (flow.Lease, error)
+	// Heartbeat renews the lease and writes the load figures. ErrFenced: the incarnation is dead for
+	// the others and must stop.
+	Heartbeat(ctx context.Context, node flow.Node) error
+	// Leave ends the incarnation: its lease is over at once.
+	Leave(ctx context.Context, incarnation int64) error
+	// Expired returns the masters other than me whose lease is over by the database's clock and who
+	// still own instances or are not fenced.
+	Expired(ctx context.Context, me int64) ([]int64, error)
+	// Fence raises the epoch of a dead incarnation, so that it commits nothing any more, and tells
+	// whether this call did it.
+	Fence(ctx context.Context, dead int64) (bool, error)
+	// TakeOver hands up to n instances of a fenced incarnation to owner, raises their takes counter
+	// and returns their ids. An instance with 3 takes is not handed over but quarantined, with an alert. It is
+	// called until it returns none.
+	TakeOver(ctx context.Context, owner, dead int64, now flow.Time, n int) ([]flow.ID, error)
+
+	// Commands returns up to n commands by priority, then age, without those in except and without
+	// quarantined ones.
+	Commands(ctx context.Context, n int, except []flow.ID) ([]flow.Command, error)
+	// CountTakes raises the takes counter of every waiting command: called once at start, when what
+	// waits may have killed the process before. Commands with 3 takes become quarantined instances.
+	CountTakes(ctx context.Context, now flow.Time) error
+	// Claim makes owner the owner of up to n parked instances that are due: WakeAt has come, or an
+	// inbox item waits. It raises Seq and the takes counter, and returns their ids.
+	Claim(ctx context.Context, owner int64, now flow.Time, n int) ([]flow.ID, error)
+	// NextWake returns the earliest WakeAt of a parked instance, 0 for none.
+	NextWake(ctx context.Context) (flow.Time, error)
+	// Load reads instances with all their task rows in order of creation, those that owner holds.
+	// Others are left out.
+	Load(ctx context.Context, owner int64, ids []flow.ID) ([]flow.Loaded, error)
+	// Inbox returns up to n items of instances that owner holds, in order of id, without those in
+	// except.
+	Inbox(ctx context.Context, owner int64, n int, except []flow.ID) ([]flow.InboxItem, error)
+	// Definition reads one version of a workflow with what a run needs of its project.
+	Definition(ctx context.Context, workflow flow.ID, version int32) (flow.Definition, error)
+	// Commit writes a batch: all or, change by change, nothing. ErrFenced: nothing was written and
+	// nothing ever will be for this incarnation.
+	Commit(ctx context.Context, batch flow.Batch) (flow.CommitResult, error)
+	// Quarantine parks an instance with a reason, whatever its rows hold. The state before is kept
+	// for release. It needs the owner's gate, as Commit does.
+	Quarantine(ctx context.Context, owner int64, id flow.ID, reason string, now flow.Time) error
+	// QuarantineCommand turns a command that cannot be carried out into a quarantined instance.
+	QuarantineCommand(ctx context.Context, id flow.ID, reason string, now flow.Time) error
+}
