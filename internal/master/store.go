@@ -60,4 +60,12 @@ type Store interface {
 	Quarantine(ctx context.Context, owner int64, id flow.ID, reason string, now flow.Time) error
 	// QuarantineCommand turns a command that cannot be carried out into a quarantined instance.
 	QuarantineCommand(ctx context.Context, id flow.ID, reason string, now flow.Time) error
+
+	// Order inserts an inbox item; one with the same Dedup is returned instead. Not found: there is
+	// no such instance.
+	Order(ctx context.Context, item flow.InboxItem) (flow.ID, error)
+	// Blob reads a resource by its SHA-256 (hex).
+	Blob(ctx context.Context, sum string) ([]byte, error)
+	// DataSources lists the data sources of a project.
+	DataSources(ctx context.Context, project string) ([]flow.DataSource, error)
 }

@@ -1,0 +1,109 @@
+// Queues: what waits for a place, by group, ordered by priority, then age.
+
+package dispatch
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+
+	"baton/internal/flow"
+)
+
+// Item is a task row that waits for a place.
+type Item struct {
+	Instance flow.ID
+	Task     flow.ID
+	Group    string
+	Priority flow.Priority
+	// Again: it lost its worker and goes before new work of equal priority.
+	Again bool
+
+	seq uint64
+}
+
+type queue struct {
+	group string
+	items itemHeap
+}
+
+type itemHeap []Item
+
+func (h itemHeap) Len() int      { return len(h) }
+func (h itemHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h itemHeap) Less(i, j int) bool {
+	a, b := &h[i], &h[j]
+	if a.Priority != b.Priority {
+		return a.Priority < b.Priority
+	}
+	if a.Again != b.Again {
+		return a.Again
+	}
+	return a.seq < b.seq
+}
+func (h *itemHeap) Push(x any) { *h = append(*h, x.(Item)) }
+func (h *itemHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
+}
+
+// Enqueue adds an item; of equal ones the first enqueued goes first.
+func (p *Pool) Enqueue(it Item) {
+	p.seq++
+	it.seq = p.seq
+	i, found := slices.BinarySearchFunc(p.queues, it.Group, func(q *queue, g string) int { return cmp.Compare(q.group, g) })
+	if !found {
+		p.queues = slices.Insert(p.queues, i, &queue{group: it.Group})
+	}
+	heap.Push(&p.queues[i].items, it)
+	p.fresh = append(p.fresh, it)
+}
+
+// Placement is an item and the session chosen for it.
+type Placement struct {
+	Item    Item
+	Session int64
+	Worker  string
+}
+
+// Next takes the first item that can be placed and books the slot. Items are not checked: one
+// whose row is no longer queued is the caller's to release.
+func (p *Pool) Next() (Placement, bool) {
+	for _, q := range p.queues {
+		if len(q.items) == 0 {
+			continue
+		}
+		s := p.pick(q.group)
+		if s == nil {
+			continue
+		}
+		it := heap.Pop(&q.items).(Item)
+		p.Hold(it.Task, it.Instance, s.ID)
+		return Placement{it, s.ID, s.Name}, true
+	}
+	return Placement{}, false
+}
+
+// Fresh returns, once, the items enqueued since the last call that were not placed meanwhile. It
+// is how a caller tells each waiting row why it waits.
+func (p *Pool) Fresh() []Item {
+	out := p.fresh[:0]
+	for _, it := range p.fresh {
+		if _, placed := p.held[it.Task]; !placed {
+			out = append(out, it)
+		}
+	}
+	p.fresh = nil
+	return out
+}
+
+// Len is how many items wait.
+func (p *Pool) Len() int {
+	n := 0
+	for _, q := range p.queues {
+		n += len(q.items)
+	}
+	return n
+}

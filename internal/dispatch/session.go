@@ -1,0 +1,186 @@
+// Sessions: who can take work, and how much.
+
+package dispatch
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"baton/internal/flow"
+)
+
+// Session is a worker as its master sees it.
+type Session struct {
+	ID       int64
+	Name     string
+	Groups   []string
+	Slots    int
+	Labels   map[string]string
+	CPU      float64 // 0..1 of all cores, as of its last beat
+	Memory   float64 // 0..1
+	Draining bool    // takes nothing new
+
+	used int
+}
+
+// Used is how many of its slots are held.
+func (s *Session) Used() int { return s.used }
+
+// weight orders sessions: the emptiest first, live load on top. What was granted since the last
+// beat counts at once, since used does.
+func (s *Session) weight() float64 {
+	return float64(s.used)/float64(s.Slots) + 0.5*s.CPU + 0.5*s.Memory
+}
+
+func (s *Session) free() bool { return !s.Draining && s.used < s.Slots }
+
+// Pool is all sessions, what they hold, and what waits for them.
+type Pool struct {
+	sessions []*Session         // by ID
+	held     map[flow.ID]holder // task row → what holds a slot for it
+	used     map[int64]int      // session → slots held, also of sessions that are away
+	queues   []*queue           // by group name
+	fresh    []Item             // enqueued since Fresh was asked
+	seq      uint64
+}
+
+type holder struct {
+	instance flow.ID
+	session  int64
+}
+
+// NewPool returns an empty pool.
+func NewPool() *Pool {
+	return &Pool{held: make(map[flow.ID]holder), used: make(map[int64]int)}
+}
+
+// Join adds a session, or replaces what is known of it.
+func (p *Pool) Join(s Session) {
+	s.Slots = max(s.Slots, 1)
+	s.used = p.used[s.ID]
+	i, found := p.find(s.ID)
+	if found {
+		p.sessions[i] = &s
+		return
+	}
+	p.sessions = slices.Insert(p.sessions, i, &s)
+}
+
+// Leave removes a session; what it holds stays held until it is released.
+func (p *Pool) Leave(id int64) {
+	if i, found := p.find(id); found {
+		p.sessions = slices.Delete(p.sessions, i, i+1)
+	}
+}
+
+// Session returns a session that has joined, nil otherwise.
+func (p *Pool) Session(id int64) *Session {
+	if i, found := p.find(id); found {
+		return p.sessions[i]
+	}
+	return nil
+}
+
+// Sessions returns all that have joined, by id.
+func (p *Pool) Sessions() []*Session { return p.sessions }
+
+func (p *Pool) find(id int64) (int, bool) {
+	return slices.BinarySearchFunc(p.sessions, id, func(s *Session, id int64) int { return cmp.Compare(s.ID, id) })
+}
+
+// Hold books a slot of a session for a task row, which holds one at most.
+func (p *Pool) Hold(task, instance flow.ID, session int64) {
+	if h, ok := p.held[task]; ok {
+		if h.session == session {
+			return
+		}
+		p.Release(task)
+	}
+	p.held[task] = holder{instance, session}
+	p.used[session]++
+	if s := p.Session(session); s != nil {
+		s.used++
+	}
+}
+
+// Release gives back the slot that a task row holds, if any.
+func (p *Pool) Release(task flow.ID) {
+	h, ok := p.held[task]
+	if !ok {
+		return
+	}
+	delete(p.held, task)
+	if p.used[h.session]--; p.used[h.session] == 0 {
+		delete(p.used, h.session)
+	}
+	if s := p.Session(h.session); s != nil {
+		s.used--
+	}
+}
+
+// Holder returns the session that holds a slot for a task row, 0 for none.
+func (p *Pool) Holder(task flow.ID) int64 { return p.held[task].session }
+
+// InstanceOf returns the instance of a task row that holds a slot, 0 for none.
+func (p *Pool) InstanceOf(task flow.ID) flow.ID { return p.held[task].instance }
+
+// HeldBy returns the task rows that hold a slot of any of the sessions, by id.
+func (p *Pool) HeldBy(sessions ...int64) []flow.ID {
+	var out []flow.ID
+	for task, h := range p.held {
+		if slices.Contains(sessions, h.session) {
+			out = append(out, task)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// pick returns the session of a group with the least weight that has a slot, nil if there is none.
+func (p *Pool) pick(group string) *Session {
+	var best *Session
+	for _, s := range p.sessions {
+		if s.free() && slices.Contains(s.Groups, group) && (best == nil || s.weight() < best.weight()) {
+			best = s
+		}
+	}
+	return best
+}
+
+// Why says why nothing of a group can be placed now.
+func (p *Pool) Why(group string) string {
+	workers, slots, draining := 0, 0, 0
+	for _, s := range p.sessions {
+		if !slices.Contains(s.Groups, group) {
+			continue
+		}
+		workers++
+		slots += s.Slots
+		if s.Draining {
+			draining++
+		}
+	}
+	switch {
+	case workers == 0 && len(p.sessions) == 0:
+		return fmt.Sprintf("%s: no worker is connected; the task needs one of group %q", flow.ReasonNoWorker, group)
+	case workers == 0:
+		return fmt.Sprintf("%s: no worker serves group %q; the groups served are %v", flow.ReasonNoWorker, group, p.groups())
+	case workers == draining:
+		return fmt.Sprintf("%s: every worker of group %q is draining", flow.ReasonNoWorker, group)
+	default:
+		return fmt.Sprintf("%s: all %d places of the %d workers of group %q are taken; it goes on when one is free", flow.ReasonNoSlot, slots, workers, group)
+	}
+}
+
+func (p *Pool) groups() []string {
+	var out []string
+	for _, s := range p.sessions {
+		for _, g := range s.Groups {
+			if i, found := slices.BinarySearch(out, g); !found {
+				out = slices.Insert(out, i, g)
+			}
+		}
+	}
+	return out
+}

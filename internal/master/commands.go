@@ -1,0 +1,221 @@
+// Commands, inbox, claims: what comes out of the store.
+
+package master
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"baton/internal/engine"
+	"baton/internal/flow"
+)
+
+// Limits of one read.
+const (
+	inboxAtOnce    = 500
+	claimAtOnce    = 500
+	takeOverAtOnce = 500
+)
+
+// readCommands asks for commands unless a read is under way or enough are being taken.
+func (c *Core) readCommands() {
+	if !c.ready || c.lease.Incarnation == 0 {
+		return
+	}
+	if c.polls.commands {
+		c.polls.moreCommands = true
+		return
+	}
+	var taking []flow.ID
+	for _, in := range c.taking {
+		if c.insts[in.id] == in && in.command != 0 {
+			taking = append(taking, in.id)
+		}
+	}
+	c.taking = c.taking[:0]
+	for _, id := range taking {
+		c.taking = append(c.taking, c.insts[id])
+	}
+	room := c.cfg.Commands - len(taking)
+	if room <= 0 {
+		c.polls.moreCommands = true
+		return
+	}
+	c.polls.commands = true
+	c.emit(ReadCommands{Limit: room, Except: taking})
+}
+
+func (c *Core) commandsRead(e CommandsRead) {
+	c.polls.commands = false
+	if e.Err != nil {
+		return
+	}
+	for _, cmd := range e.Commands {
+		if c.insts[cmd.ID] != nil {
+			continue
+		}
+		in := c.add(cmd.ID)
+		in.command = cmd.ID
+		c.taking = append(c.taking, in)
+		c.withPlan(PlanKey{cmd.Workflow, cmd.Version}, func(p *engine.Plan, err error) { c.create(in, p, cmd, err) })
+	}
+	if len(e.Commands) > 0 || c.polls.moreCommands {
+		c.polls.moreCommands = false
+		c.readCommands()
+	}
+}
+
+// create makes an instance of a command; the commit that stores it deletes the command.
+func (c *Core) create(in *inst, p *engine.Plan, cmd flow.Command, err error) {
+	if c.insts[in.id] != in {
+		return
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			c.poison(in, fmt.Sprintf("the engine refused the start: %v", r))
+		}
+	}()
+	if err == nil {
+		in.st, err = engine.New(p, cmd)
+	}
+	if err != nil {
+		c.poison(in, err.Error())
+		return
+	}
+	c.apply(in, pending{ev: engine.Begin{}})
+	c.drain(in)
+}
+
+func (c *Core) readInbox() {
+	if !c.ready {
+		return
+	}
+	if c.polls.inbox {
+		c.polls.moreInbox = true
+		return
+	}
+	if len(c.insts) == 0 {
+		return
+	}
+	c.polls.inbox = true
+	except := make([]flow.ID, 0, len(c.seen))
+	for id := range c.seen {
+		except = append(except, id)
+	}
+	sortIDs(except)
+	c.emit(ReadInbox{Limit: inboxAtOnce, Except: except})
+}
+
+func (c *Core) inboxRead(e InboxRead) {
+	c.polls.inbox = false
+	if e.Err != nil {
+		return
+	}
+	for _, item := range e.Items {
+		if !c.seen[item.ID] {
+			c.deliver(item)
+		}
+	}
+	if len(e.Items) == inboxAtOnce || c.polls.moreInbox {
+		c.polls.moreInbox = false
+		c.readInbox()
+	}
+}
+
+// deliver brings an inbox item to its instance, which this master owns or it waits.
+func (c *Core) deliver(item flow.InboxItem) {
+	p := pending{inbox: item.ID}
+	switch item.Kind {
+	case flow.InboxVerb:
+		var v flow.Verb
+		if err := json.Unmarshal(item.Payload, &v); err != nil {
+			v = flow.Verb{Name: "unreadable"}
+		}
+		p.ev = engine.VerbGiven{Inbox: item.ID, Verb: v}
+	case flow.InboxResult:
+		var r handedResult
+		if err := json.Unmarshal(item.Payload, &r); err != nil {
+			r = handedResult{}
+		}
+		p.ev = engine.Ended{Task: r.Task, Result: r.Result}
+	default:
+		return // of a newer version; its masters consume it
+	}
+	if c.insts[item.Instance] == nil {
+		return
+	}
+	c.seen[item.ID] = true
+	c.route(item.Instance, p)
+}
+
+// handedResult is the payload of an InboxResult.
+type handedResult struct {
+	Task   flow.ID     `json:"task"`
+	Result flow.Result `json:"result"`
+}
+
+// handOver makes a result durable for whoever owns its instance.
+func (c *Core) handOver(conn int64, instance flow.ID, e engine.Ended) {
+	payload, err := json.Marshal(handedResult{e.Task, e.Result})
+	if err != nil {
+		return // outputs were checked to be JSON; the worker sends it again
+	}
+	c.emit(HandOver{Conn: conn, Token: e.Result.Token, Item: flow.InboxItem{
+		ID: c.ids.Next(c.now), Instance: instance, Kind: flow.InboxResult,
+		Dedup: fmt.Sprintf("result:%d", e.Result.Token), Payload: payload, At: c.now,
+	}})
+}
+
+func (c *Core) handedOver(e HandedOver) {
+	var known *flow.Error
+	if e.Err != nil && (!errors.As(e.Err, &known) || known.Code != flow.CodeNotFound) {
+		return // the worker sends it again
+	}
+	// Durable, or its run was deleted long ago: either way the worker may forget it.
+	c.ack(e.Conn, e.Token)
+	c.claim()
+}
+
+// claim asks for parked instances that are due.
+func (c *Core) claim() {
+	if !c.ready {
+		return
+	}
+	if c.polls.claim {
+		c.polls.moreC = true
+		return
+	}
+	c.polls.claim = true
+	c.emit(Claim{Limit: claimAtOnce})
+}
+
+func (c *Core) claimed(e Claimed) {
+	c.polls.claim = false
+	if e.Err != nil {
+		return
+	}
+	c.polls.parked = e.Next
+	c.load(e.IDs)
+	if len(e.IDs) == claimAtOnce || c.polls.moreC {
+		c.polls.moreC = false
+		c.claim()
+	}
+}
+
+func (c *Core) takeOver(dead int64) {
+	c.takeovers++
+	c.emit(TakeOver{Dead: dead, Limit: takeOverAtOnce})
+}
+
+func (c *Core) tookOver(e TookOver) {
+	c.takeovers--
+	switch {
+	case e.Err != nil:
+		c.again = append(c.again, e.Dead)
+	case len(e.IDs) > 0:
+		c.load(e.IDs)
+		c.takeOver(e.Dead)
+	}
+	c.becomeReady()
+}

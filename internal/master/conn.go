@@ -1,0 +1,277 @@
+// Connections of workers: the server side of the stream.
+
+package master
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	"baton/internal/engine"
+	"baton/internal/flow"
+	"baton/internal/rpc"
+)
+
+// stream is one worker's connection: a queue of frames, merged while the wire is busy.
+type stream struct {
+	id     int64
+	mu     sync.Mutex
+	next   *rpc.FromMaster
+	wake   chan struct{}
+	cancel context.CancelCauseFunc
+	logs   map[int64]chan *rpc.LogChunk
+	name   string
+	sess   int64
+}
+
+// Session serves one worker. It returns when either side is gone.
+func (m *Master) Session(s grpc.BidiStreamingServer[rpc.FromWorker, rpc.FromMaster]) error {
+	ctx, cancel := context.WithCancelCause(s.Context())
+	defer cancel(nil)
+	st := &stream{id: m.connSeq.Add(1), wake: make(chan struct{}, 1), cancel: cancel, logs: make(map[int64]chan *rpc.LogChunk)}
+	m.mu.Lock()
+	m.conns[st.id] = st
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		delete(m.conns, st.id)
+		m.mu.Unlock()
+		st.closeLogs()
+		// The core must hear of it, also when the stream's own context is over.
+		select {
+		case m.events <- Closed{st.id}:
+		case <-s.Context().Done():
+			go m.postClosed(st.id)
+		}
+	}()
+	go func() { cancel(m.sendLoop(ctx, s, st)) }()
+	recv := make(chan error, 1)
+	go func() { recv <- m.recvLoop(ctx, s, st) }()
+	select {
+	case err := <-recv:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (m *Master) postClosed(id int64) { m.events <- Closed{id} }
+
+func (m *Master) recvLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.FromWorker, rpc.FromMaster], st *stream) error {
+	for {
+		f, err := s.Recv()
+		if err != nil {
+			return fmt.Errorf("worker %s: %w", st.name, err)
+		}
+		if f.Hello != nil {
+			st.name = f.Hello.Name
+			m.log.LogAttrs(ctx, slog.LevelInfo, "worker connected", slog.String("worker", f.Hello.Name), slog.Int("holds", len(f.Hello.Held)))
+		}
+		for _, l := range f.Logs {
+			st.deliver(l)
+		}
+		for _, b := range f.Blobs {
+			go m.sendBlob(ctx, st, b.Sha256)
+		}
+		if f.Hello == nil && f.Beat == nil && len(f.Started)+len(f.Ended)+len(f.Refused) == 0 {
+			continue
+		}
+		select {
+		case m.events <- Frame{st.id, f}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (m *Master) sendLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.FromWorker, rpc.FromMaster], st *stream) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-st.wake:
+		}
+		st.mu.Lock()
+		f := st.next
+		st.next = nil
+		st.mu.Unlock()
+		if f == nil {
+			continue
+		}
+		if err := s.Send(f); err != nil {
+			return fmt.Errorf("send to worker %s: %w", st.name, err)
+		}
+	}
+}
+
+// push adds to the frame that goes out next.
+func (st *stream) push(f *rpc.FromMaster) {
+	st.mu.Lock()
+	if st.next == nil {
+		st.next = f
+	} else {
+		n := st.next
+		if n.Welcome == nil {
+			n.Welcome = f.Welcome
+		}
+		n.Master = max(n.Master, f.Master)
+		n.Acks = append(n.Acks, f.Acks...)
+		n.Grants = append(n.Grants, f.Grants...)
+		n.Begins = append(n.Begins, f.Begins...)
+		n.Kills = append(n.Kills, f.Kills...)
+		n.ReadLogs = append(n.ReadLogs, f.ReadLogs...)
+		n.Blobs = append(n.Blobs, f.Blobs...)
+		n.Forget = append(n.Forget, f.Forget...)
+		n.Renew = n.Renew || f.Renew
+	}
+	st.mu.Unlock()
+	select {
+	case st.wake <- struct{}{}:
+	default:
+	}
+}
+
+// outgoing collects the frames of one step, a frame a connection.
+type outgoing struct {
+	m      *Master
+	ids    []int64
+	frames []*rpc.FromMaster
+}
+
+func (m *Master) frames() *outgoing { return &outgoing{m: m} }
+
+func (o *outgoing) frame(conn int64) *rpc.FromMaster {
+	if i := slices.Index(o.ids, conn); i >= 0 {
+		return o.frames[i]
+	}
+	f := &rpc.FromMaster{Master: o.m.node.Incarnation}
+	o.ids, o.frames = append(o.ids, conn), append(o.frames, f)
+	return f
+}
+
+func (o *outgoing) merge(conn int64, f *rpc.FromMaster) {
+	if i := slices.Index(o.ids, conn); i >= 0 {
+		f.Grants = append(f.Grants, o.frames[i].Grants...)
+		o.frames[i] = f
+		return
+	}
+	o.ids, o.frames = append(o.ids, conn), append(o.frames, f)
+}
+
+func (o *outgoing) flush() {
+	for i, id := range o.ids {
+		if st := o.m.stream(id); st != nil {
+			if w := o.frames[i].Welcome; w != nil {
+				o.m.mu.Lock()
+				st.sess = w.Session
+				o.m.mu.Unlock()
+			}
+			st.push(o.frames[i])
+		}
+	}
+}
+
+func (m *Master) stream(id int64) *stream {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.conns[id]
+}
+
+func (m *Master) closeSession(session int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, st := range m.conns {
+		if st.sess == session {
+			st.cancel(flow.ErrFenced)
+		}
+	}
+}
+
+func (m *Master) closeConns() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, st := range m.conns {
+		st.cancel(context.Canceled)
+	}
+}
+
+// sendGrant makes an order a grant; a data source is looked up first, beside the loop.
+func (m *Master) sendGrant(ctx context.Context, out *outgoing, e Grant) {
+	g := grantOf(e.Order)
+	if e.Order.Source == "" {
+		f := out.frame(e.Conn)
+		f.Grants = append(f.Grants, g)
+		return
+	}
+	go func() {
+		source, err := m.source(ctx, e.Order.Project, e.Order.Source)
+		if err != nil {
+			m.post(ctx, Unsendable{e.Order.Instance, e.Order.Task, e.Order.Token, err.Error()})
+			return
+		}
+		g.Source = source
+		if st := m.stream(e.Conn); st != nil {
+			st.push(&rpc.FromMaster{Master: m.node.Incarnation, Grants: []*rpc.Grant{g}})
+		}
+	}()
+}
+
+func (m *Master) source(ctx context.Context, project, name string) ([]byte, error) {
+	all, err := m.store.DataSources(ctx, project)
+	if err != nil {
+		return nil, fmt.Errorf("data source %q: %w", name, err)
+	}
+	names := make([]string, 0, len(all))
+	for i := range all {
+		if all[i].Name == name {
+			return json.Marshal(all[i])
+		}
+		names = append(names, all[i].Name)
+	}
+	return nil, fmt.Errorf("project %s has no data source %q; it has %v", project, name, names)
+}
+
+func grantOf(o engine.Order) *rpc.Grant {
+	g := &rpc.Grant{
+		Token: o.Token, Instance: int64(o.Instance), Task: int64(o.Task), Attempt: o.Number, TaskName: o.Name, Type: o.Type,
+		Options: o.Options, Env: o.Env, Hold: o.Hold, LogPatterns: o.Patterns, Project: o.Project, Workflow: o.Workflow,
+	}
+	for _, s := range o.Secrets {
+		g.Secrets = append(g.Secrets, &rpc.SecretEnv{Name: s.Name, FromEnv: s.Secret.Env, FromFile: s.Secret.File})
+	}
+	for _, f := range o.Files {
+		g.Files = append(g.Files, &rpc.Resource{Name: baseName(f.Path), Sha256: f.SHA256, Executable: f.Executable})
+	}
+	return g
+}
+
+func baseName(path string) string {
+	for i := len(path) - 1; i >= 0; i-- {
+		if path[i] == '/' {
+			return path[i+1:]
+		}
+	}
+	return path
+}
+
+// sendBlob streams a resource in pieces that fit a frame.
+func (m *Master) sendBlob(ctx context.Context, st *stream, sum string) {
+	const piece = 1 << 20
+	data, err := m.store.Blob(ctx, sum)
+	if err != nil {
+		st.push(&rpc.FromMaster{Blobs: []*rpc.BlobChunk{{Sha256: sum, Last: true, Error: err.Error()}}})
+		return
+	}
+	for {
+		n := min(piece, len(data))
+		st.push(&rpc.FromMaster{Blobs: []*rpc.BlobChunk{{Sha256: sum, Data: data[:n], Last: n == len(data)}}})
+		if data = data[n:]; len(data) == 0 {
+			return
+		}
+	}
+}

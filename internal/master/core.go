@@ -1,0 +1,181 @@
+// Core: the reactor.
+
+package master
+
+import (
+	"fmt"
+	"time"
+
+	"baton/internal/dispatch"
+	"baton/internal/engine"
+	"baton/internal/flow"
+	"baton/internal/task"
+)
+
+// Config of a core. Zero fields take the defaults of DefaultConfig.
+type Config struct {
+	Lanes      int           // commits under way at the same time; instances are split by id
+	BatchRows  int           // most task rows of one commit
+	Commands   int           // most commands being taken at the same time
+	Poll       time.Duration // the net under the pokes
+	Lazy       time.Duration // how long "started" may wait for a commit to ride along with
+	Linger     time.Duration // an instance due within this stays owned instead of being parked
+	KillResend time.Duration
+	Lease      time.Duration
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{
+		Lanes: 1, BatchRows: 500, Commands: 500, Poll: time.Second, Lazy: 50 * time.Millisecond,
+		Linger: 30 * time.Second, KillResend: time.Second, Lease: 10 * time.Second,
+	}
+}
+
+// Core drives the instances this master owns. It belongs to one goroutine.
+type Core struct {
+	cfg   Config
+	types *task.Set
+	lease flow.Lease
+	ids   *flow.IDSource
+	now   flow.Time
+
+	insts    map[flow.ID]*inst // all that this master owns
+	lanes    []lane
+	plans    map[PlanKey]*plan
+	pool     *dispatch.Pool
+	conns    map[int64]*conn
+	sessions map[int64]*conn
+	away     []absence // sessions that hold something and are not connected
+	wakes    wakeHeap
+	kills    []kill // intents that are not confirmed yet
+
+	ready        bool // what was left by earlier incarnations is loaded
+	takeovers    int  // under way
+	loading      int
+	polls        polls
+	seen         map[flow.ID]bool // inbox items under way
+	hellos       []Frame          // that came before ready
+	retry        []flow.ID        // to be loaded again with the next poll
+	reread       []PlanKey        // definitions likewise
+	again        []int64          // takeovers likewise
+	unregistered []int64          // registrations of connections, with the next beat
+	taking       []*inst          // whose command is not consumed yet
+	framed       []*conn          // that get a frame in this step
+	out          []Effect
+	failed       bool
+}
+
+// polls says which reads are under way and which are wanted.
+type polls struct {
+	next                           flow.Time
+	commands, inbox, claim         bool // under way
+	moreCommands, moreInbox, moreC bool // wanted again
+	parked                         flow.Time
+	beat                           flow.Time
+}
+
+// NewCore returns a core that waits for Started.
+func NewCore(cfg Config, types *task.Set) *Core {
+	return &Core{
+		cfg: cfg, types: types,
+		insts: make(map[flow.ID]*inst), lanes: make([]lane, max(cfg.Lanes, 1)), plans: make(map[PlanKey]*plan),
+		pool: dispatch.NewPool(), conns: make(map[int64]*conn), sessions: make(map[int64]*conn), seen: make(map[flow.ID]bool),
+	}
+}
+
+// Step handles events in order and returns what is to be done. Changes of all events of a step that
+// belong to one lane are committed together.
+func (c *Core) Step(now flow.Time, events ...Event) []Effect {
+	c.now = max(c.now, now) // a clock set back stands still here
+	c.out = nil
+	for _, cn := range c.framed {
+		cn.frame = nil
+	}
+	c.framed = c.framed[:0]
+	for _, ev := range events {
+		if c.failed {
+			return nil
+		}
+		c.handle(ev)
+	}
+	if c.lease.Incarnation != 0 && !c.failed {
+		c.flush()
+		c.emit(WakeAt{c.nextTick()})
+	}
+	return c.out
+}
+
+func (c *Core) emit(e Effect) { c.out = append(c.out, e) }
+
+func (c *Core) handle(ev Event) {
+	switch e := ev.(type) {
+	case Started:
+		c.start(e)
+	case Tick:
+		c.tick()
+	case Poked:
+		c.readCommands()
+		c.readInbox()
+		c.claim()
+	case Fenced:
+		c.takeOver(e.Dead)
+	case CommandsRead:
+		c.commandsRead(e)
+	case InboxRead:
+		c.inboxRead(e)
+	case Claimed:
+		c.claimed(e)
+	case TookOver:
+		c.tookOver(e)
+	case LoadedRows:
+		c.loaded(e)
+	case DefinitionRead:
+		c.definitionRead(e)
+	case Committed:
+		c.committed(e)
+	case HandedOver:
+		c.handedOver(e)
+	case Frame:
+		c.frame(e)
+	case Registered:
+		c.registered(e)
+	case Closed:
+		c.closed(e)
+	case Unsendable:
+		c.unsendable(e)
+	default:
+		panic(fmt.Sprintf("master: no handling of event %T", ev))
+	}
+}
+
+func (c *Core) start(e Started) {
+	c.lease = e.Lease
+	c.ids = flow.NewIDSource(e.Lease.Number, e.Lease.MaxID)
+	for _, dead := range e.Lease.Dead {
+		c.takeOver(dead)
+	}
+	c.polls.next = c.now
+	c.polls.beat = c.now
+	c.becomeReady()
+}
+
+// becomeReady lets workers in once everything that earlier incarnations left is known: only then
+// can be told what of theirs is still wanted.
+func (c *Core) becomeReady() {
+	if c.ready || c.takeovers > 0 || c.loading > 0 {
+		return
+	}
+	c.ready = true
+	for _, h := range c.hellos {
+		c.hello(h)
+	}
+	c.hellos = nil
+	c.readCommands()
+	c.readInbox()
+	c.claim()
+}
+
+func (c *Core) env() engine.Env {
+	return engine.Env{Now: c.now, NextID: func() flow.ID { return c.ids.Next(c.now) }}
+}

@@ -1,0 +1,102 @@
+// Effects: what the core wants done. The shell does it and answers with an event where the
+// effect's name says so.
+
+package master
+
+import (
+	"baton/internal/engine"
+	"baton/internal/flow"
+	"baton/internal/rpc"
+)
+
+// Effect is an order of the core to its shell.
+type Effect interface{ effect() }
+
+// PlanKey names a compiled version of a workflow.
+type PlanKey struct {
+	Workflow flow.ID
+	Version  int32
+}
+
+type (
+	// WakeAt asks for a Tick at a time, or earlier; the last one counts.
+	WakeAt struct{ At flow.Time }
+	// ReadCommands is answered by CommandsRead.
+	ReadCommands struct {
+		Limit  int
+		Except []flow.ID
+	}
+	// ReadInbox is answered by InboxRead.
+	ReadInbox struct {
+		Limit  int
+		Except []flow.ID
+	}
+	// Claim is answered by Claimed.
+	Claim struct{ Limit int }
+	// TakeOver is answered by TookOver.
+	TakeOver struct {
+		Dead  int64
+		Limit int
+	}
+	// Load is answered by LoadedRows.
+	Load struct{ IDs []flow.ID }
+	// ReadDefinition is answered by DefinitionRead.
+	ReadDefinition struct{ Key PlanKey }
+	// Commit is answered by Committed. One per lane is under way at a time.
+	Commit struct {
+		Lane  int
+		Batch flow.Batch
+	}
+	// HandOver puts a result for an instance that is not mine into its inbox, and is answered by
+	// HandedOver.
+	HandOver struct {
+		Conn int64
+		Item flow.InboxItem
+		// Token of the result.
+		Token int64
+	}
+	// Quarantine parks a poisoned instance; Command says that it is still a command.
+	Quarantine struct {
+		ID      flow.ID
+		Command bool
+		Reason  string
+	}
+	// Register gives a worker a session, and is answered by Registered.
+	Register struct {
+		Conn int64
+		Node flow.Node
+	}
+	// Beat renews the leases of connected sessions.
+	Beat struct{ Sessions []flow.Node }
+	// Send sends a frame to a worker.
+	Send struct {
+		Conn  int64
+		Frame *rpc.FromMaster
+	}
+	// Grant sends one attempt to a worker; the shell adds the data source.
+	Grant struct {
+		Conn  int64
+		Order engine.Order
+	}
+	// Publish tells watchers what was committed.
+	Publish struct{ Change flow.Change }
+	// Stop ends the master: it was fenced.
+	Stop struct{ Err error }
+)
+
+func (WakeAt) effect()         {}
+func (ReadCommands) effect()   {}
+func (ReadInbox) effect()      {}
+func (Claim) effect()          {}
+func (TakeOver) effect()       {}
+func (Load) effect()           {}
+func (ReadDefinition) effect() {}
+func (Commit) effect()         {}
+func (HandOver) effect()       {}
+func (Quarantine) effect()     {}
+func (Register) effect()       {}
+func (Beat) effect()           {}
+func (Send) effect()           {}
+func (Grant) effect()          {}
+func (Publish) effect()        {}
+func (Stop) effect()           {}

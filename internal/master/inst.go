@@ -1,0 +1,291 @@
+// Instances in memory: routing events to them, applying, parking.
+
+package master
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"baton/internal/dispatch"
+	"baton/internal/engine"
+	"baton/internal/flow"
+	"baton/internal/rpc"
+)
+
+// inst is an instance this master owns, or is about to.
+type inst struct {
+	id       flow.ID
+	lane     int
+	st       *engine.State // nil while it is being loaded
+	command  flow.ID       // the first commit consumes it
+	inflight bool          // a commit with changes of it is under way: no event until it answers
+	listed   bool          // in its lane's list of changed ones
+	lazy     flow.Time     // since when only changes wait that may ride along; 0: none, or others wait too
+	woken    flow.Time     // its entry in the heap of wakes
+	queue    []pending
+	after    after
+	inbox    []flow.ID
+}
+
+// pending is an event that waits until the instance can take it.
+type pending struct {
+	ev    engine.Event
+	conn  int64   // to acknowledge to
+	inbox flow.ID // to consume
+}
+
+// after is what is to be done when the present changes are durable.
+type after struct {
+	granted []int32
+	begun   []int32
+	killing []int32
+	acks    []ack
+}
+
+type ack struct {
+	conn  int64
+	token int64
+}
+
+// route brings an event to an instance. It is false when this master does not have the instance.
+func (c *Core) route(id flow.ID, p pending) bool {
+	in := c.insts[id]
+	if in == nil {
+		return false
+	}
+	if in.st == nil || in.inflight {
+		in.queue = append(in.queue, p)
+		return true
+	}
+	c.apply(in, p)
+	return true
+}
+
+// apply decides one event. A panic is a broken invariant of this instance: it alone is
+// quarantined.
+func (c *Core) apply(in *inst, p pending) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.poison(in, fmt.Sprintf("the engine refused an event: %v\n%s", r, debug.Stack()))
+		}
+	}()
+	fx := engine.Apply(in.st, p.ev, c.env())
+	if p.inbox != 0 {
+		in.inbox = append(in.inbox, p.inbox)
+		if _, verb := p.ev.(engine.VerbGiven); !verb {
+			in.st.Consume(p.inbox)
+		}
+	}
+	c.follow(in, fx, p)
+	c.release(in, p.ev)
+	if in.st.Dirty() {
+		c.list(in, lazy(p.ev) && len(fx.Begun) == 0 && len(fx.Queued) == 0)
+	} else {
+		c.settleAcks(in)
+	}
+	c.wake(in)
+}
+
+// lazy tells whether an event's changes may wait for the next commit: nobody waits for them.
+func lazy(ev engine.Event) bool {
+	switch ev.(type) {
+	case engine.Started, engine.Alive, engine.Suspected:
+		return true
+	}
+	return false
+}
+
+// follow queues the effects: placing at once, the rest for after the commit.
+func (c *Core) follow(in *inst, fx engine.Effects, p pending) {
+	for _, r := range fx.Queued {
+		row := &in.st.Rows[r]
+		c.pool.Enqueue(dispatch.Item{
+			Instance: in.id, Task: row.ID, Group: in.st.Group(r), Priority: in.st.Priority(r),
+			Again: row.Attempt.Number > 0 && row.Attempt.State == flow.AttemptLost,
+		})
+	}
+	in.after.granted = append(in.after.granted, fx.Granted...)
+	in.after.begun = append(in.after.begun, fx.Begun...)
+	in.after.killing = append(in.after.killing, fx.Killing...)
+	for _, token := range fx.Settled {
+		if p.conn != 0 {
+			in.after.acks = append(in.after.acks, ack{p.conn, token})
+		}
+	}
+}
+
+// release gives the slot of an attempt back that is over.
+func (c *Core) release(in *inst, ev engine.Event) {
+	var id flow.ID
+	switch e := ev.(type) {
+	case engine.Ended:
+		id = e.Task
+	case engine.Refused:
+		id = e.Task
+	case engine.Lost:
+		id = e.Task
+	case engine.Placed:
+		id = in.st.Rows[e.Row].ID
+	default:
+		return
+	}
+	if r := in.st.RowByID(id); r < 0 || !in.st.Rows[r].State.Placed() {
+		c.pool.Release(id)
+	}
+}
+
+// list puts an instance on its lane's list of changed ones.
+func (c *Core) list(in *inst, lazily bool) {
+	switch {
+	case !lazily:
+		in.lazy = 0
+	case !in.listed:
+		in.lazy = c.now
+	}
+	if !in.listed {
+		in.listed = true
+		c.lanes[in.lane].changed = append(c.lanes[in.lane].changed, in)
+	}
+}
+
+// settleAcks acknowledges at once what changed nothing.
+func (c *Core) settleAcks(in *inst) {
+	for _, a := range in.after.acks {
+		c.send(a.conn, func(f *rpc.FromMaster) { f.Acks = append(f.Acks, a.token) })
+	}
+	in.after.acks = nil
+}
+
+func (c *Core) add(id flow.ID) *inst {
+	in := &inst{id: id, lane: int(uint64(id) >> 3 % uint64(len(c.lanes)))}
+	c.insts[id] = in
+	return in
+}
+
+// drop forgets an instance: it is parked, somebody else's, or in doubt.
+func (c *Core) drop(in *inst) {
+	delete(c.insts, in.id)
+	if in.st != nil {
+		for r := range in.st.Rows {
+			c.pool.Release(in.st.Rows[r].ID)
+		}
+	}
+	for _, id := range in.inbox {
+		delete(c.seen, id)
+	}
+	for _, p := range in.queue {
+		delete(c.seen, p.inbox)
+	}
+	if in.listed {
+		l := &c.lanes[in.lane]
+		for i, other := range l.changed {
+			if other == in {
+				l.changed = append(l.changed[:i:i], l.changed[i+1:]...)
+				break
+			}
+		}
+	}
+}
+
+// poison quarantines an instance that cannot be driven.
+func (c *Core) poison(in *inst, reason string) {
+	c.emit(Quarantine{ID: in.id, Command: in.command != 0, Reason: flow.Text(reason, flow.MaxReason)})
+	c.drop(in)
+}
+
+// load asks for the rows of instances that this master owns now.
+func (c *Core) load(ids []flow.ID) {
+	const atOnce = 200
+	var ask []flow.ID
+	for _, id := range ids {
+		if in := c.insts[id]; in != nil {
+			continue
+		}
+		c.add(id)
+		if ask = append(ask, id); len(ask) == atOnce {
+			c.loading++
+			c.emit(Load{ask})
+			ask = nil
+		}
+	}
+	if len(ask) > 0 {
+		c.loading++
+		c.emit(Load{ask})
+	}
+}
+
+func (c *Core) loaded(e LoadedRows) {
+	c.loading--
+	if e.Err != nil {
+		// The store is away; these instances are still mine. Ask again with the next poll.
+		for _, id := range e.Asked {
+			if in := c.insts[id]; in != nil && in.st == nil {
+				c.retry = append(c.retry, id)
+			}
+		}
+		return
+	}
+	got := make(map[flow.ID]bool, len(e.Loaded))
+	for _, l := range e.Loaded {
+		got[l.Instance.ID] = true
+		in := c.insts[l.Instance.ID]
+		if in == nil || in.st != nil {
+			continue
+		}
+		c.withPlan(PlanKey{l.Instance.Workflow, l.Instance.Version}, func(p *engine.Plan, err error) {
+			c.begin(in, p, l, err)
+		})
+	}
+	for _, id := range e.Asked {
+		if in := c.insts[id]; in != nil && in.st == nil && !got[id] {
+			c.drop(in)
+		}
+	}
+	c.becomeReady()
+}
+
+// begin makes the state of a loaded instance and takes up where it was left.
+func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
+	var st *engine.State
+	if err == nil {
+		st, err = engine.Load(p, l)
+	}
+	if err != nil {
+		c.poison(in, err.Error())
+		return
+	}
+	in.st = st
+	for r := range st.Rows {
+		row := &st.Rows[r]
+		if !row.State.Placed() || !row.Attempt.State.Live() {
+			continue
+		}
+		c.pool.Hold(row.ID, in.id, row.Attempt.Session)
+		if cn := c.sessions[row.Attempt.Session]; cn == nil {
+			c.missing(row.Attempt.Session)
+		} else if row.Attempt.StartedAt == 0 {
+			in.after.granted = append(in.after.granted, int32(r)) // it may never have been sent
+		}
+	}
+	c.follow(in, st.Resume(), pending{})
+	c.apply(in, pending{ev: engine.Due{}})
+	if c.insts[in.id] != in {
+		return
+	}
+	if !st.Dirty() && !in.listed {
+		c.carryOut(in)
+		// A claim changed the owner; the next commit parks it again if there is nothing to do.
+		st.Touch()
+		c.list(in, false)
+	}
+	c.drain(in)
+}
+
+// drain applies what waited for the instance.
+func (c *Core) drain(in *inst) {
+	for len(in.queue) > 0 && !in.inflight && c.insts[in.id] == in {
+		p := in.queue[0]
+		in.queue = in.queue[1:]
+		c.apply(in, p)
+	}
+}

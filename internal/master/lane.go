@@ -1,0 +1,204 @@
+// Lanes: group commit. One commit is under way per lane; what becomes ready meanwhile goes into
+// the next.
+
+package master
+
+import (
+	"errors"
+	"fmt"
+
+	"baton/internal/engine"
+	"baton/internal/flow"
+	"baton/internal/rpc"
+)
+
+type lane struct {
+	changed  []*inst // in order of their first change
+	inflight []*inst // of the commit under way
+	grants   [][]int32
+	busy     bool
+	changes  []flow.Change
+}
+
+// flush places what waits and starts a commit in every idle lane that has something to write.
+func (c *Core) flush() {
+	c.place()
+	for i := range c.lanes {
+		if l := &c.lanes[i]; !l.busy && l.due(c.now, c.cfg) {
+			c.commit(i)
+		}
+	}
+}
+
+func (l *lane) due(now flow.Time, cfg Config) bool {
+	for _, in := range l.changed {
+		if in.lazy == 0 || now.Sub(in.lazy) >= cfg.Lazy {
+			return true
+		}
+	}
+	return false
+}
+
+// place grants slots to what waits. The end of one step and the grant of the next are one commit,
+// so this runs before every commit.
+func (c *Core) place() {
+	for {
+		p, ok := c.pool.Next()
+		if !ok {
+			break
+		}
+		in := c.insts[p.Item.Instance]
+		if in == nil || in.st == nil {
+			c.pool.Release(p.Item.Task)
+			continue
+		}
+		r := in.st.RowByID(p.Item.Task)
+		if r < 0 {
+			c.pool.Release(p.Item.Task)
+			continue
+		}
+		c.route(in.id, pending{ev: engine.Placed{Row: r, Session: p.Session, Worker: p.Worker}})
+	}
+	for _, it := range c.pool.Fresh() {
+		if in := c.insts[it.Instance]; in != nil && in.st != nil {
+			if r := in.st.RowByID(it.Task); r >= 0 {
+				c.route(in.id, pending{ev: engine.Stuck{Row: r, Reason: c.pool.Why(it.Group)}})
+			}
+		}
+	}
+}
+
+// commit takes the changes of a lane and hands them to the store.
+func (c *Core) commit(i int) {
+	l := &c.lanes[i]
+	batch := flow.Batch{Owner: c.lease.Incarnation, Epoch: c.lease.Epoch}
+	l.inflight, l.grants = nil, nil
+	rows := 0
+	for n, in := range l.changed {
+		if rows >= c.cfg.BatchRows {
+			l.changed = append([]*inst(nil), l.changed[n:]...)
+			break
+		}
+		if c.parks(in) {
+			in.st.Inst.Owner = 0
+		} else {
+			in.st.Inst.Owner = c.lease.Incarnation
+		}
+		ch, grants := in.st.Take(in.command)
+		rows += 1 + len(ch.NewTasks) + len(ch.Tasks) + len(ch.Past)
+		batch.Changes = append(batch.Changes, ch)
+		l.inflight, l.grants = append(l.inflight, in), append(l.grants, grants)
+		in.inflight, in.listed, in.lazy = true, false, 0
+		if n == len(l.changed)-1 {
+			l.changed = nil
+		}
+	}
+	l.busy, l.changes = true, batch.Changes
+	c.emit(Commit{i, batch})
+}
+
+// parks tells whether an instance needs no owner after this commit: nothing of it is in flight or
+// due soon.
+func (c *Core) parks(in *inst) bool {
+	wake := in.st.Inst.WakeAt
+	return in.st.Resting() && len(in.queue) == 0 && (wake == 0 || wake.Sub(c.now) > c.cfg.Linger)
+}
+
+func (c *Core) committed(e Committed) {
+	l := &c.lanes[e.Lane]
+	insts, grants, changes := l.inflight, l.grants, l.changes
+	l.inflight, l.grants, l.changes, l.busy = nil, nil, nil, false
+	if e.Err != nil {
+		c.doubt(insts, e.Err)
+		return
+	}
+	for i, in := range insts {
+		in.inflight = false
+		if c.insts[in.id] != in {
+			continue
+		}
+		switch res := e.Result.Changes[i]; res.Fate {
+		case flow.Committed:
+			for g, r := range grants[i] {
+				in.st.SetToken(r, res.Tokens[g])
+			}
+			in.command = 0
+			for _, id := range in.inbox {
+				delete(c.seen, id)
+			}
+			in.inbox = nil
+			c.carryOut(in)
+			c.emit(Publish{changes[i]})
+			if in.st.Inst.Owner == 0 {
+				c.park(in)
+				continue
+			}
+			c.drain(in)
+		case flow.Gone:
+			c.drop(in)
+		case flow.Poison:
+			c.poison(in, fmt.Sprintf("the store refused it: %v", res.Err))
+		}
+	}
+}
+
+// park lets go of an instance that waits. What came for it meanwhile finds it in the store.
+func (c *Core) park(in *inst) {
+	wake := in.st.Inst.WakeAt
+	queue := in.queue
+	in.queue = nil
+	c.drop(in)
+	if wake != 0 {
+		c.polls.parked = flow.Earliest(c.polls.parked, wake)
+	}
+	for _, p := range queue {
+		switch ev := p.ev.(type) {
+		case engine.Ended:
+			c.handOver(p.conn, in.id, ev)
+		case engine.VerbGiven:
+			delete(c.seen, p.inbox) // it is in the inbox still: the claim brings it back
+			c.claim()
+		}
+	}
+}
+
+// carryOut does what the committed rows call for.
+func (c *Core) carryOut(in *inst) {
+	do := in.after
+	in.after = after{}
+	for _, r := range do.granted {
+		c.grant(in, r)
+	}
+	for _, r := range do.begun {
+		a := in.st.Rows[r].Attempt
+		if cn := c.sessions[a.Session]; cn != nil && a.State.Live() {
+			c.send(cn.id, func(f *rpc.FromMaster) { f.Begins = append(f.Begins, a.Token) })
+		}
+	}
+	for _, r := range do.killing {
+		c.kill(in, r)
+	}
+	for _, a := range do.acks {
+		c.send(a.conn, func(f *rpc.FromMaster) { f.Acks = append(f.Acks, a.token) })
+	}
+}
+
+// doubt handles a commit whose outcome is unknown: what it touched is forgotten and read again;
+// Seq tells which way it went.
+func (c *Core) doubt(insts []*inst, err error) {
+	if errors.Is(err, flow.ErrFenced) {
+		c.failed = true
+		c.emit(Stop{err})
+		return
+	}
+	for _, in := range insts {
+		in.inflight = false
+		if c.insts[in.id] != in {
+			continue
+		}
+		c.drop(in)
+		c.add(in.id)
+		c.retry = append(c.retry, in.id)
+	}
+	c.polls.next = flow.Earliest(c.polls.next, c.now.Add(c.cfg.Poll/4))
+}

@@ -1,0 +1,166 @@
+// Times the core waits for.
+
+package master
+
+import (
+	"container/heap"
+	"slices"
+
+	"baton/internal/engine"
+	"baton/internal/flow"
+	"baton/internal/rpc"
+)
+
+type wakeAt struct {
+	at flow.Time
+	id flow.ID
+}
+
+type wakeHeap []wakeAt
+
+func (h wakeHeap) Len() int      { return len(h) }
+func (h wakeHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h wakeHeap) Less(i, j int) bool {
+	if h[i].at != h[j].at {
+		return h[i].at < h[j].at
+	}
+	return h[i].id < h[j].id
+}
+func (h *wakeHeap) Push(x any) { *h = append(*h, x.(wakeAt)) }
+func (h *wakeHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
+}
+
+// wake notes when an owned instance is due. Entries are checked when they come up, never removed.
+func (c *Core) wake(in *inst) {
+	if at := in.st.Inst.WakeAt; at != 0 && at != in.woken {
+		in.woken = at
+		heap.Push(&c.wakes, wakeAt{at, in.id})
+	}
+}
+
+func (c *Core) tick() {
+	for len(c.wakes) > 0 && c.wakes[0].at <= c.now {
+		w := heap.Pop(&c.wakes).(wakeAt)
+		in := c.insts[w.id]
+		if in == nil || in.st == nil {
+			continue
+		}
+		if in.woken == w.at {
+			in.woken = 0
+		}
+		if at := in.st.Inst.WakeAt; at != 0 && at <= c.now {
+			c.route(w.id, pending{ev: engine.Due{}})
+		}
+	}
+	if p := c.polls.parked; p != 0 && p <= c.now {
+		c.polls.parked = 0
+		c.claim()
+	}
+	c.resendKills()
+	c.loseAbsent()
+	if c.polls.next <= c.now {
+		c.poll()
+	}
+	if c.polls.beat <= c.now {
+		c.polls.beat = c.now.Add(c.cfg.Lease / 3)
+		c.beatSessions()
+	}
+}
+
+// poll is the net under the pokes.
+func (c *Core) poll() {
+	c.polls.next = c.now.Add(c.cfg.Poll)
+	for _, id := range c.retry {
+		if in := c.insts[id]; in != nil && in.st == nil {
+			c.loading++
+			c.emit(Load{[]flow.ID{id}})
+		}
+	}
+	c.retry = nil
+	for _, key := range c.reread {
+		c.emit(ReadDefinition{key})
+	}
+	c.reread = nil
+	for _, dead := range c.again {
+		c.takeOver(dead)
+	}
+	c.again = nil
+	c.readCommands()
+	c.readInbox()
+	c.claim()
+}
+
+// nextTick is when Tick has something to do.
+func (c *Core) nextTick() flow.Time {
+	at := flow.Earliest(c.polls.next, c.polls.parked, c.polls.beat)
+	if len(c.wakes) > 0 {
+		at = flow.Earliest(at, c.wakes[0].at)
+	}
+	for _, k := range c.kills {
+		at = flow.Earliest(at, k.next)
+	}
+	for _, a := range c.away {
+		at = flow.Earliest(at, a.until)
+	}
+	for i := range c.lanes {
+		for _, in := range c.lanes[i].changed {
+			if in.lazy != 0 && !c.lanes[i].busy {
+				at = flow.Earliest(at, in.lazy.Add(c.cfg.Lazy))
+				break // the first of a list is the oldest
+			}
+		}
+	}
+	return at
+}
+
+// kill is an intent that no worker has confirmed yet.
+type kill struct {
+	instance flow.ID
+	task     flow.ID
+	next     flow.Time
+}
+
+// kill sends the order to kill a row's attempt and remembers to send it again.
+func (c *Core) kill(in *inst, r int32) {
+	row := &in.st.Rows[r]
+	if row.Kill == flow.KillNone || !row.State.Placed() {
+		return
+	}
+	c.sendKill(row)
+	if !slices.ContainsFunc(c.kills, func(k kill) bool { return k.task == row.ID }) {
+		c.kills = append(c.kills, kill{in.id, row.ID, c.now.Add(c.cfg.KillResend)})
+	}
+}
+
+func (c *Core) sendKill(row *flow.TaskRow) {
+	if cn := c.sessions[row.Attempt.Session]; cn != nil && row.Attempt.Token != 0 {
+		c.send(cn.id, func(f *rpc.FromMaster) {
+			f.Kills = append(f.Kills, &rpc.Kill{Token: row.Attempt.Token, Instance: int64(row.Instance), Task: int64(row.ID)})
+		})
+	}
+}
+
+// resendKills repeats orders until the rows say that they are carried out.
+func (c *Core) resendKills() {
+	left := c.kills[:0]
+	for _, k := range c.kills {
+		in := c.insts[k.instance]
+		if in == nil || in.st == nil {
+			continue
+		}
+		r := in.st.RowByID(k.task)
+		if r < 0 || in.st.Rows[r].Kill == flow.KillNone || !in.st.Rows[r].State.Placed() {
+			continue
+		}
+		if k.next <= c.now {
+			c.sendKill(&in.st.Rows[r])
+			k.next = c.now.Add(c.cfg.KillResend)
+		}
+		left = append(left, k)
+	}
+	c.kills = left
+}

@@ -1,0 +1,320 @@
+// Workers: hello, frames, absence.
+
+package master
+
+import (
+	"fmt"
+	"slices"
+
+	"baton/internal/attempt"
+	"baton/internal/dispatch"
+	"baton/internal/engine"
+	"baton/internal/flow"
+	"baton/internal/rpc"
+)
+
+// conn is a worker's stream to this master.
+type conn struct {
+	id      int64
+	session int64
+	node    flow.Node
+	hello   *rpc.Hello
+	frame   *rpc.FromMaster // being filled in this step
+}
+
+// absence is a session that holds attempts and is not connected.
+type absence struct {
+	session int64
+	since   flow.Time
+	until   flow.Time // its lease is over then
+}
+
+// send adds to the frame that a connection gets at the end of this step.
+func (c *Core) send(connID int64, fill func(*rpc.FromMaster)) {
+	cn := c.conns[connID]
+	if cn == nil {
+		return
+	}
+	if cn.frame == nil {
+		cn.frame = &rpc.FromMaster{Master: c.lease.Incarnation}
+		c.emit(Send{cn.id, cn.frame})
+		c.framed = append(c.framed, cn)
+	}
+	fill(cn.frame)
+}
+
+func (c *Core) ack(connID, token int64) {
+	c.send(connID, func(f *rpc.FromMaster) { f.Acks = append(f.Acks, token) })
+}
+
+func (c *Core) frame(f Frame) {
+	if f.Hello != nil {
+		if !c.ready {
+			c.hellos = append(c.hellos, f)
+			return
+		}
+		c.hello(f)
+	}
+	cn := c.conns[f.Conn]
+	if cn == nil {
+		return // before its hello was answered, or after it closed
+	}
+	for _, s := range f.Started {
+		c.route(flow.ID(s.Instance), pending{ev: engine.Started{Task: flow.ID(s.Task), Token: s.Token, At: flow.Time(s.At)}})
+	}
+	for _, e := range f.Ended {
+		ev := engine.Ended{Task: flow.ID(e.Task), Result: resultOf(e)}
+		if !c.route(flow.ID(e.Instance), pending{ev: ev, conn: f.Conn}) {
+			c.handOver(f.Conn, flow.ID(e.Instance), ev)
+		}
+	}
+	for _, r := range f.Refused {
+		c.route(flow.ID(r.Instance), pending{ev: engine.Refused{Task: flow.ID(r.Task), Token: r.Token, Reason: r.Reason}})
+	}
+	if f.Beat != nil {
+		c.beat(cn, f.Beat)
+	}
+}
+
+func resultOf(e *rpc.Ended) flow.Result {
+	code := flow.NoExit
+	if e.HasExitCode {
+		code = e.ExitCode
+	}
+	return flow.Result{
+		Token: e.Token, State: flow.AttemptState(e.State), ExitCode: code, Cause: e.Cause, Class: flow.Class(e.Class),
+		Reason: flow.Text(e.Reason, flow.MaxReason), Outputs: e.Outputs, Started: flow.Time(e.StartedAt), Ended: flow.Time(e.EndedAt),
+		Confirmed: e.Confirmed, Matched: e.Matched,
+	}
+}
+
+func (c *Core) beat(cn *conn, b *rpc.Beat) {
+	if s := c.pool.Session(cn.session); s != nil {
+		s.CPU, s.Memory = b.Cpu, b.Memory
+	}
+	cn.node.Running = int(b.Running)
+	if len(b.Live) > 0 {
+		live := make(map[int64]bool, len(b.Live))
+		for _, t := range b.Live {
+			live[t] = true
+		}
+		c.eachHeld(func(in *inst, row *flow.TaskRow) {
+			if live[row.Attempt.Token] {
+				c.route(in.id, pending{ev: engine.Alive{Task: row.ID, Token: row.Attempt.Token}})
+			}
+		}, cn.session)
+	}
+	c.send(cn.id, func(f *rpc.FromMaster) { f.Renew = true })
+}
+
+// eachHeld visits the rows that hold slots of the sessions, in order.
+func (c *Core) eachHeld(visit func(*inst, *flow.TaskRow), sessions ...int64) {
+	for _, task := range c.pool.HeldBy(sessions...) {
+		in := c.insts[c.pool.InstanceOf(task)]
+		if in == nil || in.st == nil {
+			continue
+		}
+		if r := in.st.RowByID(task); r >= 0 {
+			visit(in, &in.st.Rows[r])
+		}
+	}
+}
+
+// hello gives the worker its session; what it holds is settled when it has one.
+func (c *Core) hello(f Frame) {
+	h := f.Hello
+	cn := &conn{id: f.Conn, hello: h, node: flow.Node{
+		Role: flow.RoleWorker, Name: h.Name, Home: h.Home, PID: int(h.Pid), Groups: h.Groups, Slots: int(h.Slots),
+		Labels: h.Labels, Version: h.Version, Engine: flow.EngineVersion, State: "ready", StartedAt: c.now,
+	}}
+	c.conns[f.Conn] = cn
+	if h.Session != 0 && h.Generation == c.lease.Generation {
+		c.welcome(cn, h.Session)
+		return
+	}
+	c.emit(Register{f.Conn, cn.node})
+}
+
+func (c *Core) registered(e Registered) {
+	cn := c.conns[e.Conn]
+	if cn == nil {
+		return
+	}
+	if e.Err != nil {
+		c.unregistered = append(c.unregistered, e.Conn)
+		return
+	}
+	c.welcome(cn, e.Lease.Incarnation)
+}
+
+// welcome settles what the worker holds with what the rows say, and lets it take work.
+func (c *Core) welcome(cn *conn, session int64) {
+	cn.session = session
+	cn.node.Incarnation = session
+	c.sessions[session] = cn
+	earlier := slices.Clone(cn.hello.Earlier)
+	c.away = slices.DeleteFunc(c.away, func(a absence) bool { return a.session == session || slices.Contains(earlier, a.session) })
+	w := &rpc.Welcome{Session: session, Generation: c.lease.Generation, LeaseMicros: c.cfg.Lease.Microseconds()}
+	c.send(cn.id, func(f *rpc.FromMaster) { f.Welcome = w })
+	held := make(map[int64]*rpc.Held, len(cn.hello.Held))
+	for _, h := range cn.hello.Held {
+		held[h.Token] = h
+	}
+	known := make(map[int64]bool, len(held))
+	c.eachHeld(func(in *inst, row *flow.TaskRow) {
+		known[row.Attempt.Token] = true
+		c.settle(cn, in, row, held[row.Attempt.Token], w)
+	}, append(earlier, session)...)
+	for _, h := range cn.hello.Held {
+		if !known[h.Token] {
+			c.settleUnknown(h, w)
+		}
+	}
+	c.pool.Join(dispatch.Session{ID: session, Name: cn.hello.Name, Groups: cn.hello.Groups, Slots: int(cn.hello.Slots), Labels: cn.hello.Labels})
+}
+
+// settle answers one attempt by the table in attempt.
+func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, w *rpc.Welcome) {
+	if in.inflight && row.Attempt.Token == 0 {
+		return // being granted just now
+	}
+	state := attempt.HeldAbsent
+	if h != nil {
+		state = attempt.Held(h.State)
+	}
+	same := row.Attempt.Session == cn.session
+	token, task, instance := row.Attempt.Token, row.ID, in.id
+	answer := func(a rpc.SettleAction) { w.Settle = append(w.Settle, &rpc.Settle{Token: token, Action: a}) }
+	switch attempt.Settle(attempt.WantedOf(*row), state, same) {
+	case attempt.Keep:
+		answer(rpc.SettleAction_SETTLE_ACTION_KEEP)
+		if !same {
+			c.pool.Hold(task, instance, cn.session)
+			c.route(instance, pending{ev: engine.Rebound{Task: task, Token: token, Session: cn.session}})
+		}
+	case attempt.Cancel:
+		answer(rpc.SettleAction_SETTLE_ACTION_CANCEL)
+	case attempt.SendResult:
+		answer(rpc.SettleAction_SETTLE_ACTION_SEND_RESULT)
+	case attempt.Forget:
+		answer(rpc.SettleAction_SETTLE_ACTION_FORGET)
+	case attempt.Resend:
+		if r := in.st.RowByID(task); row.Kill != flow.KillNone {
+			c.sendKill(row)
+		} else if !in.inflight {
+			c.grant(in, r)
+		}
+	case attempt.Void:
+		c.route(instance, pending{ev: engine.Refused{Task: task, Token: token, Reason: "the worker was restarted and never began it"}})
+	case attempt.Lose:
+		c.route(instance, pending{ev: engine.Lost{Task: task, Token: token, Reason: fmt.Sprintf("worker %s was restarted and nothing is left of the attempt", cn.hello.Name)}})
+	case attempt.Nothing:
+	}
+}
+
+// settleUnknown answers an attempt that no row with a slot names. Its instance may be ended, parked
+// or another master's: a result is sent and goes through the inbox; what runs is cancelled only
+// when the rows are here and do not want it.
+func (c *Core) settleUnknown(h *rpc.Held, w *rpc.Welcome) {
+	action := rpc.SettleAction_SETTLE_ACTION_KEEP
+	if h.State == rpc.HeldState_HELD_STATE_ENDED {
+		action = rpc.SettleAction_SETTLE_ACTION_SEND_RESULT
+	} else if in := c.insts[flow.ID(h.Instance)]; in != nil && in.st != nil {
+		action = rpc.SettleAction_SETTLE_ACTION_CANCEL
+	}
+	w.Settle = append(w.Settle, &rpc.Settle{Token: h.Token, Action: action})
+}
+
+// grant sends a granted attempt to its session.
+func (c *Core) grant(in *inst, r int32) {
+	row := &in.st.Rows[r]
+	cn := c.sessions[row.Attempt.Session]
+	if cn == nil || !row.Attempt.State.Live() || row.Attempt.Token == 0 {
+		return
+	}
+	order, err := in.st.Order(r)
+	if err != nil {
+		c.unsendable(Unsendable{in.id, row.ID, row.Attempt.Token, err.Error()})
+		return
+	}
+	c.emit(Grant{cn.id, order})
+}
+
+// unsendable fails an attempt that cannot be told to a worker; it never began.
+func (c *Core) unsendable(e Unsendable) {
+	c.route(e.Instance, pending{ev: engine.Ended{Task: e.Task, Result: flow.Result{
+		Token: e.Token, State: flow.AttemptFailed, ExitCode: flow.NoExit, Cause: flow.ReasonParameter, Class: flow.ClassUser,
+		Reason: e.Reason, Ended: c.now, Confirmed: true,
+	}}})
+}
+
+func (c *Core) closed(e Closed) {
+	c.hellos = slices.DeleteFunc(c.hellos, func(f Frame) bool { return f.Conn == e.Conn })
+	cn := c.conns[e.Conn]
+	if cn == nil {
+		return
+	}
+	delete(c.conns, e.Conn)
+	if c.sessions[cn.session] == cn {
+		delete(c.sessions, cn.session)
+		c.pool.Leave(cn.session)
+		c.missing(cn.session)
+	}
+}
+
+// missing starts the lease of a session that is not connected.
+func (c *Core) missing(session int64) {
+	if !slices.ContainsFunc(c.away, func(a absence) bool { return a.session == session }) {
+		c.away = append(c.away, absence{session, c.now, c.now.Add(c.cfg.Lease)})
+	}
+}
+
+// loseAbsent gives up sessions whose lease is over: suspect first, so that a result that is on its
+// way still counts until a successor is granted.
+func (c *Core) loseAbsent() {
+	var over []absence
+	c.away = slices.DeleteFunc(c.away, func(a absence) bool {
+		if a.until <= c.now {
+			over = append(over, a)
+			return true
+		}
+		return false
+	})
+	for _, a := range over {
+		type lost struct {
+			instance, task flow.ID
+			token          int64
+			worker         string
+		}
+		var all []lost
+		c.eachHeld(func(in *inst, row *flow.TaskRow) {
+			all = append(all, lost{in.id, row.ID, row.Attempt.Token, row.Attempt.Worker})
+		}, a.session)
+		for _, l := range all {
+			c.route(l.instance, pending{ev: engine.Lost{Task: l.task, Token: l.token, Reason: fmt.Sprintf(
+				"worker %s (session %d) was not connected from %s to %s, longer than the lease of %s; master %d is the witness",
+				l.worker, a.session, a.since, c.now, c.cfg.Lease, c.lease.Incarnation)}})
+		}
+	}
+}
+
+// beatSessions renews the leases of connected sessions in the store.
+func (c *Core) beatSessions() {
+	var nodes []flow.Node
+	for _, s := range c.pool.Sessions() {
+		if cn := c.sessions[s.ID]; cn != nil {
+			n := cn.node
+			if s.Used() >= s.Slots {
+				n.State = "busy"
+			}
+			nodes = append(nodes, n)
+		}
+	}
+	c.emit(Beat{nodes})
+	for _, id := range c.unregistered {
+		if cn := c.conns[id]; cn != nil && cn.session == 0 {
+			c.emit(Register{id, cn.node})
+		}
+	}
+	c.unregistered = nil
+}
