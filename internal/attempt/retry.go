@@ -37,9 +37,9 @@ type End struct {
 }
 
 type condition struct {
-	entry    string // without "!"
-	lo, hi   int32  // of exit:
-	kind     string // exit, signal, timeout, log
+	entry  string // without "!"
+	lo, hi int32  // of exit:
+	kind   string // exit, signal, timeout, log
 }
 
 // Compile checks and compiles retry rules. The error names the entry at fault.
@@ -115,7 +115,7 @@ func (r Rules) Again(used int, e End) (time.Duration, bool) {
 // Delay returns the wait after the n-th try, n from 1: delay × backoff^(n-1), at most max_delay.
 func (r Rules) Delay(n int) time.Duration {
 	d := float64(r.delay)
-	if r.backoff > 1 {
+	if r.delay > 0 && r.backoff > 1 { // 0 × ∞ is no number
 		d *= math.Pow(r.backoff, float64(n-1))
 	}
 	most := r.maxDelay

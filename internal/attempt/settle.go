@@ -25,6 +25,7 @@ const (
 	WantedGranted Wanted = 1
 	WantedStarted Wanted = 2
 	WantedKilled  Wanted = 3 // live, with a kill intent
+	WantedLate    Wanted = 4 // held for lost, but no successor was granted: a result still counts
 )
 
 // Action is what to do.
@@ -51,12 +52,13 @@ func (a Action) String() string { return actionNames[a] }
 // settle is indexed by [wanted][held]; absent has a column of its own for "the session of the
 // attempt is the one that says hello" (the grant may still be on its way: send it again) and
 // "it is an earlier one" (what its journal does not have never began).
-var settle = [4][5]Action{
+var settle = [5][5]Action{
 	//               absent here  granted     running     ended       absent, earlier session
 	WantedNot:     {Nothing, Cancel, Cancel, Forget, Nothing},
 	WantedGranted: {Resend, Keep, Keep, SendResult, Void},
 	WantedStarted: {Lose, Keep, Keep, SendResult, Lose},
 	WantedKilled:  {Resend, Cancel, Cancel, SendResult, Lose},
+	WantedLate:    {Nothing, Cancel, Cancel, SendResult, Nothing},
 }
 
 // Settle returns the cell for an attempt. sameSession tells whether the row's session is the one
@@ -72,7 +74,11 @@ func Settle(w Wanted, h Held, sameSession bool) Action {
 func WantedOf(row flow.TaskRow) Wanted {
 	a := row.Attempt
 	switch {
-	case row.State.Ended() || !row.Valid || !a.State.Live():
+	case row.State.Ended() || !row.Valid:
+		return WantedNot
+	case a.State == flow.AttemptLost || a.State == flow.AttemptUnknown:
+		return WantedLate
+	case !a.State.Live():
 		return WantedNot
 	case row.Kill != flow.KillNone:
 		return WantedKilled

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"baton/internal/flow"
 )
@@ -113,9 +114,13 @@ func Apply(s *State, ev Event, env Env) Effects {
 	case Begin:
 		s.begin(env, &fx)
 	case Placed:
-		s.place(e, env, &fx)
+		if s.queued(e.Row) {
+			s.place(e, env, &fx)
+		}
 	case Stuck:
-		s.stuck(e)
+		if s.queued(e.Row) {
+			s.stuck(e)
+		}
 	case Started:
 		s.started(e, env, &fx)
 	case Ended:
@@ -142,7 +147,7 @@ func Apply(s *State, ev Event, env Env) Effects {
 }
 
 // Resume returns the effects that the rows of a loaded state call for: what is queued, and what is
-// to be killed.
+// to be killed. Nothing of a quarantined instance is queued; its release does that.
 func (s *State) Resume() Effects {
 	var fx Effects
 	for r := range s.Rows {
@@ -150,7 +155,7 @@ func (s *State) Resume() Effects {
 		if !row.Valid {
 			continue
 		}
-		if row.State == flow.TaskQueued {
+		if row.State == flow.TaskQueued && s.granting() {
 			fx.Queued = append(fx.Queued, int32(r))
 		}
 		if row.Kill != flow.KillNone && row.State.Placed() {
@@ -158,6 +163,12 @@ func (s *State) Resume() Effects {
 		}
 	}
 	return fx
+}
+
+// queued tells whether a row index that comes back from the dispatcher still names a row that
+// waits for a worker.
+func (s *State) queued(r int32) bool {
+	return r >= 0 && int(r) < len(s.Rows) && s.Rows[r].Valid && s.Rows[r].State == flow.TaskQueued && s.granting()
 }
 
 func (s *State) begin(env Env, _ *Effects) {
@@ -181,21 +192,45 @@ func (s *State) proceed(env Env, fx *Effects) {
 	s.Inst.Reason = s.reason()
 }
 
-// advance gives rows to all nodes that became eligible or will never be.
+// advance gives rows to all nodes that became eligible or whose branch was not taken, and finds
+// those that never get one. While nothing new begins, the former wait in toJudge.
 func (s *State) advance(env Env, fx *Effects) {
-	if s.Inst.State != flow.InstanceRunning && s.Inst.State != flow.InstancePausing || s.closing() {
-		return
-	}
-	for len(s.toJudge) > 0 || len(s.fresh) > 0 {
-		todo := append(s.toJudge, s.fresh...)
-		s.toJudge, s.fresh = nil, nil
+	later := s.toJudge[:0]
+	for todo := s.takeFresh(nil); len(todo) > 0; todo = s.takeFresh(todo) {
 		for _, i := range todo {
-			if s.row[i] < 0 && s.verdict[i] == pending && s.left[i] == 0 {
-				s.reach(i, env, fx)
+			if s.row[i] >= 0 || s.verdict[i] != pending || s.left[i] > 0 {
+				continue
 			}
-			if s.closing() {
-				return
+			switch v := s.judge(i); {
+			case v == unreached:
+				s.conclude(i, unreached)
+			case s.advancing():
+				s.reach(i, v, env, fx)
+			default:
+				later = append(later, i)
 			}
 		}
 	}
+	s.toJudge = later
+}
+
+// takeFresh returns what is to be judged and empties the list. done is a list that was judged; its
+// memory is used again.
+func (s *State) takeFresh(done []int32) []int32 {
+	todo := s.fresh
+	if done == nil && len(s.toJudge) > 0 {
+		todo = append(slices.Clone(s.toJudge), s.fresh...)
+	}
+	s.fresh = done[:0]
+	return todo
+}
+
+// advancing tells whether tasks that become eligible get their rows.
+func (s *State) advancing() bool {
+	return (s.Inst.State == flow.InstanceRunning || s.Inst.State == flow.InstancePausing) && !s.closing()
+}
+
+// granting tells whether attempts may be granted.
+func (s *State) granting() bool {
+	return s.Inst.State == flow.InstanceRunning && !s.closing() || s.Inst.State == flow.InstanceCompensating
 }

@@ -13,32 +13,33 @@ import (
 // place grants a new attempt of a queued row to a session.
 func (s *State) place(e Placed, env Env, fx *Effects) {
 	row := &s.Rows[e.Row]
-	if !row.Valid || row.State != flow.TaskQueued {
-		return
-	}
 	if err := s.renderable(e.Row); err != nil {
 		s.endRow(e.Row, flow.TaskFailed, flow.ReasonParameter, env)
 		s.failed(e.Row, err.Error(), env, fx)
 		return
 	}
-	prev := row.Attempt
-	if prev.Number > 0 && prev.Token != 0 && prev.State != flow.AttemptVoid {
-		s.change.past = append(s.change.past, prev)
-	}
-	row.Attempt = flow.AttemptRow{
-		Task: row.ID, Number: prev.Number + 1, Infra: prev.Infra, Session: e.Session, Worker: e.Worker,
-		State: flow.AttemptGranted, ExitCode: flow.NoExit, GrantedAt: env.Now,
-	}
+	s.nextAttempt(row, flow.AttemptGranted)
+	row.Attempt.Session, row.Attempt.Worker, row.Attempt.GrantedAt = e.Session, e.Worker, env.Now
 	row.Warned, row.Kill, row.NextCheck = 0, flow.KillNone, 0
 	s.set(e.Row, flow.TaskDispatched)
-	row.Reason = flow.ReasonDispatched + ": sent to worker " + e.Worker
+	s.placedReason(row)
 	s.change.grants = append(s.change.grants, e.Row)
 	fx.Granted = append(fx.Granted, e.Row)
 }
 
+// nextAttempt puts a new attempt into a row; the one before becomes a row of its own. One that a
+// worker refused never was: the new one takes its number.
+func (s *State) nextAttempt(row *flow.TaskRow, st flow.AttemptState) {
+	prev := row.Attempt
+	if prev.Number > 0 && (prev.State != flow.AttemptVoid || prev.Cause != "") {
+		s.change.past = append(s.change.past, prev)
+	}
+	row.Attempt = flow.AttemptRow{Task: row.ID, Number: prev.Number + 1, Infra: prev.Infra, State: st, ExitCode: flow.NoExit}
+}
+
 func (s *State) stuck(e Stuck) {
 	row := &s.Rows[e.Row]
-	if !row.Valid || row.State != flow.TaskQueued || row.Reason == e.Reason {
+	if e.Reason == "" || row.Reason == e.Reason {
 		return
 	}
 	row.Reason, row.NextCheck = flow.Text(e.Reason, flow.MaxReason), e.Next
@@ -60,6 +61,7 @@ func (s *State) started(e Started, env Env, fx *Effects) {
 		return
 	}
 	s.begun(r, e.At, env)
+	s.placedReason(&s.Rows[r])
 	if n, undo := s.node(&s.Rows[r]); !undo && n.Delivery == flow.AtMostOnce {
 		fx.Begun = append(fx.Begun, r)
 	}
@@ -67,15 +69,41 @@ func (s *State) started(e Started, env Env, fx *Effects) {
 
 func (s *State) begun(r int32, at flow.Time, env Env) {
 	row := &s.Rows[r]
-	if at == 0 {
-		at = env.Now
-	}
-	row.Attempt.State, row.Attempt.StartedAt, row.Attempt.BeatAt = flow.AttemptStarted, at, env.Now
-	if row.StartedAt == 0 {
-		row.StartedAt = at
-	}
+	stampStart(row, at, env)
+	row.Attempt.State, row.Attempt.BeatAt = flow.AttemptStarted, env.Now
 	s.set(r, flow.TaskRunning)
-	row.Reason = "running: on worker " + row.Attempt.Worker
+}
+
+func stampStart(row *flow.TaskRow, at flow.Time, env Env) {
+	row.Attempt.StartedAt = between(row.Attempt.GrantedAt, at, env.Now)
+	if row.StartedAt == 0 {
+		row.StartedAt = row.Attempt.StartedAt
+	}
+}
+
+// between brings a time of a worker's clock into the bounds of ours: what is none becomes now.
+// Clocks of hosts differ; a timeout must not strike, nor a task seem to begin before what it needs
+// has ended, because of that.
+func between(lo, at, now flow.Time) flow.Time {
+	if at == 0 || at > now {
+		return now
+	}
+	return max(lo, at)
+}
+
+// placedReason says where a row is that a worker holds.
+func (s *State) placedReason(row *flow.TaskRow) {
+	worker := row.Attempt.Worker
+	switch {
+	case row.Kill != flow.KillNone:
+		row.Reason = flow.ReasonKilling + ": asked to stop on worker " + worker + "; waits until the whole process tree is gone"
+	case row.Attempt.State == flow.AttemptSuspect:
+		row.Reason = flow.ReasonSuspect + ": nothing heard from worker " + worker + "; its result still counts until a new attempt is granted"
+	case row.State == flow.TaskRunning:
+		row.Reason = "running: on worker " + worker
+	default:
+		row.Reason = flow.ReasonDispatched + ": sent to worker " + worker
+	}
 }
 
 func (s *State) alive(e Alive, env Env) {
@@ -96,9 +124,8 @@ func (s *State) suspected(e Suspected) {
 	if r < 0 || s.Rows[r].Attempt.State == flow.AttemptSuspect {
 		return
 	}
-	row := &s.Rows[r]
-	row.Attempt.State = flow.AttemptSuspect
-	row.Reason = flow.ReasonSuspect + ": nothing heard from worker " + row.Attempt.Worker + "; its result still counts until a new attempt is granted"
+	s.Rows[r].Attempt.State = flow.AttemptSuspect
+	s.placedReason(&s.Rows[r])
 	s.touch(r)
 }
 
@@ -115,7 +142,7 @@ func (s *State) rebound(e Rebound) {
 			row.Attempt.State = flow.AttemptStarted
 		}
 	}
-	row.Reason = "running: on worker " + row.Attempt.Worker
+	s.placedReason(row)
 	s.touch(r)
 }
 
@@ -124,19 +151,24 @@ func (s *State) ended(e Ended, env Env, fx *Effects) {
 	fx.Settled = append(fx.Settled, res.Token)
 	fx.Freed = append(fx.Freed, res.Token)
 	r := s.current(e.Task, res.Token)
+	if r < 0 && s.stillCounts(e) {
+		r = s.RowByID(e.Task)
+		s.Rows[r].Attempt.Infra-- // it was no loss after all
+	}
 	if r < 0 {
 		s.lateResult(e)
 		return
 	}
+	if res.State == flow.AttemptVoid {
+		s.refused(Refused{Task: e.Task, Token: res.Token, Reason: res.Reason}, env, fx)
+		return
+	}
 	row := &s.Rows[r]
-	if row.Attempt.StartedAt == 0 && res.Started != 0 {
-		s.begun(r, res.Started, env)
-	}
 	a := &row.Attempt
-	a.EndedAt, a.ExitCode, a.Cause, a.Confirmed = res.Ended, res.ExitCode, flow.Text(res.Cause, 200), res.Confirmed
-	if a.EndedAt == 0 {
-		a.EndedAt = env.Now
+	if a.StartedAt == 0 && res.Started != 0 {
+		stampStart(row, res.Started, env)
 	}
+	a.EndedAt, a.ExitCode, a.Cause, a.Confirmed = between(max(a.GrantedAt, a.StartedAt), res.Ended, env.Now), res.ExitCode, flow.Text(res.Cause, 200), res.Confirmed
 	switch res.State {
 	case flow.AttemptSucceeded:
 		s.succeed(r, res, env, fx)
@@ -155,49 +187,82 @@ func (s *State) ended(e Ended, env Env, fx *Effects) {
 	}
 }
 
+// stillCounts tells whether a result came late but in time: its attempt was held for lost, and no
+// successor was granted yet.
+func (s *State) stillCounts(e Ended) bool {
+	r := s.RowByID(e.Task)
+	if r < 0 || s.Rows[r].Attempt.Token != e.Result.Token || s.Rows[r].State.Ended() || !s.Rows[r].Valid {
+		return false
+	}
+	if a := s.Rows[r].Attempt.State; a != flow.AttemptLost && a != flow.AttemptUnknown {
+		return false
+	}
+	return e.Result.State == flow.AttemptSucceeded || e.Result.State == flow.AttemptFailed && e.Result.Class != flow.ClassInfrastructure
+}
+
 // lateResult records that a result came when nobody wanted it any more.
 func (s *State) lateResult(e Ended) {
 	r := s.RowByID(e.Task)
 	if r < 0 || s.Rows[r].Attempt.Token != e.Result.Token {
 		return
 	}
-	row := &s.Rows[r]
-	if !row.Attempt.Confirmed && e.Result.Confirmed {
-		row.Attempt.Confirmed = true
+	a := &s.Rows[r].Attempt
+	unproven := a.State == flow.AttemptLost || a.State == flow.AttemptUnknown || a.State == flow.AttemptKilled && !a.Confirmed
+	if !unproven {
+		return
+	}
+	if !a.Confirmed && e.Result.Confirmed {
+		a.Confirmed = true
 		s.touch(r)
 	}
-	if (row.Attempt.State == flow.AttemptLost || row.Attempt.State == flow.AttemptUnknown) && !row.Attempt.Refused {
-		row.Attempt.Refused = true
+	if !a.Refused && (e.Result.State == flow.AttemptSucceeded || e.Result.State == flow.AttemptFailed) {
+		a.Refused = true
 		s.touch(r)
 	}
 }
 
 func (s *State) succeed(r int32, res flow.Result, env Env, fx *Effects) {
 	row := &s.Rows[r]
-	if len(res.Outputs) > flow.MaxOutputsPerTask {
-		res.Cause, res.ExitCode = flow.ReasonOutputs, row.Attempt.ExitCode
+	if why := s.badOutputs(res.Outputs); why != "" {
 		row.Attempt.State, row.Attempt.Cause, row.Attempt.Class = flow.AttemptFailed, flow.ReasonOutputs, flow.ClassUser
+		res.Reason = why
 		s.tryAgain(r, res, env, fx)
 		return
 	}
-	if row.Kill == flow.KillRetry {
-		row.Attempt.State = flow.AttemptSucceeded
-		s.replace(r, env, fx)
-		return
+	row.Attempt.State, row.Attempt.Cause, row.Attempt.Class = flow.AttemptSucceeded, "", ""
+	if len(res.Outputs) > 0 {
+		row.Outputs = res.Outputs
+		s.giving++
 	}
-	row.Attempt.State, row.Attempt.Cause = flow.AttemptSucceeded, ""
-	row.Outputs = res.Outputs
 	s.endRow(r, flow.TaskSucceeded, "", env)
+}
+
+// badOutputs tells why outputs cannot be kept, "" when they can. One bad row must not fail a group
+// commit, nor the outputs of one run fill the store.
+func (s *State) badOutputs(raw []byte) string {
+	switch {
+	case len(raw) == 0:
+		return ""
+	case len(raw) > flow.MaxOutputsPerTask:
+		return fmt.Sprintf("its outputs have %d bytes; %d are allowed", len(raw), flow.MaxOutputsPerTask)
+	}
+	if _, err := DecodeTexts(raw); err != nil {
+		return "its outputs are no JSON object: " + err.Error()
+	}
+	total := len(raw)
+	for r := range s.Rows {
+		total += len(s.Rows[r].Outputs)
+	}
+	if total > flow.MaxOutputsPerInstance {
+		return fmt.Sprintf("the outputs of the run have %d bytes with it; %d are allowed", total, flow.MaxOutputsPerInstance)
+	}
+	return ""
 }
 
 // tryAgain decides after a failure of the user's class: another try, or the end.
 func (s *State) tryAgain(r int32, res flow.Result, env Env, fx *Effects) {
 	row := &s.Rows[r]
 	a := &row.Attempt
-	if row.Kill == flow.KillRetry {
-		s.replace(r, env, fx)
-		return
-	}
 	rules, _ := s.rules(row)
 	cause := a.Cause
 	used := int(a.Number - a.Infra)
@@ -212,11 +277,13 @@ func (s *State) tryAgain(r int32, res flow.Result, env Env, fx *Effects) {
 		s.failed(r, res.Reason, env, fx)
 		return
 	}
-	row.Kill = flow.KillNone
+	row.Kill, row.Warned = flow.KillNone, 0
 	row.EligibleAt = env.Now.Add(delay)
 	row.NextCheck = row.EligibleAt
 	switch {
-	case s.Inst.State == flow.InstancePausing:
+	case row.Held:
+		s.wait(r, heldReason, row.NextCheck)
+	case s.resting():
 		s.rest(r, env)
 	case delay > 0:
 		s.wait(r, fmt.Sprintf("%s: attempt %d ended with %s; the next try is due after %s", flow.ReasonRetryDelay, a.Number, cause, flow.Duration(delay)), row.NextCheck)
@@ -235,10 +302,10 @@ func (s *State) rules(row *flow.TaskRow) (attempt.Rules, bool) {
 
 // closing tells whether no new attempt is granted any more: the rest of the run is being killed.
 func (s *State) closing() bool {
-	if s.Inst.State == flow.InstanceCompensating {
+	if s.phase() == flow.InstanceCompensating {
 		return false
 	}
-	return s.Inst.State == flow.InstanceStopping || s.Inst.FailFast || s.Inst.Due
+	return s.phase() == flow.InstanceStopping || s.Inst.FailFast || s.Inst.Due
 }
 
 // killedAttempt ends an attempt whose process tree was killed.
@@ -253,8 +320,6 @@ func (s *State) killedAttempt(r int32, res flow.Result, env Env, fx *Effects) {
 	case flow.KillTimeout:
 		a.Cause, a.Class = flow.ReasonTimeout, flow.ClassUser
 		s.tryAgain(r, res, env, fx)
-	case flow.KillRetry:
-		s.replace(r, env, fx)
 	case flow.KillNone:
 		// Nobody here asked for it: the worker stopped it because it was cut off or is shutting down.
 		s.gone(r, res.Reason, env, fx)
@@ -298,29 +363,30 @@ func (s *State) gone(r int32, why string, env Env, fx *Effects) {
 	a.State, a.Class, a.Cause = flow.AttemptLost, flow.ClassInfrastructure, flow.ReasonWorkerLost
 	a.Infra++
 	n, undo := s.node(row)
-	switch {
-	case row.Kill == flow.KillRetry:
-		s.replace(r, env, fx)
-	case row.Kill == flow.KillTimeout:
-		a.Cause = flow.ReasonTimeout
+	switch once := !undo && n.Delivery == flow.AtMostOnce && a.StartedAt != 0; {
+	case row.Kill == flow.KillTimeout && !once:
+		// The timeout struck first; that nobody confirmed the kill does not make it another's fault.
+		a.State, a.Class, a.Cause = flow.AttemptKilled, flow.ClassUser, flow.ReasonTimeout
+		a.Infra--
 		s.tryAgain(r, flow.Result{Reason: why}, env, fx)
-	case row.Kill != flow.KillNone:
+	case row.Kill != flow.KillNone && row.Kill != flow.KillTimeout:
 		a.State = flow.AttemptKilled
-		s.endRow(r, flow.TaskKilled, killReason(row.Kill), env)
 		s.alert(flow.AlertKillUnverified, row.Name, "killed, but nobody could confirm that its processes are gone: "+why, env)
+		s.endRow(r, flow.TaskKilled, killReason(row.Kill), env)
 		s.failed(r, "", env, fx)
-	case !undo && n.Delivery == flow.AtMostOnce && a.StartedAt != 0:
+	case once:
 		a.State = flow.AttemptUnknown
 		s.set(r, flow.TaskUnknown)
+		row.Kill, row.NextCheck = flow.KillNone, 0
 		row.Reason = flow.ReasonUnknown + ": its worker was lost while it ran and it may run at most once; settle it with `baton task succeed|skip|retry|kill` (" + flow.Text(why, 300) + ")"
 		s.alert(flow.AlertTaskUnknown, row.Name, row.Reason, env)
 	case int(a.Infra) > attempt.InfrastructureBudget || s.closing():
 		s.endRow(r, flow.TaskFailed, flow.ReasonWorkerLost, env)
 		s.failed(r, why, env, fx)
-	case s.Inst.State == flow.InstancePausing:
+	case s.resting():
 		s.rest(r, env)
 	default:
-		row.EligibleAt = env.Now
+		row.EligibleAt, row.Warned = env.Now, 0
 		s.ready(r, env, fx)
 	}
 }
@@ -342,42 +408,35 @@ func (s *State) refused(e Refused, env Env, fx *Effects) {
 	row.Attempt.State = flow.AttemptVoid
 	row.Attempt.Number--
 	switch {
-	case row.Kill == flow.KillRetry:
-		s.replace(r, env, fx)
 	case row.Kill == flow.KillTimeout:
 		row.Attempt.Number++
-		row.Attempt.Cause = flow.ReasonTimeout
+		row.Attempt.Cause, row.Attempt.Class, row.Attempt.EndedAt = flow.ReasonTimeout, flow.ClassUser, env.Now
 		s.tryAgain(r, flow.Result{Reason: "timed out before it began"}, env, fx)
 	case row.Kill != flow.KillNone:
 		row.Attempt.Confirmed = true
 		s.endRow(r, flow.TaskKilled, killReason(row.Kill), env)
 		s.failed(r, "", env, fx)
-	case s.Inst.State == flow.InstancePausing:
+	case s.resting():
 		s.rest(r, env)
 	default:
 		s.ready(r, env, fx)
 	}
 }
 
-// replace sets a row aside whose kill was asked for by a retry, and makes the new one.
-func (s *State) replace(r int32, env Env, fx *Effects) {
-	row := &s.Rows[r]
-	name := row.Name
-	row.Kill = flow.KillNone
-	s.set(r, flow.TaskKilled)
-	row.Reason, row.EndedAt, row.NextCheck = flow.ReasonByHand, env.Now, 0
-	s.anew(r, name, env, fx)
-}
-
-// anew supersedes a row by a new one of the same task and judges the graph again.
+// anew supersedes a row by a new one of the same task and judges the graph again. When something
+// before the task is being done again, the new row comes when that has ended.
 func (s *State) anew(r int32, name string, env Env, fx *Effects) {
 	s.setAside(r)
+	s.undecide()
 	s.rebuild()
 	i := s.Plan.index[name]
+	if s.left[i] > 0 {
+		return
+	}
 	nr := s.newRow(i, env)
 	row := &s.Rows[nr]
 	row.EligibleAt = env.Now
-	if s.Inst.State == flow.InstancePausing || s.Inst.State == flow.InstancePaused {
+	if s.resting() {
 		s.rest(nr, env)
 	} else {
 		s.ready(nr, env, fx)
@@ -395,11 +454,10 @@ func (s *State) failed(r int32, why string, env Env, fx *Effects) {
 		}
 		s.alert(flow.AlertTaskFailed, row.Name, msg, env)
 	}
-	n, undo := s.node(row)
-	if undo || n.handled || s.strategy() != flow.FailureEnd || s.closing() {
+	if row.Compensates != 0 || s.handled(row) || s.strategy() != flow.FailureEnd || s.closing() {
 		return
 	}
-	if s.Inst.State == flow.InstanceRunning || s.Inst.State == flow.InstancePausing {
+	if st := s.phase(); st == flow.InstanceRunning || st == flow.InstancePausing {
 		s.Inst.FailFast = true
 		s.change.touched = true
 		s.killAll(flow.KillEnd, env, fx)
@@ -429,18 +487,14 @@ func (s *State) kill(r int32, intent flow.KillIntent, env Env, fx *Effects) {
 	switch {
 	case row.State.Placed():
 		row.Kill = intent
-		row.Reason = flow.ReasonKilling + ": asked to stop on worker " + row.Attempt.Worker + "; waits until the whole process tree is gone"
+		s.placedReason(row)
 		s.touch(r)
 		fx.Killing = append(fx.Killing, r)
 	case row.State == flow.TaskUnknown:
 		row.Attempt.Confirmed = false
 		s.endRow(r, flow.TaskKilled, flow.ReasonUnknown, env)
 	default:
-		reason := killReason(intent)
-		if row.Attempt.Number > 0 {
-			row.Attempt.Confirmed = true
-		}
-		s.endRow(r, flow.TaskKilled, reason, env)
+		s.endRow(r, flow.TaskKilled, killReason(intent), env)
 	}
 }
 

@@ -64,10 +64,9 @@ func (s *State) Take(command flow.ID) (flow.Change, []int32) {
 	}
 	for _, r := range c.updated {
 		row := s.Rows[r]
-		sources := flow.TaskMachine.Sources(row.State) | 1<<row.State
-		// Several moves may have been made since the last commit; what counts is where the stored row
-		// is now.
-		sources |= 1 << c.rows[r]
+		// Every move was checked against the machine when it was made; several may have been made
+		// since the last commit. What the commit guards is that the stored row is where they began.
+		sources := uint32(1) << c.rows[r]
 		out.Tasks = append(out.Tasks, flow.TaskUpdate{Row: row, Sources: sources})
 	}
 	grants := c.grants
@@ -87,4 +86,29 @@ func (s *State) alert(kind, task, message string, env Env) {
 		ID: env.NextID(), Kind: kind, Project: s.Inst.Project, Instance: s.Inst.ID, Task: task,
 		Workflow: s.Plan.Def.Name, Message: flow.Text(message, flow.MaxReason), At: env.Now,
 	})
+}
+
+// Touch makes the next Take write the instance even when no event changed it: a claim did.
+func (s *State) Touch() { s.change.touched = true }
+
+// Consume removes an inbox item in the next commit.
+func (s *State) Consume(inbox flow.ID) {
+	s.change.touched = true
+	s.change.inbox = append(s.change.inbox, inbox)
+}
+
+// Resting tells whether nothing of it is with a worker or waits for one: it can be parked.
+func (s *State) Resting() bool {
+	if s.live > 0 {
+		return false
+	}
+	if s.active == s.waiting || s.Inst.State.AtRest() {
+		return true
+	}
+	for r := range s.Rows {
+		if row := &s.Rows[r]; row.Valid && row.State == flow.TaskQueued {
+			return false
+		}
+	}
+	return true
 }

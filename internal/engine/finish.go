@@ -14,7 +14,7 @@ import (
 // changed something that has to be judged again.
 func (s *State) conclusion(env Env, fx *Effects) bool {
 	if s.active > 0 {
-		return false
+		return false // what is paused rests; all else goes on
 	}
 	switch s.Inst.State {
 	case flow.InstanceRunning, flow.InstancePausing, flow.InstanceStopping:
@@ -38,6 +38,7 @@ func (s *State) conclusion(env Env, fx *Effects) bool {
 	}
 	if (end == flow.InstanceFailed || end == flow.InstanceStopped && s.Inst.Undo) && s.toUndo() >= 0 && !s.Inst.DryRun {
 		s.setInst(flow.InstanceCompensating)
+		s.Inst.Prior = end
 		return true
 	}
 	s.finish(end, reason, env)
@@ -46,7 +47,7 @@ func (s *State) conclusion(env Env, fx *Effects) bool {
 
 // outcome is what a run comes to whose chains have all ended or rest.
 func (s *State) outcome() (flow.InstanceState, string) {
-	anyFailed, anyKilled, anyPaused := "", false, s.resting > 0
+	anyFailed, anyKilled, anyPaused := s.Inst.FailFast, false, s.paused > 0
 	for r := range s.Rows {
 		row := &s.Rows[r]
 		if !row.Valid || !row.State.Failure() || row.Compensates != 0 {
@@ -55,16 +56,14 @@ func (s *State) outcome() (flow.InstanceState, string) {
 		if row.State == flow.TaskKilled {
 			anyKilled = true
 		}
-		if n, _ := s.node(row); !n.handled && anyFailed == "" {
-			anyFailed = row.Name
-		}
+		anyFailed = anyFailed || !s.handled(row)
 	}
 	switch {
 	case s.Inst.Due:
 		return flow.InstanceFailed, flow.ReasonTimeout
-	case (s.Inst.State == flow.InstanceStopping || s.Inst.State == flow.InstanceCompensating && s.Inst.Undo) && (anyKilled || s.cut()):
+	case s.Inst.State == flow.InstanceStopping && (anyKilled || s.cut()):
 		return flow.InstanceStopped, flow.ReasonStopped
-	case anyFailed != "":
+	case anyFailed:
 		return flow.InstanceFailed, flow.ReasonTaskFailed
 	case anyPaused:
 		return flow.InstancePaused, ""
@@ -73,36 +72,74 @@ func (s *State) outcome() (flow.InstanceState, string) {
 	}
 }
 
-// cut tells whether a task would have run had the run not been stopped.
-func (s *State) cut() bool {
-	for i := range s.Plan.nodes {
-		if s.chosen(int32(i)) && s.row[i] < 0 && s.verdict[i] == pending {
-			return true
+// decidedEnd is what a run comes to that was compensated: what it would have come to without.
+func (s *State) decidedEnd() (flow.InstanceState, string) {
+	end := s.Inst.Prior
+	if end != flow.InstanceFailed && end != flow.InstanceStopped { // a quarantine came between
+		end = flow.InstanceFailed
+		if s.Inst.Undo {
+			end = flow.InstanceStopped
 		}
 	}
-	return false
+	switch {
+	case end == flow.InstanceStopped:
+		return end, flow.ReasonStopped
+	case s.Inst.Due:
+		return end, flow.ReasonTimeout
+	default:
+		return end, flow.ReasonTaskFailed
+	}
+}
+
+// cut tells whether a task would have run had the run not been stopped. All rows have ended.
+func (s *State) cut() bool {
+	if len(s.toJudge) == 0 {
+		return false
+	}
+	found := false
+	verdicts := slices.Clone(s.verdict)
+	for _, i := range s.Plan.topo {
+		if !s.chosen(i) || s.row[i] >= 0 || s.verdict[i] != pending {
+			continue
+		}
+		if s.verdict[i] = s.judge(i); s.verdict[i] == succeeded && !s.Plan.nodes[i].Disabled {
+			found = true
+			break
+		}
+	}
+	s.verdict = verdicts
+	return found
+}
+
+// handled tells whether the failure of a row does not fail the run: it is ignored, or a conditions
+// task of this run names it.
+func (s *State) handled(row *flow.TaskRow) bool {
+	n, undo := s.node(row)
+	return !undo && (n.IgnoreFailure || slices.ContainsFunc(n.handlers, s.chosen))
 }
 
 func (s *State) finish(end flow.InstanceState, reason string, env Env) {
+	why := ""
 	if end == flow.InstanceSucceeded && !s.Inst.DryRun {
-		outputs, err := s.runOutputs()
-		if err != nil {
-			end, reason = flow.InstanceFailed, flow.ReasonParameter
-			s.alert(flow.AlertRunFailed, "", fmt.Sprintf("outputs of the run: %v", err), env)
+		var err error
+		if s.Inst.Outputs, err = s.runOutputs(); err != nil {
+			end, reason, why = flow.InstanceFailed, flow.ReasonParameter, err.Error()
 		}
-		s.Inst.Outputs = outputs
 	}
 	s.setInst(end)
-	s.Inst.EndedAt, s.Inst.PausedAt, s.Inst.Reason = env.Now, 0, reason
+	s.Inst.EndedAt, s.Inst.PausedAt, s.Inst.Prior, s.Inst.Reason = env.Now, 0, 0, reason
 	if end == flow.InstanceFailed {
-		s.alert(flow.AlertRunFailed, "", fmt.Sprintf("run %d of %s failed: %s", s.Inst.ID, s.Plan.Def.Name, s.failureText(reason)), env)
+		if why == "" {
+			why = s.failureText(reason)
+		}
+		s.alert(flow.AlertRunFailed, "", fmt.Sprintf("run %d of %s failed: %s", s.Inst.ID, s.Plan.Def.Name, why), env)
 	}
 }
 
 func (s *State) failureText(reason string) string {
 	for r := range s.Rows {
 		row := &s.Rows[r]
-		if n, _ := s.node(row); row.Valid && row.State.Failure() && !n.handled {
+		if row.Valid && row.State.Failure() && row.Compensates == 0 && !s.handled(row) {
 			return fmt.Sprintf("task %s %s (%s)", row.Name, row.State, row.Reason)
 		}
 	}
@@ -151,6 +188,8 @@ func (s *State) runningReason() string {
 		return "timeout: the run's time is over; its tasks are being killed"
 	case s.live > 0:
 		return "running: tasks are running"
+	case s.unknown > 0 && s.active == s.unknown+s.waiting:
+		return flow.ReasonUnknown + ": a task's worker was lost and it may run at most once; settle it with `baton task succeed|skip|retry|kill`"
 	case s.active == s.waiting && s.waiting > 0:
 		return "waiting: all tasks that could run wait; `baton explain` says for what"
 	default:
@@ -165,13 +204,18 @@ func (s *State) toUndo() int32 {
 	if !s.Plan.compens {
 		return next
 	}
+	undone := make(map[flow.ID]bool)
+	for r := range s.Rows {
+		if row := &s.Rows[r]; row.Valid && row.Compensates != 0 {
+			undone[row.Compensates] = true
+		}
+	}
 	for r := range s.Rows {
 		row := &s.Rows[r]
-		if !row.Valid || row.State != flow.TaskSucceeded || row.Compensates != 0 {
+		if !row.Valid || row.State != flow.TaskSucceeded || row.Compensates != 0 || undone[row.ID] {
 			continue
 		}
-		n, _ := s.node(row)
-		if n.undo == nil || slices.ContainsFunc(s.Rows, func(c flow.TaskRow) bool { return c.Compensates == row.ID && c.Valid }) {
+		if n, _ := s.node(row); n.undo == nil {
 			continue
 		}
 		if next < 0 || row.EndedAt > s.Rows[next].EndedAt || row.EndedAt == s.Rows[next].EndedAt && row.ID > s.Rows[next].ID {
@@ -190,7 +234,7 @@ func (s *State) undoing() bool {
 func (s *State) nextCompensation(env Env, fx *Effects) bool {
 	u := s.toUndo()
 	if u < 0 {
-		end, reason := s.outcome()
+		end, reason := s.decidedEnd()
 		s.finish(end, reason, env)
 		return false
 	}

@@ -92,6 +92,12 @@ func (s *State) render(r int32) (rendered, error) {
 	return out, nil
 }
 
+// Held tells whether a row's attempt begins only when it is told to: at most once.
+func (s *State) Held(r int32) bool {
+	n, undo := s.node(&s.Rows[r])
+	return !undo && n.Delivery == flow.AtMostOnce
+}
+
 // Order returns what the worker of a granted row is told. The row has its token.
 func (s *State) Order(r int32) (Order, error) {
 	out, kept := s.orders[r]
@@ -105,12 +111,11 @@ func (s *State) Order(r int32) (Order, error) {
 	}
 	row := &s.Rows[r]
 	w := s.work(row)
-	n, undo := s.node(row)
 	o := Order{
 		Token: row.Attempt.Token, Instance: s.Inst.ID, Task: row.ID, Number: row.Attempt.Number, Session: row.Attempt.Session,
 		Name: row.Name, Type: w.typ, Project: s.Plan.Def.Project, Workflow: s.Plan.Def.Name,
 		Options: out.options, Env: out.env, Secrets: w.secrets, Files: w.files, Patterns: w.patterns, Source: out.source,
-		Hold: !undo && n.Delivery == flow.AtMostOnce,
+		Hold: s.Held(r),
 	}
 	if w.process {
 		if o.Env == nil {
@@ -182,7 +187,7 @@ func (s *State) endScope() *param.Scope {
 // upstream collects the outputs of all tasks before a node, with their distance. A compensation
 // sees its own task first.
 func (s *State) upstream(i int32, row *flow.TaskRow) param.Upstreams {
-	if !s.anyOutputs() {
+	if s.giving == 0 {
 		return nil
 	}
 	var ups param.Upstreams
@@ -210,15 +215,6 @@ func (s *State) upstream(i int32, row *flow.TaskRow) param.Upstreams {
 		level = next
 	}
 	return ups
-}
-
-func (s *State) anyOutputs() bool {
-	for r := range s.Rows {
-		if s.Rows[r].Valid && len(s.Rows[r].Outputs) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *State) outputsOf(i int32, distance int) (param.Upstream, bool) {

@@ -37,7 +37,7 @@ type node struct {
 	cases    []*param.Expression // switch, by branch; nil for the default
 	arms     [][]int32           // by branch
 	armOf    []int32             // branch nodes that name this one in an arm
-	handled  bool                // a conditions task names it in its `if`, or ignore_failure
+	handlers []int32             // conditions tasks that name it in their `if`; disabled ones look at nothing
 	rules    attempt.Rules
 	work     work  // what a worker is told
 	undo     *work // compensation
@@ -108,7 +108,6 @@ func (p *Plan) link(i int32) error {
 			p.nodes[u].down = append(p.nodes[u].down, i)
 		}
 	}
-	n.handled = n.handled || n.IgnoreFailure
 	for b, branch := range n.Branches {
 		n.arms = append(n.arms, nil)
 		for _, name := range branch.To {
@@ -159,7 +158,9 @@ func (p *Plan) compileNode(i int32, types *task.Set) error {
 			return err
 		}
 		for _, name := range n.decide.Names() {
-			p.nodes[p.index[name]].handled = true
+			if u := &p.nodes[p.index[name]]; !n.Disabled {
+				u.handlers = append(u.handlers, i)
+			}
 		}
 		return nil
 	}
@@ -202,11 +203,17 @@ func (p *Plan) compileJoin(n *node) error {
 			return err
 		}
 	}
-	if n.Type == flow.TypeConditions {
+	switch {
+	case n.Type == flow.TypeConditions && n.Disabled:
+		n.join = joinAllSucceeded // it passes through if what is before it succeeded
+	case n.Type == flow.TypeConditions:
 		n.join = joinAllDone
 	}
 	return nil
 }
+
+// decides tells whether the engine itself runs the node: it chooses among the arms after it.
+func (n *node) decides() bool { return n.Type == flow.TypeSwitch || n.Type == flow.TypeConditions }
 
 // sort orders the nodes so that each comes after all it needs (Kahn), in the order of the file
 // where there is a choice.
@@ -247,6 +254,11 @@ func (p *Plan) Size() int {
 
 // choose returns which nodes a run with chosen tasks contains; nil means all.
 func (p *Plan) choose(names []string, mode flow.StartMode) ([]bool, error) {
+	switch mode {
+	case "", flow.StartAfter, flow.StartBefore, flow.StartOnly:
+	default:
+		return nil, flow.Errorf(flow.CodeBadRequest, "mode", "%q is no start mode; one of after, before, only", mode)
+	}
 	if len(names) == 0 {
 		return nil, nil
 	}

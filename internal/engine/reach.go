@@ -116,8 +116,12 @@ func branchTaken(n *node, reason string) (int, bool) {
 // upshot answers expressions about an upstream.
 func (s *State) upshot(name string) param.Upshot {
 	i, ok := s.Plan.index[name]
-	if !ok || !s.chosen(i) {
+	switch {
+	case !ok:
 		return 0
+	case !s.chosen(i):
+		// Who starts a run behind a task says that it is done.
+		return param.Succeeded | param.Ended
 	}
 	var u param.Upshot
 	switch s.verdict[i] {
@@ -139,16 +143,13 @@ func (s *State) upshot(name string) param.Upshot {
 	return u | param.Ended
 }
 
-// reach gives a node its row, or the verdict that it never gets one.
-func (s *State) reach(i int32, env Env, fx *Effects) {
-	switch s.judge(i) {
-	case unreached:
-		s.conclude(i, unreached)
-	case notTaken:
+// reach gives a node its row.
+func (s *State) reach(i int32, judged verdict, env Env, fx *Effects) {
+	if judged == notTaken {
 		s.skip(i, flow.ReasonNotTaken, env)
-	default:
-		s.enter(i, env, fx)
+		return
 	}
+	s.enter(i, env, fx)
 }
 
 // enter makes the row of an eligible node.
@@ -179,8 +180,15 @@ func (s *State) enter(i int32, env Env, fx *Effects) {
 		s.holds = slices.Delete(s.holds, h, h+1)
 		s.keepHolds()
 		row.Held = true
-		s.wait(r, flow.ReasonHeld+": held by hand; `baton task release` lets it go on", 0)
-	case s.Inst.State == flow.InstancePausing:
+		if s.resting() {
+			s.rest(r, env)
+			return
+		}
+		s.wait(r, heldReason, 0)
+		if n.Delay > 0 && !s.Inst.DryRun {
+			row.NextCheck = row.EligibleAt
+		}
+	case s.resting():
 		s.rest(r, env)
 	case n.Delay > 0 && !s.Inst.DryRun:
 		s.wait(r, delayReason(n.Delay), row.EligibleAt)
@@ -188,6 +196,8 @@ func (s *State) enter(i int32, env Env, fx *Effects) {
 		s.ready(r, env, fx)
 	}
 }
+
+const heldReason = flow.ReasonHeld + ": held by hand; `baton task release` lets it go on"
 
 func delayReason(d flow.Duration) string {
 	return flow.ReasonDelay + ": the task asks to wait " + d.String() + " after it became eligible"
@@ -205,9 +215,8 @@ func (s *State) keepHolds() {
 func (s *State) ready(r int32, env Env, fx *Effects) {
 	row := &s.Rows[r]
 	row.NextCheck = 0
-	i, isNode := s.Plan.index[row.Name]
-	if isNode && (s.Plan.nodes[i].Type == flow.TypeSwitch || s.Plan.nodes[i].Type == flow.TypeConditions) {
-		s.decideBranch(i, r, env, fx)
+	if n, undo := s.node(row); !undo && n.decides() {
+		s.decideBranch(s.Plan.index[n.Name], r, env, fx)
 		return
 	}
 	if s.Inst.DryRun {
@@ -294,7 +303,9 @@ func (s *State) endRow(r int32, to flow.TaskState, reason string, env Env) {
 	row := &s.Rows[r]
 	s.set(r, to)
 	row.Reason, row.NextCheck, row.Held, row.Kill = flow.Text(reason, flow.MaxReason), 0, false, flow.KillNone
-	row.EndedAt = env.Now
+	if row.EndedAt == 0 { // a verb on an ended row changes what it counts as, not when it ended
+		row.EndedAt = env.Now
+	}
 	if i, ok := s.Plan.index[row.Name]; ok && row.Valid && s.row[i] == r {
 		s.conclude(i, rowVerdict(row))
 	}
@@ -307,10 +318,12 @@ func (s *State) wait(r int32, reason string, until flow.Time) {
 	row.Reason, row.NextCheck = reason, until
 }
 
-// rest puts a row to paused. A time it waits for is kept for the resume.
+// rest puts a row to paused. A time it waits for is kept for the resume; that of a queued row was
+// the dispatcher's.
 func (s *State) rest(r int32, env Env) {
 	row := &s.Rows[r]
-	if row.NextCheck == 0 && row.EligibleAt > env.Now && row.State != flow.TaskQueued {
+	row.NextCheck = 0
+	if row.EligibleAt > env.Now && row.State != flow.TaskQueued {
 		row.NextCheck = row.EligibleAt
 	}
 	s.set(r, flow.TaskPaused)

@@ -34,9 +34,11 @@ type State struct {
 	verdict []verdict
 	left    []int32 // upstreams that have no verdict yet
 	active  int     // valid rows that are neither ended nor paused
-	resting int     // valid rows in state paused
+	paused  int     // valid rows in state paused
 	waiting int     // valid rows in state waiting
 	live    int     // valid rows that are dispatched or running
+	unknown int     // valid rows in state unknown
+	giving  int     // valid rows with outputs
 	fresh   []int32 // nodes to judge
 	toJudge []int32
 
@@ -88,7 +90,7 @@ func New(plan *Plan, c flow.Command) (*State, error) {
 	s.Inst = flow.Instance{
 		ID: c.ID, Project: c.Project, Workflow: c.Workflow, Version: c.Version,
 		State: flow.InstanceSubmitted, Engine: flow.EngineVersion, RunTimes: 1, DryRun: st.DryRun,
-		Priority: c.Priority.Or(plan.Def.Workflow.Priority).Or(flow.PriorityMedium),
+		Priority: c.Priority.Or(st.Priority).Or(plan.Def.Workflow.Priority).Or(flow.PriorityMedium),
 		DataTime: st.DataTime, Zone: c.Zone, Trigger: st.Trigger, Key: c.Key, Spec: c.Start, SubmittedAt: c.At,
 	}
 	if s.Inst.Trigger == "" {
@@ -123,6 +125,20 @@ func (s *State) Size() int {
 // Busy tells whether a worker holds, or may hold, something of it.
 func (s *State) Busy() bool { return s.live > 0 }
 
+// phase is the state that decides what becomes of a row: of a quarantined instance, whose attempts
+// still end, the one it comes back to.
+func (s *State) phase() flow.InstanceState {
+	if s.Inst.State == flow.InstanceQuarantined {
+		return s.Inst.Prior
+	}
+	return s.Inst.State
+}
+
+// resting tells whether what could go on is put to rest instead.
+func (s *State) resting() bool {
+	return s.phase() == flow.InstancePausing || s.phase() == flow.InstancePaused
+}
+
 func (s *State) chosen(i int32) bool { return s.in == nil || s.in[i] }
 
 // rebuild derives everything from the rows: after a load, and after verbs that set rows aside.
@@ -131,7 +147,7 @@ func (s *State) rebuild() {
 	if s.row == nil {
 		s.row, s.verdict, s.left = make([]int32, n), make([]verdict, n), make([]int32, n)
 	}
-	s.active, s.resting, s.waiting, s.live = 0, 0, 0, 0
+	s.active, s.paused, s.waiting, s.live, s.unknown, s.giving = 0, 0, 0, 0, 0, 0
 	for i := range n {
 		s.row[i], s.verdict[i], s.left[i] = -1, pending, 0
 		for _, u := range s.Plan.nodes[i].up {
@@ -146,6 +162,9 @@ func (s *State) rebuild() {
 			continue
 		}
 		s.count(row.State, 1)
+		if len(row.Outputs) > 0 {
+			s.giving++
+		}
 		if row.Compensates == 0 {
 			s.row[s.Plan.index[row.Name]] = int32(r)
 		}
@@ -205,12 +224,15 @@ func rowVerdict(r *flow.TaskRow) verdict {
 func (s *State) count(st flow.TaskState, by int) {
 	switch {
 	case st == flow.TaskPaused:
-		s.resting += by
+		s.paused += by
 	case !st.Ended():
 		s.active += by
 	}
-	if st == flow.TaskWaiting {
+	switch st {
+	case flow.TaskWaiting:
 		s.waiting += by
+	case flow.TaskUnknown:
+		s.unknown += by
 	}
 	if st.Placed() {
 		s.live += by
@@ -223,6 +245,7 @@ func (s *State) set(r int32, to flow.TaskState) {
 	if !flow.TaskMachine.Can(row.State, to) && row.State != 0 {
 		panic(fmt.Sprintf("task %q of instance %d cannot go from %s to %s", row.Name, s.Inst.ID, row.State, to))
 	}
+	s.touch(r) // before it moves: the guard of the commit is where the stored row is
 	if row.Valid {
 		if row.State != 0 {
 			s.count(row.State, -1)
@@ -230,7 +253,6 @@ func (s *State) set(r int32, to flow.TaskState) {
 		s.count(to, 1)
 	}
 	row.State = to
-	s.touch(r)
 }
 
 // setInst moves the instance to a state.
@@ -247,6 +269,9 @@ func (s *State) setAside(r int32) {
 	row := &s.Rows[r]
 	if row.Valid {
 		s.count(row.State, -1)
+		if len(row.Outputs) > 0 {
+			s.giving--
+		}
 	}
 	row.Valid = false
 	s.touch(r)
@@ -276,10 +301,11 @@ func (s *State) RowByID(id flow.ID) int32 {
 	return int32(r)
 }
 
-// node returns what a row runs: its node, and whether it is the compensation of it.
+// node returns what a row runs: its node, and whether it is the compensation of it. The name alone
+// does not tell: a task may be called "T:compensate".
 func (s *State) node(row *flow.TaskRow) (*node, bool) {
-	if i, ok := s.Plan.index[row.Name]; ok {
-		return &s.Plan.nodes[i], false
+	if row.Compensates == 0 {
+		return &s.Plan.nodes[s.Plan.index[row.Name]], false
 	}
 	name := strings.TrimSuffix(row.Name, compensateSuffix)
 	return &s.Plan.nodes[s.Plan.index[name]], true

@@ -131,7 +131,10 @@ func (s *State) holdTask(r int32) refusal {
 	switch row.State {
 	case flow.TaskWaiting, flow.TaskQueued:
 		row.Held = true
-		s.wait(r, flow.ReasonHeld+": held by hand; `baton task release` lets it go on", row.NextCheck)
+		if row.State == flow.TaskQueued {
+			row.NextCheck = 0 // it was the dispatcher's
+		}
+		s.wait(r, heldReason, row.NextCheck)
 		return ""
 	case flow.TaskPaused:
 		row.Held = true

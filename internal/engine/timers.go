@@ -49,6 +49,9 @@ func (s *State) limits(row *flow.TaskRow) (limit, limit, flow.TimeoutAction) {
 
 // due carries out everything whose time has come.
 func (s *State) due(env Env, fx *Effects) {
+	if s.Inst.State.AtRest() {
+		return
+	}
 	s.runDue(env, fx)
 	for r := range s.Rows {
 		row := &s.Rows[r]
@@ -56,9 +59,7 @@ func (s *State) due(env Env, fx *Effects) {
 			continue
 		}
 		if row.State == flow.TaskWaiting && !row.Held && row.NextCheck != 0 && row.NextCheck <= env.Now {
-			if row.EligibleAt == 0 {
-				row.EligibleAt = env.Now
-			}
+			row.EligibleAt = env.Now // a wake that comes late is not the task's wait for a worker
 			s.ready(int32(r), env, fx)
 			continue
 		}
@@ -87,7 +88,8 @@ func (s *State) strike(r int32, l limit, action flow.TimeoutAction, env Env, fx 
 		return
 	}
 	// No attempt was granted; the wait itself is the try that timed out.
-	row.Attempt = flow.AttemptRow{Task: row.ID, Number: row.Attempt.Number + 1, Infra: row.Attempt.Infra, State: flow.AttemptVoid, Cause: flow.ReasonTimeout, Class: flow.ClassUser, ExitCode: flow.NoExit, EndedAt: env.Now}
+	s.nextAttempt(row, flow.AttemptVoid)
+	row.Attempt.Cause, row.Attempt.Class, row.Attempt.EndedAt = flow.ReasonTimeout, flow.ClassUser, env.Now
 	s.touch(r)
 	s.tryAgain(r, flow.Result{Reason: "timeout." + l.name + " is over: " + row.Reason}, env, fx)
 }
@@ -116,6 +118,9 @@ func (s *State) clockRuns() bool {
 
 // nextWake is the earliest time at which Due would do something, 0 for none.
 func (s *State) nextWake() flow.Time {
+	if s.Inst.State.AtRest() {
+		return 0
+	}
 	var wake flow.Time
 	if t := s.Plan.runLimit; t.Run > 0 && s.clockRuns() && !s.Inst.Due && (t.Action.Fails() || !s.Inst.Warned) {
 		wake = s.Inst.StartedAt.Add(t.Run.Std() + time.Duration(s.Inst.PausedFor)*time.Microsecond)

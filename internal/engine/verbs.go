@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"baton/internal/flow"
@@ -44,7 +45,7 @@ func (s *State) runVerb(v flow.Verb, env Env, fx *Effects) refusal {
 	case flow.VerbRerun:
 		return s.rerun(env, fx)
 	case flow.VerbRelease:
-		return s.release()
+		return s.release(env, fx)
 	default:
 		return refuse("there is no verb %q", v.Name)
 	}
@@ -101,7 +102,7 @@ func (s *State) wakeResting(env Env, fx *Effects) {
 		}
 		switch {
 		case row.Held:
-			s.wait(int32(r), flow.ReasonHeld+": held by hand; `baton task release` lets it go on", 0)
+			s.wait(int32(r), heldReason, row.NextCheck)
 		case row.NextCheck > env.Now && row.Attempt.Number > 0:
 			s.wait(int32(r), flow.ReasonRetryDelay+": the next try is due later", row.NextCheck)
 		case row.NextCheck > env.Now:
@@ -133,7 +134,7 @@ func (s *State) stop(v flow.Verb, env Env, fx *Effects) refusal {
 	}
 	s.Inst.Undo = v.Compensate
 	s.unpauseClock(env)
-	s.Inst.Prior = 0
+	s.Inst.Prior, s.Inst.EndedAt = 0, 0
 	s.setInst(flow.InstanceStopping)
 	s.killAll(flow.KillStop, env, fx)
 	return ""
@@ -161,6 +162,7 @@ func (s *State) recover(env Env, fx *Effects) refusal {
 			s.setAside(int32(r))
 		}
 	}
+	s.undecide()
 	s.reopen(env, fx)
 	return ""
 }
@@ -189,10 +191,13 @@ func (s *State) rerun(env Env, fx *Effects) refusal {
 // reopen lets an ended or paused run go on with the rows that are left valid.
 func (s *State) reopen(env Env, fx *Effects) {
 	s.unpauseClock(env)
+	if s.Inst.EndedAt != 0 {
+		s.Inst.PausedFor += int64(env.Now - s.Inst.EndedAt) // the time at rest does not count against the timeout
+	}
 	s.Inst.RunTimes++
 	s.Inst.FailFast, s.Inst.Undo, s.Inst.Due, s.Inst.Warned = false, false, false, false
 	if s.Plan.runLimit.Run > 0 && s.runTime(env.Now) >= s.Plan.runLimit.Run.Std() {
-		// The time the run was at rest does not count against its timeout.
+		// What the timeout ended would be ended again at once: the clock starts anew.
 		s.Inst.StartedAt, s.Inst.PausedFor = env.Now, 0
 	}
 	s.Inst.EndedAt, s.Inst.Outputs = 0, nil
@@ -201,19 +206,54 @@ func (s *State) reopen(env Env, fx *Effects) {
 	s.wakeResting(env, fx)
 }
 
-func (s *State) release() refusal {
+// undecide sets aside what was only decided on the strength of tasks that are done again: which arm
+// was taken, and what was not taken because of it. What has run stays.
+func (s *State) undecide() {
+	again := make([]bool, len(s.Plan.nodes))
+	has := make([]int32, len(s.Plan.nodes)) // node → 1 + its valid row
+	for r := range s.Rows {
+		row := &s.Rows[r]
+		if row.Compensates != 0 {
+			continue
+		}
+		if i := s.Plan.index[row.Name]; row.Valid {
+			has[i], again[i] = int32(r)+1, false
+		} else if has[i] == 0 {
+			again[i] = true
+		}
+	}
+	for _, i := range s.Plan.topo {
+		if has[i] == 0 || !slices.ContainsFunc(s.Plan.nodes[i].up, func(u int32) bool { return again[u] }) {
+			continue
+		}
+		row := &s.Rows[has[i]-1]
+		decided := s.Plan.nodes[i].decides() && row.State == flow.TaskSucceeded
+		if decided || row.State == flow.TaskSkipped && row.Reason == flow.ReasonNotTaken {
+			s.setAside(has[i] - 1)
+			again[i] = true
+		}
+	}
+}
+
+// release lets a quarantined run go on where it was.
+func (s *State) release(env Env, fx *Effects) refusal {
 	if s.Inst.State != flow.InstanceQuarantined {
 		return refuse("the run is %s, not quarantined", s.Inst.State)
 	}
 	to := s.Inst.Prior
 	if to == 0 || to == flow.InstanceSubmitted {
 		to = flow.InstanceRunning
-		if s.Inst.StartedAt == 0 {
-			s.Inst.StartedAt = s.Inst.SubmittedAt
+	}
+	if to == flow.InstanceRunning && s.Inst.StartedAt == 0 {
+		if err := s.resolveParams(); err != nil {
+			return refuse("it cannot begin: %s", err)
 		}
+		s.Inst.StartedAt = env.Now
 	}
 	s.setInst(to)
 	s.Inst.Prior = 0
 	s.rebuild()
+	again := s.Resume()
+	fx.Queued, fx.Killing = append(fx.Queued, again.Queued...), append(fx.Killing, again.Killing...)
 	return ""
 }

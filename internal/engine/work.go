@@ -27,6 +27,7 @@ type work struct {
 	patterns []string
 	timeout  flow.Timeout
 	source   string // name of the option that names a data source, "" none
+	script   string // name of the option that is a script, "" none
 }
 
 type envText struct {
@@ -106,8 +107,11 @@ func (p *Plan) compileWork(types *task.Set, typ string, with json.RawMessage, pa
 		w.env = append(w.env, envText{e.Name, text})
 	}
 	for _, o := range t.Schema().Options {
-		if o.Kind == task.DataSourceOption {
+		switch o.Kind {
+		case task.DataSourceOption:
 			w.source = o.Name
+		case task.Script:
+			w.script = o.Name
 		}
 	}
 	return w, nil

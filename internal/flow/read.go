@@ -52,6 +52,7 @@ type Document struct {
 	Workflow   *Workflow
 	Project    *Project
 	DataSource *DataSource
+	File       string // name of the file it came from: resources lie beside it; never stored
 }
 
 // Applied tells what apply did with a document.

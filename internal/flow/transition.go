@@ -80,25 +80,32 @@ var InstanceMachine = newMachine("workflow instance",
 	Transition[InstanceState]{"release while pausing", []InstanceState{InstanceQuarantined}, InstancePausing},
 	Transition[InstanceState]{"release while paused", []InstanceState{InstanceQuarantined}, InstancePaused},
 	Transition[InstanceState]{"release while compensating", []InstanceState{InstanceQuarantined}, InstanceCompensating},
+	Transition[InstanceState]{"release while it waits its turn", []InstanceState{InstanceQuarantined}, InstanceQueued},
+	Transition[InstanceState]{"release after it was stopped", []InstanceState{InstanceQuarantined}, InstanceStopped},
+	Transition[InstanceState]{"release after it failed", []InstanceState{InstanceQuarantined}, InstanceFailed},
+	Transition[InstanceState]{"release after it succeeded", []InstanceState{InstanceQuarantined}, InstanceSucceeded},
 )
 
-// TaskMachine says how a task instance moves.
+// TaskMachine says how a task instance moves. From paused and unknown a task also ends by itself:
+// a switch is decided as it is resumed, and the result of a worker held for lost may come late.
 var TaskMachine = newMachine("task instance",
 	Transition[TaskState]{"due", []TaskState{TaskWaiting, TaskPaused}, TaskQueued},
 	Transition[TaskState]{"no worker", []TaskState{TaskDispatched}, TaskQueued},
+	Transition[TaskState]{"try again", []TaskState{TaskDispatched, TaskRunning, TaskUnknown}, TaskQueued},
 	Transition[TaskState]{"grant", []TaskState{TaskWaiting, TaskQueued}, TaskDispatched},
 	Transition[TaskState]{"start", []TaskState{TaskWaiting, TaskQueued, TaskDispatched}, TaskRunning},
-	Transition[TaskState]{"wait", []TaskState{TaskQueued, TaskDispatched, TaskRunning, TaskPaused}, TaskWaiting},
-	Transition[TaskState]{"pause", []TaskState{TaskWaiting, TaskQueued, TaskDispatched, TaskRunning}, TaskPaused},
+	Transition[TaskState]{"wait", []TaskState{TaskQueued, TaskDispatched, TaskRunning, TaskPaused, TaskUnknown}, TaskWaiting},
+	Transition[TaskState]{"pause", []TaskState{TaskWaiting, TaskQueued, TaskDispatched, TaskRunning, TaskUnknown}, TaskPaused},
 	Transition[TaskState]{"lose", []TaskState{TaskDispatched, TaskRunning}, TaskUnknown},
-	Transition[TaskState]{"succeed", []TaskState{TaskWaiting, TaskQueued, TaskDispatched, TaskRunning}, TaskSucceeded},
+	Transition[TaskState]{"succeed", []TaskState{TaskWaiting, TaskQueued, TaskDispatched, TaskRunning, TaskPaused, TaskUnknown}, TaskSucceeded},
 	Transition[TaskState]{"force success", []TaskState{TaskWaiting, TaskQueued, TaskPaused, TaskUnknown, TaskFailed, TaskKilled, TaskSkipped}, TaskForcedSuccess},
 	Transition[TaskState]{"skip", []TaskState{TaskWaiting, TaskQueued, TaskPaused, TaskUnknown, TaskFailed, TaskKilled}, TaskSkipped},
-	Transition[TaskState]{"fail", []TaskState{TaskWaiting, TaskQueued, TaskDispatched, TaskRunning, TaskUnknown}, TaskFailed},
+	Transition[TaskState]{"fail", []TaskState{TaskWaiting, TaskQueued, TaskDispatched, TaskRunning, TaskPaused, TaskUnknown}, TaskFailed},
 	Transition[TaskState]{"kill", []TaskState{TaskWaiting, TaskQueued, TaskDispatched, TaskRunning, TaskPaused, TaskUnknown}, TaskKilled},
 )
 
-// AttemptMachine says how one try moves.
+// AttemptMachine says how one try moves. A late result of a lost one counts until its successor is
+// granted.
 var AttemptMachine = newMachine("attempt",
 	Transition[AttemptState]{"grant", []AttemptState{AttemptNone}, AttemptGranted},
 	Transition[AttemptState]{"start", []AttemptState{AttemptGranted, AttemptSuspect}, AttemptStarted},
@@ -108,5 +115,7 @@ var AttemptMachine = newMachine("attempt",
 	Transition[AttemptState]{"kill", []AttemptState{AttemptGranted, AttemptStarted, AttemptSuspect}, AttemptKilled},
 	Transition[AttemptState]{"lose", []AttemptState{AttemptGranted, AttemptStarted, AttemptSuspect}, AttemptLost},
 	Transition[AttemptState]{"cannot know", []AttemptState{AttemptGranted, AttemptStarted, AttemptSuspect}, AttemptUnknown},
-	Transition[AttemptState]{"never began", []AttemptState{AttemptGranted, AttemptSuspect}, AttemptVoid},
+	Transition[AttemptState]{"never began", []AttemptState{AttemptNone, AttemptGranted, AttemptSuspect}, AttemptVoid},
+	Transition[AttemptState]{"succeeded after all", []AttemptState{AttemptLost, AttemptUnknown}, AttemptSucceeded},
+	Transition[AttemptState]{"failed after all", []AttemptState{AttemptLost, AttemptUnknown}, AttemptFailed},
 )

@@ -99,6 +99,7 @@ func (c *Core) readInbox() {
 		return
 	}
 	c.polls.inbox = true
+	c.polls.reading = len(c.unread)
 	except := make([]flow.ID, 0, len(c.seen))
 	for id := range c.seen {
 		except = append(except, id)
@@ -117,7 +118,22 @@ func (c *Core) inboxRead(e InboxRead) {
 			c.deliver(item)
 		}
 	}
-	if len(e.Items) == inboxAtOnce || c.polls.moreInbox {
+	if len(e.Items) == inboxAtOnce {
+		c.readInbox()
+		return
+	}
+	// Everything that waited for these when the read began has been delivered.
+	known := c.unread[:c.polls.reading]
+	c.unread = append([]*inst(nil), c.unread[c.polls.reading:]...)
+	for _, in := range known {
+		in.unread = false
+		if c.insts[in.id] == in && in.st != nil && !in.inflight && !in.listed {
+			// A claim changed the owner; a commit parks it again if there was nothing to do.
+			in.st.Touch()
+			c.list(in, false)
+		}
+	}
+	if c.polls.moreInbox || len(c.unread) > 0 {
 		c.polls.moreInbox = false
 		c.readInbox()
 	}

@@ -60,6 +60,7 @@ type Core struct {
 	reread       []PlanKey        // definitions likewise
 	again        []int64          // takeovers likewise
 	unregistered []int64          // registrations of connections, with the next beat
+	unread       []*inst          // loaded, their inbox not read yet
 	taking       []*inst          // whose command is not consumed yet
 	framed       []*conn          // that get a frame in this step
 	out          []Effect
@@ -73,6 +74,8 @@ type polls struct {
 	moreCommands, moreInbox, moreC bool // wanted again
 	parked                         flow.Time
 	beat                           flow.Time
+	reading                        int // of unread, how many the read under way covers
+	pokes                          int
 }
 
 // NewCore returns a core that waits for Started.
@@ -115,6 +118,7 @@ func (c *Core) handle(ev Event) {
 	case Tick:
 		c.tick()
 	case Poked:
+		c.polls.pokes++
 		c.readCommands()
 		c.readInbox()
 		c.claim()

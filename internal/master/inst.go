@@ -21,6 +21,8 @@ type inst struct {
 	inflight bool          // a commit with changes of it is under way: no event until it answers
 	listed   bool          // in its lane's list of changed ones
 	lazy     flow.Time     // since when only changes wait that may ride along; 0: none, or others wait too
+	unread   bool          // what waits in its inbox is not known yet: it is not parked before
+	claimed  bool          // claimed again while the commit that parks it was under way
 	woken    flow.Time     // its entry in the heap of wakes
 	queue    []pending
 	after    after
@@ -199,6 +201,7 @@ func (c *Core) load(ids []flow.ID) {
 	var ask []flow.ID
 	for _, id := range ids {
 		if in := c.insts[id]; in != nil {
+			in.claimed = true
 			continue
 		}
 		c.add(id)
@@ -265,6 +268,8 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 			c.missing(row.Attempt.Session)
 		} else if row.Attempt.StartedAt == 0 {
 			in.after.granted = append(in.after.granted, int32(r)) // it may never have been sent
+		} else if st.Held(int32(r)) {
+			in.after.begun = append(in.after.begun, int32(r)) // it may never have been told to begin
 		}
 	}
 	c.follow(in, st.Resume(), pending{})
@@ -274,10 +279,11 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 	}
 	if !st.Dirty() && !in.listed {
 		c.carryOut(in)
-		// A claim changed the owner; the next commit parks it again if there is nothing to do.
-		st.Touch()
-		c.list(in, false)
 	}
+	// It was claimed for what waits in its inbox, perhaps: that comes first.
+	in.unread = true
+	c.unread = append(c.unread, in)
+	c.readInbox()
 	c.drain(in)
 }
 

@@ -17,6 +17,7 @@ type lane struct {
 	inflight []*inst // of the commit under way
 	grants   [][]int32
 	busy     bool
+	pokes    int // heard when the commit under way began
 	changes  []flow.Change
 }
 
@@ -93,7 +94,7 @@ func (c *Core) commit(i int) {
 			l.changed = nil
 		}
 	}
-	l.busy, l.changes = true, batch.Changes
+	l.busy, l.changes, l.pokes = true, batch.Changes, c.polls.pokes
 	c.emit(Commit{i, batch})
 }
 
@@ -101,7 +102,7 @@ func (c *Core) commit(i int) {
 // due soon.
 func (c *Core) parks(in *inst) bool {
 	wake := in.st.Inst.WakeAt
-	return in.st.Resting() && len(in.queue) == 0 && (wake == 0 || wake.Sub(c.now) > c.cfg.Linger)
+	return in.st.Resting() && !in.unread && len(in.queue) == 0 && (wake == 0 || wake.Sub(c.now) > c.cfg.Linger)
 }
 
 func (c *Core) committed(e Committed) {
@@ -131,14 +132,27 @@ func (c *Core) committed(e Committed) {
 			c.emit(Publish{changes[i]})
 			if in.st.Inst.Owner == 0 {
 				c.park(in)
+				if l.pokes != c.polls.pokes {
+					c.claim() // what was poked for may be in its inbox, seen by neither read nor claim
+				}
 				continue
 			}
 			c.drain(in)
+			c.letGo(in)
 		case flow.Gone:
 			c.drop(in)
 		case flow.Poison:
 			c.poison(in, fmt.Sprintf("the store refused it: %v", res.Err))
 		}
+	}
+}
+
+// letGo has an instance parked by a commit of its own when the last one could not know that
+// nothing more would come.
+func (c *Core) letGo(in *inst) {
+	if c.insts[in.id] == in && !in.listed && !in.inflight && c.parks(in) {
+		in.st.Touch()
+		c.list(in, false)
 	}
 }
 
@@ -148,6 +162,9 @@ func (c *Core) park(in *inst) {
 	queue := in.queue
 	in.queue = nil
 	c.drop(in)
+	if in.claimed {
+		c.load([]flow.ID{in.id})
+	}
 	if wake != 0 {
 		c.polls.parked = flow.Earliest(c.polls.parked, wake)
 	}

@@ -188,6 +188,10 @@ func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, w *rpc
 	switch attempt.Settle(attempt.WantedOf(*row), state, same) {
 	case attempt.Keep:
 		answer(rpc.SettleAction_SETTLE_ACTION_KEEP)
+		if row.Attempt.StartedAt != 0 && !in.inflight && in.st.Held(in.st.RowByID(task)) {
+			// Its start is durable; perhaps it has not heard so and waits to be told to begin.
+			c.send(cn.id, func(f *rpc.FromMaster) { f.Begins = append(f.Begins, token) })
+		}
 		if !same {
 			c.pool.Hold(task, instance, cn.session)
 			c.route(instance, pending{ev: engine.Rebound{Task: task, Token: token, Session: cn.session}})

@@ -1,0 +1,215 @@
+// A line format for workflows in tests, shorter than YAML:
+//
+//	.failure end                       a setting of the workflow
+//	load <- extract | retry 2 delay 30s | run ./load.sh
+//	route <- load | case region == 'eu' -> eu | default -> rest
+//	check <- eu | if eu.succeeded -> done | else -> fix
+
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"baton/internal/flow"
+)
+
+func define(text string) (flow.Workflow, error) {
+	var w flow.Workflow
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		var err error
+		if setting, ok := strings.CutPrefix(line, "."); ok {
+			err = defineSetting(&w, setting)
+		} else {
+			err = defineTask(&w, line)
+		}
+		if err != nil {
+			return w, fmt.Errorf("%s: %w", line, err)
+		}
+	}
+	// A task that an arm names needs the branch, as in a file.
+	for _, b := range w.Tasks {
+		for _, arm := range b.Branches {
+			for _, to := range arm.To {
+				i := slices.IndexFunc(w.Tasks, func(t flow.Task) bool { return t.Name == to })
+				if i >= 0 && !slices.Contains(w.Tasks[i].Needs, b.Name) {
+					w.Tasks[i].Needs = append(w.Tasks[i].Needs, b.Name)
+				}
+			}
+		}
+	}
+	return w, nil
+}
+
+func defineSetting(w *flow.Workflow, text string) error {
+	key, arg, _ := strings.Cut(text, " ")
+	var err error
+	switch key {
+	case "failure":
+		w.Failure = flow.Failure(arg)
+	case "timeout":
+		w.Timeout, err = defineTimeout(arg)
+	case "priority":
+		w.Priority, err = flow.ParsePriority(arg)
+	case "timezone":
+		w.Timezone = arg
+	case "group":
+		w.WorkerGroup = arg
+	case "param": // name [type] [= default]
+		name, value, given := strings.Cut(arg, "=")
+		words := strings.Fields(name)
+		p := flow.Param{Name: words[0]}
+		if len(words) > 1 {
+			p.Type = words[1]
+		}
+		if value = strings.TrimSpace(value); given {
+			p.Default = &value
+		}
+		w.Params = append(w.Params, p)
+	case "output":
+		name, value, _ := strings.Cut(arg, "=")
+		w.Outputs = append(w.Outputs, flow.Output{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value)})
+	default:
+		err = fmt.Errorf("no setting %q", key)
+	}
+	return err
+}
+
+func defineTask(w *flow.Workflow, line string) error {
+	parts := strings.Split(line, " | ")
+	name, needs, _ := strings.Cut(parts[0], "<-")
+	t := flow.Task{Name: strings.TrimSpace(name), Type: "shell", With: json.RawMessage(`{"script":"true"}`)}
+	for n := range strings.SplitSeq(needs, ",") {
+		if n = strings.TrimSpace(n); n != "" {
+			t.Needs = append(t.Needs, n)
+		}
+	}
+	for _, p := range parts[1:] {
+		if err := defineOption(&t, strings.TrimSpace(p)); err != nil {
+			return err
+		}
+	}
+	w.Tasks = append(w.Tasks, t)
+	return nil
+}
+
+func defineOption(t *flow.Task, text string) error {
+	key, arg, _ := strings.Cut(text, " ")
+	var err error
+	switch key {
+	case "run":
+		t.With, err = json.Marshal(map[string]string{"script": arg})
+	case "text":
+		t.With, err = json.Marshal(map[string]string{"text": arg})
+	case "join":
+		t.Join = arg
+	case "when":
+		t.When = arg
+	case "disabled":
+		t.Disabled = true
+	case "ignore_failure":
+		t.IgnoreFailure = true
+	case "at_most_once":
+		t.Delivery = flow.AtMostOnce
+	case "delay":
+		t.Delay, err = flow.ParseDuration(arg)
+	case "priority":
+		t.Priority, err = flow.ParsePriority(arg)
+	case "group":
+		t.WorkerGroup = arg
+	case "substitute":
+		t.Substitute = flow.Substitute(arg)
+	case "param":
+		name, value, _ := strings.Cut(arg, "=")
+		t.Params = append(t.Params, flow.Pair{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value)})
+	case "env":
+		name, value, _ := strings.Cut(arg, "=")
+		e := flow.EnvVar{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value)}
+		if secret, ok := strings.CutPrefix(e.Value, "secret:"); ok {
+			e.Value, e.Secret = "", &flow.Secret{Env: secret}
+		}
+		t.Env = append(t.Env, e)
+	case "retry":
+		t.Retry, err = defineRetry(arg)
+	case "timeout":
+		t.Timeout, err = defineTimeout(arg)
+	case "compensate":
+		t.Compensate = &flow.Compensation{Type: "shell"}
+		t.Compensate.With, err = json.Marshal(map[string]string{"script": arg})
+	case "case", "default":
+		t.Type, t.With = flow.TypeSwitch, nil
+		when, to, _ := strings.Cut(arg, "->")
+		t.Branches = append(t.Branches, flow.Branch{When: strings.TrimSpace(when), Default: key == "default", To: names(to)})
+	case "if":
+		t.Type, t.With = flow.TypeConditions, nil
+		decide, to, _ := strings.Cut(arg, "->")
+		t.Decide = strings.TrimSpace(decide)
+		t.Branches = append(t.Branches, flow.Branch{Name: "then", To: names(to)})
+	case "else":
+		t.Branches = append(t.Branches, flow.Branch{Name: "else", To: names(strings.TrimPrefix(arg, "->"))})
+	default:
+		err = fmt.Errorf("no option %q", key)
+	}
+	return err
+}
+
+func names(list string) []string {
+	var out []string
+	for n := range strings.SplitSeq(list, ",") {
+		if n = strings.TrimSpace(n); n != "" {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func defineRetry(arg string) (flow.Retry, error) {
+	words := strings.Fields(arg)
+	times, err := strconv.Atoi(words[0])
+	r := flow.Retry{Times: times}
+	for i := 1; i+1 < len(words) && err == nil; i += 2 {
+		switch v := words[i+1]; words[i] {
+		case "delay":
+			r.Delay, err = flow.ParseDuration(v)
+		case "max":
+			r.MaxDelay, err = flow.ParseDuration(v)
+		case "backoff":
+			r.Backoff, err = strconv.ParseFloat(v, 64)
+		case "if":
+			r.If = strings.Split(v, ",")
+		default:
+			err = fmt.Errorf("no word %q in retry", words[i])
+		}
+	}
+	return r, err
+}
+
+func defineTimeout(arg string) (flow.Timeout, error) {
+	var t flow.Timeout
+	var err error
+	words := strings.Fields(arg)
+	for i := 0; i+1 < len(words) && err == nil; i += 2 {
+		switch v := words[i+1]; words[i] {
+		case "queue":
+			t.Queue, err = flow.ParseDuration(v)
+		case "start":
+			t.Start, err = flow.ParseDuration(v)
+		case "run":
+			t.Run, err = flow.ParseDuration(v)
+		case "heartbeat":
+			t.Heartbeat, err = flow.ParseDuration(v)
+		case "action":
+			t.Action = flow.TimeoutAction(v)
+		default:
+			err = fmt.Errorf("no word %q in timeout", words[i])
+		}
+	}
+	return t, err
+}

@@ -1,0 +1,298 @@
+// A world for tests: an instance, a model of the store that commits its changes, a clock and a
+// sequence of tokens. After every commit what is stored is loaded again and compared with what is
+// in memory: memory is nothing but a cache.
+
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/task"
+)
+
+// epoch is when every test begins.
+var epoch = flow.At(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))
+
+// script is a task type that runs as a process.
+type script struct{ name string }
+
+func (t script) Name() string { return t.name }
+func (script) Schema() task.Schema {
+	return task.Schema{Options: []task.Option{{Name: "script", Kind: task.Script}, {Name: "text", Kind: task.Text}}}
+}
+func (script) Check(json.RawMessage) []*flow.Error { return nil }
+func (script) Command(*task.Attempt) (task.Command, error) {
+	return task.Command{}, nil
+}
+
+var testTypes = task.NewSet(script{"shell"})
+
+// world is one instance and everything around it.
+type world struct {
+	t      fataler
+	plan   *Plan
+	s      *State
+	now    flow.Time
+	lastID flow.ID
+	token  int64
+	inbox  flow.ID
+
+	inst flow.Instance // as stored
+	rows []flow.TaskRow
+	past []flow.AttemptRow
+
+	fx     Effects     // of the last event
+	change flow.Change // of the last commit
+}
+
+// fataler is what testing.T, testing.B and rapid.T have in common.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+func newWorld(t fataler, def flow.Workflow, start flow.Start) *world {
+	t.Helper()
+	w := &world{t: t, plan: compileTest(t, def), now: epoch, lastID: 100}
+	spec, err := json.Marshal(start)
+	if err != nil {
+		t.Fatalf("start: %v", err)
+	}
+	w.lastID++
+	w.s, err = New(w.plan, flow.Command{ID: w.lastID, Project: 1, Workflow: 2, Version: 1, Start: spec, At: w.now})
+	if err != nil {
+		t.Fatalf("new: %v", err)
+	}
+	return w
+}
+
+func compileTest(t fataler, def flow.Workflow) *Plan {
+	t.Helper()
+	plan, err := Compile(flow.Definition{ID: 2, Project: "default", Name: "wf", Version: 1, Workflow: def, ProjectParams: []flow.Pair{{Name: "team", Value: "dw"}}}, testTypes)
+	if err != nil {
+		t.Fatalf("compile: %v", err)
+	}
+	return plan
+}
+
+func (w *world) env() Env {
+	return Env{Now: w.now, NextID: func() flow.ID { w.lastID++; return w.lastID }}
+}
+
+// apply decides one event and commits what it changed, as a master does.
+func (w *world) apply(ev Event) {
+	w.t.Helper()
+	w.change = flow.Change{}
+	w.fx = Apply(w.s, ev, w.env())
+	w.commit()
+}
+
+// commit takes the change, writes it into the model store and checks that memory is a cache of it.
+func (w *world) commit() {
+	w.t.Helper()
+	if w.s.Dirty() {
+		change, granted := w.s.Take(0)
+		w.change = change
+		tokens := w.store(change)
+		if len(tokens) != len(granted) {
+			w.t.Fatalf("%d tokens for %d grants", len(tokens), len(granted))
+		}
+		for i, r := range granted {
+			w.s.SetToken(r, tokens[i])
+		}
+	}
+	w.compare()
+}
+
+// store applies a change to the stored rows the way the databases do: rows are written whole, and
+// only from the states that the change names.
+func (w *world) store(c flow.Change) []int64 {
+	w.t.Helper()
+	if c.Instance.Seq != w.inst.Seq+1 {
+		w.t.Fatalf("seq %d after %d", c.Instance.Seq, w.inst.Seq)
+	}
+	if c.Instance.State == 0 {
+		w.t.Fatalf("instance without state")
+	}
+	c = cloneChange(c)
+	w.inst = c.Instance
+	grants := make(map[flow.ID]int64, len(c.Grants))
+	var tokens []int64
+	for _, id := range c.Grants {
+		w.token++
+		grants[id] = w.token
+		tokens = append(tokens, w.token)
+	}
+	write := func(row flow.TaskRow) flow.TaskRow {
+		if token, granted := grants[row.ID]; granted {
+			if row.Attempt.Token != 0 {
+				w.t.Fatalf("row %s is granted a token and has one", row.Name)
+			}
+			row.Attempt.Token = token
+			delete(grants, row.ID)
+		}
+		return row
+	}
+	for _, row := range c.NewTasks {
+		if n := len(w.rows); n > 0 && w.rows[n-1].ID >= row.ID {
+			w.t.Fatalf("row %s: id %d does not grow", row.Name, row.ID)
+		}
+		w.rows = append(w.rows, write(row))
+	}
+	for _, u := range c.Tasks {
+		i := slices.IndexFunc(w.rows, func(r flow.TaskRow) bool { return r.ID == u.Row.ID })
+		if i < 0 {
+			w.t.Fatalf("update of row %s, which is not stored", u.Row.Name)
+		}
+		if u.Sources&(1<<w.rows[i].State) == 0 {
+			w.t.Fatalf("poison: row %s goes from %s to %s", u.Row.Name, w.rows[i].State, u.Row.State)
+		}
+		w.rows[i] = write(u.Row)
+	}
+	if len(grants) > 0 {
+		w.t.Fatalf("grants for rows that the change does not write: %v", grants)
+	}
+	for _, p := range c.Past {
+		if slices.ContainsFunc(w.past, func(q flow.AttemptRow) bool { return q.Task == p.Task && q.Number == p.Number }) {
+			w.t.Fatalf("attempt %d of row %d is past twice", p.Number, p.Task)
+		}
+		if p.Number < 1 || p.State == flow.AttemptNone || p.State.Live() {
+			w.t.Fatalf("past attempt %+v is none that ended", p)
+		}
+		w.past = append(w.past, p)
+	}
+	return tokens
+}
+
+func cloneChange(c flow.Change) flow.Change {
+	c.NewTasks, c.Tasks, c.Past = slices.Clone(c.NewTasks), slices.Clone(c.Tasks), slices.Clone(c.Past)
+	return c
+}
+
+func (w *world) load() *State {
+	w.t.Helper()
+	s, err := Load(w.plan, flow.Loaded{Instance: w.inst, Tasks: slices.Clone(w.rows)})
+	if err != nil {
+		w.t.Fatalf("load: %v", err)
+	}
+	return s
+}
+
+// compare holds memory against what a new owner would load.
+func (w *world) compare() {
+	w.t.Helper()
+	if w.inst.ID == 0 {
+		return // nothing was committed yet
+	}
+	mem, stored := snapshot(w.s), snapshot(w.load())
+	if reflect.DeepEqual(mem, stored) {
+		return
+	}
+	m, d := reflect.ValueOf(mem), reflect.ValueOf(stored)
+	var diff strings.Builder
+	for i := range m.NumField() {
+		if a, b := m.Field(i).Interface(), d.Field(i).Interface(); !reflect.DeepEqual(a, b) {
+			fmt.Fprintf(&diff, "\n%s\n  memory %+v\n  loaded %+v", m.Type().Field(i).Name, a, b)
+		}
+	}
+	w.t.Fatalf("memory is not what is stored:%s", diff.String())
+}
+
+// cached is everything a State holds or derives that matters for what comes next.
+type cached struct {
+	Inst                                   flow.Instance
+	Rows                                   []flow.TaskRow
+	Start                                  flow.Start
+	In                                     []bool
+	Holds                                  []string
+	Given, Globals                         map[string]string
+	Row                                    []int32
+	Verdict                                []verdict
+	Left                                   []int32
+	Active, Paused, Waiting, Live, Unknown int
+	Giving                                 int
+	ToJudge                                []int32
+}
+
+func snapshot(s *State) cached {
+	c := cached{
+		Inst: s.Inst, Rows: slices.Clone(s.Rows), Start: s.start, In: s.in, Holds: slices.Clone(s.holds),
+		Given: maps.Clone(s.given), Globals: maps.Clone(s.globals),
+		Row: slices.Clone(s.row), Verdict: slices.Clone(s.verdict), Left: slices.Clone(s.left),
+		Active: s.active, Paused: s.paused, Waiting: s.waiting, Live: s.live, Unknown: s.unknown, Giving: s.giving,
+	}
+	for _, i := range slices.Concat(s.toJudge, s.fresh) {
+		if s.row[i] < 0 && s.verdict[i] == pending && s.left[i] == 0 && s.chosen(i) {
+			c.ToJudge = append(c.ToJudge, i)
+		}
+	}
+	slices.Sort(c.ToJudge)
+	c.ToJudge = slices.Compact(c.ToJudge)
+	if len(c.Holds) == 0 {
+		c.Holds = nil
+	}
+	if len(c.Given) == 0 {
+		c.Given = nil
+	}
+	if len(c.Globals) == 0 {
+		c.Globals = nil
+	}
+	if len(c.Rows) == 0 {
+		c.Rows = nil
+	}
+	return c
+}
+
+// row returns the index of the valid row of a task or compensation.
+func (w *world) row(name string) int32 {
+	w.t.Helper()
+	for r := range w.s.Rows {
+		if w.s.Rows[r].Valid && w.s.Rows[r].Name == name {
+			return int32(r)
+		}
+	}
+	w.t.Fatalf("task %s has no row", name)
+	return -1
+}
+
+// place, start and end drive one attempt of a task.
+func (w *world) place(name string) {
+	w.apply(Placed{Row: w.row(name), Session: 1, Worker: "w1"})
+}
+
+func (w *world) start(name string) {
+	row := w.s.Rows[w.row(name)]
+	w.apply(Started{Task: row.ID, Token: row.Attempt.Token, At: w.now})
+}
+
+func (w *world) end(name string, res flow.Result) {
+	row := w.s.Rows[w.row(name)]
+	if res.Token == 0 {
+		res.Token = row.Attempt.Token
+	}
+	w.apply(Ended{Task: row.ID, Result: res})
+}
+
+func (w *world) verb(v flow.Verb) flow.Outcome {
+	w.t.Helper()
+	w.inbox++
+	w.apply(VerbGiven{Inbox: w.inbox, Verb: v})
+	if len(w.change.Outcomes) != 1 || len(w.change.Inbox) != 1 || w.change.Inbox[0] != w.inbox {
+		w.t.Fatalf("verb %s: outcomes %v, inbox %v", v.Name, w.change.Outcomes, w.change.Inbox)
+	}
+	return w.change.Outcomes[0]
+}
+
+// quarantine does what the store does with an instance that cannot be committed.
+func (w *world) quarantine(reason string) {
+	w.inst.Prior, w.inst.State, w.inst.Reason, w.inst.WakeAt = w.inst.State, flow.InstanceQuarantined, reason, 0
+	w.inst.Seq++
+	w.s = w.load()
+}

@@ -1,0 +1,197 @@
+// Check: the ledger joined with the rows.
+
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"baton/internal/flow"
+	"baton/internal/master"
+)
+
+func pokedEvent() master.Event { return master.Poked{} }
+
+// done tells whether every accepted run is at rest and every verb has its outcome. What only a
+// person can move on (paused, held, unknown) is moved on.
+func (w *World) done(runs []*accepted) bool {
+	all := true
+	for _, a := range runs {
+		if a.id == 0 {
+			return false
+		}
+		for _, v := range a.verbs {
+			if _, known := w.store.outcomes[v]; !known {
+				return false
+			}
+		}
+		in := w.store.instances[a.id]
+		if in == nil {
+			return false
+		}
+		if in.Instance.State.Ended() {
+			continue
+		}
+		all = false
+		w.help(a, in)
+	}
+	return all && len(w.store.inbox) == 0
+}
+
+// help gives the verb a person would give to a run that waits for one.
+func (w *World) help(a *accepted, in *flow.Loaded) {
+	if in.Instance.State == flow.InstancePaused {
+		w.order(a, flow.Verb{Name: flow.VerbResume})
+		return
+	}
+	if in.Instance.Owner != 0 {
+		return
+	}
+	for _, row := range in.Tasks {
+		switch {
+		case !row.Valid:
+		case row.State == flow.TaskUnknown:
+			w.order(a, flow.Verb{Name: flow.VerbTaskSucceed, Task: row.Name})
+			return
+		case row.Held:
+			w.order(a, flow.Verb{Name: flow.VerbTaskRelease, Task: row.Name})
+			return
+		}
+	}
+}
+
+// check returns every broken invariant.
+func (w *World) check(runs []*accepted) []string {
+	bad := slices.Clone(w.store.history)
+	say := func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) }
+	begins := map[int64][]Entry{}  // by row
+	byToken := map[int64][]Entry{} // by token
+	for _, e := range w.ledger.entries {
+		byToken[e.Token] = append(byToken[e.Token], e)
+		if e.What == "begin" {
+			begins[e.Row] = append(begins[e.Row], e)
+		}
+	}
+	for _, token := range slices.Sorted(keys(byToken)) {
+		n := 0
+		for _, e := range byToken[token] {
+			if e.What == "begin" {
+				n++
+			}
+		}
+		if n > 1 {
+			say("token %d began %d times", token, n)
+		}
+	}
+	for _, a := range runs {
+		if a.id == 0 {
+			continue
+		}
+		in := w.store.instances[a.id]
+		if in == nil {
+			say("run %d was accepted and is lost", a.id)
+			continue
+		}
+		w.checkRun(in, begins, say)
+	}
+	return bad
+}
+
+func (w *World) checkRun(in *flow.Loaded, begins map[int64][]Entry, say func(string, ...any)) {
+	id := in.Instance.ID
+	def := w.store.defs[in.Instance.Workflow]
+	if !in.Instance.State.Ended() && in.Instance.Reason == "" {
+		say("run %d is %s without a reason", id, in.Instance.State)
+	}
+	valid := map[string]int{}
+	rows := map[string][]flow.TaskRow{}
+	for _, row := range in.Tasks {
+		rows[row.Name] = append(rows[row.Name], row)
+		if row.Valid {
+			valid[row.Name]++
+		}
+		// Failed goes before paused: a run that was pausing when a task failed ends with paused rows.
+		rests := row.State == flow.TaskPaused && in.Instance.State == flow.InstanceFailed
+		if row.Valid && in.Instance.State.Ended() && !row.State.Ended() && !rests {
+			say("run %d has ended, its task %s is %s", id, row.Name, row.State)
+		}
+		w.checkRow(in, row, def, begins[int64(row.ID)], say)
+	}
+	for name, n := range valid {
+		if n > 1 {
+			say("run %d has %d valid rows of task %s", id, n, name)
+		}
+	}
+	// Downstream begins after upstream ended.
+	for _, t := range def.Workflow.Tasks {
+		for _, u := range t.Needs {
+			w.checkEdge(id, rows[u], rows[t.Name], begins, say)
+		}
+	}
+}
+
+func (w *World) checkRow(in *flow.Loaded, row flow.TaskRow, def flow.Definition, begun []Entry, say func(string, ...any)) {
+	id := in.Instance.ID
+	last := int64(0)
+	for _, e := range begun {
+		if e.Token <= last {
+			say("task %s of %d: token %d began after %d", row.Name, id, e.Token, last)
+		}
+		last = e.Token
+	}
+	i := slices.IndexFunc(def.Workflow.Tasks, func(t flow.Task) bool { return t.Name == row.Name })
+	if i >= 0 && def.Workflow.Tasks[i].Delivery == flow.AtMostOnce && len(begun) > 1 {
+		say("task %s of %d runs at most once and began %d times", row.Name, id, len(begun))
+	}
+	// Two attempts of one row never run at the same time.
+	type span struct{ from, to flow.Time }
+	var spans []span
+	for _, b := range begun {
+		to := flow.Time(0)
+		for _, e := range w.ledger.entries {
+			if e.Token == b.Token && e.What != "begin" {
+				to = e.At
+			}
+		}
+		spans = append(spans, span{b.At, to})
+	}
+	for i := 1; i < len(spans); i++ {
+		if spans[i-1].to == 0 || spans[i].from < spans[i-1].to {
+			say("task %s of %d: two attempts ran at the same time", row.Name, id)
+		}
+	}
+	if row.State == flow.TaskSucceeded && row.Type == "sim" {
+		ok := slices.ContainsFunc(w.ledger.entries, func(e Entry) bool {
+			return e.Row == int64(row.ID) && e.Token == row.Attempt.Token && e.What == "succeed"
+		})
+		if !ok {
+			say("task %s of %d is recorded as succeeded with token %d; the ledger does not know it", row.Name, id, row.Attempt.Token)
+		}
+		if !strings.Contains(string(row.Outputs), fmt.Sprint(row.Attempt.Token)) {
+			say("task %s of %d has the outputs of another attempt: %s", row.Name, id, row.Outputs)
+		}
+	}
+	if row.State == flow.TaskKilled && row.Attempt.Confirmed && row.Attempt.Token != 0 {
+		for _, wk := range w.workers {
+			if p := wk.procs[row.Attempt.Token]; p != nil && !p.dead {
+				say("task %s of %d is killed and confirmed, and still runs", row.Name, id)
+			}
+		}
+	}
+}
+
+// checkEdge: a row of the task begins only after some row of its upstream of the same run_times had
+// ended, unless people moved things by hand.
+func (w *World) checkEdge(id flow.ID, up, down []flow.TaskRow, begins map[int64][]Entry, say func(string, ...any)) {
+	for _, d := range down {
+		// An upstream that had no row yet was unreached; it may get one by a later recover.
+		before := slices.DeleteFunc(slices.Clone(up), func(u flow.TaskRow) bool { return u.ID > d.ID })
+		for _, b := range begins[int64(d.ID)] {
+			ended := slices.ContainsFunc(before, func(u flow.TaskRow) bool { return u.EndedAt != 0 && u.EndedAt <= b.At || !u.Valid })
+			if !ended && len(before) > 0 {
+				say("run %d: %s began at %s, before its upstream %s had ended", id, d.Name, b.At, before[0].Name)
+			}
+		}
+	}
+}

@@ -1,0 +1,248 @@
+// The master's host: carries out the core's effects on the model, with delays, crashes and
+// outcomes that are lost.
+
+package sim
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"baton/internal/flow"
+	"baton/internal/master"
+	"baton/internal/rpc"
+	"baton/internal/task"
+)
+
+type masterHost struct {
+	w     *World
+	types *task.Set
+	core  *master.Core
+	life  int // a crash begins the next one; what the old one started comes to nothing
+	lease flow.Lease
+	up    bool
+	tick  flow.Time
+	conns map[int64]*link
+}
+
+func (m *masterHost) start() {
+	m.life++
+	m.up = true
+	m.conns = map[int64]*link{}
+	m.lease = m.w.store.register("master-home")
+	cfg := master.DefaultConfig()
+	cfg.Lanes = 1 + m.w.rng.IntN(2)
+	m.core = master.NewCore(cfg, m.types)
+	m.w.log("master %d starts", m.lease.Incarnation)
+	m.step(master.Started{Lease: m.lease})
+}
+
+// crash is kill -9.
+func (m *masterHost) crash(why string) {
+	if !m.up {
+		return
+	}
+	m.w.log("master %d crashes %s", m.lease.Incarnation, why)
+	m.life++
+	m.up = false
+	for _, l := range m.sortedConns() {
+		l.cut()
+	}
+	m.w.after(m.w.delay(300*time.Millisecond), m.start)
+}
+
+func (m *masterHost) step(events ...master.Event) {
+	if !m.up {
+		return
+	}
+	life := m.life
+	for _, fx := range m.core.Step(m.w.now, events...) {
+		m.carryOut(life, fx)
+		if m.life != life {
+			return
+		}
+	}
+}
+
+// later answers after a while, unless the master crashed meanwhile.
+func (m *masterHost) later(life int, d time.Duration, ev func() master.Event) {
+	m.w.after(m.w.delay(d), func() {
+		if m.life == life {
+			m.step(ev())
+		}
+	})
+}
+
+var errUnknown = errors.New("connection lost: the outcome is unknown")
+
+func (m *masterHost) carryOut(life int, fx master.Effect) {
+	s := m.w.store
+	const read, write = 300 * time.Microsecond, 500 * time.Microsecond
+	me := m.lease.Incarnation
+	switch e := fx.(type) {
+	case master.WakeAt:
+		m.wakeAt(life, e.At)
+	case master.ReadCommands:
+		m.later(life, read, func() master.Event { return master.CommandsRead{Commands: s.readCommands(e)} })
+	case master.ReadInbox:
+		m.later(life, read, func() master.Event { return master.InboxRead{Items: s.readInbox(me, e)} })
+	case master.Claim:
+		m.later(life, read, func() master.Event {
+			ids, next := s.claim(me, m.w.now, e.Limit)
+			return master.Claimed{IDs: ids, Next: next}
+		})
+	case master.TakeOver:
+		m.later(life, write, func() master.Event { return master.TookOver{Dead: e.Dead, IDs: s.takeOver(me, e.Dead, e.Limit)} })
+	case master.Load:
+		m.later(life, read, func() master.Event { return master.LoadedRows{Asked: e.IDs, Loaded: s.load(me, e.IDs)} })
+	case master.ReadDefinition:
+		m.later(life, read, func() master.Event { return master.DefinitionRead{Key: e.Key, Definition: s.defs[e.Key.Workflow]} })
+	case master.Register:
+		m.later(life, write, func() master.Event { return master.Registered{Conn: e.Conn, Lease: s.register(e.Node.Home)} })
+	case master.HandOver:
+		m.later(life, write, func() master.Event {
+			s.order(e.Item)
+			return master.HandedOver{Conn: e.Conn, Token: e.Token}
+		})
+	case master.Commit:
+		m.commit(life, e)
+	case master.Quarantine:
+		s.quarantine(e.ID, e.Reason)
+	case master.Send:
+		m.send(e.Conn, e.Frame)
+	case master.Grant:
+		m.send(e.Conn, &rpc.FromMaster{Master: me, Grants: []*rpc.Grant{grantOf(e)}})
+	case master.Stop:
+		m.crash("because it was fenced")
+	case master.Beat, master.Publish:
+	}
+}
+
+func grantOf(e master.Grant) *rpc.Grant {
+	o := e.Order
+	return &rpc.Grant{
+		Token: o.Token, Instance: int64(o.Instance), Task: int64(o.Task), Attempt: o.Number, TaskName: o.Name, Type: o.Type,
+		Options: o.Options, Hold: o.Hold, Project: o.Project, Workflow: o.Workflow,
+	}
+}
+
+func (m *masterHost) wakeAt(life int, at flow.Time) {
+	if m.tick > m.w.now && m.tick <= at {
+		return // one that comes earlier is set
+	}
+	m.tick = at
+	m.w.after(at.Sub(m.w.now), func() {
+		if m.life == life {
+			if m.tick <= m.w.now {
+				m.tick = 0
+			}
+			m.step(master.Tick{})
+		}
+	})
+}
+
+// commit is the persist point: the process may die before the statement, after it, or live and
+// never learn what came of it.
+func (m *masterHost) commit(life int, e master.Commit) {
+	w := m.w
+	if w.cfg.Mutant == AckBeforePersist || w.cfg.Mutant == SendBeforeCommit {
+		m.mutate(e)
+	}
+	late := false
+	var arrive func()
+	arrive = func() {
+		dead := m.life != life
+		if dead && !late {
+			// It never reached the store, or it is on its way for long: a dead process's last words may
+			// come when its successor is at work.
+			if late = true; w.rng.IntN(2) == 0 {
+				w.after(time.Duration(w.rng.Int64N(int64(3*time.Second))), arrive)
+			}
+			return
+		}
+		if !dead && w.chance(w.cfg.Crash) {
+			m.crash("before a commit")
+			return
+		}
+		if !dead && w.chance(w.cfg.Unknown) && w.rng.IntN(2) == 0 {
+			w.log("commit of lane %d is lost on its way", e.Lane)
+			m.later(life, time.Millisecond, func() master.Event { return master.Committed{Lane: e.Lane, Err: errUnknown} })
+			return
+		}
+		res, err := w.store.commit(e.Batch)
+		for i, ch := range e.Batch.Changes {
+			fate := flow.Fate(0)
+			if err == nil {
+				fate = res.Changes[i].Fate
+			}
+			w.log("commit by %d: instance %d seq %d %s fate %d, %d new rows, %d changed", e.Batch.Owner, ch.Instance.ID, ch.Instance.Seq, ch.Instance.State, fate, len(ch.NewTasks), len(ch.Tasks))
+		}
+		if dead {
+			return
+		}
+		if w.chance(w.cfg.Crash) {
+			m.crash("after a commit")
+			return
+		}
+		if w.chance(w.cfg.Unknown) {
+			w.log("the outcome of a commit of lane %d is lost", e.Lane)
+			err = errUnknown
+		}
+		m.later(life, 200*time.Microsecond, func() master.Event { return master.Committed{Lane: e.Lane, Result: res, Err: err} })
+	}
+	w.after(w.delay(500*time.Microsecond), arrive)
+}
+
+// mutate plants faults: effects that leave before their commit is durable.
+func (m *masterHost) mutate(e master.Commit) {
+	for _, ch := range e.Batch.Changes {
+		for _, u := range ch.Tasks {
+			a := u.Row.Attempt
+			if m.w.cfg.Mutant == AckBeforePersist && a.State.Ended() && a.Token != 0 {
+				for _, l := range m.sortedConns() {
+					l.down(&rpc.FromMaster{Master: m.lease.Incarnation, Acks: []int64{a.Token}})
+				}
+			}
+		}
+		if m.w.cfg.Mutant == SendBeforeCommit {
+			for _, row := range append(append([]flow.TaskRow(nil), ch.NewTasks...), updated(ch.Tasks)...) {
+				if row.State != flow.TaskDispatched || row.Attempt.Token != 0 {
+					continue
+				}
+				for _, l := range m.sortedConns() {
+					m.w.store.token++
+					l.down(&rpc.FromMaster{Master: m.lease.Incarnation, Grants: []*rpc.Grant{{
+						Token: m.w.store.token, Instance: int64(row.Instance), Task: int64(row.ID), Attempt: row.Attempt.Number, TaskName: row.Name, Type: row.Type,
+					}}})
+				}
+			}
+		}
+	}
+}
+
+func updated(us []flow.TaskUpdate) []flow.TaskRow {
+	var out []flow.TaskRow
+	for _, u := range us {
+		out = append(out, u.Row)
+	}
+	return out
+}
+
+func (m *masterHost) send(conn int64, f *rpc.FromMaster) {
+	if l := m.conns[conn]; l != nil {
+		l.down(f)
+	}
+}
+
+// copyFrame is what the wire does: nobody shares memory with the other side.
+func copyFrame[T proto.Message](f T) T { return proto.Clone(f).(T) }
+
+func (m *masterHost) sortedConns() []*link {
+	var out []*link
+	for _, id := range slices.Sorted(keys(m.conns)) {
+		out = append(out, m.conns[id])
+	}
+	return out
+}

@@ -1,0 +1,77 @@
+// Run: one history from a seed.
+
+package sim
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Result of one history.
+type Result struct {
+	Seed       uint64
+	Sum        uint64 // of the trace: the same seed gives the same
+	Steps      int
+	Begins     int
+	Crashes    int
+	Violations []string
+}
+
+// Err tells what was wrong, nil if nothing was.
+func (r Result) Err() error {
+	if len(r.Violations) == 0 {
+		return nil
+	}
+	return fmt.Errorf("seed %d: %d violations:\n  %s", r.Seed, len(r.Violations), strings.Join(r.Violations[:min(len(r.Violations), 12)], "\n  "))
+}
+
+// Faulty is a configuration with every fault, for a seed.
+func Faulty(seed uint64) Config {
+	return Config{
+		Seed: seed, Workers: 1 + int(seed%3), Runs: 12, Crash: 0.01, Unknown: 0.02, Break: 0.005, PowerLoss: 0.3, Verbs: 0.5,
+		Until: 30 * time.Minute,
+	}
+}
+
+// Run plays one history. The trace goes to w, which may be nil.
+func Run(cfg Config, trace io.Writer) (res Result) {
+	w := newWorld(cfg, trace)
+	res.Seed = cfg.Seed
+	defer func() {
+		if r := recover(); r != nil {
+			res.Violations = append(res.Violations, fmt.Sprintf("panic: %v", r))
+			res.Sum, res.Steps = w.sum, w.steps
+		}
+	}()
+	w.master = &masterHost{w: w, types: types()}
+	runs := w.play()
+	w.after(0, w.master.start)
+	for i := range cfg.Workers {
+		h := &workerHost{w: w, name: fmt.Sprintf("w%d", i), procs: map[int64]*proc{}}
+		w.workers = append(w.workers, h)
+		w.after(w.delay(10*time.Millisecond), h.start)
+	}
+	err := w.run(func() bool { return w.done(runs) })
+	res.Sum, res.Steps, res.Begins = w.sum, w.steps, len(w.ledger.entries)
+	res.Violations = w.check(runs)
+	if err != nil {
+		res.Violations = append(res.Violations, err.Error())
+		for _, id := range sorted(w.store.inbox) {
+			it := w.store.inbox[id]
+			res.Violations = append(res.Violations, fmt.Sprintf("inbox item %d for %d waits: %s", id, it.Instance, it.Payload))
+		}
+		for _, a := range runs {
+			if in := w.store.instances[a.id]; in != nil && !in.Instance.State.Ended() {
+				res.Violations = append(res.Violations, fmt.Sprintf("run %d is %s: %s, owner %d", a.id, in.Instance.State, in.Instance.Reason, in.Instance.Owner))
+				for _, row := range in.Tasks {
+					if !row.State.Ended() && row.Valid {
+						res.Violations = append(res.Violations, fmt.Sprintf("  task %s is %s: %s; attempt %d token %d session %d %s kill %d", row.Name, row.State, row.Reason, row.Attempt.Number, row.Attempt.Token, row.Attempt.Session, row.Attempt.State, row.Kill))
+					}
+				}
+			}
+		}
+	}
+	return res
+}

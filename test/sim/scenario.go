@@ -1,0 +1,128 @@
+// Scenario: random workflows, starts and interference.
+
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/task"
+)
+
+// simTask is the one task type of a simulation; the worker's host runs it.
+type simTask struct{}
+
+func (simTask) Name() string                        { return "sim" }
+func (simTask) Schema() task.Schema                 { return task.Schema{} }
+func (simTask) Check(json.RawMessage) []*flow.Error { return nil }
+
+func types() *task.Set { return task.NewSet(simTask{}) }
+
+// workflow makes a random definition: up to twelve tasks, needing earlier ones.
+func (w *World) workflow(id flow.ID) flow.Definition {
+	def := flow.Definition{ID: id, ProjectID: 1, Project: "sim", Name: fmt.Sprintf("w%d", id), Version: 1}
+	def.Workflow = flow.Workflow{Project: "sim", Name: def.Name}
+	if w.rng.IntN(4) == 0 {
+		def.Workflow.Failure = flow.FailureEnd
+	}
+	n := 1 + w.rng.IntN(12)
+	for i := range n {
+		t := flow.Task{Name: fmt.Sprintf("t%d", i), Type: "sim"}
+		for j := range i {
+			if w.rng.IntN(3) == 0 && len(t.Needs) < 4 {
+				t.Needs = append(t.Needs, fmt.Sprintf("t%d", j))
+			}
+		}
+		if w.rng.IntN(6) == 0 && len(t.Needs) > 0 {
+			t.Join = flow.JoinAllDone
+		}
+		if w.rng.IntN(2) == 0 {
+			t.Retry = flow.Retry{Times: 1 + w.rng.IntN(2), Delay: flow.Duration(time.Duration(w.rng.IntN(3)) * 200 * time.Millisecond)}
+		}
+		if w.rng.IntN(6) == 0 {
+			t.Delivery = flow.AtMostOnce
+			t.Retry = flow.Retry{}
+		}
+		if w.rng.IntN(6) == 0 {
+			t.Delay = flow.Duration(300 * time.Millisecond)
+		}
+		if w.rng.IntN(12) == 0 {
+			t.Delay = flow.Duration(40 * time.Second) // long enough to be parked
+		}
+		if w.rng.IntN(8) == 0 {
+			t.Timeout = flow.Timeout{Run: flow.Duration(500 * time.Millisecond)}
+		}
+		if w.rng.IntN(8) == 0 {
+			t.Compensate = &flow.Compensation{Type: "sim"}
+		}
+		def.Workflow.Tasks = append(def.Workflow.Tasks, t)
+	}
+	return def
+}
+
+// accepted is a start that was acknowledged to its caller.
+type accepted struct {
+	id    flow.ID
+	verbs []flow.ID
+}
+
+// play submits runs and lets people interfere.
+func (w *World) play() []*accepted {
+	for i := range 5 {
+		id := flow.ID(100 + i)
+		w.store.defs[id] = w.workflow(id)
+	}
+	runs := make([]*accepted, w.cfg.Runs)
+	for i := range runs {
+		a := &accepted{}
+		runs[i] = a
+		w.after(time.Duration(w.rng.Int64N(int64(5*time.Second))), func() {
+			a.id = w.store.ids.Next(w.now)
+			w.store.submit(flow.Command{
+				ID: a.id, Project: 1, Workflow: flow.ID(100 + w.rng.IntN(5)), Version: 1, Priority: flow.Priority(w.rng.IntN(6)),
+				Start: spec(flow.Start{}), At: w.now,
+			})
+			w.log("run %d is accepted", a.id)
+			if w.rng.IntN(4) > 0 {
+				w.after(w.delay(time.Millisecond), func() { w.poke() }) // or the poll finds it
+			}
+			if w.chance(w.cfg.Verbs) {
+				w.interfere(a)
+			}
+		})
+	}
+	return runs
+}
+
+func (w *World) poke() {
+	if w.master.up {
+		w.master.step(pokedEvent())
+	}
+}
+
+// interfere gives verbs to a run, as people do: any, at any time.
+func (w *World) interfere(a *accepted) {
+	for range 1 + w.rng.IntN(4) {
+		w.after(time.Duration(w.rng.Int64N(int64(4*time.Second))), func() {
+			verbs := []string{
+				flow.VerbPause, flow.VerbResume, flow.VerbStop, flow.VerbRecover, flow.VerbRerun, flow.VerbTaskRetry, flow.VerbTaskSkip,
+				flow.VerbTaskSucceed, flow.VerbTaskKill, flow.VerbTaskHold, flow.VerbTaskRelease, flow.VerbTaskStart,
+			}
+			w.order(a, flow.Verb{Name: verbs[w.rng.IntN(len(verbs))], Task: fmt.Sprintf("t%d", w.rng.IntN(6)), Compensate: w.rng.IntN(3) == 0})
+		})
+	}
+}
+
+func (w *World) order(a *accepted, v flow.Verb) {
+	payload, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // a struct of texts
+	}
+	id := w.store.ids.Next(w.now)
+	w.store.order(flow.InboxItem{ID: id, Instance: a.id, Kind: flow.InboxVerb, Payload: payload, At: w.now})
+	a.verbs = append(a.verbs, id)
+	w.log("verb %s %s for %d", v.Name, v.Task, a.id)
+	w.after(w.delay(time.Millisecond), w.poke)
+}

@@ -1,0 +1,245 @@
+// Store: a model of the durable store. A batch is atomic because it is one statement; its outcome
+// may be unknown to the one who asked.
+
+package sim
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"baton/internal/flow"
+	"baton/internal/master"
+)
+
+// Store is the model.
+type Store struct {
+	w         *World
+	instances map[flow.ID]*flow.Loaded
+	commands  map[flow.ID]flow.Command
+	inbox     map[flow.ID]flow.InboxItem
+	dedup     map[string]flow.ID
+	outcomes  map[flow.ID]flow.Outcome
+	past      []flow.AttemptRow
+	alerts    []flow.Alert
+	defs      map[flow.ID]flow.Definition
+	fenced    map[int64]bool
+	homes     map[int64]string
+	token     int64
+	inc       int64
+	ids       *flow.IDSource
+	history   []string // invariants broken while writing
+}
+
+func newStore(w *World) *Store {
+	return &Store{
+		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
+		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
+		fenced: map[int64]bool{}, homes: map[int64]string{}, ids: flow.NewIDSource(1023, 0),
+	}
+}
+
+func (s *Store) violation(format string, args ...any) {
+	s.history = append(s.history, fmt.Sprintf(format, args...))
+}
+
+// register makes an incarnation; earlier ones of the home are fenced.
+func (s *Store) register(home string) flow.Lease {
+	s.inc++
+	l := flow.Lease{Incarnation: s.inc, Number: int(s.inc % 1000), Epoch: 1, Generation: 1}
+	for inc, h := range s.homes {
+		if h == home {
+			s.fenced[inc] = true
+			l.Dead = append(l.Dead, inc)
+		}
+	}
+	slices.Sort(l.Dead)
+	s.homes[s.inc] = home
+	for id := range s.instances {
+		l.MaxID = max(l.MaxID, id)
+	}
+	return l
+}
+
+func (s *Store) submit(c flow.Command) { s.commands[c.ID] = c }
+
+func (s *Store) order(item flow.InboxItem) flow.ID {
+	if id, ok := s.dedup[item.Dedup]; ok && item.Dedup != "" {
+		return id
+	}
+	if item.Dedup != "" {
+		s.dedup[item.Dedup] = item.ID
+	}
+	s.inbox[item.ID] = item
+	return item.ID
+}
+
+func sorted[V any](m map[flow.ID]V) []flow.ID { return slices.Sorted(maps.Keys(m)) }
+
+func (s *Store) readCommands(e master.ReadCommands) []flow.Command {
+	var out []flow.Command
+	for _, id := range sorted(s.commands) {
+		if c := s.commands[id]; !slices.Contains(e.Except, id) {
+			out = append(out, c)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b flow.Command) int { return cmp.Compare(a.Priority, b.Priority) })
+	return out[:min(len(out), e.Limit)]
+}
+
+func (s *Store) readInbox(owner int64, e master.ReadInbox) []flow.InboxItem {
+	var out []flow.InboxItem
+	for _, id := range sorted(s.inbox) {
+		it := s.inbox[id]
+		if in := s.instances[it.Instance]; in != nil && in.Instance.Owner == owner && !slices.Contains(e.Except, id) && len(out) < e.Limit {
+			out = append(out, it)
+		}
+	}
+	return out
+}
+
+func (s *Store) claim(owner int64, now flow.Time, limit int) (ids []flow.ID, next flow.Time) {
+	wanted := map[flow.ID]bool{}
+	for _, it := range s.inbox {
+		wanted[it.Instance] = true
+	}
+	for _, id := range sorted(s.instances) {
+		in := &s.instances[id].Instance
+		if in.Owner != 0 {
+			continue
+		}
+		if wanted[id] || in.WakeAt != 0 && in.WakeAt <= now {
+			if len(ids) < limit {
+				in.Owner = owner
+				in.Seq++
+				ids = append(ids, id)
+			}
+		} else if in.WakeAt != 0 {
+			next = flow.Earliest(next, in.WakeAt)
+		}
+	}
+	return ids, next
+}
+
+func (s *Store) takeOver(owner, dead int64, limit int) []flow.ID {
+	var ids []flow.ID
+	for _, id := range sorted(s.instances) {
+		if in := &s.instances[id].Instance; in.Owner == dead && len(ids) < limit {
+			in.Owner = owner
+			in.Seq++
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (s *Store) load(owner int64, ids []flow.ID) []flow.Loaded {
+	var out []flow.Loaded
+	for _, id := range ids {
+		if in := s.instances[id]; in != nil && in.Instance.Owner == owner {
+			out = append(out, flow.Loaded{Instance: in.Instance, Tasks: slices.Clone(in.Tasks)})
+		}
+	}
+	return out
+}
+
+// commit is the one statement: every change whose gate holds is written, the others are left out.
+func (s *Store) commit(b flow.Batch) (flow.CommitResult, error) {
+	if s.fenced[b.Owner] && s.w.cfg.Mutant != NoGate {
+		return flow.CommitResult{}, flow.ErrFenced
+	}
+	res := flow.CommitResult{Changes: make([]flow.ChangeResult, len(b.Changes))}
+	for i, ch := range b.Changes {
+		res.Changes[i] = s.change(b.Owner, ch)
+	}
+	return res, nil
+}
+
+func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
+	id := ch.Instance.ID
+	stored := s.instances[id]
+	if ch.Command != 0 {
+		if _, there := s.commands[ch.Command]; !there && s.w.cfg.Mutant != NoGate {
+			return flow.ChangeResult{Fate: flow.Gone}
+		}
+		if stored != nil {
+			s.violation("instance %d was made twice", id)
+		}
+		delete(s.commands, ch.Command)
+		stored = &flow.Loaded{}
+		s.instances[id] = stored
+	} else {
+		if stored == nil {
+			return flow.ChangeResult{Fate: flow.Gone}
+		}
+		if (stored.Instance.Owner != owner || stored.Instance.Seq != ch.Instance.Seq-1) && s.w.cfg.Mutant != NoGate {
+			return flow.ChangeResult{Fate: flow.Gone}
+		}
+		if stored.Instance.State.Ended() && !ch.Instance.State.Ended() && len(ch.Outcomes) == 0 {
+			s.violation("instance %d left its end without a verb", id)
+		}
+	}
+	stored.Instance = ch.Instance
+	var tokens []int64
+	grant := func(row flow.TaskRow) flow.TaskRow {
+		if slices.Contains(ch.Grants, row.ID) {
+			if s.w.cfg.Mutant != NoToken {
+				s.token++
+			}
+			row.Attempt.Token = s.token
+		}
+		return row
+	}
+	for _, row := range ch.NewTasks {
+		stored.Tasks = append(stored.Tasks, grant(row))
+	}
+	for _, u := range ch.Tasks {
+		i := slices.IndexFunc(stored.Tasks, func(r flow.TaskRow) bool { return r.ID == u.Row.ID })
+		if i < 0 {
+			s.violation("update of task row %d of instance %d, which is not there", u.Row.ID, id)
+			continue
+		}
+		old := stored.Tasks[i]
+		if u.Sources>>old.State&1 == 0 {
+			s.violation("task %s of instance %d went from %s to %s", old.Name, id, old.State, u.Row.State)
+		}
+		if old.State.Ended() && old.State != u.Row.State && len(ch.Outcomes) == 0 {
+			s.violation("task %s of instance %d left %s for %s without a verb", old.Name, id, old.State, u.Row.State)
+		}
+		stored.Tasks[i] = grant(u.Row)
+	}
+	for _, g := range ch.Grants {
+		i := slices.IndexFunc(stored.Tasks, func(r flow.TaskRow) bool { return r.ID == g })
+		tokens = append(tokens, stored.Tasks[i].Attempt.Token)
+	}
+	s.past = append(s.past, ch.Past...)
+	for _, it := range ch.Inbox {
+		delete(s.inbox, it)
+	}
+	for _, o := range ch.Outcomes {
+		if _, twice := s.outcomes[o.Inbox]; twice {
+			s.violation("verb %s (inbox %d) was carried out twice", o.Verb, o.Inbox)
+		}
+		s.outcomes[o.Inbox] = o
+	}
+	s.alerts = append(s.alerts, ch.Alerts...)
+	return flow.ChangeResult{Fate: flow.Committed, Tokens: tokens}
+}
+
+func (s *Store) quarantine(id flow.ID, reason string) {
+	if in := s.instances[id]; in != nil {
+		in.Instance.Prior, in.Instance.State, in.Instance.Owner, in.Instance.Reason = in.Instance.State, flow.InstanceQuarantined, 0, reason
+		in.Instance.Seq++
+	}
+	s.violation("instance %d was quarantined: %s", id, reason)
+}
+
+func spec(st flow.Start) []byte {
+	b, err := json.Marshal(st)
+	if err != nil {
+		panic(err) // a struct of texts
+	}
+	return b
+}

@@ -1,0 +1,326 @@
+// The worker's host: a disk that loses what was not synced, processes that write the ledger, and
+// the link to the master.
+
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/master"
+	"baton/internal/rpc"
+	"baton/internal/worker"
+)
+
+type workerHost struct {
+	w    *World
+	name string
+	core *worker.Core
+	life int
+	up   bool
+	tick flow.Time
+
+	disk   []worker.Record // what a crash of the process leaves
+	synced int             // of disk: what a loss of power leaves
+	procs  map[int64]*proc // by token; they outlive the process until its successor kills them
+	link   *link
+	nextID int64
+}
+
+// proc is a task's process, or a function inside the worker.
+type proc struct {
+	token   int64
+	task    string
+	inst    int64
+	row     int64
+	kind    worker.Kind
+	dead    bool
+	started flow.Time
+	result  string // what it will come to, if it gets there
+}
+
+// link is one connection.
+type link struct {
+	id     int64
+	w      *workerHost
+	m      *masterHost
+	mlife  int
+	wlife  int
+	broken bool
+	upAt   flow.Time // FIFO: nothing overtakes
+	downAt flow.Time
+}
+
+func (h *workerHost) start() {
+	h.life++
+	h.up = true
+	for _, t := range slices.Sorted(keys(h.procs)) {
+		h.kill(h.procs[t]) // survivors of the last start
+	}
+	h.procs = map[int64]*proc{}
+	st := worker.Fold(h.disk)
+	h.disk = append(h.disk, st.Bury(h.w.now)...)
+	h.synced = len(h.disk)
+	h.core = worker.NewCore(worker.CoreConfig{
+		Name: h.name, Home: h.name, Groups: []string{"default"}, Slots: 4,
+		Kind:        func(t string) worker.Kind { return worker.KindProcess },
+		ResendAfter: 5 * time.Second, AnnounceAfter: 5 * time.Millisecond, OutageGrace: 10 * time.Minute,
+		KillGrace: time.Second, StopGrace: time.Second, CompactAfter: 1 << 20,
+	}, st)
+	h.w.log("worker %s starts, life %d", h.name, h.life)
+	h.connect(h.life)
+}
+
+func keys[K comparable, V any](m map[K]V) func(func(K) bool) {
+	return func(yield func(K) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// crash is kill -9 of the worker, or a loss of power of its host.
+func (h *workerHost) crash(why string) {
+	if !h.up {
+		return
+	}
+	power := h.w.chance(h.w.cfg.PowerLoss)
+	h.w.log("worker %s crashes %s, power loss %v", h.name, why, power)
+	h.life++
+	h.up = false
+	if power {
+		h.disk = h.disk[:h.synced]
+		for _, t := range slices.Sorted(keys(h.procs)) {
+			h.kill(h.procs[t])
+		}
+		h.procs = map[int64]*proc{}
+	} else {
+		for _, t := range slices.Sorted(keys(h.procs)) {
+			if p := h.procs[t]; p.kind == worker.KindFunction {
+				h.kill(p)
+			}
+		}
+	}
+	if h.link != nil {
+		h.link.cut()
+	}
+	h.w.after(h.w.delay(500*time.Millisecond), h.start)
+}
+
+func (h *workerHost) connect(life int) {
+	if h.life != life || h.link != nil && !h.link.broken {
+		return
+	}
+	m := h.w.master
+	if !m.up {
+		h.w.after(h.w.delay(100*time.Millisecond), func() { h.connect(life) })
+		return
+	}
+	h.nextID++
+	l := &link{id: h.nextID*10 + int64(slices.Index(h.w.workers, h)), w: h, m: m, mlife: m.life, wlife: h.life}
+	h.link = l
+	m.conns[l.id] = l
+	h.step(worker.StreamUp{Stream: worker.StreamID(l.id)})
+}
+
+// cut breaks a connection: both ends hear of it, what is under way is lost.
+func (l *link) cut() {
+	if l.broken {
+		return
+	}
+	l.broken = true
+	w := l.w.w
+	w.after(w.delay(time.Millisecond), func() {
+		if l.m.life == l.mlife {
+			delete(l.m.conns, l.id)
+			l.m.step(master.Closed{Conn: l.id})
+		}
+	})
+	w.after(w.delay(time.Millisecond), func() {
+		if l.w.life != l.wlife {
+			return
+		}
+		life := l.w.life
+		l.w.step(worker.StreamDown{Stream: worker.StreamID(l.id)})
+		w.after(w.delay(50*time.Millisecond), func() { l.w.connect(life) })
+	})
+}
+
+func (l *link) down(f *rpc.FromMaster) {
+	w := l.w.w
+	if l.broken {
+		return
+	}
+	if w.chance(w.cfg.Break) {
+		w.log("link %d breaks", l.id)
+		l.cut()
+		return
+	}
+	f = copyFrame(f) // as it was when it was handed over: but the core fills a frame until its step ends
+	l.downAt = max(l.downAt+1, w.now.Add(w.delay(100*time.Microsecond)))
+	w.after(l.downAt.Sub(w.now), func() {
+		if !l.broken && l.w.life == l.wlife {
+			l.w.step(worker.Frame{Stream: worker.StreamID(l.id), Frame: f})
+		}
+	})
+}
+
+func (l *link) up(f *rpc.FromWorker) {
+	w := l.w.w
+	if l.broken {
+		return
+	}
+	if w.chance(w.cfg.Break) {
+		w.log("link %d breaks", l.id)
+		l.cut()
+		return
+	}
+	f = copyFrame(f)
+	l.upAt = max(l.upAt+1, w.now.Add(w.delay(100*time.Microsecond)))
+	w.after(l.upAt.Sub(w.now), func() {
+		if !l.broken && l.m.life == l.mlife {
+			l.m.step(master.Frame{Conn: l.id, FromWorker: f})
+		}
+	})
+}
+
+func (h *workerHost) step(events ...worker.Event) {
+	if !h.up {
+		return
+	}
+	life := h.life
+	effects := slices.Clone(h.core.Step(h.w.now, events...))
+	for _, fx := range effects {
+		h.carryOut(life, fx)
+		if h.life != life {
+			return
+		}
+	}
+}
+
+func (h *workerHost) carryOut(life int, fx worker.Effect) {
+	w := h.w
+	switch e := fx.(type) {
+	case worker.Persist:
+		if w.chance(w.cfg.Crash) {
+			h.crash("before a write")
+			return
+		}
+		if e.Whole {
+			h.disk = nil
+		}
+		h.disk = append(h.disk, e.Records...)
+		if e.Sync || e.Whole {
+			h.synced = len(h.disk)
+		}
+		if w.chance(w.cfg.Crash) {
+			h.crash("after a write")
+			return
+		}
+		id := e.ID
+		w.after(w.delay(100*time.Microsecond), func() {
+			if h.life == life {
+				h.step(worker.Persisted{ID: id})
+			}
+		})
+	case worker.Start:
+		h.begin(life, e)
+	case worker.KillAttempt:
+		h.killAttempt(life, e)
+	case worker.Send:
+		if h.link != nil && h.link.id == int64(e.Stream) {
+			h.link.up(e.Frame)
+		}
+	case worker.Close:
+		if h.link != nil && h.link.id == int64(e.Stream) {
+			h.link.cut()
+		}
+	case worker.Wake:
+		if e.At != 0 {
+			w.after(e.At.Sub(w.now), func() {
+				if h.life == life {
+					h.step(worker.Tick{})
+				}
+			})
+		}
+	case worker.Measure:
+		w.after(time.Millisecond, func() {
+			if h.life == life {
+				h.step(worker.Measured{CPU: 0.1, Memory: 0.1})
+			}
+		})
+	case worker.Note, worker.Stopped:
+	}
+}
+
+// begin runs a task: it writes the ledger when it begins and when it ends.
+func (h *workerHost) begin(life int, e worker.Start) {
+	w := h.w
+	g := e.Grant
+	p := &proc{token: g.Token, task: g.TaskName, inst: g.Instance, row: g.Task, kind: worker.KindProcess, result: "succeed"}
+	if w.rng.IntN(12) == 0 {
+		p.result = "fail"
+	}
+	h.procs[g.Token] = p
+	run := w.delay(200 * time.Millisecond)
+	w.after(w.delay(500*time.Microsecond), func() {
+		if p.dead {
+			return
+		}
+		p.started = w.now
+		w.ledger.write(Entry{At: w.now, Instance: p.inst, Task: p.task, Row: p.row, Token: p.token, What: "begin", Started: w.now})
+		w.log("%s: %s of %d begins, token %d", h.name, p.task, p.inst, p.token)
+		if h.life == life {
+			h.step(worker.Began{Token: p.token, At: w.now})
+		}
+		w.after(run, func() { h.finish(life, p) })
+	})
+}
+
+func (h *workerHost) finish(life int, p *proc) {
+	if p.dead {
+		return
+	}
+	p.dead = true
+	w := h.w
+	w.ledger.write(Entry{At: w.now, Instance: p.inst, Task: p.task, Row: p.row, Token: p.token, What: p.result, Started: p.started})
+	w.log("%s: %s of %d: %s, token %d", h.name, p.task, p.inst, p.result, p.token)
+	if h.life != life {
+		return // nobody is there to hear of it
+	}
+	delete(h.procs, p.token)
+	end := worker.End{State: flow.AttemptSucceeded, StartedAt: p.started, EndedAt: w.now, Confirmed: true, Outputs: []byte(fmt.Sprintf(`{"token":"%d"}`, p.token))}
+	if p.result == "fail" {
+		end.State, end.ExitCode, end.Cause, end.Class, end.Outputs = flow.AttemptFailed, 75, "exit:75", flow.ClassUser, nil
+	}
+	h.step(worker.Finished{Token: p.token, End: end})
+}
+
+func (h *workerHost) kill(p *proc) {
+	if p.dead {
+		return
+	}
+	p.dead = true
+	if p.started != 0 {
+		h.w.ledger.write(Entry{At: h.w.now, Instance: p.inst, Task: p.task, Row: p.row, Token: p.token, What: "killed", Started: p.started})
+	}
+}
+
+func (h *workerHost) killAttempt(life int, e worker.KillAttempt) {
+	w := h.w
+	w.after(w.delay(20*time.Millisecond), func() {
+		p := h.procs[e.Token]
+		if h.life != life || p == nil || p.dead {
+			return
+		}
+		h.kill(p)
+		delete(h.procs, e.Token)
+		h.step(worker.Finished{Token: e.Token, End: worker.End{
+			State: flow.AttemptKilled, ExitCode: flow.NoExit, StartedAt: p.started, EndedAt: w.now, Confirmed: true,
+		}})
+	})
+}
