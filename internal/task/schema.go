@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"baton/internal/flow"
 )
@@ -120,12 +121,14 @@ func (o Option) check(raw json.RawMessage) *flow.Error {
 			return bad("a text")
 		}
 	case Integer:
-		n, ok := v.(json.Number)
-		if _, err := n.Int64(); (!ok || err != nil) && !template {
+		if n, ok := v.(json.Number); ok {
+			text = n.String()
+		}
+		if _, err := strconv.ParseInt(text, 10, 64); err != nil && !template { // a text too: templates render to texts
 			return bad("a whole number")
 		}
 	case Boolean:
-		if _, ok := v.(bool); !ok && !template {
+		if _, ok := v.(bool); !ok && text != "true" && text != "false" && !template {
 			return bad("true or false")
 		}
 	case DurationOption:

@@ -1,0 +1,72 @@
+// What the log of an attempt shows of an exchange. Secrets it never shows.
+
+package http
+
+import (
+	"fmt"
+	"io"
+	nethttp "net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// private matches headers and query parameters that usually hold a secret.
+var private = regexp.MustCompile(`(?i)auth|cookie|token|secret|passw|key|session|credential|signature`)
+
+const masked = "***"
+
+func logRequest(w io.Writer, s *settings) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", s.method, shownURL(s.url))
+	for _, name := range sortedKeys(s.header) {
+		value := strings.Join(s.header[name], ", ")
+		if slices.Contains(s.secrets, nethttp.CanonicalHeaderKey(name)) || private.MatchString(name) {
+			value = masked
+		}
+		fmt.Fprintf(&b, "%s: %s\n", name, value)
+	}
+	if len(s.body) > 0 {
+		fmt.Fprintf(&b, "(a body of %s)\n", size(len(s.body)))
+	}
+	io.WriteString(w, b.String()) //nolint:errcheck // a log that cannot be written fails nothing
+}
+
+func logAnswer(w io.Writer, status string, bytes int, took time.Duration) {
+	fmt.Fprintf(w, "answer: %s, %s in %v\n", status, size(bytes), took.Round(time.Millisecond)) //nolint:errcheck // as above
+}
+
+func logExcerpt(w io.Writer, body []byte) {
+	if text := excerpt(body, maxLogExcerpt); text != "" {
+		fmt.Fprintln(w, text) //nolint:errcheck // as above
+	}
+}
+
+// shownURL masks password and parameters that look like secrets.
+func shownURL(u *url.URL) string {
+	if u.RawQuery == "" {
+		return u.Redacted()
+	}
+	shown := *u
+	parts := strings.Split(u.RawQuery, "&")
+	for i, part := range parts {
+		if name, _, has := strings.Cut(part, "="); has && private.MatchString(name) {
+			parts[i] = name + "=" + masked
+		}
+	}
+	shown.RawQuery = strings.Join(parts, "&")
+	return shown.Redacted()
+}
+
+func size(n int) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	default:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+}

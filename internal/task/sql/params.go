@@ -1,0 +1,215 @@
+// Parameters: named values, bound by the driver and never put into the text.
+
+package sql
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"baton/internal/task"
+)
+
+// A bound value is nil, string, json.Number, bool or []byte; a list of them takes the place of
+// one.
+type params map[string][]any
+
+// templatesAllowed: values may still hold ${…}, so only their shape is checked.
+const (
+	templatesAllowed = true
+	finalValues      = false
+)
+
+func readParams(raw json.RawMessage, templates bool) (params, error) {
+	if raw == nil {
+		return nil, nil
+	}
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &given); err != nil {
+		return nil, fmt.Errorf("params must be a map of names and values, such as {region: \"${region}\"}")
+	}
+	out := make(params, len(given))
+	for name, value := range given {
+		if kind, end := colon(":"+name, 0); name == "" || kind != tokenParam || end != len(name)+1 {
+			return nil, fmt.Errorf("params: %q cannot be written as :name; use letters, digits and _", name)
+		}
+		values, err := readParam(value, templates)
+		if err != nil {
+			return nil, fmt.Errorf("params.%s: %w", name, err)
+		}
+		out[name] = values
+	}
+	return out, nil
+}
+
+func readParam(raw json.RawMessage, templates bool) ([]any, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, err
+	}
+	switch v := v.(type) {
+	case []any:
+		if len(v) == 0 {
+			return nil, fmt.Errorf("the list is empty, and `in ()` is no SQL; skip the task with `when` instead")
+		}
+		for i, item := range v {
+			switch item.(type) {
+			case map[string]any, []any:
+				return nil, fmt.Errorf("item %d is a map or list; write {type: json, value: …} for JSON", i+1)
+			}
+		}
+		return v, nil
+	case map[string]any:
+		one, err := typedParam(raw, templates)
+		return []any{one}, err
+	default:
+		return []any{v}, nil
+	}
+}
+
+var paramTypes = []string{"text", "integer", "number", "boolean", "json", "bytes"}
+
+// typedParam reads {type: …, value: …}.
+func typedParam(raw json.RawMessage, templates bool) (any, error) {
+	var p struct {
+		Type  string          `json:"type"`
+		Value json.RawMessage `json:"value"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&p); err != nil || len(p.Value) == 0 {
+		return nil, fmt.Errorf("a map must be {type: …, value: …}; for JSON write {type: json, value: …}")
+	}
+	if !slices.Contains(paramTypes, p.Type) {
+		return nil, fmt.Errorf("unknown type %q; types are %s", p.Type, strings.Join(paramTypes, ", "))
+	}
+	if bytes.Equal(p.Value, []byte("null")) || templates && bytes.Contains(p.Value, []byte("$")) {
+		return nil, nil
+	}
+	if p.Type == "json" {
+		var compact bytes.Buffer
+		err := json.Compact(&compact, p.Value)
+		return compact.String(), err
+	}
+	text := string(p.Value)
+	switch text[0] {
+	case '"':
+		if err := json.Unmarshal(p.Value, &text); err != nil {
+			return nil, err
+		}
+	case '{', '[':
+		return nil, fmt.Errorf("a map or list has type json")
+	}
+	return convert(p.Type, text)
+}
+
+func convert(kind, text string) (any, error) {
+	bad := fmt.Errorf("%q is not of type %s", text, kind)
+	switch kind {
+	case "integer":
+		if _, err := strconv.ParseInt(text, 10, 64); err != nil {
+			return nil, bad
+		}
+		return json.Number(text), nil
+	case "number":
+		if _, err := strconv.ParseFloat(text, 64); err != nil {
+			return nil, bad
+		}
+		return json.Number(text), nil
+	case "boolean":
+		if text != "true" && text != "false" {
+			return nil, bad
+		}
+		return text == "true", nil
+	case "bytes":
+		b, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return nil, bad
+		}
+		return b, nil
+	default:
+		return text, nil
+	}
+}
+
+// withAttempt adds the names every script may use.
+func (p params) withAttempt(a *task.Attempt) params {
+	all := params{
+		"baton_fence":    {json.Number(strconv.FormatInt(a.Token, 10))},
+		"baton_instance": {json.Number(strconv.FormatInt(int64(a.Instance), 10))},
+		"baton_attempt":  {json.Number(strconv.Itoa(int(a.Number)))},
+	}
+	for name, values := range p {
+		all[name] = values
+	}
+	return all
+}
+
+// bind puts the database's placeholders in place of :name. Names nobody declared are left as they
+// are when the task has no params at all, since they may mean something to the database; else they
+// are typing errors.
+func (p params) bind(s *statement, declared bool, placeholder func(n int) string) (string, []any, error) {
+	if len(s.params) == 0 {
+		return s.text, nil, nil
+	}
+	var (
+		text strings.Builder
+		args []any
+		from int
+	)
+	for _, ref := range s.params {
+		values, known := p[ref.name]
+		if !known {
+			if !declared {
+				continue
+			}
+			return "", nil, fmt.Errorf("line %d: there is no parameter %q in params", s.lineOf(ref.start), ref.name)
+		}
+		text.WriteString(s.text[from:ref.start])
+		for i, v := range values {
+			if i > 0 {
+				text.WriteString(", ")
+			}
+			args = append(args, v)
+			text.WriteString(placeholder(len(args)))
+		}
+		if ref.end < len(s.text) && wordPart(s.text[ref.end]) {
+			text.WriteByte(' ')
+		}
+		from = ref.end
+	}
+	text.WriteString(s.text[from:])
+	return text.String(), args, nil
+}
+
+// driverValues turns numbers into what drivers take, without losing digits.
+func driverValues(args []any) []any {
+	out := make([]any, len(args))
+	for i, v := range args {
+		if n, ok := v.(json.Number); ok {
+			v = driverNumber(n.String())
+		}
+		out[i] = v
+	}
+	return out
+}
+
+func driverNumber(s string) any {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n
+	}
+	if raw := task.NumberValue(s); raw[0] == '"' { // too long for floating point: the database converts
+		return s
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return s
+	}
+	return f
+}
