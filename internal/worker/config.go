@@ -1,0 +1,83 @@
+// The worker's settings.
+
+package worker
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Config is everything a worker is told. Zero fields get the values of Defaults.
+type Config struct {
+	Name    string
+	Home    string // identity of the data folder; "": kept in the folder, made at the first start
+	Data    string // the folder: logs, journal, work folders, cache. One process at a time
+	Version string
+	Groups  []string
+	Slots   int
+	Labels  map[string]string
+
+	LogLimit    int64         // bytes of one attempt's log
+	LogKeep     time.Duration // age at which logs are removed; negative: never
+	KillGrace   time.Duration // of attempts whose grant says none
+	StopGrace   time.Duration // bounds every grace when the worker stops
+	OutageGrace time.Duration // how long a lease outlives an outage of the store
+	ResendAfter time.Duration // an unacknowledged result is sent again
+	// FetchTimeout bounds the wait for the files of an attempt.
+	FetchTimeout time.Duration
+}
+
+// Defaults fills what is not set.
+func (c Config) Defaults() Config {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "worker"
+	}
+	set(&c.Name, host)
+	set(&c.Data, "baton-data")
+	// Tasks mostly wait for something else, so slots are many more than cores; and a small machine
+	// still takes a usable number.
+	set(&c.Slots, max(16, 8*runtime.NumCPU()))
+	set(&c.LogLimit, 1<<30)
+	set(&c.LogKeep, 30*24*time.Hour)
+	set(&c.KillGrace, 10*time.Second)
+	set(&c.StopGrace, 3*time.Second)
+	set(&c.OutageGrace, 10*time.Minute)
+	set(&c.ResendAfter, 5*time.Second)
+	set(&c.FetchTimeout, time.Minute)
+	if len(c.Groups) == 0 {
+		c.Groups = []string{"default"}
+	}
+	return c
+}
+
+func set[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Validate tells what is wrong with a config that has its defaults.
+func (c Config) Validate() error {
+	for _, text := range append([]string{c.Name, c.Home, c.Version}, c.Groups...) {
+		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			return fmt.Errorf("%q is no valid text", text)
+		}
+	}
+	switch {
+	case c.Slots < 1 || c.Slots > 100_000:
+		return fmt.Errorf("slots: %d is out of range; between 1 and 100000", c.Slots)
+	case c.LogLimit < 1:
+		return fmt.Errorf("log limit: %d bytes is out of range; at least 1", c.LogLimit)
+	case c.KillGrace < 0 || c.StopGrace < 0 || c.OutageGrace < 0:
+		return fmt.Errorf("a grace must not be negative")
+	case c.ResendAfter < 0 || c.FetchTimeout < 0:
+		return fmt.Errorf("a timeout must not be negative")
+	}
+	return nil
+}

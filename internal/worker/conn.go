@@ -1,0 +1,135 @@
+// A connection to a master: dialled, kept up, read and written.
+
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"baton/internal/rpc"
+)
+
+// conn is one stream. A goroutine reads it, another writes it; either ends it.
+type conn struct {
+	id     StreamID
+	cancel context.CancelCauseFunc
+	out    *mailbox[*rpc.FromWorker] // small and urgent, never blocks Core
+	bulk   chan *rpc.FromWorker      // logs: they wait for room, and for everything else
+}
+
+func (c *conn) end(why error) { c.cancel(why) }
+
+// Backoff of dialling. A master that was restarted is back within a second; so are we.
+const (
+	firstRedial = 20 * time.Millisecond
+	lastRedial  = time.Second
+	steadyAfter = 5 * time.Second // a stream that lived this long was no failed attempt
+)
+
+// connect keeps one stream up until ctx is cancelled.
+func (w *Worker) connect(ctx context.Context) {
+	pause := firstRedial
+	for id := StreamID(1); ctx.Err() == nil; id++ {
+		began := time.Now()
+		err := w.session(ctx, id)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > steadyAfter {
+			pause = firstRedial
+		}
+		w.log.Warn("no stream to the master", slog.Any("error", err), slog.Duration("next_try", pause))
+		// Jitter: a fleet does not come back in one beat.
+		t := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+		pause = min(2*pause, lastRedial)
+	}
+}
+
+// session runs one stream from dial to end.
+func (w *Worker) session(ctx context.Context, id StreamID) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stream, err := w.dial(ctx)
+	if err != nil {
+		return err
+	}
+	c := &conn{id: id, cancel: cancel, out: newMailbox[*rpc.FromWorker](), bulk: make(chan *rpc.FromWorker)}
+	w.box.put(opened{c}, StreamUp{id})
+	var wg sync.WaitGroup
+	wg.Go(func() { cancel(c.write(ctx, stream)) })
+	wg.Go(func() { cancel(w.read(ctx, c, stream)) })
+	<-ctx.Done()
+	// The stream's own context is cancelled, so both return.
+	wg.Wait()
+	w.blobs.detach(c)
+	w.reads.detach(c)
+	w.box.put(StreamDown{id}, closed{c})
+	return context.Cause(ctx)
+}
+
+func (c *conn) write(ctx context.Context, s rpc.Stream) error {
+	for {
+		select {
+		case <-c.out.ready:
+			for _, f := range c.out.take() {
+				if err := s.Send(f); err != nil {
+					return fmt.Errorf("send to master: %w", err)
+				}
+			}
+		case f := <-c.bulk:
+			if err := s.Send(f); err != nil {
+				return fmt.Errorf("send to master: %w", err)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// sendBulk waits for room.
+func (c *conn) sendBulk(ctx context.Context, f *rpc.FromWorker) error {
+	select {
+	case c.bulk <- f:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// read hands frames to Core. Logs and files are served here: no decision hangs on them.
+func (w *Worker) read(ctx context.Context, c *conn, s rpc.Stream) error {
+	for {
+		f, err := s.Recv()
+		if err != nil {
+			return err
+		}
+		if f.GetWelcome() != nil {
+			w.blobs.attach(c) // not before: the hello comes first
+		}
+		for _, r := range f.GetReadLogs() {
+			w.reads.serve(ctx, c, r)
+		}
+		for _, b := range f.GetBlobs() {
+			w.blobs.receive(b)
+		}
+		w.box.put(Frame{c.id, f})
+	}
+}
+
+// opened and closed pass a connection to the loop, which alone knows the table of them.
+type opened struct{ c *conn }
+
+type closed struct{ c *conn }
+
+func (opened) event() {}
+func (closed) event() {}

@@ -1,0 +1,105 @@
+// The lease: beats, their answers, and what happens when there are none.
+
+package worker
+
+import (
+	"baton/internal/flow"
+	"baton/internal/rpc"
+)
+
+// beatDue asks for figures, which become a beat each third of the lease.
+func (c *Core) beatDue() {
+	if c.session.beatAt == 0 || c.session.beatAt > c.turn.now || c.session.measuring {
+		return
+	}
+	if c.session.over || c.welcomed() == nil {
+		c.session.beatAt = 0 // the next welcome begins anew
+		return
+	}
+	c.session.measuring = true
+	c.session.beatAt = 0
+	c.do(Measure{})
+}
+
+// beat sends the figures to every master.
+func (c *Core) beat(m Measured) {
+	c.session.measuring = false
+	if c.session.over || c.session.lease == 0 {
+		return
+	}
+	c.session.beats++
+	c.session.beatAt = c.turn.now.Add(c.session.lease / 3)
+	for _, s := range c.streams {
+		if !s.welcomed {
+			continue
+		}
+		s.beats = append(s.beats, beat{c.session.beats, c.turn.now})
+		s.frame(recordSize).Beat = &rpc.Beat{
+			Running: int32(len(c.held) - c.ended), Cpu: m.CPU, Memory: m.Memory, Live: m.Live,
+			Number: c.session.beats,
+		}
+	}
+}
+
+// renewed counts the lease from when the answered beat was *sent*: the authority counts from its
+// receipt, which is later, so this side always gives up first. An answer that lay in a socket
+// while the process was frozen renews nothing.
+func (c *Core) renewed(s *stream, f *rpc.FromMaster) {
+	at, ok := s.answered(f.GetBeat())
+	if !ok {
+		return
+	}
+	if f.GetRenew() {
+		c.session.renewedAt, c.session.outageAt = max(c.session.renewedAt, at), 0
+		return
+	}
+	// No master can write, so nobody can be granted this worker's attempts: the lease goes on, but
+	// not for ever, since a master nobody here sees may have found the store again.
+	if c.session.outageAt == 0 {
+		c.session.outageAt = at
+	}
+	if at.Sub(c.session.outageAt) < c.cfg.OutageGrace {
+		c.session.renewedAt = max(c.session.renewedAt, at)
+	}
+}
+
+// answered returns when the answered beat was sent and forgets it and those before it. A master
+// that names no beat answers the oldest, which errs on the safe side.
+func (s *stream) answered(number int64) (flow.Time, bool) {
+	if len(s.beats) == 0 {
+		return 0, false
+	}
+	i := 0
+	if number != 0 {
+		for i < len(s.beats) && s.beats[i].number != number {
+			i++
+		}
+		if i == len(s.beats) {
+			return 0, false
+		}
+	}
+	at := s.beats[i].at
+	s.beats = s.beats[i+1:]
+	return at, true
+}
+
+// checkLease gives the session up when no master renewed it for three quarters of the lease:
+// everything is killed, within the time that is left, before anything else is said or done.
+func (c *Core) checkLease() {
+	at := c.session.stopAt()
+	if at == 0 || c.turn.now < at {
+		if c.session.over && len(c.held) == c.ended {
+			c.sayHellos()
+		}
+		return
+	}
+	c.session.over = true
+	c.session.beatAt = 0
+	c.do(Note{Text: "no master renewed the lease: killing every attempt", Count: len(c.held) - c.ended})
+	// From 0.75 to 0.9 of the lease for a friendly end, the rest for the hard one.
+	c.killAll(killIsolated, c.session.lease*15/100)
+	for _, s := range c.streams {
+		c.do(Close{s.id, "the lease is over"})
+	}
+	c.streams = nil
+}

@@ -1,0 +1,150 @@
+// Attempts that run as a process: the work folder, the files, the process, its outputs.
+
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"baton/internal/flow"
+	"baton/internal/task"
+	"baton/internal/worker/supervisor"
+)
+
+// OutputVar names the file for outputs, beside the work folder, which stays empty.
+const OutputVar = "BATON_OUTPUT"
+
+func (r *run) runProcess(ctx context.Context, a *task.Attempt) End {
+	output := a.Dir + ".output"
+	if err := r.w.work.take(a.Dir); err != nil {
+		return infrastructure("make work folder", err)
+	}
+	defer func() {
+		r.w.work.give(a.Dir)
+		unix.Unlink(output) //nolint:errcheck,gosec // mostly it was never made
+	}()
+	if end, ok := r.layOut(ctx, a.Dir); !ok {
+		return end
+	}
+	env := make(map[string]string, len(a.Env)+1)
+	for k, v := range a.Env {
+		env[k] = v
+	}
+	env[OutputVar] = output
+	a.Env = env
+	p, end, ok := r.startProcess(a)
+	if !ok {
+		return end
+	}
+	exit := p.Wait()
+	r.log.Flush()
+	if exit.LeftBehind > 0 {
+		r.log.Notef("the task ended and left %d processes running; they were killed", exit.LeftBehind)
+	}
+	return r.judgeExit(exit, output)
+}
+
+// startProcess starts the command unless a kill came first.
+func (r *run) startProcess(a *task.Attempt) (*supervisor.Process, End, bool) {
+	t, _ := r.w.types.Get(r.grant.GetType())
+	pt, ok := t.(task.Process)
+	if !ok {
+		return nil, infrastructure("run", fmt.Errorf("type %q is no process", r.grant.GetType())), false
+	}
+	if err := r.source(a); err != nil {
+		return nil, failed(flow.ClassUser, "secret", err.Error()), false
+	}
+	cmd, err := pt.Command(a)
+	if err != nil {
+		return nil, commandError(err), false
+	}
+	for k, v := range cmd.Env {
+		a.Env[k] = v
+	}
+	if len(cmd.Args) == 0 {
+		return nil, failed(flow.ClassUser, "start", "the task type gave no command"), false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.killed {
+		return nil, killedEnd(), false
+	}
+	p, err := r.w.sup.Start(supervisor.Spec{Token: a.Token, Args: cmd.Args, Env: a.Env, Dir: a.Dir, Output: r.log})
+	if err != nil {
+		end := failed(flow.ClassUser, "start", err.Error())
+		if se := (*supervisor.StartError)(nil); errors.As(err, &se) && se.Ours {
+			end.Class = flow.ClassInfrastructure
+		}
+		return nil, end, false
+	}
+	r.process, r.began = p, flow.At(time.Now())
+	r.w.box.put(Began{Token: a.Token, At: r.began, Process: p.Identity()})
+	return p, End{}, true
+}
+
+// commandError tells a full disk from a mistake of the task.
+func commandError(err error) End {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EIO) {
+		return infrastructure("prepare command", err)
+	}
+	return failure(err)
+}
+
+// judgeExit makes an end of how the process ended and what it handed on.
+func (r *run) judgeExit(exit supervisor.Exit, output string) End {
+	e := End{State: flow.AttemptFailed, ExitCode: flow.NoExit, Class: flow.ClassUser, Confirmed: true}
+	switch {
+	case exit.Killed:
+		return killedEnd()
+	case exit.Signal != 0:
+		e.Cause = "signal:" + unix.SignalName(exit.Signal)
+		e.Reason = fmt.Sprintf("the process was ended by %s, which Baton did not send", unix.SignalName(exit.Signal))
+		return e
+	case exit.Code != 0:
+		e.ExitCode, e.Cause = int32(exit.Code), "exit:"+strconv.Itoa(exit.Code)
+		e.Reason = "the process ended with exit code " + strconv.Itoa(exit.Code)
+		return e
+	}
+	out, err := r.found.outputs(output)
+	if err != nil {
+		e = failure(err)
+	} else {
+		e = succeeded(out, r.secrets)
+	}
+	e.ExitCode = 0
+	return e
+}
+
+// layOut puts the attempt's files into its folder, which is made if there are any.
+func (r *run) layOut(ctx context.Context, dir string) (End, bool) {
+	if len(r.grant.GetFiles()) == 0 {
+		return End{}, true
+	}
+	if err := os.MkdirAll(dir, workMode); err != nil {
+		return infrastructure("make work folder", err), false
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.w.cfg.FetchTimeout)
+	defer cancel()
+	for _, f := range r.grant.GetFiles() {
+		name := f.GetName()
+		if name == "" || name != filepath.Base(name) || name == "." || name == ".." {
+			return failed(flow.ClassUser, "files", fmt.Sprintf("file %q is not a plain name", name)), false
+		}
+		if err := r.w.blobs.place(ctx, f.GetSha256(), filepath.Join(dir, name), f.GetExecutable()); err != nil {
+			if r.isKilled() {
+				return killedEnd(), false
+			}
+			return infrastructure(fmt.Sprintf("get file %q", name), err), false
+		}
+	}
+	return End{}, true
+}
+
+func tokenName(token int64) string { return strconv.FormatInt(token, 10) }

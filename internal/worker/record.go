@@ -1,0 +1,160 @@
+// What the worker remembers across its own death, as records, and the state they add up to.
+
+package worker
+
+import (
+	"slices"
+
+	"baton/internal/flow"
+	"baton/internal/rpc"
+	"baton/internal/worker/supervisor"
+)
+
+// RecordKind says what a record tells. Numbers are on disk: never reuse one.
+type RecordKind uint8
+
+// Kinds of records.
+const (
+	RecordSession   RecordKind = 1 // a session was given
+	RecordGrant     RecordKind = 2 // an attempt was taken and may have begun
+	RecordProcess   RecordKind = 3 // its process runs
+	RecordEnd       RecordKind = 4 // an attempt ended; its result waits for an acknowledgement
+	RecordTombstone RecordKind = 5 // an attempt must never start here
+	RecordDrop      RecordKind = 6 // tokens that need no memory any more
+)
+
+// Record is one line of the journal. Which fields are set depends on Kind.
+type Record struct {
+	Kind     RecordKind
+	Token    int64               // of Grant, Process, Tombstone
+	Instance int64               // of Grant, Tombstone
+	Task     int64               // of Grant, Tombstone
+	At       flow.Time           // of Process: when it began
+	Session  int64               // of Session
+	Gen      int64               // of Session: generation of the store
+	Process  supervisor.Identity // of Process
+	End      *rpc.Ended          // of End
+	Dropped  []int64             // of Drop
+}
+
+// State is what a journal adds up to.
+type State struct {
+	Session    int64 // the last one
+	Generation int64
+	Earlier    []int64              // sessions before it, oldest first
+	Live       map[int64]Live       // attempts without an end
+	Ends       map[int64]*rpc.Ended // results that were not acknowledged
+	Tombstones []Tombstone          // oldest first
+}
+
+// Live is an attempt that was taken and has no end in the journal.
+type Live struct {
+	Instance, Task int64
+	Process        supervisor.Identity // zero: none is known
+	At             flow.Time           // when the process began
+}
+
+// Tombstone is an attempt that must never start here.
+type Tombstone struct{ Token, Instance, Task int64 }
+
+// What is kept of things that only grow. A tombstone is needed as long as a grant from before the
+// kill may still be under way, and streams do not outlive the process; so a day's worth is ample.
+const (
+	keepEarlier    = 16
+	keepTombstones = 1 << 14
+)
+
+// Fold adds up records.
+func Fold(records []Record) State {
+	s := State{Live: map[int64]Live{}, Ends: map[int64]*rpc.Ended{}}
+	for _, r := range records {
+		switch r.Kind {
+		case RecordSession:
+			if s.Session != 0 && s.Session != r.Session {
+				s.Earlier = keepLast(append(s.Earlier, s.Session), keepEarlier)
+			}
+			s.Session, s.Generation = r.Session, r.Gen
+		case RecordGrant:
+			s.Live[r.Token] = Live{Instance: r.Instance, Task: r.Task}
+		case RecordProcess:
+			if l, held := s.Live[r.Token]; held {
+				l.Process, l.At = r.Process, r.At
+				s.Live[r.Token] = l
+			}
+		case RecordEnd:
+			delete(s.Live, r.End.GetToken())
+			s.Ends[r.End.GetToken()] = r.End
+		case RecordTombstone:
+			delete(s.Live, r.Token)
+			s.Tombstones = keepLast(append(s.Tombstones, Tombstone{r.Token, r.Instance, r.Task}), keepTombstones)
+		case RecordDrop:
+			for _, token := range r.Dropped {
+				delete(s.Live, token)
+				delete(s.Ends, token)
+			}
+		}
+	}
+	return s
+}
+
+// Records returns a short journal that adds up to s.
+func (s State) Records() []Record {
+	out := make([]Record, 0, len(s.Earlier)+len(s.Live)+len(s.Ends)+len(s.Tombstones)+1)
+	for _, id := range s.Earlier {
+		out = append(out, Record{Kind: RecordSession, Session: id, Gen: s.Generation})
+	}
+	if s.Session != 0 {
+		out = append(out, Record{Kind: RecordSession, Session: s.Session, Gen: s.Generation})
+	}
+	for _, token := range sortedKeys(s.Live) {
+		l := s.Live[token]
+		out = append(out, Record{Kind: RecordGrant, Token: token, Instance: l.Instance, Task: l.Task})
+		if l.Process != (supervisor.Identity{}) {
+			out = append(out, Record{Kind: RecordProcess, Token: token, Process: l.Process, At: l.At})
+		}
+	}
+	for _, token := range sortedKeys(s.Ends) {
+		out = append(out, Record{Kind: RecordEnd, End: s.Ends[token]})
+	}
+	for _, t := range s.Tombstones {
+		out = append(out, Record{Kind: RecordTombstone, Token: t.Token, Instance: t.Instance, Task: t.Task})
+	}
+	return out
+}
+
+// Bury turns every live attempt into a result: lost. A new incarnation calls it when all that
+// survived is killed, so that a master hears a proven loss instead of guessing from silence,
+// which it would have to read as "never began".
+func (s *State) Bury(now flow.Time) []Record {
+	var out []Record
+	for _, token := range sortedKeys(s.Live) {
+		l := s.Live[token]
+		end := &rpc.Ended{
+			Token: token, Instance: l.Instance, Task: l.Task, State: uint32(flow.AttemptLost),
+			Cause: flow.ReasonWorkerLost, Class: string(flow.ClassInfrastructure),
+			Reason:    "the worker process died while it ran this attempt",
+			StartedAt: int64(l.At), EndedAt: int64(now), Confirmed: true,
+		}
+		delete(s.Live, token)
+		s.Ends[token] = end
+		out = append(out, Record{Kind: RecordEnd, End: end})
+	}
+	return out
+}
+
+// keepLast drops the oldest of s beyond n, rarely enough to cost nothing.
+func keepLast[T any](s []T, n int) []T {
+	if len(s) < 2*n {
+		return s
+	}
+	return slices.Clone(s[len(s)-n:])
+}
+
+func sortedKeys[V any](m map[int64]V) []int64 {
+	keys := make([]int64, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,205 @@
+// One attempt being run: what functions and processes have in common.
+
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/rpc"
+	"baton/internal/task"
+	"baton/internal/worker/supervisor"
+	"baton/internal/worker/tasklog"
+)
+
+// run is an attempt between Start and Finished. One goroutine works for it.
+type run struct {
+	w       *Worker
+	grant   *rpc.Grant
+	secrets []string // values that are masked
+	found   findings
+	log     *tasklog.Log
+	cancel  context.CancelFunc
+
+	mu      sync.Mutex
+	began   flow.Time
+	killed  bool
+	grace   time.Duration
+	process *supervisor.Process // while it runs
+	over    bool                // Finished was said
+}
+
+// start begins an attempt. It does not fail: what goes wrong is how the attempt ends.
+func (w *Worker) start(ctx context.Context, e Start) {
+	g := e.Grant
+	r := &run{w: w, grant: g, found: findings{patterns: g.GetLogPatterns()}}
+	ctx, r.cancel = context.WithCancel(ctx)
+	env, err := r.environment()
+	options := tasklog.Options{Secrets: r.secrets}
+	if e.Kind == KindProcess || len(g.GetLogPatterns()) > 0 {
+		options.Line = r.found.line
+	}
+	r.log = w.logs.Begin(tasklog.Key{Instance: g.GetInstance(), Task: g.GetTask(), Token: g.GetToken()}, options)
+	w.runs[g.GetToken()] = r
+	// Nobody waits for this goroutine but Core, by its Finished: a function that does not return
+	// must not keep the worker from ending.
+	go func() {
+		defer r.cancel()
+		defer func() {
+			if p := recover(); p != nil {
+				fmt.Fprintf(r.log, "panic: %v\n%s", p, debug.Stack()) //nolint:errcheck // a log does not fail
+				r.finish(failed(flow.ClassUser, "panic", fmt.Sprintf("the task type panicked: %v", p)))
+			}
+		}()
+		if err != nil {
+			r.finish(failed(flow.ClassUser, "secret", err.Error()))
+			return
+		}
+		a := r.attempt(env)
+		if e.Kind == KindProcess {
+			r.finish(r.runProcess(ctx, a))
+		} else {
+			r.finish(r.runFunction(ctx, a))
+		}
+	}()
+}
+
+// attempt is what the task type sees.
+func (r *run) attempt(env map[string]string) *task.Attempt {
+	g := r.grant
+	return &task.Attempt{
+		Token: g.GetToken(), Instance: flow.ID(g.GetInstance()), Task: flow.ID(g.GetTask()), Number: g.GetAttempt(),
+		Name: g.GetTaskName(), Project: g.GetProject(), Workflow: g.GetWorkflow(),
+		Options: g.GetOptions(), Env: env, Dir: r.dir(), Log: r.log, Alive: r.log.Alive,
+	}
+}
+
+func (r *run) dir() string { return r.w.path("work", tokenName(r.grant.GetToken())) }
+
+// environment returns the attempt's variables with its secrets, whose values are remembered for
+// masking.
+func (r *run) environment() (map[string]string, error) {
+	if len(r.grant.GetSecrets()) == 0 {
+		return r.grant.GetEnv(), nil
+	}
+	env := maps.Clone(r.grant.GetEnv())
+	if env == nil {
+		env = map[string]string{}
+	}
+	for _, s := range r.grant.GetSecrets() {
+		v, err := secretValue(&flow.Secret{Env: s.GetFromEnv(), File: s.GetFromFile()})
+		if err != nil {
+			return nil, fmt.Errorf("environment variable %s: %w", s.GetName(), err)
+		}
+		env[s.GetName()] = v
+		r.secrets = append(r.secrets, v)
+	}
+	return env, nil
+}
+
+// source returns the attempt's data source and its password.
+func (r *run) source(a *task.Attempt) error {
+	if len(r.grant.GetSource()) == 0 {
+		return nil
+	}
+	a.Source = &flow.DataSource{}
+	if err := json.Unmarshal(r.grant.GetSource(), a.Source); err != nil {
+		return fmt.Errorf("data source: %w", err)
+	}
+	if a.Source.Password == nil {
+		return nil
+	}
+	v, err := secretValue(a.Source.Password)
+	if err != nil {
+		return fmt.Errorf("password of data source %s: %w", a.Source.Name, err)
+	}
+	a.Password = v
+	return nil
+}
+
+// secretValue takes a secret from where the worker's administrator put it.
+func secretValue(s *flow.Secret) (string, error) {
+	if s.Env != "" {
+		v, ok := os.LookupEnv(s.Env) //nolint:forbidigo // secrets are read when they are used, so that they can be changed
+		if !ok {
+			return "", fmt.Errorf("the worker has no environment variable %s", s.Env)
+		}
+		return v, nil
+	}
+	b, err := os.ReadFile(s.File)
+	if err != nil {
+		return "", fmt.Errorf("the worker cannot read the secret: %w", err)
+	}
+	// Editors end a file with a line end that is not part of the secret.
+	return strings.TrimRight(string(b), "\r\n"), nil
+}
+
+// kill orders the end of the run.
+func (r *run) kill(grace time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.killed, r.grace = true, grace
+	r.cancel()
+	if r.process != nil {
+		r.process.Kill(grace)
+	}
+}
+
+func (r *run) isKilled() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.killed
+}
+
+// finish says how it ended, once.
+func (r *run) finish(e End) {
+	r.mu.Lock()
+	over := r.over
+	r.over = true
+	e.StartedAt = r.began
+	r.mu.Unlock()
+	if over {
+		return
+	}
+	if err := r.log.Close(); err != nil {
+		r.w.log.Warn("log of attempt not complete", slog.Int64("token", r.grant.GetToken()), slog.Any("error", err))
+	}
+	if len(r.secrets) > 0 {
+		e.Reason = string(tasklog.Mask([]byte(e.Reason), r.secrets))
+	}
+	e.Matched = r.found.matchedPatterns()
+	e.EndedAt = flow.At(time.Now())
+	r.w.box.put(Finished{r.grant.GetToken(), e})
+}
+
+func failed(class flow.Class, cause, reason string) End {
+	return End{State: flow.AttemptFailed, ExitCode: flow.NoExit, Class: class, Cause: cause, Reason: reason, Confirmed: true}
+}
+
+func killedEnd() End {
+	return End{State: flow.AttemptKilled, ExitCode: flow.NoExit, Cause: "killed", Confirmed: true}
+}
+
+// infrastructure is a failure of this worker, not of the task.
+func infrastructure(doing string, err error) End {
+	return failed(flow.ClassInfrastructure, "worker", fmt.Sprintf("%s: %v", doing, err))
+}
+
+// failure makes an end of an error of a task type.
+func failure(err error) End {
+	e := failed(flow.ClassUser, "error", err.Error())
+	if f := (*task.Failure)(nil); errors.As(err, &f) && f.Cause != "" {
+		e.Cause = f.Cause
+	}
+	return e
+}

@@ -1,0 +1,170 @@
+// A running process, from its start to the moment when nothing of it is left.
+
+package supervisor
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Process is a main process and everything that comes of it.
+type Process struct {
+	s      *Supervisor
+	token  int64
+	id     Identity
+	pidfd  int
+	output *os.File
+	pumped chan struct{} // closed when the output was read to its end
+
+	mu     sync.Mutex
+	reaped bool // the main process is gone; its number may be another's
+	killed bool // a kill came while it ran
+	hardAt time.Time
+	hard   *time.Timer
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	Code   int         // when Signal is 0
+	Signal unix.Signal // that ended it
+	// Killed: it ran when Kill came. Otherwise it ended by itself.
+	Killed bool
+	// LeftBehind is how many processes were still there when the main one had ended by itself, and
+	// had to be killed.
+	LeftBehind int
+}
+
+// Identity names the main process.
+func (p *Process) Identity() Identity { return p.id }
+
+// Kill asks the process group to end and, after grace, kills it. It returns at once; Wait tells
+// when nothing is left. A further Kill can only shorten the grace.
+func (p *Process) Kill(grace time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return
+	}
+	at := time.Now().Add(grace)
+	if p.killed && !at.Before(p.hardAt) {
+		return
+	}
+	first := !p.killed
+	p.killed, p.hardAt = true, at
+	if first && grace > 0 {
+		p.signal(unix.SIGTERM)
+		p.signal(unix.SIGCONT) // a stopped process would not hear it
+	}
+	if p.hard != nil {
+		p.hard.Stop()
+	}
+	if grace <= 0 {
+		p.signal(unix.SIGKILL)
+		return
+	}
+	p.hard = time.AfterFunc(grace, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if !p.reaped {
+			p.signal(unix.SIGKILL)
+		}
+	})
+}
+
+// signal reaches the main process and its group. Its number cannot be another's: it is not
+// reaped, and the caller holds mu.
+func (p *Process) signal(sig unix.Signal) {
+	unix.Kill(-p.id.PID, sig) //nolint:errcheck,gosec // gone is good
+}
+
+// Wait returns when the main process has ended, nothing of its tree is left and its output was
+// read. It is called once.
+func (p *Process) Wait() Exit {
+	exit := p.waitMain()
+	p.mu.Lock()
+	if p.hard != nil {
+		p.hard.Stop()
+	}
+	exit.Killed = p.killed
+	friendlyUntil := p.hardAt
+	p.mu.Unlock()
+	left := p.clear(exit.Killed, friendlyUntil)
+	if !exit.Killed {
+		exit.LeftBehind = left
+	}
+	// Nobody of the tree can write any more. Whoever got hold of the pipe otherwise does not hold up
+	// the end; what is in the pipe is still read.
+	select {
+	case <-p.pumped:
+	default:
+		p.output.SetReadDeadline(time.Now().Add(lastWords)) //nolint:errcheck,gosec // a pipe has deadlines
+		<-p.pumped
+	}
+	p.output.Close() //nolint:errcheck,gosec // read only
+	p.s.gone(p)
+	return exit
+}
+
+// lastWords is how long output is waited for when everybody who should write it is gone.
+const lastWords = 500 * time.Millisecond
+
+// waitMain waits for the main process and reaps it. It waits on the poller, without a thread,
+// where the kernel has pidfds (5.4).
+func (p *Process) waitMain() Exit {
+	if p.pidfd >= 0 {
+		if err := unix.SetNonblock(p.pidfd, true); err == nil {
+			f := os.NewFile(uintptr(p.pidfd), "pidfd:"+strconv.Itoa(p.id.PID))
+			defer f.Close() //nolint:errcheck // read only
+			if raw, err := f.SyscallConn(); err == nil {
+				var exit Exit
+				var done bool
+				if err := raw.Read(func(uintptr) bool { exit, done = p.tryReap(unix.WNOHANG); return done }); err == nil && done {
+					return exit
+				}
+			}
+		}
+	}
+	for {
+		// Wait without reaping first: the number must stay ours until mu is held.
+		err := unix.Waitid(unix.P_PID, p.id.PID, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err == nil || !errors.Is(err, unix.EINTR) {
+			if exit, done := p.tryReap(unix.WNOHANG); done {
+				return exit
+			}
+		}
+	}
+}
+
+// tryReap takes the exit status if the main process has ended. Nobody signals its number after.
+func (p *Process) tryReap(options int) (Exit, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	var status unix.WaitStatus
+	for {
+		pid, err := unix.Wait4(p.id.PID, &status, options, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			// Somebody else in this program reaped it. That must not happen; it is over all the same.
+			p.reaped = true
+			p.s.reaped(p)
+			return Exit{Code: -1}, true
+		case pid == 0:
+			return Exit{}, false
+		}
+		p.reaped = true
+		p.s.reaped(p)
+		if status.Signaled() {
+			return Exit{Signal: status.Signal()}, true
+		}
+		return Exit{Code: status.ExitStatus()}, true
+	}
+}

@@ -1,0 +1,278 @@
+// The shell around Core: it opens the data folder, carries effects out, and tells Core what came
+// of them.
+
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/rpc"
+	"baton/internal/task"
+	"baton/internal/worker/supervisor"
+	"baton/internal/worker/tasklog"
+)
+
+// Worker is a worker of the fleet.
+type Worker struct {
+	cfg   Config
+	types *task.Set
+	dial  rpc.Dialer
+	log   *slog.Logger
+
+	clock bootClock
+	core  *Core
+	box   *mailbox[Event] // what happened, for Core
+	sup   *supervisor.Supervisor
+	logs  *tasklog.Store
+	blobs *blobs
+	work  *workdirs
+	reads *logReaders
+
+	persists *mailbox[Persist]
+	diskDone chan struct{}
+
+	// Of the loop alone:
+	runs    map[int64]*run
+	conns   map[StreamID]*conn
+	wake    *time.Timer
+	machine machine
+	stopped bool
+
+	wg sync.WaitGroup // every goroutine but the loop and the disk
+}
+
+// New returns a worker that dials masters by dial. Run does everything else.
+func New(cfg Config, types *task.Set, dial rpc.Dialer, log *slog.Logger) *Worker {
+	return &Worker{cfg: cfg.Defaults(), types: types, dial: dial, log: log}
+}
+
+// Run works until ctx is cancelled: then it takes nothing new, kills what runs, and returns when
+// all is over. Before it speaks to any master it kills what an earlier start left running.
+func (w *Worker) Run(ctx context.Context) (err error) {
+	if err := w.cfg.Validate(); err != nil {
+		return err
+	}
+	lock, err := w.openData()
+	if err != nil {
+		return err
+	}
+	defer lock.Close() //nolint:errcheck // released by its end anyway
+	if w.sup, err = supervisor.New(w.cfg.Home); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.sup.Close()) }()
+	journal, state, err := w.recover(ctx)
+	if err != nil {
+		return err
+	}
+	w.core = NewCore(w.coreConfig(), state)
+	go w.diskLoop(journal)
+
+	// What is under way lives longer than ctx: the stop is told to Core, which ends it in order.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	w.wg.Go(func() { w.connect(work) })
+	w.wg.Go(func() { w.maintain(work) })
+	w.loop(ctx, work)
+	cancel()
+	w.wg.Wait()
+	w.persists.close()
+	<-w.diskDone
+	return journal.close()
+}
+
+func (w *Worker) coreConfig() CoreConfig {
+	return CoreConfig{
+		Name: w.cfg.Name, Home: w.cfg.Home, Version: w.cfg.Version, Groups: w.cfg.Groups,
+		Slots: w.cfg.Slots, Labels: w.cfg.Labels, PID: os.Getpid(), Kind: w.kind,
+		ResendAfter: w.cfg.ResendAfter, AnnounceAfter: announceAfter, OutageGrace: w.cfg.OutageGrace,
+		KillGrace: w.cfg.KillGrace, StopGrace: w.cfg.StopGrace, CompactAfter: compactAfter,
+	}
+}
+
+const (
+	// announceAfter is below what a person notices and above what a small task takes.
+	announceAfter = 5 * time.Millisecond
+	// compactAfter is read in a tenth of a second at the next start.
+	compactAfter = 32 << 20
+)
+
+func (w *Worker) kind(name string) Kind {
+	t, known := w.types.Get(name)
+	if !known {
+		return KindUnknown
+	}
+	switch t.(type) {
+	case task.Process:
+		return KindProcess
+	case task.Function:
+		return KindFunction
+	}
+	return KindUnknown
+}
+
+// recover reads the journal and ends what survived the last start.
+func (w *Worker) recover(ctx context.Context) (*journalFile, State, error) {
+	journal, records, err := openJournal(w.path("worker", "journal"))
+	if err != nil {
+		return nil, State{}, err
+	}
+	state := Fold(records)
+	var named []supervisor.Identity
+	for _, token := range sortedKeys(state.Live) {
+		named = append(named, state.Live[token].Process)
+	}
+	n, err := w.sup.Bury(ctx, named)
+	if err != nil {
+		return nil, State{}, errors.Join(err, journal.close())
+	}
+	if n > 0 {
+		w.log.Warn("killed processes that an earlier start left running", slog.Int("count", n))
+	}
+	state.Bury(flow.At(time.Now()))
+	// Written whole: the journal is short now, and what it says is true before anybody hears it.
+	if err := journal.rewrite(state.Records()); err != nil {
+		return nil, State{}, errors.Join(err, journal.close())
+	}
+	if err := w.clearWork(); err != nil {
+		return nil, State{}, errors.Join(err, journal.close())
+	}
+	return journal, state, nil
+}
+
+func (w *Worker) path(parts ...string) string {
+	return filepath.Join(append([]string{w.cfg.Data}, parts...)...)
+}
+
+// loop is the one goroutine that Core runs on.
+func (w *Worker) loop(ctx, work context.Context) {
+	stop := ctx.Done()
+	for !w.stopped {
+		select {
+		case <-stop:
+			stop = nil
+			w.box.put(Stop{})
+		case <-w.wake.C:
+			w.box.put(Tick{})
+		case <-w.box.ready:
+			if events := w.box.take(); len(events) > 0 {
+				w.keepTables(events)
+				w.carryOut(work, w.core.Step(w.clock.now(), events...))
+			}
+		}
+	}
+}
+
+// keepTables follows in the shell's own tables what the events tell.
+func (w *Worker) keepTables(events []Event) {
+	for _, e := range events {
+		switch e := e.(type) {
+		case opened:
+			w.conns[e.c.id] = e.c
+		case closed:
+			delete(w.conns, e.c.id)
+		case Finished:
+			delete(w.runs, e.Token)
+		}
+	}
+}
+
+func (w *Worker) carryOut(ctx context.Context, effects []Effect) {
+	for _, e := range effects {
+		switch e := e.(type) {
+		case Persist:
+			w.persists.put(e)
+		case Start:
+			w.start(ctx, e)
+		case KillAttempt:
+			if r := w.runs[e.Token]; r != nil {
+				r.kill(e.Grace)
+			}
+		case Send:
+			if c := w.conns[e.Stream]; c != nil {
+				c.out.put(e.Frame)
+			}
+		case Close:
+			if c := w.conns[e.Stream]; c != nil {
+				c.end(fmt.Errorf("closed: %s", e.Reason))
+			}
+		case Wake:
+			w.setWake(e.At)
+		case Measure:
+			w.measure()
+		case Note:
+			w.note(e)
+		case Stopped:
+			w.stopped = true
+		}
+	}
+}
+
+func (w *Worker) setWake(at flow.Time) {
+	if at == 0 {
+		w.wake.Stop()
+		return
+	}
+	w.wake.Reset(max(0, at.Sub(w.clock.now())))
+}
+
+func (w *Worker) measure() {
+	cpu, memory := w.machine.measure()
+	m := Measured{CPU: cpu, Memory: memory}
+	for _, token := range sortedKeys(w.runs) {
+		if w.runs[token].log.TakeAlive() {
+			m.Live = append(m.Live, token)
+		}
+	}
+	w.box.put(m)
+}
+
+func (w *Worker) note(n Note) {
+	attrs := make([]slog.Attr, 0, 3)
+	if n.Token != 0 {
+		attrs = append(attrs, slog.Int64("token", n.Token))
+	}
+	if n.Count != 0 {
+		attrs = append(attrs, slog.Int("count", n.Count))
+	}
+	if n.Err != nil {
+		attrs = append(attrs, slog.Any("error", n.Err))
+	}
+	w.log.LogAttrs(context.Background(), slog.LevelWarn, n.Text, attrs...)
+}
+
+// maintain does what is due now and then.
+func (w *Worker) maintain(ctx context.Context) {
+	sweep, prune := time.NewTicker(sweepEvery), time.NewTicker(pruneEvery)
+	defer sweep.Stop()
+	defer prune.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-sweep.C:
+			w.sup.Sweep()
+		case <-prune.C:
+			if w.cfg.LogKeep < 0 {
+				continue
+			}
+			if n, err := w.logs.Prune(ctx, time.Now().Add(-w.cfg.LogKeep)); err != nil && ctx.Err() == nil {
+				w.log.Warn("logs not pruned", slog.Any("error", err))
+			} else if n > 0 {
+				w.log.Info("pruned logs", slog.Int("count", n))
+			}
+		}
+	}
+}
+
+const (
+	sweepEvery = 5 * time.Second
+	pruneEvery = time.Hour
+)

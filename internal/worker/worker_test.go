@@ -1,0 +1,259 @@
+package worker_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"baton/internal/flow"
+	"baton/internal/rpc"
+	"baton/internal/task"
+	"baton/internal/worker"
+)
+
+func TestFunctionAndProcessRunToTheirEnd(t *testing.T) {
+	t.Parallel()
+	w := setup(t, nil)
+	w.m.grant(order(1, "noop", ""), order(2, "script", `echo hello; echo '${setValue(k=v)}'; echo '{"n": 1}' > $BATON_OUTPUT`), order(3, "script", "exit 75"), order(4, "script", "kill -9 $$"))
+	if e := w.m.end(t, 1); flow.AttemptState(e.State) != flow.AttemptSucceeded || e.HasExitCode {
+		t.Errorf("noop: %v", e)
+	}
+	if e := w.m.end(t, 2); flow.AttemptState(e.State) != flow.AttemptSucceeded || string(e.Outputs) != `{"k":"v","n":1}` || e.StartedAt == 0 {
+		t.Errorf("script: %v", e)
+	}
+	if e := w.m.end(t, 3); flow.AttemptState(e.State) != flow.AttemptFailed || e.Cause != "exit:75" || e.ExitCode != 75 || e.Class != "user" {
+		t.Errorf("exit: %v", e)
+	}
+	if e := w.m.end(t, 4); flow.AttemptState(e.State) != flow.AttemptFailed || e.Cause != "signal:SIGKILL" || e.HasExitCode {
+		t.Errorf("signal: %v", e)
+	}
+	if got := w.m.logOf(t, 2); got != "hello\n${setValue(k=v)}\n" {
+		t.Errorf("log %q", got)
+	}
+	if got := w.m.logOf(t, 99); !strings.Contains(got, "not_found") {
+		t.Errorf("log of nobody %q", got)
+	}
+}
+
+func TestKillIsConfirmedOrRefused(t *testing.T) {
+	t.Parallel()
+	w := setup(t, nil)
+	w.m.grant(order(1, "script", "trap '' TERM; setsid sleep 1000 & sleep 1000"), order(2, "script", "sleep 1000"))
+	w.m.wait(t, "starts", func() bool { return w.m.started[1] != nil && w.m.started[2] != nil })
+	w.m.send(&rpc.FromMaster{Kills: []*rpc.Kill{{Token: 2, Instance: 1, Task: 2}, {Token: 7, Instance: 1, Task: 7}}})
+	if e := w.m.end(t, 2); flow.AttemptState(e.State) != flow.AttemptKilled || !e.Confirmed || e.HasExitCode {
+		t.Errorf("killed: %v", e)
+	}
+	w.m.wait(t, "a refusal", func() bool { return w.m.refused[7] != nil })
+	w.m.grant(order(7, "noop", ""))
+	w.m.wait(t, "a second refusal", func() bool { return w.m.refused[7].Reason == "tombstoned" })
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestSecretsFilesAndPatterns(t *testing.T) {
+	t.Parallel()
+	w := setup(t, nil)
+	content := []byte("#!/bin/sh\necho from the file, $DB, $DB\n")
+	sum := fmt.Sprintf("%x", sha256.Sum256(content))
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.m.mu.Lock()
+	w.m.blobs[sum] = content
+	w.m.mu.Unlock()
+	g := order(1, "script", `pwd; ls; ./x.sh; printf hun; printf 'ter2\n'; echo '${setValue(pw='"$DB"')}'; exit 3`)
+	g.Files = []*rpc.Resource{{Name: "x.sh", Sha256: sum, Executable: true}}
+	g.Secrets = []*rpc.SecretEnv{{Name: "DB", FromFile: secret}}
+	g.LogPatterns = []string{"from the .*,", "nothing"}
+	missing := order(2, "script", "true")
+	missing.Files = []*rpc.Resource{{Name: "y", Sha256: strings.Repeat("0", 64)}}
+	escaping := order(3, "script", "true")
+	escaping.Files = []*rpc.Resource{{Name: "../y", Sha256: sum}}
+	unset := order(4, "script", "true")
+	unset.Secrets = []*rpc.SecretEnv{{Name: "A", FromEnv: "NO_SUCH_VARIABLE"}}
+	w.m.grant(g, missing, escaping, unset)
+	e := w.m.end(t, 1)
+	if e.Cause != "exit:3" || len(e.Matched) != 1 || e.Matched[0] != "from the .*," {
+		t.Errorf("got %v", e)
+	}
+	log := w.m.logOf(t, 1)
+	want := fmt.Sprintf("%s\nx.sh\nfrom the file, ***, ***\n***\n${setValue(pw=***)}\n", filepath.Join(w.cfg.Data, "work", "1"))
+	if log != want {
+		t.Errorf("log %q, want %q", log, want)
+	}
+	if e := w.m.end(t, 2); e.Class != "infrastructure" || !strings.Contains(e.Reason, "not_found") {
+		t.Errorf("missing file: %v", e)
+	}
+	if e := w.m.end(t, 3); e.Class != "user" || !strings.Contains(e.Reason, "plain name") {
+		t.Errorf("escaping file: %v", e)
+	}
+	if e := w.m.end(t, 4); e.Cause != "secret" || !strings.Contains(e.Reason, "NO_SUCH_VARIABLE") {
+		t.Errorf("unset secret: %v", e)
+	}
+	if left, _ := filepath.Glob(filepath.Join(w.cfg.Data, "work", "[0-9]*")); len(left) > 0 {
+		t.Errorf("work folders left: %v", left)
+	}
+}
+
+func TestFunctionsThatMisbehave(t *testing.T) {
+	t.Parallel()
+	stuck := make(chan struct{})
+	w := setup(t, nil,
+		fn("panics", func(context.Context, *task.Attempt) (task.Outputs, error) { panic("ouch") }),
+		fn("fails", func(_ context.Context, a *task.Attempt) (task.Outputs, error) {
+			fmt.Fprintln(a.Log, "trying") //nolint:errcheck // test
+			return nil, &task.Failure{Cause: "http:503", Message: "no answer"}
+		}),
+		fn("waits", func(ctx context.Context, _ *task.Attempt) (task.Outputs, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}),
+		fn("stuck", func(context.Context, *task.Attempt) (task.Outputs, error) { <-stuck; return nil, nil }),
+		fn("large", func(context.Context, *task.Attempt) (task.Outputs, error) {
+			return task.Outputs{"x": task.TextValue(strings.Repeat("x", flow.MaxOutputsPerTask))}, nil
+		}),
+	)
+	defer close(stuck)
+	quick := order(4, "stuck", "")
+	quick.KillGraceMicros = 1000
+	w.m.grant(order(1, "panics", ""), order(2, "fails", ""), order(3, "waits", ""), quick, order(5, "large", ""))
+	if e := w.m.end(t, 1); e.Cause != "panic" || !strings.Contains(e.Reason, "ouch") {
+		t.Errorf("panics: %v", e)
+	}
+	if e := w.m.end(t, 2); e.Cause != "http:503" || w.m.logOf(t, 2) != "trying\n" {
+		t.Errorf("fails: %v", e)
+	}
+	if e := w.m.end(t, 5); e.Cause != task.CauseOutputs || !strings.Contains(e.Reason, "64 KiB") {
+		t.Errorf("large: %v", e)
+	}
+	w.m.wait(t, "starts", func() bool { return w.m.started[3] != nil && w.m.started[4] != nil })
+	w.m.send(&rpc.FromMaster{Kills: []*rpc.Kill{{Token: 3, Instance: 1, Task: 3}, {Token: 4, Instance: 1, Task: 4}}})
+	if e := w.m.end(t, 3); flow.AttemptState(e.State) != flow.AttemptKilled || !e.Confirmed {
+		t.Errorf("waits: %v", e)
+	}
+	if e := w.m.end(t, 4); flow.AttemptState(e.State) != flow.AttemptKilled || e.Confirmed {
+		t.Errorf("stuck: %v", e)
+	}
+}
+
+func TestAtMostOnceWaitsForLeave(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int32
+	w := setup(t, nil, fn("once", func(context.Context, *task.Attempt) (task.Outputs, error) {
+		runs.Add(1)
+		return nil, nil
+	}))
+	g := order(1, "once", "")
+	g.Hold = true
+	w.m.grant(g)
+	w.m.wait(t, "started", func() bool { return w.m.started[1] != nil })
+	if runs.Load() != 0 {
+		t.Error("it began without leave")
+	}
+	w.m.send(&rpc.FromMaster{Begins: []int64{1, 1}, Grants: []*rpc.Grant{g}})
+	w.m.end(t, 1)
+	if runs.Load() != 1 {
+		t.Errorf("it ran %d times", runs.Load())
+	}
+}
+
+func TestSlotsAndUnknownTypes(t *testing.T) {
+	t.Parallel()
+	w := setup(t, func(c *worker.Config, _ *master) { c.Slots = 2 })
+	w.m.grant(order(1, "script", "sleep 1000"), order(2, "script", "sleep 1000"), order(3, "noop", ""), order(4, "no_such_type", ""))
+	w.m.wait(t, "refusals", func() bool { return w.m.refused[3] != nil && w.m.refused[4] != nil })
+	if w.m.refused[3].Reason != "full" || w.m.refused[4].Reason != "unknown_type" {
+		t.Errorf("got %v, %v", w.m.refused[3], w.m.refused[4])
+	}
+}
+
+// TestIsolatedWorkerStopsItsAttempts: no answer for three quarters of the lease, and everything is
+// dead before the lease is over; then a new incarnation says hello and tells of the loss.
+func TestIsolatedWorkerStopsItsAttempts(t *testing.T) {
+	t.Parallel()
+	w := setup(t, func(_ *worker.Config, m *master) { m.lease = time.Second })
+	w.m.grant(order(1, "script", "trap '' TERM; sleep 1000; sleep 1000"))
+	w.m.wait(t, "a beat", func() bool { return len(w.m.beats) > 0 && w.m.started[1] != nil })
+	w.m.mu.Lock()
+	w.m.mute = true
+	w.m.mu.Unlock()
+	w.m.wait(t, "a new incarnation", func() bool { return len(w.m.hellos) > 1 })
+	hello := w.m.hellos[1]
+	if hello.Session != 0 || len(hello.Earlier) != 1 || len(hello.Held) != 1 || hello.Held[0].State != rpc.HeldState_HELD_STATE_ENDED {
+		t.Errorf("hello %v", hello)
+	}
+	if e := w.m.end(t, 1); flow.AttemptState(e.State) != flow.AttemptLost || e.Class != "infrastructure" || !e.Confirmed {
+		t.Errorf("got %v", e)
+	}
+}
+
+func TestStopEndsEverythingAndTheNextStartRemembers(t *testing.T) {
+	t.Parallel()
+	w := setup(t, func(c *worker.Config, m *master) { c.StopGrace, m.mute = 100*time.Millisecond, true })
+	w.m.grant(order(1, "script", "trap '' TERM; sleep 1000; sleep 1000"), order(2, "noop", ""))
+	w.m.wait(t, "start and end", func() bool { return w.m.started[1] != nil && w.m.ended[2] != nil })
+	if err := worker.New(w.cfg, task.NewSet(), nil, slog.New(slog.DiscardHandler)).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("two on one folder: %v", err)
+	}
+	w.stop()
+	w.m.mu.Lock()
+	w.m.mute, w.m.ended = false, map[int64]*rpc.Ended{}
+	w.m.mu.Unlock()
+	w.run(t)
+	hello := w.m.hellos[len(w.m.hellos)-1]
+	if hello.Session != 0 || len(hello.Earlier) != 1 || len(hello.Held) != 2 {
+		t.Errorf("hello %v", hello)
+	}
+	if e := w.m.end(t, 1); flow.AttemptState(e.State) != flow.AttemptLost {
+		t.Errorf("stopped: %v", e)
+	}
+	if e := w.m.end(t, 2); flow.AttemptState(e.State) != flow.AttemptSucceeded {
+		t.Errorf("ended before: %v", e)
+	}
+}
+
+func TestKillReachesAnAttemptThatIsStillPrepared(t *testing.T) {
+	t.Parallel()
+	w := setup(t, nil)
+	sum := strings.Repeat("0", 64)
+	w.m.mu.Lock()
+	w.m.blobs[sum] = nil
+	w.m.mu.Unlock()
+	g := order(1, "script", "true")
+	g.Files = []*rpc.Resource{{Name: "x", Sha256: sum}}
+	w.m.grant(g)
+	w.m.send(&rpc.FromMaster{Kills: []*rpc.Kill{{Token: 1, Instance: 1, Task: 1}}})
+	w.m.wait(t, "an end or a refusal", func() bool { return w.m.ended[1] != nil || w.m.refused[1] != nil })
+	if e := w.m.ended[1]; e != nil && (flow.AttemptState(e.State) != flow.AttemptKilled || !e.Confirmed || e.StartedAt != 0) {
+		t.Errorf("got %v", e)
+	}
+}
+
+func TestOutputsThatNoStoreTakes(t *testing.T) {
+	t.Parallel()
+	w := setup(t, nil)
+	w.m.grant(
+		order(1, "script", `printf '{"a": "\\u0000"}' > $BATON_OUTPUT`),
+		order(2, "script", `printf '{"a": "\377"}' > $BATON_OUTPUT`),
+		order(3, "script", `printf '${setValue(a=\377\000b)}\n'`),
+	)
+	for token := int64(1); token <= 2; token++ {
+		if e := w.m.end(t, token); e.Cause != task.CauseOutputs || !strings.Contains(e.Reason, "cannot be stored") {
+			t.Errorf("got %v", e)
+		}
+	}
+	if e := w.m.end(t, 3); string(e.Outputs) != `{"a":"\ufffd\ufffdb"}` && string(e.Outputs) != "{\"a\":\"\uFFFD\uFFFDb\"}" {
+		t.Errorf("got %v", e)
+	}
+}
