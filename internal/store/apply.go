@@ -1,0 +1,133 @@
+// Apply: checked documents become rows, all of them or none.
+
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"baton/internal/flow"
+)
+
+// errRaced: another apply was faster with the same name or version.
+var errRaced = errors.New("another apply changed the same rows")
+
+// applyTries bounds how often an apply begins again behind faster ones.
+const applyTries = 5
+
+// Apply writes all documents in one transaction. It takes no locks beforehand: whoever meets the
+// unique key of a name or version that another has just written begins again.
+func (db *DB) Apply(ctx context.Context, docs []flow.Document, now flow.Time) ([]flow.Applied, error) {
+	var out []flow.Applied
+	var err error
+	for range applyTries {
+		err = db.write(ctx, forAPI, func(q querier) error {
+			out = out[:0]
+			for _, d := range docs {
+				a, err := db.applyOne(ctx, q, d, now)
+				if err != nil {
+					return err
+				}
+				out = append(out, a)
+			}
+			return nil
+		})
+		if err == nil {
+			return out, nil
+		}
+		if !errors.Is(err, errRaced) && !db.damaged(err) {
+			break
+		}
+	}
+	if errors.Is(err, errRaced) {
+		err = flow.Errorf(flow.CodeConflict, "", "others change the same workflows at this moment; apply again")
+	}
+	return nil, db.wrap("apply", err)
+}
+
+func (db *DB) applyOne(ctx context.Context, q querier, d flow.Document, now flow.Time) (flow.Applied, error) {
+	switch {
+	case d.Workflow != nil:
+		return db.applyWorkflow(ctx, q, d.Workflow, now)
+	case d.Project != nil:
+		return db.applyProject(ctx, q, d.Project)
+	case d.DataSource != nil:
+		return db.applyDataSource(ctx, q, d.DataSource)
+	}
+	return flow.Applied{}, flow.Errorf(flow.CodeBadRequest, "", "the document is empty")
+}
+
+func (db *DB) applyWorkflow(ctx context.Context, q querier, w *flow.Workflow, now flow.Time) (flow.Applied, error) {
+	out := flow.Applied{Kind: "Workflow", Project: w.Project, Name: w.Name, Change: "updated"}
+	body, err := json.Marshal(w)
+	if err != nil {
+		return out, err
+	}
+	project, _, err := db.ensureProject(ctx, q, w.Project)
+	if err != nil {
+		return out, err
+	}
+	id, version, old, err := db.newest(ctx, q, project, w.Name)
+	if errors.Is(err, sql.ErrNoRows) && w.RenamedFrom != "" {
+		if id, version, old, err = db.newest(ctx, q, project, w.RenamedFrom); err == nil {
+			_, err = exec(ctx, db, q, "UPDATE workflow SET name = $2 WHERE id = $1", id, w.Name)
+		}
+	}
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		out.Change = "created"
+		id, err = one(ctx, db, q, scanID, "INSERT INTO workflow (project_id, name, version) VALUES ($1, $2, 1) RETURNING id", project, w.Name)
+	case err == nil && sameJSON([]byte(old), body):
+		out.Change, out.Version = "unchanged", version
+		return out, nil
+	case err == nil:
+		var n int64
+		n, err = exec(ctx, db, q, "UPDATE workflow SET version = version + 1 WHERE id = $1 AND version = $2", id, version)
+		if err == nil && n == 0 {
+			err = errRaced
+		}
+	}
+	if err != nil {
+		return out, err
+	}
+	out.Version = version + 1
+	_, err = exec(ctx, db, q, `
+		INSERT INTO workflow_version (workflow_id, version, body, created_at) VALUES ($1, $2, $3, $4)`,
+		id, out.Version, string(body), now)
+	return out, err
+}
+
+// newest reads the newest version of a workflow; sql.ErrNoRows if there is no such workflow.
+func (db *DB) newest(ctx context.Context, q querier, project flow.ID, name string) (id flow.ID, version int32, body string, err error) {
+	err = q.QueryRowContext(ctx, db.text(`
+		SELECT w.id, w.version, v.body FROM workflow w
+		JOIN workflow_version v ON v.workflow_id = w.id AND v.version = w.version
+		WHERE w.project_id = $1 AND w.name = $2`), project, name).Scan(&id, &version, &body)
+	return id, version, body, err
+}
+
+// sameJSON compares two texts by meaning: the order of keys inside a task's options says nothing.
+func sameJSON(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	x, err := canonicalJSON(a)
+	if err != nil {
+		return false
+	}
+	y, err := canonicalJSON(b)
+	return err == nil && bytes.Equal(x, y)
+}
+
+func canonicalJSON(text []byte) ([]byte, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber() // 1 and 1.0 differ, large numbers stay whole
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}

@@ -1,0 +1,104 @@
+// Ownership: parked instances are claimed, those of the dead taken over.
+
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"baton/internal/flow"
+)
+
+const (
+	claimLimit = 500
+	// maxTakes is how often an instance is handed on without a commit before it is held for the
+	// cause of its owners' deaths.
+	maxTakes = 3
+)
+
+// claimSQL takes what is due and what has news. SKIP LOCKED: claimers never wait for each other
+// and never get the same row.
+const claimSQL = `
+	WITH due AS (
+		SELECT id FROM (
+			SELECT id FROM instance
+			WHERE parked_until > 0 AND parked_until <= $2 AND engine <= $4
+			ORDER BY parked_until LIMIT $3 FOR UPDATE SKIP LOCKED) AS woken
+		UNION
+		SELECT id FROM (
+			SELECT i.id FROM instance i
+			WHERE i.owner = 0 AND i.engine <= $4 AND i.id = ANY(ARRAY(SELECT instance_id FROM inbox WHERE state = 0))
+			ORDER BY i.id LIMIT $3 FOR UPDATE OF i SKIP LOCKED) AS addressed
+	)
+	UPDATE instance SET owner = $1, seq = seq + 1, takes = takes + 1
+	WHERE id = ANY(ARRAY(SELECT id FROM due LIMIT $3))
+		AND EXISTS (SELECT 1 FROM fence WHERE incarnation = $1 AND epoch = 1)
+	RETURNING id`
+
+// Claim makes owner the owner of parked instances that are due.
+func (m *Master) Claim(ctx context.Context, owner int64, now flow.Time, n int) (ids []flow.ID, err error) {
+	err = m.statement(ctx, forEngine, func(q querier) error {
+		ids, err = all(ctx, m.DB, q, scanID, claimSQL, owner, now, min(n, claimLimit), flow.EngineVersion)
+		return err
+	})
+	slices.Sort(ids)
+	return ids, m.wrap("claim", err)
+}
+
+// NextWake returns the earliest wake of a parked instance.
+func (m *Master) NextWake(ctx context.Context) (flow.Time, error) {
+	ts, err := all(ctx, m.DB, m.read(forEngine), scalar[flow.Time], `
+		SELECT parked_until FROM instance WHERE parked_until > 0 AND engine <= $1
+		ORDER BY parked_until LIMIT 1`, flow.EngineVersion)
+	if err != nil || len(ts) == 0 {
+		return 0, m.wrap("next wake", err)
+	}
+	return ts[0], nil
+}
+
+const takeOverSQL = `
+	WITH left_behind AS (
+		SELECT id FROM instance
+		WHERE owner = $2 AND takes < $4 AND engine <= $5
+		ORDER BY id LIMIT $3 FOR UPDATE
+	)
+	UPDATE instance SET owner = $1, seq = seq + 1, takes = takes + 1
+	WHERE id = ANY(ARRAY(SELECT id FROM left_behind))
+	RETURNING id`
+
+// TakeOver hands instances of a fenced incarnation to owner. Those that were handed on too often
+// are quarantined first, so that they are not the death of this owner too.
+func (m *Master) TakeOver(ctx context.Context, owner, dead int64, now flow.Time, n int) (ids []flow.ID, err error) {
+	n = min(n, claimLimit)
+	if err := m.quarantineDeadly(ctx, dead, now); err != nil {
+		return nil, m.wrap("take over", err)
+	}
+	err = m.statement(ctx, forEngine, func(q querier) error {
+		ids, err = all(ctx, m.DB, q, scanID, takeOverSQL, owner, dead, n, maxTakes, flow.EngineVersion)
+		if err != nil || len(ids) > 0 {
+			return err
+		}
+		_, err = exec(ctx, m.DB, q, "UPDATE fence SET released = TRUE WHERE incarnation = $1 AND epoch > 1 AND NOT released", dead)
+		return err
+	})
+	slices.Sort(ids)
+	return ids, m.wrap("take over", err)
+}
+
+func (m *Master) quarantineDeadly(ctx context.Context, dead int64, now flow.Time) error {
+	for {
+		ids, err := all(ctx, m.DB, m.read(forEngine), scanID, `
+			SELECT id FROM instance WHERE owner = $1 AND takes >= $2 AND engine <= $3
+			ORDER BY id LIMIT 100`, dead, maxTakes, flow.EngineVersion)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		reason := fmt.Sprintf("%d masters in a row stopped while they drove this run; release tries again", maxTakes)
+		for _, id := range ids {
+			if err := m.quarantine(ctx, dead, id, reason, now); err != nil {
+				return err
+			}
+		}
+	}
+}

@@ -1,0 +1,222 @@
+// Rows as columns: the arrays that the group commit's parts take, in the order of their "?".
+
+package store
+
+import (
+	"cmp"
+	"slices"
+
+	"baton/internal/flow"
+)
+
+// taskWrite is a task row to insert or change.
+type taskWrite struct {
+	row     *flow.TaskRow
+	sources uint32
+	granted bool
+}
+
+type pastWrite struct {
+	instance flow.ID
+	*flow.AttemptRow
+}
+
+type alertWrite struct {
+	changed flow.ID
+	*flow.Alert
+}
+
+func sortTasks(ts []taskWrite) {
+	slices.SortFunc(ts, func(a, b taskWrite) int { return cmp.Compare(a.row.ID, b.row.ID) })
+}
+
+func sortConsumed(cs []consumed) {
+	slices.SortFunc(cs, func(a, b consumed) int { return cmp.Compare(a.id, b.id) })
+}
+
+// column is one field of all rows.
+func column[R, T any](rows []R, field func(R) T) []T {
+	out := make([]T, len(rows))
+	for i, r := range rows {
+		out[i] = field(r)
+	}
+	return out
+}
+
+type (
+	inst = *flow.Instance
+	task = taskWrite
+)
+
+func createdColumns(rows []inst) []any {
+	ids := column(rows, func(i inst) int64 { return int64(i.ID) })
+	return []any{
+		ids, ids,
+		column(rows, func(i inst) int64 { return int64(i.Project) }),
+		column(rows, func(i inst) int64 { return int64(i.Workflow) }),
+		column(rows, func(i inst) int32 { return i.Version }),
+		column(rows, func(i inst) int16 { return int16(i.State) }),
+		column(rows, func(i inst) int16 { return int16(i.Prior) }),
+		column(rows, func(i inst) int64 { return i.Seq }),
+		column(rows, func(i inst) int64 { return i.Owner }),
+		column(rows, func(i inst) int32 { return i.Engine }),
+		column(rows, func(i inst) int64 { return int64(i.WakeAt) }),
+		column(rows, func(i inst) int32 { return i.RunTimes }),
+		column(rows, func(i inst) bool { return i.DryRun }),
+		column(rows, func(i inst) bool { return i.FailFast }),
+		column(rows, func(i inst) bool { return i.Undo }),
+		column(rows, func(i inst) bool { return i.Warned }),
+		column(rows, func(i inst) bool { return i.Due }),
+		column(rows, func(i inst) int16 { return int16(i.Priority) }),
+		column(rows, func(i inst) int64 { return int64(i.DataTime) }),
+		column(rows, func(i inst) string { return i.Zone }),
+		column(rows, func(i inst) int16 { code, _ := triggerCode(i.Trigger); return code }), // checked by checkChange
+		column(rows, func(i inst) string { return i.Key }),
+		column(rows, func(i inst) string { return i.Reason }),
+		column(rows, func(i inst) string { return string(i.Spec) }),
+		column(rows, func(i inst) string { return string(i.Params) }),
+		column(rows, func(i inst) string { return string(i.Outputs) }),
+		column(rows, func(i inst) string { return string(i.Holds) }),
+		column(rows, func(i inst) int64 { return int64(i.Parent) }),
+		column(rows, func(i inst) int64 { return int64(i.ParentRow) }),
+		column(rows, func(i inst) int64 { return int64(i.SubmittedAt) }),
+		column(rows, func(i inst) int64 { return int64(i.StartedAt) }),
+		column(rows, func(i inst) int64 { return int64(i.EndedAt) }),
+		column(rows, func(i inst) int64 { return int64(i.PausedAt) }),
+		column(rows, func(i inst) int64 { return i.PausedFor }),
+	}
+}
+
+func movedColumns(rows []inst) []any {
+	return []any{
+		column(rows, func(i inst) int64 { return int64(i.ID) }),
+		column(rows, func(i inst) int16 { return int16(i.State) }),
+		column(rows, func(i inst) int16 { return int16(i.Prior) }),
+		column(rows, func(i inst) int64 { return i.Seq }),
+		column(rows, func(i inst) int64 { return i.Owner }),
+		column(rows, func(i inst) int32 { return i.Engine }),
+		column(rows, func(i inst) int64 { return int64(i.WakeAt) }),
+		column(rows, func(i inst) int32 { return i.RunTimes }),
+		column(rows, func(i inst) bool { return i.FailFast }),
+		column(rows, func(i inst) bool { return i.Undo }),
+		column(rows, func(i inst) bool { return i.Warned }),
+		column(rows, func(i inst) bool { return i.Due }),
+		column(rows, func(i inst) int16 { return int16(i.Priority) }),
+		column(rows, func(i inst) string { return i.Reason }),
+		column(rows, func(i inst) string { return string(i.Params) }),
+		column(rows, func(i inst) string { return string(i.Outputs) }),
+		column(rows, func(i inst) string { return string(i.Holds) }),
+		column(rows, func(i inst) int64 { return int64(i.StartedAt) }),
+		column(rows, func(i inst) int64 { return int64(i.EndedAt) }),
+		column(rows, func(i inst) int64 { return int64(i.PausedAt) }),
+		column(rows, func(i inst) int64 { return i.PausedFor }),
+	}
+}
+
+func newTaskColumns(rows []task) []any {
+	return append(append([]any{
+		column(rows, func(t task) int64 { return int64(t.row.Instance) }),
+		column(rows, func(t task) int64 { return int64(t.row.ID) }),
+		column(rows, func(t task) string { return t.row.Name }),
+		column(rows, func(t task) string { return t.row.Type }),
+		column(rows, func(t task) int16 { return int16(t.row.State) }),
+		column(rows, func(t task) bool { return t.row.Valid }),
+		column(rows, func(t task) int32 { return t.row.RunTimes }),
+		column(rows, func(t task) string { return t.row.Reason }),
+		column(rows, func(t task) int64 { return int64(t.row.NextCheck) }),
+		column(rows, func(t task) bool { return t.row.Held }),
+		column(rows, func(t task) int16 { return int16(t.row.Kill) }),
+		column(rows, func(t task) int16 { return int16(t.row.Warned) }),
+		column(rows, func(t task) int64 { return int64(t.row.Compensates) }),
+	}, lateColumns(rows)...), column(rows, func(t task) bool { return t.granted }))
+}
+
+func changedTaskColumns(rows []task) []any {
+	return append(append([]any{
+		column(rows, func(t task) int64 { return int64(t.row.Instance) }),
+		column(rows, func(t task) int64 { return int64(t.row.ID) }),
+		column(rows, func(t task) int32 { return int32(t.sources) }), //nolint:gosec // 12 states: 12 bits
+		column(rows, func(t task) int16 { return int16(t.row.State) }),
+		column(rows, func(t task) bool { return t.row.Valid }),
+		column(rows, func(t task) string { return t.row.Reason }),
+		column(rows, func(t task) int64 { return int64(t.row.NextCheck) }),
+		column(rows, func(t task) bool { return t.row.Held }),
+		column(rows, func(t task) int16 { return int16(t.row.Kill) }),
+		column(rows, func(t task) int16 { return int16(t.row.Warned) }),
+	}, lateColumns(rows)...), column(rows, func(t task) bool { return t.granted }))
+}
+
+// lateColumns are those from eligible_at on, which both writes of a task share.
+func lateColumns(rows []task) []any {
+	return []any{
+		column(rows, func(t task) int64 { return int64(t.row.EligibleAt) }),
+		column(rows, func(t task) int64 { return int64(t.row.StartedAt) }),
+		column(rows, func(t task) int64 { return int64(t.row.EndedAt) }),
+		column(rows, func(t task) string { return string(t.row.Outputs) }),
+		column(rows, func(t task) int32 { return t.row.Attempt.Number }),
+		column(rows, func(t task) int32 { return t.row.Attempt.Infra }),
+		column(rows, func(t task) int64 { return t.row.Attempt.Token }),
+		column(rows, func(t task) int64 { return t.row.Attempt.Session }),
+		column(rows, func(t task) string { return t.row.Attempt.Worker }),
+		column(rows, func(t task) int16 { return int16(t.row.Attempt.State) }),
+		column(rows, func(t task) bool { return t.row.Attempt.Confirmed }),
+		column(rows, func(t task) string { return t.row.Attempt.Ref }),
+		column(rows, func(t task) string { return t.row.Attempt.Cause }),
+		column(rows, func(t task) string { return string(t.row.Attempt.Class) }),
+		column(rows, func(t task) int32 { return t.row.Attempt.ExitCode }),
+		column(rows, func(t task) bool { return t.row.Attempt.Refused }),
+		column(rows, func(t task) int64 { return int64(t.row.Attempt.GrantedAt) }),
+		column(rows, func(t task) int64 { return int64(t.row.Attempt.StartedAt) }),
+		column(rows, func(t task) int64 { return int64(t.row.Attempt.BeatAt) }),
+		column(rows, func(t task) int64 { return int64(t.row.Attempt.EndedAt) }),
+	}
+}
+
+func pastColumns(rows []pastWrite) []any {
+	return []any{
+		column(rows, func(a pastWrite) int64 { return int64(a.instance) }),
+		column(rows, func(a pastWrite) int64 { return int64(a.Task) }),
+		column(rows, func(a pastWrite) int32 { return a.Number }),
+		column(rows, func(a pastWrite) int32 { return a.Infra }),
+		column(rows, func(a pastWrite) int64 { return a.Token }),
+		column(rows, func(a pastWrite) int64 { return a.Session }),
+		column(rows, func(a pastWrite) string { return a.Worker }),
+		column(rows, func(a pastWrite) int16 { return int16(a.State) }),
+		column(rows, func(a pastWrite) bool { return a.Confirmed }),
+		column(rows, func(a pastWrite) string { return a.Ref }),
+		column(rows, func(a pastWrite) string { return a.Cause }),
+		column(rows, func(a pastWrite) string { return string(a.Class) }),
+		column(rows, func(a pastWrite) int32 { return a.ExitCode }),
+		column(rows, func(a pastWrite) bool { return a.Refused }),
+		column(rows, func(a pastWrite) int64 { return int64(a.GrantedAt) }),
+		column(rows, func(a pastWrite) int64 { return int64(a.StartedAt) }),
+		column(rows, func(a pastWrite) int64 { return int64(a.BeatAt) }),
+		column(rows, func(a pastWrite) int64 { return int64(a.EndedAt) }),
+	}
+}
+
+func inboxColumns(rows []consumed) []any {
+	return []any{
+		column(rows, func(c consumed) int64 { return int64(c.id) }),
+		column(rows, func(c consumed) int64 { return int64(c.instance) }),
+		column(rows, func(c consumed) int16 { return c.state }),
+		column(rows, func(c consumed) string { return c.Verb }),
+		column(rows, func(c consumed) string { return c.Reason }),
+		column(rows, func(c consumed) string { return c.By }),
+		column(rows, func(c consumed) int64 { return int64(c.At) }),
+	}
+}
+
+func alertColumns(rows []alertWrite) []any {
+	return []any{
+		column(rows, func(a alertWrite) int64 { return int64(a.changed) }),
+		column(rows, func(a alertWrite) int64 { return int64(a.ID) }),
+		column(rows, func(a alertWrite) string { return a.Kind }),
+		column(rows, func(a alertWrite) int64 { return int64(a.Project) }),
+		column(rows, func(a alertWrite) int64 { return int64(a.Instance) }),
+		column(rows, func(a alertWrite) string { return a.Task }),
+		column(rows, func(a alertWrite) string { return a.Workflow }),
+		column(rows, func(a alertWrite) string { return a.Message }),
+		column(rows, func(a alertWrite) int64 { return int64(a.At) }),
+	}
+}

@@ -1,0 +1,116 @@
+// Commands: orders to start something new.
+
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"baton/internal/flow"
+)
+
+const insertCommand = `
+	INSERT INTO command (id, project_id, workflow_id, version, priority, key, start, zone, trigger, data_time, dry_run, submitted_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+
+// Submit records a command. The key's row is what makes it once: it outlives the command.
+func (db *DB) Submit(ctx context.Context, cmd flow.Command, digest string) (id flow.ID, existing bool, err error) {
+	args, err := commandArgs(cmd)
+	if err != nil {
+		return 0, false, fmt.Errorf("submit: %w", err)
+	}
+	if cmd.Key == "" {
+		err = db.statement(ctx, forAPI, func(q querier) error {
+			_, err := exec(ctx, db, q, insertCommand, args...)
+			return err
+		})
+		return cmd.ID, false, db.wrap("submit", err)
+	}
+	err = db.write(ctx, forAPI, func(q querier) error {
+		id, existing = cmd.ID, false
+		n, err := exec(ctx, db, q, `
+			INSERT INTO idempotency (project_id, workflow_id, key, digest, instance_id, expires_at)
+			VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (project_id, workflow_id, key) DO UPDATE
+			SET digest = excluded.digest, instance_id = excluded.instance_id, expires_at = excluded.expires_at
+			WHERE idempotency.expires_at <= $7`,
+			cmd.Project, cmd.Workflow, cmd.Key, digest, cmd.ID, cmd.At.Add(db.opts.KeyTTL), cmd.At)
+		if err != nil {
+			return err
+		}
+		if n == 1 {
+			_, err := exec(ctx, db, q, insertCommand, args...)
+			return err
+		}
+		existing = true
+		var known string
+		err = q.QueryRowContext(ctx, db.text(`
+			SELECT instance_id, digest FROM idempotency WHERE project_id = $1 AND workflow_id = $2 AND key = $3`),
+			cmd.Project, cmd.Workflow, cmd.Key).Scan(&id, &known)
+		if err == nil && known != digest {
+			return flow.Errorf(flow.CodeConflict, "key", "the key %q was used for run %s with other parameters; use another key", cmd.Key, id)
+		}
+		return err
+	})
+	if err != nil {
+		return 0, false, db.wrap("submit", err)
+	}
+	return id, existing, nil
+}
+
+func commandArgs(c flow.Command) ([]any, error) {
+	var start flow.Start
+	if len(c.Start) > 0 {
+		if err := json.Unmarshal(c.Start, &start); err != nil {
+			return nil, flow.Errorf(flow.CodeBadRequest, "start", "the order to start is not valid: %v", err)
+		}
+	}
+	code, err := triggerCode(start.Trigger)
+	if err != nil {
+		return nil, err
+	}
+	if start.DataTime == 0 {
+		start.DataTime = c.At // the time a run without one is for
+	}
+	return []any{
+		c.ID, c.Project, c.Workflow, c.Version, c.Priority.Or(flow.PriorityMedium), c.Key, string(c.Start), c.Zone,
+		code, start.DataTime, start.DryRun, c.At,
+	}, nil
+}
+
+func scanCommand(s scanner) (flow.Command, error) {
+	var c flow.Command
+	err := s.Scan(&c.ID, &c.Project, &c.Workflow, &c.Version, &c.Priority, &c.Key, &c.Takes, doc{&c.Start}, &c.Zone, &c.At)
+	return c, err
+}
+
+// Commands returns waiting commands by priority, then age.
+func (m *Master) Commands(ctx context.Context, n int, except []flow.ID) ([]flow.Command, error) {
+	out, err := all(ctx, m.DB, m.read(forEngine), scanCommand, `
+		SELECT id, project_id, workflow_id, version, priority, key, takes, start, zone, submitted_at
+		FROM command WHERE priority > 0 AND NOT (id = ANY($2))
+		ORDER BY priority, id LIMIT $1`, n, m.list(except))
+	return out, m.wrap("read commands", err)
+}
+
+// CountTakes counts a start of the process against every command that waits.
+func (m *Master) CountTakes(ctx context.Context, now flow.Time) error {
+	err := m.statement(ctx, forEngine, func(q querier) error {
+		_, err := exec(ctx, m.DB, q, "UPDATE command SET takes = takes + 1 WHERE id > 0")
+		return err
+	})
+	for err == nil {
+		var ids []flow.ID
+		ids, err = all(ctx, m.DB, m.read(forEngine), scanID, "SELECT id FROM command WHERE id > 0 AND takes >= $1 ORDER BY id LIMIT 100", maxTakes)
+		if len(ids) == 0 {
+			break
+		}
+		for _, id := range ids {
+			if err = m.quarantineCommand(ctx, id, fmt.Sprintf("the process stopped %d times while this order waited", maxTakes), now); err != nil {
+				break
+			}
+		}
+	}
+	return m.wrap("count takes", err)
+}

@@ -1,0 +1,147 @@
+// The group commit: one batch of changes of many instances, each written whole or not at all.
+
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"baton/internal/flow"
+)
+
+// errRefused is a broken invariant found by the store itself: the change would fail for ever.
+var errRefused = errors.New("refused")
+
+// sortedBatch is what a backend commits: all changes or none, except that those whose gate does
+// not hold are left out. It fills results, by index of changes.
+type sortedBatch struct {
+	owner, epoch int64
+	changes      []*flow.Change // by instance id: rows are locked in one order everywhere
+	results      []flow.ChangeResult
+}
+
+// Commit implements the group commit. A batch that breaks on the rows of one change is halved
+// until that change is alone: it is poison, the others are written.
+func (m *Master) Commit(ctx context.Context, batch flow.Batch) (flow.CommitResult, error) {
+	out := flow.CommitResult{Changes: make([]flow.ChangeResult, len(batch.Changes))}
+	order := make([]int, 0, len(batch.Changes))
+	for i := range batch.Changes {
+		if err := checkChange(&batch.Changes[i]); err != nil {
+			out.Changes[i] = flow.ChangeResult{Fate: flow.Poison, Err: err}
+			continue
+		}
+		order = append(order, i)
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Compare(batch.Changes[a].Instance.ID, batch.Changes[b].Instance.ID)
+	})
+	b := &sortedBatch{owner: batch.Owner, epoch: batch.Epoch}
+	for i, at := range order {
+		c := &batch.Changes[at]
+		if i > 0 && c.Instance.ID == b.changes[i-1].Instance.ID {
+			return out, fmt.Errorf("commit: instance %s is in the batch twice", c.Instance.ID)
+		}
+		b.changes = append(b.changes, c)
+	}
+	b.results = make([]flow.ChangeResult, len(b.changes))
+	if err := m.bisect(ctx, b); err != nil {
+		return flow.CommitResult{}, m.wrap("commit", err)
+	}
+	for i, at := range order {
+		out.Changes[at] = b.results[i]
+	}
+	return out, nil
+}
+
+func (m *Master) bisect(ctx context.Context, b *sortedBatch) error {
+	err := m.commit(ctx, b)
+	if !m.damaged(err) {
+		return err
+	}
+	n := len(b.changes)
+	if n <= 1 {
+		for i := range b.results {
+			b.results[i] = flow.ChangeResult{Fate: flow.Poison, Err: err}
+		}
+		return nil
+	}
+	half := func(from, to int) *sortedBatch {
+		return &sortedBatch{b.owner, b.epoch, b.changes[from:to], b.results[from:to]}
+	}
+	if err := m.bisect(ctx, half(0, n/2)); err != nil {
+		return err
+	}
+	return m.bisect(ctx, half(n/2, n))
+}
+
+// checkChange refuses what no database would see as wrong.
+func checkChange(c *flow.Change) error {
+	id := c.Instance.ID
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("instance %s: %w: %s", id, errRefused, fmt.Sprintf(format, args...))
+	}
+	if c.Command != 0 && c.Command != id {
+		return bad("command %s starts another run", c.Command)
+	}
+	if _, err := triggerCode(c.Instance.Trigger); err != nil {
+		return bad("%v", err)
+	}
+	for i := range c.NewTasks {
+		if t := &c.NewTasks[i]; t.Instance != id {
+			return bad("task %s is of instance %s", t.ID, t.Instance)
+		}
+	}
+	for i := range c.Tasks {
+		if t := &c.Tasks[i].Row; t.Instance != id {
+			return bad("task %s is of instance %s", t.ID, t.Instance)
+		}
+	}
+	for _, o := range c.Outcomes {
+		if !slices.Contains(c.Inbox, o.Inbox) {
+			return bad("outcome of inbox item %s, which it does not consume", o.Inbox)
+		}
+	}
+	for _, g := range c.Grants {
+		if !slices.ContainsFunc(c.NewTasks, func(t flow.TaskRow) bool { return t.ID == g }) &&
+			!slices.ContainsFunc(c.Tasks, func(t flow.TaskUpdate) bool { return t.Row.ID == g }) {
+			return bad("grant of task %s, which it does not write", g)
+		}
+	}
+	return nil
+}
+
+// Inbox items keep their dedup key after they are consumed; these are the states of the row.
+const (
+	inboxPending  = 0
+	inboxConsumed = 1
+	inboxApplied  = 2
+	inboxRefused  = 3
+)
+
+// consumed is an inbox item with its verdict, if it has one.
+type consumed struct {
+	id, instance flow.ID
+	state        int16
+	flow.Outcome
+}
+
+// consumptions joins a change's inbox items with their outcomes.
+func consumptions(c *flow.Change) []consumed {
+	out := make([]consumed, len(c.Inbox))
+	for i, id := range c.Inbox {
+		out[i] = consumed{id: id, instance: c.Instance.ID, state: inboxConsumed}
+		for _, o := range c.Outcomes {
+			if o.Inbox != id {
+				continue
+			}
+			out[i].Outcome, out[i].state = o, inboxRefused
+			if o.Applied {
+				out[i].state = inboxApplied
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,207 @@
+// The group commit on PostgreSQL: rows become arrays, arrays one statement.
+
+package store
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"baton/internal/flow"
+)
+
+//go:embed commit_postgres.sql
+var commitSQL string
+
+// commitParts are the parts of commit_postgres.sql by name.
+var commitParts = sync.OnceValue(func() map[string]string {
+	parts := map[string]string{}
+	for _, section := range strings.Split(commitSQL, "-- name: ")[1:] {
+		name, text, _ := strings.Cut(section, "\n")
+		parts[name] = strings.TrimSpace(text) + "\n"
+	}
+	return parts
+})
+
+// commitTexts keeps each statement that was put together, so that its text is the same string
+// every time and pgx finds it prepared.
+type commitTexts struct{ byNames sync.Map }
+
+func (c *commitTexts) statement(names []string) string {
+	key := strings.Join(names, "|")
+	if text, ok := c.byNames.Load(key); ok {
+		return text.(string)
+	}
+	var b strings.Builder
+	next := 3 // $1 is the incarnation, $2 its epoch
+	for _, name := range names {
+		part, ok := commitParts()[name]
+		if !ok {
+			panic("commit_postgres.sql has no part " + name)
+		}
+		for i, piece := range strings.Split(part, "?") {
+			if i > 0 {
+				b.WriteString("$" + strconv.Itoa(next))
+				next++
+			}
+			b.WriteString(piece)
+		}
+	}
+	text, _ := c.byNames.LoadOrStore(key, b.String())
+	return text.(string)
+}
+
+// plan is a statement being put together: its parts and their arguments, in the same order.
+type plan struct {
+	head, tail []string
+	args       []any
+}
+
+func (p *plan) add(part string, args ...any) {
+	p.head = append(p.head, part)
+	p.args = append(p.args, args...)
+}
+
+func (p *postgresDB) commit(ctx context.Context, b *sortedBatch) error {
+	err := p.commitOnce(ctx, b)
+	if isRetry(err) {
+		err = p.commitOnce(ctx, b)
+	}
+	return err
+}
+
+func (p *postgresDB) commitOnce(ctx context.Context, b *sortedBatch) error {
+	st := newPlan(b)
+	text := p.commits.statement(append(st.head, st.tail...))
+	alive := false
+	written := make(map[flow.ID]bool, len(b.changes))
+	tokens := map[flow.ID]int64{}
+	err := p.native(ctx, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, text, st.args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var kind int16
+			var id, token int64
+			if err := rows.Scan(&kind, &id, &token); err != nil {
+				return err
+			}
+			switch kind {
+			case 0:
+				alive = true
+			case 1:
+				written[flow.ID(id)] = true
+			case 2:
+				tokens[flow.ID(id)] = token
+			}
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return err
+	}
+	if !alive {
+		return flow.ErrFenced
+	}
+	for i, c := range b.changes {
+		b.results[i] = flow.ChangeResult{Fate: flow.Gone}
+		if !written[c.Instance.ID] {
+			continue
+		}
+		b.results[i].Fate = flow.Committed
+		for _, id := range c.Grants {
+			token, ok := tokens[id]
+			if !ok {
+				return fmt.Errorf("task %s was granted and got no token", id)
+			}
+			b.results[i].Tokens = append(b.results[i].Tokens, token)
+		}
+	}
+	return nil
+}
+
+// newPlan chooses the parts that a batch needs.
+func newPlan(b *sortedBatch) *plan {
+	var (
+		created, moved []*flow.Instance
+		newTasks       []taskWrite
+		tasks          []taskWrite
+		past           []pastWrite
+		inbox          []consumed
+		alerts         []alertWrite
+	)
+	for _, c := range b.changes {
+		if c.Command != 0 {
+			created = append(created, &c.Instance)
+		} else {
+			moved = append(moved, &c.Instance)
+		}
+		first, firstNew := len(tasks), len(newTasks)
+		for i := range c.NewTasks {
+			newTasks = append(newTasks, taskWrite{row: &c.NewTasks[i], granted: grants(c, c.NewTasks[i].ID)})
+		}
+		for i := range c.Tasks {
+			tasks = append(tasks, taskWrite{row: &c.Tasks[i].Row, sources: c.Tasks[i].Sources, granted: grants(c, c.Tasks[i].Row.ID)})
+		}
+		sortTasks(newTasks[firstNew:])
+		sortTasks(tasks[first:])
+		for i := range c.Past {
+			past = append(past, pastWrite{c.Instance.ID, &c.Past[i]})
+		}
+		inbox = append(inbox, consumptions(c)...)
+		for i := range c.Alerts {
+			alerts = append(alerts, alertWrite{c.Instance.ID, &c.Alerts[i]})
+		}
+	}
+	p := &plan{args: []any{b.owner, b.epoch}}
+	p.add("begin")
+	gate := "gate"
+	if len(created) > 0 {
+		p.add("created", createdColumns(created)...)
+		gate += " created"
+	}
+	if len(moved) > 0 || len(created) == 0 {
+		p.add("moved", movedColumns(moved)...)
+		gate += " moved"
+	}
+	p.add(gate)
+	p.tail = append(p.tail, "end")
+	if len(newTasks)+len(tasks) > 0 {
+		p.add("generation")
+	}
+	if len(newTasks) > 0 {
+		p.add("new tasks", newTaskColumns(newTasks)...)
+		p.tail = append(p.tail, "end new tasks")
+	}
+	if len(tasks) > 0 {
+		p.add("tasks", changedTaskColumns(tasks)...)
+		p.tail = append(p.tail, "end tasks")
+	}
+	if len(past) > 0 {
+		p.add("past", pastColumns(past)...)
+	}
+	if len(inbox) > 0 {
+		sortConsumed(inbox)
+		p.add("inbox", inboxColumns(inbox)...)
+	}
+	if len(alerts) > 0 {
+		p.add("alerts", alertColumns(alerts)...)
+	}
+	return p
+}
+
+func grants(c *flow.Change, id flow.ID) bool {
+	for _, g := range c.Grants {
+		if g == id {
+			return true
+		}
+	}
+	return false
+}

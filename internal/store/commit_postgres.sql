@@ -1,0 +1,183 @@
+-- The group commit on PostgreSQL: one statement, put together from those of the parts below that a
+-- batch needs. $1 is the incarnation that commits, $2 its epoch; every ? becomes the next number.
+-- All arrays of a part are columns of the same rows, sorted by primary key, so that locks are
+-- taken in one order everywhere.
+--
+-- Rows to update are found in a LATERAL subquery and then met by ctid. A plain join on the key
+-- leaves the planner free to read the whole index as the outer side, which costs nothing while a
+-- table is empty, and the plan stays when it is not: no setting forbids that. OFFSET 0 keeps the
+-- subquery one. What must hold is repeated outside, because that is what is checked again when
+-- the row was changed under us.
+--
+-- "(x IN (SELECT …)) IS TRUE" keeps the planner from making a join of it: with hash joins off
+-- that would be a nested loop over two lists, while a subplan is hashed.
+
+-- name: begin
+-- The coarse gate. FOR SHARE makes a fencer wait for this statement, and this statement see the
+-- epoch of a fencer it waited for.
+WITH live AS MATERIALIZED (
+    SELECT incarnation AS owner FROM fence WHERE incarnation = $1 AND epoch = $2 FOR SHARE
+)
+
+-- name: created
+-- New instances: who deletes the command makes the run.
+, taken AS (
+    DELETE FROM command WHERE id = ANY (?::bigint[]) AND EXISTS (SELECT 1 FROM live)
+    RETURNING id
+), created AS (
+    INSERT INTO instance (
+        id, project_id, workflow_id, version, state, prior, seq, owner, engine,
+        wake_at, run_times, dry_run, fail_fast, undo, warned, due, priority,
+        data_time, zone, trigger, key, reason, spec, params, outputs, holds, parent_id,
+        parent_row, submitted_at, started_at, ended_at, paused_at, paused_for)
+    SELECT u.*
+    FROM unnest(
+        ?::bigint[], ?::bigint[], ?::bigint[], ?::int[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::int[],
+        ?::bigint[], ?::int[], ?::bool[], ?::bool[], ?::bool[], ?::bool[], ?::bool[], ?::smallint[],
+        ?::bigint[], ?::text[], ?::smallint[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[],
+        ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) AS u (id)
+    WHERE (u.id IN (SELECT id FROM taken)) IS TRUE
+    RETURNING id
+)
+
+-- name: moved
+-- Instances that exist: owner and seq must be what the change was made from. What a run never
+-- changes (its spec, data time, …) is not written again.
+, moved AS (
+    UPDATE instance i SET
+        takes = 0, state = u.state, prior = u.prior, seq = u.seq, owner = u.owner, engine = u.engine,
+        wake_at = u.wake_at, run_times = u.run_times, fail_fast = u.fail_fast, undo = u.undo,
+        warned = u.warned, due = u.due, priority = u.priority, reason = u.reason,
+        params = u.params, outputs = u.outputs, holds = u.holds, started_at = u.started_at, ended_at = u.ended_at,
+        paused_at = u.paused_at, paused_for = u.paused_for
+    FROM live
+    CROSS JOIN unnest(
+        ?::bigint[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::int[],
+        ?::bigint[], ?::int[], ?::bool[], ?::bool[],
+        ?::bool[], ?::bool[], ?::smallint[], ?::text[],
+        ?::text[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
+        ?::bigint[], ?::bigint[]
+    ) AS u (id, state, prior, seq, owner, engine, wake_at, run_times, fail_fast, undo, warned, due,
+        priority, reason, params, outputs, holds, started_at, ended_at, paused_at, paused_for)
+    CROSS JOIN LATERAL (SELECT x.ctid AS at FROM instance x WHERE x.id = u.id OFFSET 0) AS row
+    WHERE i.ctid = row.at AND i.owner = live.owner AND i.seq = u.seq - 1
+    RETURNING i.id
+)
+
+-- name: gate created
+, gate AS (SELECT id FROM created)
+
+-- name: gate moved
+, gate AS (SELECT id FROM moved)
+
+-- name: gate created moved
+, gate AS (SELECT id FROM created UNION ALL SELECT id FROM moved)
+
+-- name: generation
+, generation AS MATERIALIZED (
+    SELECT value::bigint << 40 AS base FROM setting WHERE key = 'generation'
+)
+
+-- name: new tasks
+, new_task AS (
+    INSERT INTO task (
+        instance_id, id, name, type, state, valid, run_times, reason, next_check,
+        held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs,
+        number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
+        exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at)
+    SELECT
+        instance_id, id, name, type, state, valid, run_times, reason, next_check,
+        held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs,
+        number, infra, CASE WHEN granted THEN base + nextval('baton_token') ELSE token END,
+        session, worker, attempt_state, confirmed, ref, cause, class,
+        exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at
+    FROM generation, unnest(
+        ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::smallint[], ?::bool[], ?::int[], ?::text[], ?::bigint[],
+        ?::bool[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[],
+        ?::int[], ?::int[], ?::bigint[], ?::bigint[], ?::text[], ?::smallint[], ?::bool[], ?::text[], ?::text[], ?::text[],
+        ?::int[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bool[]
+    ) AS u (instance_id, id, name, type, state, valid, run_times, reason, next_check,
+        held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs,
+        number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
+        exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, granted)
+    WHERE (instance_id IN (SELECT id FROM gate)) IS TRUE
+    RETURNING id, token
+)
+
+-- name: tasks
+-- Changed tasks, with the states each may come from. A row in another state means that memory
+-- and database disagree: counted below, and nothing is written.
+, wanted AS MATERIALIZED (
+    SELECT * FROM unnest(
+        ?::bigint[], ?::bigint[], ?::int[], ?::smallint[], ?::bool[], ?::text[], ?::bigint[],
+        ?::bool[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[],
+        ?::int[], ?::int[], ?::bigint[], ?::bigint[], ?::text[], ?::smallint[], ?::bool[], ?::text[], ?::text[], ?::text[],
+        ?::int[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bool[]
+    ) AS u (instance_id, id, sources, state, valid, reason, next_check,
+        held, kill, warned, eligible_at, started_at, ended_at, outputs,
+        number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
+        exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, granted)
+    WHERE (instance_id IN (SELECT id FROM gate)) IS TRUE
+), set_task AS (
+    UPDATE task t SET
+        state = u.state, valid = u.valid, reason = u.reason, next_check = u.next_check,
+        held = u.held, kill = u.kill, warned = u.warned, eligible_at = u.eligible_at,
+        started_at = u.started_at, ended_at = u.ended_at, outputs = u.outputs,
+        number = u.number, infra = u.infra,
+        token = CASE WHEN u.granted THEN g.base + nextval('baton_token') ELSE u.token END,
+        session = u.session, worker = u.worker, attempt_state = u.attempt_state,
+        confirmed = u.confirmed, ref = u.ref, cause = u.cause, class = u.class,
+        exit_code = u.exit_code, refused = u.refused, granted_at = u.granted_at,
+        attempt_started_at = u.attempt_started_at, beat_at = u.beat_at, attempt_ended_at = u.attempt_ended_at
+    FROM generation g
+    CROSS JOIN wanted u
+    CROSS JOIN LATERAL (
+        SELECT x.ctid AS at FROM task x WHERE x.instance_id = u.instance_id AND x.id = u.id OFFSET 0) AS row
+    WHERE t.ctid = row.at AND (u.sources >> t.state) & 1 = 1
+    RETURNING t.id, t.token, u.granted
+)
+
+-- name: past
+, past AS (
+    INSERT INTO attempt (
+        instance_id, task_id, number, infra, token, session, worker, state, confirmed, ref, cause, class,
+        exit_code, refused, granted_at, started_at, beat_at, ended_at)
+    SELECT u.*
+    FROM unnest(
+        ?::bigint[], ?::bigint[], ?::int[], ?::int[], ?::bigint[], ?::bigint[], ?::text[], ?::smallint[], ?::bool[], ?::text[], ?::text[], ?::text[],
+        ?::int[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) AS u (instance_id)
+    WHERE (u.instance_id IN (SELECT id FROM gate)) IS TRUE
+)
+
+-- name: inbox
+, consumed AS (
+    UPDATE inbox b SET
+        state = u.state, payload = '', verb = u.verb, reason = u.reason, given_by = u.given_by, settled_at = u.settled_at
+    FROM unnest(?::bigint[], ?::bigint[], ?::smallint[], ?::text[], ?::text[], ?::text[], ?::bigint[])
+        AS u (id, instance_id, state, verb, reason, given_by, settled_at)
+    CROSS JOIN LATERAL (SELECT x.ctid AS at FROM inbox x WHERE x.id = u.id OFFSET 0) AS row
+    WHERE b.ctid = row.at AND b.instance_id = u.instance_id AND b.state = 0
+        AND (u.instance_id IN (SELECT id FROM gate)) IS TRUE
+)
+
+-- name: alerts
+, alerts AS (
+    INSERT INTO alert (id, kind, project_id, instance_id, task, workflow, message, created_at)
+    SELECT u.id, u.kind, u.project_id, u.instance_id, u.task, u.workflow, u.message, u.created_at
+    FROM unnest(?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::text[], ?::bigint[])
+        AS u (changed, id, kind, project_id, instance_id, task, workflow, message, created_at)
+    WHERE (u.changed IN (SELECT id FROM gate)) IS TRUE
+)
+
+-- name: end
+-- What happened: 0 the incarnation is alive, 1 an instance was written, 2 a token was given.
+SELECT 0::smallint AS kind, owner AS id, 0::bigint AS token FROM live
+UNION ALL SELECT 1::smallint, id, 0 FROM gate
+
+-- name: end new tasks
+UNION ALL SELECT 2::smallint, id, token FROM new_task
+
+-- name: end tasks
+UNION ALL SELECT 2::smallint, id, token FROM set_task WHERE granted
+UNION ALL SELECT 3::smallint, 0, baton_refuse('a task is not in a state from which its new one may be reached')
+    WHERE (SELECT count(*) FROM wanted) <> (SELECT count(*) FROM set_task)

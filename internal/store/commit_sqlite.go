@@ -1,0 +1,192 @@
+// The group commit on SQLite: prepared statements in one transaction of the writer.
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"baton/internal/flow"
+)
+
+func (s *sqliteDB) commit(ctx context.Context, b *sortedBatch) error {
+	return s.write(ctx, forEngine, func(q querier) error {
+		var epoch int64
+		err := q.QueryRowContext(ctx, "SELECT epoch FROM fence WHERE incarnation = $1", b.owner).Scan(&epoch)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && epoch != b.epoch {
+			return flow.ErrFenced
+		}
+		if err != nil {
+			return err
+		}
+		tokens, err := s.grantTokens(ctx, q, b)
+		if err != nil {
+			return err
+		}
+		for i, c := range b.changes {
+			if b.results[i], err = s.change(b.owner, c, tokens[:len(c.Grants)]); err != nil {
+				return err
+			}
+			tokens = tokens[len(c.Grants):]
+		}
+		return nil
+	})
+}
+
+// grantTokens takes the tokens of all grants at once; those of a change that is gone are lost,
+// as numbers of a sequence may be.
+func (s *sqliteDB) grantTokens(ctx context.Context, q querier, b *sortedBatch) ([]int64, error) {
+	n := 0
+	for _, c := range b.changes {
+		n += len(c.Grants)
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	return s.nextTokens(ctx, q, n)
+}
+
+// change writes one change if its gate holds.
+func (s *sqliteDB) change(owner int64, c *flow.Change, tokens []int64) (flow.ChangeResult, error) {
+	ok, err := s.gate(owner, c)
+	if err != nil {
+		return flow.ChangeResult{}, fmt.Errorf("instance %s: %w", c.Instance.ID, err)
+	}
+	if !ok {
+		return flow.ChangeResult{Fate: flow.Gone}, nil
+	}
+	granted := make(map[flow.ID]int64, len(tokens))
+	for i, id := range c.Grants {
+		granted[id] = tokens[i]
+	}
+	if err := s.children(c, granted); err != nil {
+		return flow.ChangeResult{}, fmt.Errorf("instance %s: %w", c.Instance.ID, err)
+	}
+	return flow.ChangeResult{Fate: flow.Committed, Tokens: tokens}, nil
+}
+
+// gate writes the instance row, if it is still what the change was made from.
+func (s *sqliteDB) gate(owner int64, c *flow.Change) (bool, error) {
+	i := &c.Instance
+	if c.Command != 0 {
+		if ok, err := s.touched("DELETE FROM command WHERE id = $1", int64(c.Command)); !ok {
+			return false, err
+		}
+		args, err := instanceArgs(i)
+		if err != nil {
+			return false, err
+		}
+		return s.touched(insertInstance, args...)
+	}
+	return s.touched(sqliteUpdateInstance,
+		int64(i.ID), owner, i.Seq-1,
+		i.State, i.Prior, i.Seq, i.Owner, i.Engine, int64(i.WakeAt), i.RunTimes,
+		i.FailFast, i.Undo, i.Warned, i.Due, i.Priority, i.Reason, string(i.Params), string(i.Outputs), string(i.Holds),
+		int64(i.StartedAt), int64(i.EndedAt), int64(i.PausedAt), i.PausedFor)
+}
+
+// children writes what belongs to an instance whose gate held.
+func (s *sqliteDB) children(c *flow.Change, granted map[flow.ID]int64) error {
+	for n := range c.NewTasks {
+		t := &c.NewTasks[n]
+		a := &t.Attempt
+		if _, err := s.touched(sqliteInsertTask,
+			int64(t.Instance), int64(t.ID), t.Name, t.Type, t.State, t.Valid, t.RunTimes, t.Reason, int64(t.NextCheck),
+			t.Held, t.Kill, t.Warned, int64(t.Compensates), int64(t.EligibleAt), int64(t.StartedAt), int64(t.EndedAt), string(t.Outputs),
+			a.Number, a.Infra, tokenOf(t, granted), a.Session, a.Worker, a.State, a.Confirmed, a.Ref, a.Cause, string(a.Class),
+			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt)); err != nil {
+			return fmt.Errorf("new task %s: %w", t.ID, err)
+		}
+	}
+	for n := range c.Tasks {
+		t := &c.Tasks[n].Row
+		a := &t.Attempt
+		ok, err := s.touched(sqliteUpdateTask,
+			int64(t.Instance), int64(t.ID), c.Tasks[n].Sources,
+			t.State, t.Valid, t.Reason, int64(t.NextCheck),
+			t.Held, t.Kill, t.Warned, int64(t.EligibleAt), int64(t.StartedAt), int64(t.EndedAt), string(t.Outputs),
+			a.Number, a.Infra, tokenOf(t, granted), a.Session, a.Worker, a.State, a.Confirmed, a.Ref, a.Cause, string(a.Class),
+			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt))
+		if err == nil && !ok {
+			err = fmt.Errorf("%w: it is not in a state from which %s may be reached", errRefused, t.State)
+		}
+		if err != nil {
+			return fmt.Errorf("task %s: %w", t.ID, err)
+		}
+	}
+	for n := range c.Past {
+		a := &c.Past[n]
+		if _, err := s.touched(sqliteInsertAttempt, int64(c.Instance.ID),
+			int64(a.Task), a.Number, a.Infra, a.Token, a.Session, a.Worker, a.State, a.Confirmed, a.Ref, a.Cause, string(a.Class),
+			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt)); err != nil {
+			return fmt.Errorf("attempt %d of task %s: %w", a.Number, a.Task, err)
+		}
+	}
+	for _, v := range consumptions(c) {
+		if _, err := s.touched(sqliteConsume, int64(v.id), int64(v.instance), v.state, v.Verb, v.Outcome.Reason, v.By, int64(v.At)); err != nil {
+			return fmt.Errorf("inbox item %s: %w", v.id, err)
+		}
+	}
+	for n := range c.Alerts {
+		a := &c.Alerts[n]
+		if _, err := s.touched(insertAlert, int64(a.ID), a.Kind, int64(a.Project), int64(a.Instance), a.Task, a.Workflow, a.Message, int64(a.At)); err != nil {
+			return fmt.Errorf("alert %s: %w", a.ID, err)
+		}
+	}
+	return nil
+}
+
+func tokenOf(t *flow.TaskRow, granted map[flow.ID]int64) int64 {
+	if token, ok := granted[t.ID]; ok {
+		return token
+	}
+	return t.Attempt.Token
+}
+
+// touched runs a prepared statement and tells whether it changed a row.
+func (s *sqliteDB) touched(text string, args ...any) (bool, error) {
+	res, err := s.writer.static(text, args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}
+
+// What a run never changes (its spec, data time, …) is not written again.
+const sqliteUpdateInstance = `
+	UPDATE instance SET takes = 0,
+		state = $4, prior = $5, seq = $6, owner = $7, engine = $8, wake_at = $9, run_times = $10,
+		fail_fast = $11, undo = $12, warned = $13, due = $14, priority = $15, reason = $16, params = $17, outputs = $18, holds = $19,
+		started_at = $20, ended_at = $21, paused_at = $22, paused_for = $23
+	WHERE id = $1 AND owner = $2 AND seq = $3`
+
+const sqliteInsertTask = `
+	INSERT INTO task (
+		instance_id, id, name, type, state, valid, run_times, reason, next_check,
+		held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs,
+		number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
+		exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+		$18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)`
+
+const sqliteUpdateTask = `
+	UPDATE task SET
+		state = $4, valid = $5, reason = $6, next_check = $7,
+		held = $8, kill = $9, warned = $10, eligible_at = $11, started_at = $12, ended_at = $13, outputs = $14,
+		number = $15, infra = $16, token = $17, session = $18, worker = $19, attempt_state = $20, confirmed = $21,
+		ref = $22, cause = $23, class = $24,
+		exit_code = $25, refused = $26, granted_at = $27, attempt_started_at = $28, beat_at = $29, attempt_ended_at = $30
+	WHERE instance_id = $1 AND id = $2 AND ($3 >> state) & 1 = 1`
+
+const sqliteInsertAttempt = `
+	INSERT INTO attempt (
+		instance_id, task_id, number, infra, token, session, worker, state, confirmed, ref, cause, class,
+		exit_code, refused, granted_at, started_at, beat_at, ended_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
+
+const sqliteConsume = `
+	UPDATE inbox SET state = $3, payload = '', verb = $4, reason = $5, given_by = $6, settled_at = $7
+	WHERE id = $1 AND instance_id = $2 AND state = 0`

@@ -1,0 +1,251 @@
+// Nodes: registration, leases, and who is probably dead.
+
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"baton/internal/flow"
+)
+
+const (
+	defaultLease = 10 * time.Second
+	// lostFor is how long a lost node is shown, and its rows are kept at least.
+	lostFor = time.Hour
+	left    = "left" // state of a node that ended itself; it is not shown as lost
+)
+
+// ownsSomething is an instance of node n, NULL if it has none.
+const ownsSomething = "(SELECT i.id FROM instance i WHERE i.owner = n.incarnation AND i.owner > 0 LIMIT 1)"
+
+// raiseSQL fences an incarnation; only the first caller changes a row.
+const raiseSQL = "UPDATE fence SET epoch = epoch + 1 WHERE incarnation = $1 AND epoch = 1"
+
+// Register makes a new incarnation. Earlier ones of the same home are dead, because the home is
+// locked by the caller, and are fenced before it begins.
+func (m *Master) Register(ctx context.Context, node flow.Node) (flow.Lease, error) {
+	lease, err := m.register(ctx, node)
+	if err != nil {
+		return flow.Lease{}, m.wrap("register", err)
+	}
+	if drives(node.Role) {
+		m.identify(lease.Incarnation)
+	}
+	return lease, nil
+}
+
+func drives(role string) bool { return role == flow.RoleMaster || role == flow.RoleStandalone }
+
+func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, error) {
+	dead, err := all(ctx, m.DB, m.read(forEngine), scalar[int64], "SELECT incarnation FROM node WHERE home = $1 AND home <> ''", node.Home)
+	if err != nil {
+		return flow.Lease{}, err
+	}
+	for _, d := range dead {
+		if _, err := m.raise(ctx, d); err != nil {
+			return flow.Lease{}, fmt.Errorf("fence %d: %w", d, err)
+		}
+	}
+	groups, labels, err := nodeJSON(node)
+	if err != nil {
+		return flow.Lease{}, err
+	}
+	l := flow.Lease{Epoch: 1}
+	err = m.write(ctx, forEngine, func(q querier) error {
+		// The row of the setting is also the lock under which numbers are given out.
+		length, err := one(ctx, m.DB, q, scalar[string], "SELECT value FROM setting WHERE key = 'lease' FOR UPDATE")
+		if err != nil {
+			return err
+		}
+		if _, err := exec(ctx, m.DB, q, `
+			UPDATE node SET lease_until = 0, state = $2 WHERE home = $1 AND home <> '' AND lease_until > 0`, node.Home, left); err != nil {
+			return err
+		}
+		if err := m.forgetNodes(ctx, q); err != nil {
+			return err
+		}
+		if l.Number, err = m.freeNumber(ctx, q); err != nil {
+			return err
+		}
+		tokens, err := m.nextTokens(ctx, q, 1)
+		if err != nil {
+			return err
+		}
+		l.Incarnation = tokens[0]
+		if _, err := exec(ctx, m.DB, q, "INSERT INTO fence (incarnation, epoch) VALUES ($1, $2)", l.Incarnation, l.Epoch); err != nil {
+			return err
+		}
+		_, err = exec(ctx, m.DB, q, `
+			INSERT INTO node (incarnation, number, role, name, home, pid, groups, slots, running, labels, state, version, engine, started_at, lease_until)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, baton_now(), baton_now() + $14)`,
+			l.Incarnation, l.Number, node.Role, node.Name, node.Home, node.PID, groups, node.Slots, node.Running, labels,
+			stateOf(node), node.Version, node.Engine, leaseLength(length))
+		return err
+	})
+	if err != nil {
+		return flow.Lease{}, err
+	}
+	return l, m.complete(ctx, &l, node.Home)
+}
+
+// complete adds what a lease tells about the store.
+func (m *Master) complete(ctx context.Context, l *flow.Lease, home string) (err error) {
+	q := m.read(forEngine)
+	if l.Dead, err = all(ctx, m.DB, q, scalar[int64], `
+		SELECT n.incarnation FROM node n
+		WHERE n.home = $1 AND n.home <> '' AND n.incarnation <> $2
+			AND `+ownsSomething+` IS NOT NULL
+		ORDER BY n.incarnation`, home, l.Incarnation); err != nil {
+		return err
+	}
+	if l.Generation, err = one(ctx, m.DB, q, scalar[int64], "SELECT CAST(value AS BIGINT) FROM setting WHERE key = 'generation'"); err != nil {
+		return err
+	}
+	// Task ids are unique within their run only; those of runs in progress are the ones that a new
+	// source could meet.
+	l.MaxID, err = one(ctx, m.DB, q, scanID, `
+		SELECT COALESCE(max(id), 0) FROM (
+			SELECT id FROM (SELECT id FROM instance ORDER BY id DESC LIMIT 1) AS a
+			UNION ALL SELECT id FROM (SELECT id FROM command ORDER BY id DESC LIMIT 1) AS b
+			UNION ALL SELECT id FROM (SELECT id FROM inbox ORDER BY id DESC LIMIT 1) AS c
+			UNION ALL SELECT id FROM (SELECT id FROM alert ORDER BY id DESC LIMIT 1) AS d
+			UNION ALL SELECT (SELECT max(t.id) FROM task t WHERE t.instance_id = i.id) FROM instance i WHERE i.owner > 0) AS newest`)
+	return err
+}
+
+func (m *Master) freeNumber(ctx context.Context, q querier) (int, error) {
+	taken, err := all(ctx, m.DB, q, scalar[int], "SELECT DISTINCT number FROM node WHERE lease_until > baton_now() ORDER BY number")
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, t := range taken {
+		if t == n {
+			n++
+		}
+	}
+	if n >= storeNode {
+		return 0, flow.Errorf(flow.CodeUnavailable, "", "the cluster has %d live nodes; that is its limit", n)
+	}
+	return n, nil
+}
+
+// forgetNodes deletes nodes that nobody asks for any more.
+func (m *Master) forgetNodes(ctx context.Context, q querier) error {
+	const old = `
+		SELECT n.incarnation FROM node n
+		WHERE n.lease_until < baton_now() - $1 AND n.started_at < baton_now() - $1
+			AND ` + ownsSomething + ` IS NULL`
+	if _, err := exec(ctx, m.DB, q, "DELETE FROM fence WHERE incarnation IN ("+old+")", lostFor.Microseconds()); err != nil {
+		return err
+	}
+	_, err := exec(ctx, m.DB, q, "DELETE FROM node WHERE incarnation IN ("+old+")", lostFor.Microseconds())
+	return err
+}
+
+// leaseLength reads the setting; what cannot be read is the default, never no lease at all.
+func leaseLength(text string) int64 {
+	d, err := flow.ParseDuration(text)
+	if err != nil || d < flow.Duration(time.Second) {
+		return defaultLease.Microseconds()
+	}
+	return d.Std().Microseconds()
+}
+
+func stateOf(n flow.Node) string {
+	if n.State == "" {
+		return "ready"
+	}
+	return n.State
+}
+
+func nodeJSON(n flow.Node) (groups, labels string, err error) {
+	g, err := json.Marshal(n.Groups)
+	if err != nil {
+		return "", "", err
+	}
+	l, err := json.Marshal(n.Labels)
+	return string(g), string(l), err
+}
+
+// Heartbeat renews the lease, unless somebody has fenced the incarnation. A lease that is over
+// but noticed by nobody is renewed too: after an outage of the store all begin anew.
+func (m *Master) Heartbeat(ctx context.Context, node flow.Node) error {
+	groups, labels, err := nodeJSON(node)
+	if err != nil {
+		return m.wrap("heartbeat", err)
+	}
+	length, err := m.Setting(ctx, "lease")
+	if err != nil {
+		return m.wrap("heartbeat", err)
+	}
+	var n int64
+	err = m.statement(ctx, forEngine, func(q querier) (err error) {
+		n, err = exec(ctx, m.DB, q, `
+			UPDATE node SET lease_until = baton_now() + $2, slots = $3, running = $4, state = $5, groups = $6, labels = $7
+			WHERE incarnation = $1 AND EXISTS (SELECT 1 FROM fence WHERE incarnation = $1 AND epoch = 1)`,
+			node.Incarnation, leaseLength(length), node.Slots, node.Running, stateOf(node), groups, labels)
+		return err
+	})
+	if err == nil && n == 0 {
+		err = flow.ErrFenced
+	}
+	return m.wrap("heartbeat", err)
+}
+
+// Leave ends the incarnation: it commits nothing any more, and what it still owns may be taken
+// over at once.
+func (m *Master) Leave(ctx context.Context, incarnation int64) error {
+	if _, err := m.raise(ctx, incarnation); err != nil {
+		return m.wrap("leave", err)
+	}
+	return m.wrap("leave", m.statement(ctx, forEngine, func(q querier) error {
+		_, err := exec(ctx, m.DB, q, "UPDATE node SET lease_until = 0, state = $2 WHERE incarnation = $1", incarnation, left)
+		return err
+	}))
+}
+
+// Expired returns masters whose lease is over and who have left something to do.
+func (m *Master) Expired(ctx context.Context, me int64) ([]int64, error) {
+	out, err := all(ctx, m.DB, m.read(forEngine), scalar[int64], `
+		SELECT n.incarnation FROM node n JOIN fence f ON f.incarnation = n.incarnation
+		WHERE n.incarnation <> $1 AND n.role IN ('master', 'standalone') AND n.lease_until <= baton_now()
+			AND (f.epoch = 1 OR (
+				SELECT i.id FROM instance i WHERE i.owner = n.incarnation AND i.owner > 0 AND i.engine <= $2 LIMIT 1) IS NOT NULL)
+		ORDER BY n.incarnation`, me, flow.EngineVersion)
+	return out, m.wrap("expired", err)
+}
+
+// Fence raises the epoch of a dead incarnation.
+func (m *Master) Fence(ctx context.Context, dead int64) (bool, error) {
+	won, err := m.raise(ctx, dead)
+	return won, m.wrap("fence", err)
+}
+
+// Nodes lists live and recently lost nodes.
+func (db *DB) Nodes(ctx context.Context, role string) ([]flow.Node, error) {
+	out, err := all(ctx, db, db.read(forAPI), scanNode, `
+		SELECT n.incarnation, n.number, n.role, n.name, n.home, n.pid, n.groups, n.slots, n.running, n.labels,
+			CASE WHEN n.lease_until <= baton_now() OR f.epoch > 1 THEN 'lost' ELSE n.state END,
+			n.version, n.engine, n.started_at, n.lease_until
+		FROM node n JOIN fence f ON f.incarnation = n.incarnation
+		WHERE n.lease_until > baton_now() - $2 AND n.state <> $3 AND ($1 = '' OR n.role = $1)
+		ORDER BY n.name, n.incarnation`, role, lostFor.Microseconds(), left)
+	return out, db.wrap("read nodes", err)
+}
+
+func scanNode(s scanner) (flow.Node, error) {
+	var n flow.Node
+	var groups, labels []byte
+	if err := s.Scan(&n.Incarnation, &n.Number, &n.Role, &n.Name, &n.Home, &n.PID, &groups, &n.Slots, &n.Running, &labels,
+		&n.State, &n.Version, &n.Engine, &n.StartedAt, &n.LeaseUntil); err != nil {
+		return n, err
+	}
+	if err := json.Unmarshal(groups, &n.Groups); err != nil {
+		return n, err
+	}
+	return n, json.Unmarshal(labels, &n.Labels)
+}

@@ -1,0 +1,198 @@
+// Package pgdriver is a small database/sql driver over one native pgx connection: the standard
+// library is the pool, and Raw gives the hot path the *pgx.Conn underneath. It differs from
+// pgx/stdlib in what happens when a connection is taken: it follows a changing application_name,
+// by which a fencer finds the backends of a dead node.
+//
+// It must not know Baton's tables.
+package pgdriver
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Connector opens connections with one configuration.
+type Connector struct {
+	config *pgx.ConnConfig
+	name   atomic.Pointer[string]
+}
+
+// NewConnector returns a connector; config must not be changed afterwards.
+func NewConnector(config *pgx.ConnConfig) *Connector {
+	c := &Connector{config: config}
+	name := config.RuntimeParams["application_name"]
+	c.name.Store(&name)
+	return c
+}
+
+// SetApplicationName names every connection from its next use on.
+func (c *Connector) SetApplicationName(name string) { c.name.Store(&name) }
+
+// Connect implements driver.Connector.
+func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
+	config := c.config.Copy()
+	name := *c.name.Load()
+	if name != "" {
+		config.RuntimeParams["application_name"] = name
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{conn: conn, connector: c, name: name}, nil
+}
+
+// Driver implements driver.Connector.
+func (c *Connector) Driver() driver.Driver { return openOnly{} }
+
+type openOnly struct{}
+
+func (openOnly) Open(string) (driver.Conn, error) {
+	return nil, errors.New("pgdriver opens by Connector only")
+}
+
+// Conn is one connection.
+type Conn struct {
+	conn      *pgx.Conn
+	connector *Connector
+	name      string    // application_name it has
+	checked   time.Time // when it was last known to live
+}
+
+var (
+	_ driver.ConnBeginTx        = (*Conn)(nil)
+	_ driver.ExecerContext      = (*Conn)(nil)
+	_ driver.QueryerContext     = (*Conn)(nil)
+	_ driver.Pinger             = (*Conn)(nil)
+	_ driver.SessionResetter    = (*Conn)(nil)
+	_ driver.Validator          = (*Conn)(nil)
+	_ driver.NamedValueChecker  = (*Conn)(nil)
+	_ driver.ConnPrepareContext = (*Conn)(nil)
+)
+
+// Conn returns the native connection, for use inside sql.Conn.Raw.
+func (c *Conn) Conn() *pgx.Conn { return c.conn }
+
+// Ping implements driver.Pinger.
+func (c *Conn) Ping(ctx context.Context) error { return c.conn.Ping(ctx) }
+
+// Close implements driver.Conn.
+func (c *Conn) Close() error { return c.conn.Close(context.Background()) }
+
+// IsValid implements driver.Validator.
+func (c *Conn) IsValid() bool { return !c.conn.IsClosed() }
+
+// ResetSession implements driver.SessionResetter: it runs when a connection is taken again.
+func (c *Conn) ResetSession(ctx context.Context) error {
+	// A transaction left open would leak into the next use.
+	if c.conn.IsClosed() || c.conn.PgConn().TxStatus() != 'I' {
+		return driver.ErrBadConn
+	}
+	// A connection that the server has ended while it lay idle is found out here, where trying
+	// another is harmless, and not by a commit, whose outcome would be unknown.
+	if now := time.Now(); now.Sub(c.checked) > time.Second {
+		if err := c.conn.Ping(ctx); err != nil {
+			return driver.ErrBadConn
+		}
+		c.checked = now
+	}
+	name := *c.connector.name.Load()
+	if name == c.name {
+		return nil
+	}
+	if _, err := c.conn.Exec(ctx, "SELECT set_config('application_name', $1, false)", name); err != nil {
+		return driver.ErrBadConn
+	}
+	c.name = name
+	return nil
+}
+
+// Begin implements driver.Conn.
+func (c *Conn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+// BeginTx implements driver.ConnBeginTx. The isolation is always READ COMMITTED: under
+// REPEATABLE READ a fencer misses what the fenced one commits while the fencer waits.
+func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if opts.Isolation != driver.IsolationLevel(0) {
+		return nil, errors.New("pgdriver: transactions are READ COMMITTED only")
+	}
+	mode := pgx.ReadWrite
+	if opts.ReadOnly {
+		mode = pgx.ReadOnly
+	}
+	t, err := c.conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: mode})
+	if err != nil {
+		return nil, err
+	}
+	return tx{t}, nil
+}
+
+type tx struct{ pgx.Tx }
+
+func (t tx) Commit() error   { return t.Tx.Commit(context.Background()) }
+func (t tx) Rollback() error { return t.Tx.Rollback(context.Background()) }
+
+// CheckNamedValue implements driver.NamedValueChecker. Slices become PostgreSQL arrays.
+func (c *Conn) CheckNamedValue(v *driver.NamedValue) error {
+	switch v.Value.(type) {
+	case []int64, []string, []int16:
+		return nil
+	}
+	var err error
+	v.Value, err = driver.DefaultParameterConverter.ConvertValue(v.Value)
+	return err
+}
+
+func plain(args []driver.NamedValue) []any {
+	out := make([]any, len(args))
+	for i, a := range args {
+		out[i] = a.Value
+	}
+	return out
+}
+
+// ExecContext implements driver.ExecerContext. Without arguments the text may hold several
+// statements.
+func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	as := plain(args)
+	if len(as) == 0 {
+		as = []any{pgx.QueryExecModeSimpleProtocol}
+	}
+	tag, err := c.conn.Exec(ctx, query, as...)
+	if err != nil {
+		return nil, err
+	}
+	return driver.RowsAffected(tag.RowsAffected()), nil
+}
+
+// QueryContext implements driver.QueryerContext.
+func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rs, err := c.conn.Query(ctx, query, plain(args)...)
+	if err != nil {
+		return nil, err
+	}
+	r := &rows{Rows: rs}
+	// The first row is fetched here, so that an error of the statement is an error of the query.
+	if r.more = rs.Next(); !r.more {
+		if err := rs.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// PrepareContext implements driver.ConnPrepareContext; pgx keeps the prepared statement in its
+// cache by text.
+func (c *Conn) PrepareContext(_ context.Context, query string) (driver.Stmt, error) {
+	return &stmt{c, query}, nil
+}
+
+// Prepare implements driver.Conn.
+func (c *Conn) Prepare(query string) (driver.Stmt, error) { return &stmt{c, query}, nil }

@@ -1,0 +1,265 @@
+// PostgreSQL: two pools, short timeouts, and which errors are whose fault.
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"baton/internal/flow"
+	"baton/internal/store/pgdriver"
+)
+
+// postgresDB is two pools on one server. hot serves masters: few connections, no plans that read
+// whole tables, short timeouts, named by incarnation so that a fencer can end them. cold serves
+// the API, with the planner as it is.
+type postgresDB struct {
+	hot, cold *sql.DB
+	connector *pgdriver.Connector
+	lease     time.Duration
+	commits   commitTexts
+}
+
+func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, flow.Errorf(flow.CodeBadRequest, "store", "the store's address is not valid: %v", errors.Unwrap(err))
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 5 * time.Second
+	}
+	config.RuntimeParams["application_name"] = "baton"
+	// A commit must not wait for a host that is gone until TCP gives up after a quarter of an hour.
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}}
+	config.DialFunc = dialer.DialContext
+	return config, nil
+}
+
+func dialPostgres(config *pgx.ConnConfig, conns int) (*sql.DB, *pgdriver.Connector) {
+	connector := pgdriver.NewConnector(config)
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, connector
+}
+
+// timeouts bounds how long a frozen or lost client can hold locks.
+func timeouts(config *pgx.ConnConfig, statement, lock time.Duration) {
+	ms := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+	p := config.RuntimeParams
+	p["statement_timeout"] = ms(statement)
+	p["lock_timeout"] = ms(lock)
+	p["idle_in_transaction_session_timeout"] = ms(lock)
+	p["tcp_user_timeout"] = ms(lock)
+	p["default_transaction_isolation"] = "read committed"
+}
+
+func openPostgres(ctx context.Context, dsn string, opts Options) (*postgresDB, error) {
+	config, err := parsePostgres(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return newPostgres(ctx, config, opts)
+}
+
+func newPostgres(ctx context.Context, config *pgx.ConnConfig, opts Options) (*postgresDB, error) {
+	hot := config.Copy()
+	timeouts(hot, opts.Lease/4, opts.Lease/4)
+	// A plan made while a table was small must not stay a scan of it: five times slower, and more
+	// the more it grows.
+	for _, plan := range []string{"enable_hashjoin", "enable_mergejoin", "enable_seqscan", "jit"} {
+		hot.RuntimeParams[plan] = "off"
+	}
+	cold := config.Copy()
+	timeouts(cold, 3*opts.Lease, opts.Lease/4)
+	cold.RuntimeParams["jit"] = "off"
+
+	p := &postgresDB{lease: opts.Lease}
+	p.hot, p.connector = dialPostgres(hot, 4)
+	p.cold, _ = dialPostgres(cold, opts.MaxConns)
+	if err := p.hot.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the store: %w", explainPostgres(err)), p.close())
+	}
+	return p, nil
+}
+
+func (p *postgresDB) close() error { return errors.Join(p.hot.Close(), p.cold.Close()) }
+
+func (p *postgresDB) text(query string) string { return query }
+
+func (p *postgresDB) list(ids []flow.ID) any {
+	out := make([]int64, len(ids))
+	for i, id := range ids {
+		out[i] = int64(id)
+	}
+	return out
+}
+
+func (p *postgresDB) names(texts []string) any {
+	if texts == nil {
+		return []string{}
+	}
+	return texts
+}
+
+func (p *postgresDB) pool(c class) *sql.DB {
+	if c == forEngine {
+		return p.hot
+	}
+	return p.cold
+}
+
+func (p *postgresDB) read(c class) querier { return p.pool(c) }
+
+// write retries a deadlock or serialization failure once, at once.
+func (p *postgresDB) write(ctx context.Context, c class, fn func(querier) error) error {
+	err := p.transact(ctx, c, fn)
+	if isRetry(err) {
+		err = p.transact(ctx, c, fn)
+	}
+	return err
+}
+
+func (p *postgresDB) statement(_ context.Context, c class, fn func(querier) error) error {
+	err := fn(p.pool(c))
+	if isRetry(err) {
+		err = fn(p.pool(c))
+	}
+	return err
+}
+
+func (p *postgresDB) transact(ctx context.Context, c class, fn func(querier) error) error {
+	tx, err := p.pool(c).BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := fn(tx); err != nil {
+		_ = tx.Rollback() // err is the reason, and a lost connection rolls back by itself
+		return err
+	}
+	return tx.Commit()
+}
+
+func (p *postgresDB) identify(incarnation int64) {
+	p.connector.SetApplicationName(applicationName(incarnation))
+}
+
+func applicationName(incarnation int64) string {
+	return "baton/" + strconv.FormatInt(incarnation, 10)
+}
+
+func (p *postgresDB) nextTokens(ctx context.Context, q querier, n int) (out []int64, err error) {
+	rows, err := q.QueryContext(ctx, `
+		SELECT nextval('baton_token') + ((SELECT value::bigint FROM setting WHERE key = 'generation') << 40)
+		FROM generate_series(1, $1)`, n)
+	if err != nil {
+		return nil, fmt.Errorf("take %d tokens: %w", n, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var t int64
+		if err := rows.Scan(&t); err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, rows.Err()
+}
+
+// native runs fn on a native connection of the engine's pool.
+func (p *postgresDB) native(ctx context.Context, fn func(*pgx.Conn) error) (err error) {
+	c, err := p.hot.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	return c.Raw(func(dc any) error { return fn(dc.(*pgdriver.Conn).Conn()) })
+}
+
+// raise waits for commits of the dead incarnation, which hold its fence row while they run. They
+// take milliseconds, unless their client is frozen in the middle: then the server side of it is
+// ended, which undoes what it had not committed.
+func (p *postgresDB) raise(ctx context.Context, dead int64) (won bool, err error) {
+	for try := 0; ; try++ {
+		err = p.transact(ctx, forEngine, func(q querier) error {
+			if _, err := q.ExecContext(ctx, "SET LOCAL lock_timeout = '200ms'"); err != nil {
+				return err
+			}
+			res, err := q.ExecContext(ctx, raiseSQL, dead)
+			if err != nil {
+				return err
+			}
+			n, err := res.RowsAffected()
+			won = n == 1
+			return err
+		})
+		if sqlState(err) != "55P03" || try == 10 {
+			return won, err
+		}
+		if _, err := p.cold.ExecContext(ctx, `
+			SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE application_name = $1 AND pid <> pg_backend_pid()`, applicationName(dead)); err != nil {
+			return false, err
+		}
+	}
+}
+
+func sqlState(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// isRetry tells whether the server ended a transaction in favour of another.
+func isRetry(err error) bool {
+	s := sqlState(err)
+	return s == "40001" || s == "40P01"
+}
+
+// damaged: classes of SQLSTATE that come from the rows themselves, and our own refusal.
+func (p *postgresDB) damaged(err error) bool {
+	if errors.Is(err, errRefused) {
+		return true
+	}
+	s := sqlState(err)
+	return strings.HasPrefix(s, "22") || strings.HasPrefix(s, "23") || strings.HasPrefix(s, "54") || strings.HasPrefix(s, "BT")
+}
+
+func (p *postgresDB) explain(err error) error { return explainPostgres(err) }
+
+func explainPostgres(err error) error {
+	var known *flow.Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	var connect *pgconn.ConnectError
+	var remedy string
+	switch s := sqlState(err); {
+	case s == "53100":
+		remedy = "the disk of PostgreSQL is full; nothing was lost, make room and it goes on"
+	case s == "25006":
+		remedy = "PostgreSQL is read-only here; name the primary in `store`"
+	case s == "53300":
+		remedy = "PostgreSQL has no connection left; raise max_connections"
+	case strings.HasPrefix(s, "28"):
+		remedy = "PostgreSQL refuses the user of `store`; check its name and password"
+	case s == "3D000":
+		remedy = "the database of `store` does not exist; make it with createdb"
+	case strings.HasPrefix(s, "57P"), strings.HasPrefix(s, "08"), errors.As(err, &connect):
+		remedy = "PostgreSQL cannot be reached"
+	default:
+		return err
+	}
+	return explained{flow.Errorf(flow.CodeUnavailable, "store", "%s (%v)", remedy, err), err}
+}

@@ -1,0 +1,76 @@
+// Upkeep: old runs are deleted, and rows that nobody will look at again are counted.
+
+package store
+
+import (
+	"context"
+
+	"baton/internal/flow"
+)
+
+// Prune deletes ended runs in one short transaction. A run with an order waiting stays, and so
+// does a child for as long as its parent may ask for it.
+func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
+	var pruned int
+	err := db.write(ctx, forAPI, func(q querier) error {
+		ids, err := all(ctx, db, q, scanID, `
+			SELECT i.id FROM instance i
+			WHERE i.id < $3 AND i.state >= 9 AND i.owner = 0 AND i.ended_at < $1
+				AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.instance_id = i.id AND b.instance_id > 0 AND b.state = 0)
+				AND NOT EXISTS (SELECT 1 FROM instance p WHERE p.id = i.parent_id AND p.state < 9)
+			ORDER BY i.id LIMIT $2 FOR UPDATE OF i SKIP LOCKED`, before, min(max(n, 0), claimLimit), firstID(before.Add(idSkew)))
+		if err != nil {
+			return err
+		}
+		pruned = len(ids)
+		list := db.list(ids)
+		for _, query := range []string{
+			`DELETE FROM idempotency WHERE (project_id, workflow_id, key) IN (
+				SELECT i.project_id, i.workflow_id, i.key FROM instance i WHERE i.id = ANY($1) AND i.key <> '')
+				AND instance_id = ANY($1)`,
+			"DELETE FROM attempt WHERE instance_id = ANY($1)",
+			"DELETE FROM task WHERE instance_id = ANY($1)",
+			"DELETE FROM inbox WHERE instance_id = ANY($1) AND instance_id > 0",
+			"DELETE FROM alert WHERE instance_id = ANY($1)",
+			"DELETE FROM instance WHERE id = ANY($1)",
+		} {
+			if _, err := exec(ctx, db, q, query, list); err != nil {
+				return err
+			}
+		}
+		_, err = exec(ctx, db, q, `
+			DELETE FROM idempotency WHERE (project_id, workflow_id, key) IN (
+				SELECT project_id, workflow_id, key FROM idempotency WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)`,
+			before, claimLimit)
+		return err
+	})
+	if err != nil {
+		return 0, db.wrap("prune", err)
+	}
+	return pruned, nil
+}
+
+// straySQL counts what nobody will ever look at again. Not counted are: what a master owns (its
+// death is noticed by its lease), what waits for a person by its state (paused, quarantined with
+// its reason, unknown), what a live attempt will end, and rows of runs that are over.
+const straySQL = `
+	SELECT
+		(SELECT count(*) FROM instance i
+		 WHERE i.state < 9 AND i.owner = 0
+			AND CASE i.state
+				WHEN 5 THEN FALSE
+				WHEN 8 THEN i.reason = ''
+				ELSE i.wake_at = 0 END
+			AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.instance_id = i.id AND b.instance_id > 0 AND b.state = 0))
+	+
+		(SELECT count(*) FROM instance i JOIN task t ON t.instance_id = i.id
+		 WHERE i.state < 9 AND i.state <> 8
+			AND t.valid AND t.state < 7 AND t.state NOT IN (5, 6)
+			AND t.reason = '' AND t.next_check = 0
+			AND NOT (t.state IN (3, 4) AND t.attempt_state IN (1, 2, 3)))`
+
+// Stray counts non-terminal rows that have neither a reason nor a next check.
+func (db *DB) Stray(ctx context.Context) (int, error) {
+	n, err := one(ctx, db, db.read(forAPI), scalar[int], straySQL)
+	return n, db.wrap("count strays", err)
+}

@@ -1,0 +1,50 @@
+// Settings of the cluster and tokens of callers.
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"baton/internal/flow"
+)
+
+// Setting reads a setting of the cluster, "" when it is not set.
+func (db *DB) Setting(ctx context.Context, key string) (string, error) {
+	v, err := one(ctx, db, db.read(forAPI), scalar[string], "SELECT value FROM setting WHERE key = $1", key)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return v, db.wrap("read setting", err)
+}
+
+// SetSetting writes a setting of the cluster. A lease that nobody could keep is refused.
+func (db *DB) SetSetting(ctx context.Context, key, value string) error {
+	if key == "lease" {
+		if d, err := flow.ParseDuration(value); err != nil || d.Std() < time.Second {
+			return flow.Errorf(flow.CodeBadRequest, "lease", "lease %q is not a duration of at least 1s", value)
+		}
+	}
+	return db.wrap("write setting", db.statement(ctx, forAPI, func(q querier) error {
+		_, err := exec(ctx, db, q, `
+			INSERT INTO setting (key, value) VALUES ($1, $2)
+			ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
+		return err
+	}))
+}
+
+// CreateToken keeps the SHA-256 of a token.
+func (db *DB) CreateToken(ctx context.Context, name, sum string, now flow.Time) error {
+	return db.wrap("create token", db.statement(ctx, forAPI, func(q querier) error {
+		_, err := exec(ctx, db, q, "INSERT INTO api_token (sum, name, created_at) VALUES ($1, $2, $3)", sum, name, now)
+		return err
+	}))
+}
+
+// TokenName returns the name of the token with this sum.
+func (db *DB) TokenName(ctx context.Context, sum string) (string, error) {
+	name, err := one(ctx, db, db.read(forAPI), scalar[string], "SELECT name FROM api_token WHERE sum = $1", sum)
+	return name, db.wrap("read token", notFound(err, "there is no such token"))
+}

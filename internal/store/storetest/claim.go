@@ -1,0 +1,262 @@
+// Ownership.
+
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"baton/internal/flow"
+)
+
+// parked runs an instance and leaves it to nobody.
+func (w *world) parked(state flow.InstanceState, wake flow.Time) flow.Change {
+	w.Helper()
+	up := next(w.run(1).Instance)
+	up.Instance.Owner, up.Instance.State, up.Instance.WakeAt = 0, state, wake
+	w.committed(up)
+	return up
+}
+
+func (w *world) claim(owner int64, n int) []flow.ID {
+	w.Helper()
+	return must(w.m.Claim(w.ctx, owner, now, n))(w)
+}
+
+func testClaimDue(w *world) {
+	if at := must(w.m.NextWake(w.ctx))(w); at != 0 {
+		w.Errorf("next wake of nothing: %d", at)
+	}
+	due := w.parked(flow.InstanceRunning, now)
+	w.parked(flow.InstanceRunning, now+1)
+	w.parked(flow.InstanceSucceeded, 0)
+	w.run(1) // owned
+	w.same(now, must(w.m.NextWake(w.ctx))(w))
+	w.same([]flow.ID{due.Instance.ID}, w.claim(w.me, 10))
+	w.same([]flow.ID{}, w.claim(w.me, 10))
+	w.same(now+1, must(w.m.NextWake(w.ctx))(w))
+	got := w.load(due.Instance.ID).Instance
+	want := due.Instance
+	want.Owner, want.Seq = w.me, due.Instance.Seq+1
+	w.same(want, got)
+	w.committed(next(got)) // and it is mine to write
+}
+
+func testClaimNews(w *world) {
+	var want []flow.ID
+	for _, state := range []flow.InstanceState{flow.InstanceRunning, flow.InstancePaused, flow.InstanceFailed, flow.InstanceSucceeded, flow.InstanceQuarantined} {
+		id := w.parked(state, 0).Instance.ID
+		w.order(id, fmt.Sprint("a", id), flow.VerbRerun)
+		w.order(id, fmt.Sprint("b", id), flow.VerbRerun)
+		want = append(want, id)
+	}
+	w.parked(flow.InstancePaused, 0)
+	owned := w.run(1).Instance.ID
+	w.order(owned, "c", flow.VerbPause)
+	w.same(want[:2], w.claim(w.me, 2), "no more than asked for")
+	w.same(want[2:], w.claim(w.me, 10))
+	w.same([]flow.ID{}, w.claim(w.me, 10))
+}
+
+func testClaimOnce(w *world) {
+	const n, owners = 120, 4
+	for range n {
+		w.parked(flow.InstanceRunning, now)
+	}
+	var mu sync.Mutex
+	by := map[flow.ID]int64{}
+	var group sync.WaitGroup
+	for k := range owners {
+		me, _ := w.register(fmt.Sprint("claimer", k))
+		group.Go(func() {
+			for {
+				ids, err := w.m.Claim(w.ctx, me, now, 7)
+				if err != nil {
+					w.Error(err)
+					return
+				}
+				if len(ids) == 0 {
+					return
+				}
+				mu.Lock()
+				for _, id := range ids {
+					if other, ok := by[id]; ok {
+						w.Errorf("%s claimed by %d and %d", id, other, me)
+					}
+					by[id] = me
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	w.same(n, len(by))
+}
+
+func testNewerEngine(w *world) {
+	up := next(w.run(1).Instance)
+	up.Instance.Owner, up.Instance.WakeAt, up.Instance.Engine = 0, now, flow.EngineVersion+1
+	w.committed(up)
+	w.order(up.Instance.ID, "x", flow.VerbPause)
+	w.same([]flow.ID{}, w.claim(w.me, 10))
+	w.same(flow.Time(0), must(w.m.NextWake(w.ctx))(w))
+
+	newer := next(w.run(1).Instance)
+	newer.Instance.Engine++
+	w.committed(newer)
+	heir, _ := w.register("heir")
+	must(w.m.Fence(w.ctx, w.me))(w)
+	w.same([]flow.ID{}, must(w.m.TakeOver(w.ctx, heir, w.me, now, 10))(w))
+	w.same([]int64{}, must(w.m.Expired(w.ctx, heir))(w), "not mine to take over")
+}
+
+func testTakeOver(w *world) {
+	var want []flow.ID
+	for range 5 {
+		want = append(want, w.run(1).Instance.ID)
+	}
+	dead := w.me
+	heir, epoch := w.register("heir")
+	must(w.m.Fence(w.ctx, dead))(w)
+	w.same(want[:3], must(w.m.TakeOver(w.ctx, heir, dead, now, 3))(w))
+	w.same(want[3:], must(w.m.TakeOver(w.ctx, heir, dead, now, 3))(w))
+	w.same([]flow.ID{}, must(w.m.TakeOver(w.ctx, heir, dead, now, 3))(w))
+	w.me, w.epoch = heir, epoch
+	for _, id := range want {
+		w.committed(next(w.load(id).Instance))
+	}
+}
+
+// testDeadly: a run that was handed on three times without a commit is held.
+func testDeadly(w *world) {
+	deadly := w.run(1).Instance.ID
+	for k := range 3 {
+		heir, epoch := w.register(fmt.Sprint("heir", k))
+		must(w.m.Fence(w.ctx, w.me))(w)
+		w.same([]flow.ID{deadly}, must(w.m.TakeOver(w.ctx, heir, w.me, now, 3))(w), "take", k)
+		w.me, w.epoch = heir, epoch
+	}
+	good := w.run(1).Instance.ID
+	heir, _ := w.register("last")
+	must(w.m.Fence(w.ctx, w.me))(w)
+	w.same([]flow.ID{good}, must(w.m.TakeOver(w.ctx, heir, w.me, now, 3))(w))
+	r := must(w.db.Instance(w.ctx, deadly))(w)
+	if r.State != flow.InstanceQuarantined || r.Prior != flow.InstanceRunning || r.Owner != 0 || r.Reason == "" {
+		w.Errorf("%+v", r.Instance)
+	}
+	alerts := must(w.db.Alerts(w.ctx, flow.AlertFilter{Instance: deadly}))(w).Items
+	if len(alerts) != 1 || alerts[0].Kind != flow.AlertQuarantined || alerts[0].Workflow != "w" || alerts[0].ID == 0 {
+		w.Errorf("alerts: %+v", alerts)
+	}
+	// A person releases it: it has three takes again.
+	w.order(deadly, "release", flow.VerbRelease)
+	w.same([]flow.ID{deadly}, w.claim(heir, 5))
+}
+
+func testQuarantine(w *world) {
+	ch := w.run(1)
+	other, _ := w.register("other")
+	w.ok(w.m.Quarantine(w.ctx, other, ch.Instance.ID, "not mine", now))
+	w.same(ch.Instance, w.load(ch.Instance.ID).Instance, "without the gate")
+	w.ok(w.m.Quarantine(w.ctx, w.me, ch.Instance.ID, "bad\x00row", now))
+	w.ok(w.m.Quarantine(w.ctx, w.me, ch.Instance.ID, "again", now))
+	r := must(w.db.Instance(w.ctx, ch.Instance.ID))(w)
+	want := ch.Instance
+	want.State, want.Prior, want.Owner, want.Seq, want.Reason = flow.InstanceQuarantined, flow.InstanceRunning, 0, 2, "bad\uFFFDrow"
+	w.same(want, r.Instance)
+	w.same(1, len(must(w.db.Alerts(w.ctx, flow.AlertFilter{Instance: ch.Instance.ID}))(w).Items))
+	w.same([]flow.Fate{flow.Gone}, fates(w.commit(next(ch.Instance))))
+}
+
+func testQuarantineCommand(w *world) {
+	c := w.submit()
+	w.ok(w.m.QuarantineCommand(w.ctx, c.ID, "no such version", now))
+	w.ok(w.m.QuarantineCommand(w.ctx, c.ID, "again", now))
+	r := must(w.db.Instance(w.ctx, c.ID))(w)
+	if r.State != flow.InstanceQuarantined || r.Prior != flow.InstanceSubmitted || r.Reason != "no such version" || r.Seq != 1 || string(r.Spec) != string(c.Start) {
+		w.Errorf("%+v", r.Instance)
+	}
+	w.same([]flow.Command{}, must(w.m.Commands(w.ctx, 10, nil))(w))
+	w.same(1, len(must(w.db.Alerts(w.ctx, flow.AlertFilter{Project: "p", Workflow: "w"}))(w).Items))
+}
+
+func testNumbers(w *world) {
+	numbers := func(homes ...string) (out []int) {
+		for _, h := range homes {
+			out = append(out, must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Home: h}))(w).Number)
+		}
+		return out
+	}
+	w.same([]int{1, 2, 3}, numbers("a", "b", "c")) // 0 is the world's own
+	b := must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)
+	i := slices.IndexFunc(b, func(n flow.Node) bool { return n.Home == "b" })
+	w.ok(w.m.Leave(w.ctx, b[i].Incarnation))
+	w.same([]int{2, 4}, numbers("d", "e"))
+	// Many at once get numbers of their own.
+	var mu sync.Mutex
+	seen := map[int]bool{}
+	var group sync.WaitGroup
+	for k := range 8 {
+		group.Go(func() {
+			l, err := w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Home: fmt.Sprint("x", k)})
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil || seen[l.Number] {
+				w.Errorf("number %d: %v", l.Number, err)
+			}
+			seen[l.Number] = true
+		})
+	}
+	group.Wait()
+}
+
+func testSameHome(w *world) {
+	ch := w.run(1)
+	old := w.me
+	l := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleMaster, Home: "home-1"}))(w)
+	w.same([]int64{old}, l.Dead)
+	w.same(0, l.Number, "the number of the dead is free")
+	if l.Incarnation <= old || l.MaxID < ch.NewTasks[0].ID {
+		w.Errorf("%+v", l)
+	}
+	w.same([]flow.ID{ch.Instance.ID}, must(w.m.TakeOver(w.ctx, l.Incarnation, old, now, 10))(w))
+	// Without a home nobody's place is taken.
+	a := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleMaster}))(w)
+	b := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleMaster}))(w)
+	w.same([]int64{}, b.Dead)
+	w.ok(w.m.Heartbeat(w.ctx, flow.Node{Incarnation: a.Incarnation}))
+}
+
+func testLeases(w *world) {
+	me, _ := w.register("watcher")
+	w.same([]int64{}, must(w.m.Expired(w.ctx, me))(w))
+	w.run(1)
+	w.ok(w.m.Heartbeat(w.ctx, flow.Node{Incarnation: w.me, Running: 5}))
+	w.ok(w.m.Leave(w.ctx, w.me))
+	w.same([]int64{w.me}, must(w.m.Expired(w.ctx, me))(w), "it left a run behind")
+	w.same(1, len(must(w.m.TakeOver(w.ctx, me, w.me, now, 10))(w)))
+	w.same([]int64{}, must(w.m.Expired(w.ctx, me))(w))
+}
+
+func testNodes(w *world) {
+	n := flow.Node{Role: flow.RoleWorker, Name: "w1", Home: "h", PID: 7, Groups: []string{"default", "gpu"}, Slots: 4, Labels: map[string]string{"zone": "a"}, Version: "1.2", Engine: 1}
+	l := must(w.m.Register(w.ctx, n))(w)
+	n.Incarnation, n.Number = l.Incarnation, l.Number
+	n.Running, n.State = 3, "busy"
+	w.ok(w.m.Heartbeat(w.ctx, n))
+	got := must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)
+	if len(got) != 1 || got[0].StartedAt == 0 || got[0].LeaseUntil <= got[0].StartedAt {
+		w.Fatalf("%+v", got)
+	}
+	got[0].StartedAt, got[0].LeaseUntil = 0, 0
+	w.same(n, got[0])
+	w.same(2, len(must(w.db.Nodes(w.ctx, ""))(w)))
+	must(w.m.Fence(w.ctx, l.Incarnation))(w)
+	w.same("lost", must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)[0].State)
+	w.ok(w.m.Leave(w.ctx, l.Incarnation))
+	w.same(0, len(must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)))
+}
+
+var _ testing.TB = (*world)(nil)

@@ -1,0 +1,261 @@
+// Package pgtest gives tests a real PostgreSQL: a private server for the test process, from the
+// binaries of the system, with a fresh database for each test.
+//
+// It must not know what is tested: it hands out addresses.
+package pgtest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"baton/internal/store"
+)
+
+// remedy is said when there is no server: a test that cannot run has not passed.
+const remedy = "run `make deps` (apt-get install postgresql), or name a server in BATON_TEST_POSTGRES"
+
+const template = "baton_template"
+
+var server struct {
+	once sync.Once
+	err  error
+	dsn  *url.URL // of an administrator
+	stop func() error
+	next atomic.Int64
+}
+
+// Main runs the tests of a package and stops the server afterwards. Call it from TestMain.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if server.stop != nil {
+		if err := server.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop PostgreSQL:", err)
+			return 1
+		}
+	}
+	return code
+}
+
+// New returns the address of a database of its own for t, with Baton's schema.
+func New(t testing.TB) string {
+	t.Helper()
+	return create(t, template)
+}
+
+// Empty returns the address of a database without a schema.
+func Empty(t testing.TB) string {
+	t.Helper()
+	return create(t, "template0")
+}
+
+func create(t testing.TB, from string) string {
+	t.Helper()
+	server.once.Do(func() { server.err = start() })
+	if server.err != nil {
+		t.Fatalf("PostgreSQL for tests: %v; %s", server.err, remedy)
+	}
+	name := fmt.Sprintf("baton_%d_%d", os.Getpid(), server.next.Add(1))
+	if err := admin(context.Background(), "CREATE DATABASE "+name+" TEMPLATE "+from); err != nil {
+		t.Fatalf("make a database: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := admin(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Errorf("drop a database: %v", err)
+		}
+	})
+	return database(name)
+}
+
+func database(name string) string {
+	u := *server.dsn
+	u.Path = "/" + name
+	return u.String()
+}
+
+var adminLock sync.Mutex // a template can be copied by one at a time
+
+func admin(ctx context.Context, query string) error {
+	adminLock.Lock()
+	defer adminLock.Unlock()
+	conn, err := pgx.Connect(ctx, server.dsn.String())
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, query)
+	return errors.Join(err, conn.Close(ctx))
+}
+
+func start() error {
+	ctx := context.Background()
+	var err error
+	if dsn := os.Getenv("BATON_TEST_POSTGRES"); dsn != "" {
+		server.dsn, err = url.Parse(dsn)
+	} else {
+		server.dsn, server.stop, err = run(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if err := admin(ctx, "DROP DATABASE IF EXISTS "+template+" WITH (FORCE)"); err != nil {
+		return err
+	}
+	if err := admin(ctx, "CREATE DATABASE "+template); err != nil {
+		return err
+	}
+	m, err := store.NewMigrator(database(template))
+	if err != nil {
+		return err
+	}
+	return errors.Join(m.Up(ctx), m.Close())
+}
+
+// run starts a server that lives no longer than this process.
+func run(ctx context.Context) (dsn *url.URL, stop func() error, err error) {
+	bin, err := binaries()
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := os.MkdirTemp("", "batonpg")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
+	if os.Getuid() == 0 { // PostgreSQL refuses to run as root
+		if attr.Credential, err = postgresUser(); err != nil {
+			return nil, nil, err
+		}
+		if err := os.Chown(dir, int(attr.Credential.Uid), int(attr.Credential.Gid)); err != nil {
+			return nil, nil, err
+		}
+	}
+	data := filepath.Join(dir, "data")
+	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions")
+	initdb.SysProcAttr, initdb.Dir = attr, dir
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return nil, nil, fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	port, err := freePort(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-h", "127.0.0.1", "-p", strconv.Itoa(port), //nolint:gosec,noctx // the path is the system's; stop ends it
+		"-c", "max_connections=300", "-c", "shared_buffers=64MB", "-c", "fsync=on", "-c", "log_checkpoints=off")
+	cmd.SysProcAttr, cmd.Dir = attr, dir
+	ended := make(chan error, 1)
+	if err := launch(cmd, ended); err != nil {
+		return nil, nil, err
+	}
+	dsn = &url.URL{Scheme: "postgres", User: url.User("postgres"), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Path: "/postgres", RawQuery: "sslmode=disable"}
+	return dsn, func() error {
+		_ = cmd.Process.Signal(syscall.SIGINT) // fast shutdown; if it is gone, ended knows
+		select {
+		case <-ended:
+		case <-time.After(20 * time.Second):
+			_ = cmd.Process.Kill()
+		}
+		return os.RemoveAll(dir)
+	}, nil
+}
+
+// launch starts the server and returns when it says that it is ready. The thread that starts it
+// is kept, because the server is told to die with it.
+func launch(cmd *exec.Cmd, ended chan<- error) error {
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	ready := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		if err := cmd.Start(); err != nil {
+			ready <- err
+			return
+		}
+		said := ""
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() {
+			said += lines.Text() + "\n"
+			if strings.Contains(lines.Text(), "ready to accept connections") {
+				ready <- nil
+				break
+			}
+		}
+		_, _ = io.Copy(io.Discard, stderr) // a full pipe would stop the server
+		err := cmd.Wait()
+		select {
+		case ready <- fmt.Errorf("postgres ended: %w\n%s", err, said):
+		default:
+		}
+		ended <- err
+	}()
+	return <-ready
+}
+
+// binaries finds the newest server that Debian has installed, or one in PATH.
+func binaries() (string, error) {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil {
+		return "", err
+	}
+	if len(found) > 0 {
+		slices.SortFunc(found, func(a, b string) int { return version(a) - version(b) })
+		return filepath.Dir(found[len(found)-1]), nil
+	}
+	path, err := exec.LookPath("postgres")
+	if err != nil {
+		return "", errors.New("there are no PostgreSQL binaries")
+	}
+	return filepath.Dir(path), nil
+}
+
+func version(path string) int {
+	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) // what is no number is oldest
+	return n
+}
+
+func postgresUser() (*syscall.Credential, error) {
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
+}
+
+func freePort(ctx context.Context) (int, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
+}

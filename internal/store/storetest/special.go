@@ -1,0 +1,103 @@
+// What tests of one particular database use of the suite.
+
+package storetest
+
+import (
+	"testing"
+
+	"baton/internal/flow"
+	"baton/internal/store"
+)
+
+// Now is the time of everything in these tests.
+const Now = now
+
+// World is a store with a registered master.
+type World struct {
+	w  *world
+	Me int64
+}
+
+// NewWorld registers a master in a store and applies a workflow.
+func NewWorld(t testing.TB, db *store.DB) *World {
+	t.Helper()
+	w := newWorld(t, func(testing.TB) *store.DB { return db })
+	return &World{w, w.me}
+}
+
+// Join registers another master in a store that has a world.
+func Join(t testing.TB, db *store.DB, home string) *World {
+	t.Helper()
+	w := &world{TB: t, ctx: t.Context(), db: db, m: db.Master(), ids: flow.NewIDSource(8, 0)}
+	w.me, w.epoch = w.register(home)
+	w.wf = must(db.Workflow(w.ctx, "p", "w", 0))(t)
+	return &World{w, w.me}
+}
+
+// Run begins a run with n granted tasks.
+func (w *World) Run(n int) flow.Change { w.w.Helper(); return w.w.run(n) }
+
+// Next is the following change of an instance.
+func Next(i flow.Instance) flow.Change { return next(i) }
+
+// Load reads an instance that this master holds.
+func (w *World) Load(id flow.ID) flow.Loaded { w.w.Helper(); return w.w.load(id) }
+
+// Commit commits changes.
+func (w *World) Commit(changes ...flow.Change) ([]flow.ChangeResult, error) {
+	r, err := w.w.m.Commit(w.w.ctx, flow.Batch{Owner: w.w.me, Epoch: w.w.epoch, Changes: changes})
+	return r.Changes, err
+}
+
+// Submit records a command.
+func (w *World) Submit() (flow.Command, error) {
+	c := w.w.command()
+	_, _, err := w.w.db.Submit(w.w.ctx, c, "")
+	return c, err
+}
+
+// Begin is the change that makes a command a run with n granted tasks.
+func (w *World) Begin(c flow.Command, n int) flow.Change { return w.w.begin(c, n) }
+
+// Steps makes a commit of n steps for runs that stand as in chs: each ends its task and grants
+// the next, and chs stand as they will afterwards.
+func (w *World) Steps(chs []flow.Change, n int) []flow.Change {
+	out := make([]flow.Change, len(chs))
+	for k := range chs {
+		c := &chs[k]
+		up := next(c.Instance)
+		for range n / len(chs) {
+			row := c.NewTasks[len(c.NewTasks)-1]
+			up.Tasks = append(up.Tasks, end(row, row.Attempt.Token))
+			more := w.w.task(c.Instance.ID, "t")
+			up.NewTasks, up.Grants = append(up.NewTasks, more), append(up.Grants, more.ID)
+			c.NewTasks = c.NewTasks[:len(c.NewTasks)-1]
+		}
+		c.Instance, c.NewTasks = up.Instance, append(c.NewTasks, up.NewTasks...)
+		out[k] = up
+	}
+	return out
+}
+
+// Everything runs each statement of a master once.
+func (w *World) Everything() {
+	x := w.w
+	x.Helper()
+	testBelongings(x)
+	x.commit(x.begin(x.submit(), 1), next(x.run(1).Instance))
+	x.parked(flow.InstanceRunning, now)
+	x.claim(x.me, 10)
+	must(x.m.NextWake(x.ctx))(x)
+	must(x.m.Commands(x.ctx, 10, []flow.ID{1}))(x)
+	must(x.m.Inbox(x.ctx, x.me, 10, []flow.ID{1}))(x)
+	held := x.run(1).Instance.ID
+	x.load(held)
+	x.ok(x.m.Quarantine(x.ctx, x.me, held, "r", now))
+	x.ok(x.m.QuarantineCommand(x.ctx, x.submit().ID, "r", now))
+	x.ok(x.m.CountTakes(x.ctx, now))
+	heir, _ := x.register("heir")
+	must(x.m.Expired(x.ctx, heir))(x)
+	must(x.m.Fence(x.ctx, x.me))(x)
+	must(x.m.TakeOver(x.ctx, heir, x.me, now, 10))(x)
+	must(x.m.TakeOver(x.ctx, heir, x.me, now, 10))(x)
+}

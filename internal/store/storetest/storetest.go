@@ -1,0 +1,75 @@
+// Package storetest is the conformance suite of a store: what every database must do, in terms of
+// what masters and the API see.
+package storetest
+
+import (
+	"testing"
+
+	"baton/internal/store"
+)
+
+// Open returns a fresh store that ends with the test.
+type Open func(t testing.TB) *store.DB
+
+// Run runs the suite.
+func Run(t *testing.T, open Open) {
+	t.Helper()
+	for _, c := range []struct {
+		name string
+		test func(*world)
+	}{
+		{"commit/keeps every field", testFields},
+		{"commit/a step", testStep},
+		{"commit/gone", testGone},
+		{"commit/one gone among many", testGoneAmongMany},
+		{"commit/poison among many", testPoison},
+		{"commit/only poison", testOnlyPoison},
+		{"commit/what it refuses itself", testRefused},
+		{"commit/past, inbox, alerts", testBelongings},
+		{"commit/fenced", testFenced},
+		{"commit/nothing", testEmpty},
+		{"commit/large batch", testLargeBatch},
+		{"commit/tokens grow", testTokens},
+		{"commit/model", testModel},
+		{"claim/what is due", testClaimDue},
+		{"claim/what has news", testClaimNews},
+		{"claim/never twice", testClaimOnce},
+		{"claim/newer engine", testNewerEngine},
+		{"claim/take over", testTakeOver},
+		{"claim/deadly runs", testDeadly},
+		{"quarantine/instance", testQuarantine},
+		{"quarantine/command", testQuarantineCommand},
+		{"nodes/numbers", testNumbers},
+		{"nodes/same home", testSameHome},
+		{"nodes/leases", testLeases},
+		{"nodes/list", testNodes},
+		{"commands/idempotent", testSubmit},
+		{"commands/key outlives", testKeyOutlives},
+		{"commands/submitted at once", testSubmitRace},
+		{"commands/order", testCommandOrder},
+		{"commands/takes", testCountTakes},
+		{"inbox/dedup", testDedup},
+		{"inbox/outcomes", testOutcomes},
+		{"inbox/of a command", testInboxOfCommand},
+		{"inbox/only the owner's", testInboxOwner},
+		{"runs/one", testRun},
+		{"runs/attempts", testAttempts},
+		{"runs/filters", testFilters},
+		{"runs/paging under inserts", testPaging},
+		{"runs/alerts", testAlerts},
+		{"definitions/versions", testVersions},
+		{"definitions/rename", testRename},
+		{"definitions/lists", testDefinitionLists},
+		{"definitions/applied at once", testApplyRace},
+		{"definitions/all or nothing", testApplyAtomic},
+		{"definitions/resources", testBlobs},
+		{"upkeep/prune", testPrune},
+		{"upkeep/stray", testStray},
+		{"upkeep/settings", testSettings},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.test(newWorld(t, open))
+		})
+	}
+}

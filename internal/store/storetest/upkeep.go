@@ -1,0 +1,116 @@
+// What keeps a store small and honest.
+
+package storetest
+
+import (
+	"baton/internal/flow"
+)
+
+func testPrune(w *world) {
+	ended := func(at flow.Time) flow.Change {
+		ch := w.run(2)
+		up := next(ch.Instance)
+		up.Instance.State, up.Instance.Owner, up.Instance.EndedAt = flow.InstanceFailed, 0, at
+		up.Past = []flow.AttemptRow{ch.NewTasks[0].Attempt}
+		up.Past[0].State = flow.AttemptFailed
+		up.Alerts = []flow.Alert{{ID: w.id(), Instance: ch.Instance.ID, Project: ch.Instance.Project, At: now}}
+		w.order(ch.Instance.ID, "", "done")
+		w.committed(up)
+		return up
+	}
+	before := now + 1000
+	old := []flow.Change{ended(now), ended(now + 1), ended(now + 2)}
+	consume := func(c flow.Change) { // the order that was given it
+		ids := w.claim(w.me, 500)
+		for _, id := range ids {
+			i := w.load(id).Instance
+			up := next(i)
+			up.Instance.Owner = 0
+			for _, item := range must(w.m.Inbox(w.ctx, w.me, 100, nil))(w) {
+				if item.Instance == id {
+					up.Inbox = append(up.Inbox, item.ID)
+				}
+			}
+			w.committed(up)
+		}
+	}
+	if n := must(w.db.Prune(w.ctx, before, 10))(w); n != 0 {
+		w.Errorf("pruned %d runs with an order waiting", n)
+	}
+	consume(old[0])
+	young, live := ended(before), w.run(1)
+	consume(young)
+	parent := w.run(1)
+	child := w.begin(w.submit(), 0)
+	child.Instance.Parent, child.Instance.State, child.Instance.Owner, child.Instance.EndedAt = parent.Instance.ID, flow.InstanceFailed, 0, now
+	w.committed(child)
+	key := w.keyed("k", now)
+	w.submitKeyed(key, "d")
+	done := w.begin(key, 0)
+	done.Instance.Key, done.Instance.State, done.Instance.Owner, done.Instance.EndedAt = "k", flow.InstanceSucceeded, 0, now
+	w.committed(done)
+
+	w.same(2, must(w.db.Prune(w.ctx, before, 2))(w))
+	w.same(2, must(w.db.Prune(w.ctx, before, 10))(w))
+	w.same(0, must(w.db.Prune(w.ctx, before, 10))(w))
+	for _, c := range old {
+		id := c.Instance.ID
+		w.same(flow.CodeNotFound, flow.CodeOf(second(w.db.Instance(w.ctx, id))))
+		w.same(0, len(must(w.db.Tasks(w.ctx, id))(w))+len(must(w.db.Attempts(w.ctx, id, ""))(w))+
+			len(must(w.db.Alerts(w.ctx, flow.AlertFilter{Instance: id}))(w).Items)+len(must(w.db.Outcomes(w.ctx, id))(w)))
+	}
+	for _, c := range []flow.Change{young, live, parent, child} {
+		must(w.db.Instance(w.ctx, c.Instance.ID))(w)
+	}
+	w.same(2, len(must(w.db.Tasks(w.ctx, young.Instance.ID))(w)))
+	again := w.keyed("k", now)
+	id, existing := w.submitKeyed(again, "d")
+	w.same([]any{again.ID, false}, []any{id, existing}, "the key of a run that is gone is free")
+}
+
+func testStray(w *world) {
+	count := func(want int, what string) {
+		w.Helper()
+		w.same(want, must(w.db.Stray(w.ctx))(w), what)
+	}
+	w.parked(flow.InstanceRunning, now)
+	w.parked(flow.InstancePaused, 0)
+	w.parked(flow.InstanceSucceeded, 0)
+	held := w.run(1)
+	w.ok(w.m.Quarantine(w.ctx, w.me, held.Instance.ID, "because", now))
+	ch := w.run(3)
+	count(0, "all have a reason")
+	lost := w.parked(flow.InstanceRunning, 0)
+	count(1, "a run that nobody will look at")
+	w.order(lost.Instance.ID, "x", flow.VerbStop)
+	count(0, "an order wakes it")
+	up := next(ch.Instance)
+	for k, state := range []flow.TaskState{flow.TaskQueued, flow.TaskWaiting, flow.TaskRunning} {
+		row := ch.NewTasks[k]
+		row.State, row.Reason = state, ""
+		row.NextCheck = flow.Time(k) // the second one is looked at again, the third has a live attempt
+		up.Tasks = append(up.Tasks, flow.TaskUpdate{Row: row, Sources: 1 << flow.TaskDispatched})
+	}
+	up.Tasks[2].Row.NextCheck = 0
+	w.committed(up)
+	count(1, "a task that nobody will look at")
+}
+
+func testSettings(w *world) {
+	w.same("", must(w.db.Setting(w.ctx, "x"))(w))
+	w.ok(w.db.SetSetting(w.ctx, "x", "1"))
+	w.ok(w.db.SetSetting(w.ctx, "x", "2"))
+	w.same("2", must(w.db.Setting(w.ctx, "x"))(w))
+	w.same("10s", must(w.db.Setting(w.ctx, "lease"))(w))
+	w.same(flow.CodeBadRequest, flow.CodeOf(w.db.SetSetting(w.ctx, "lease", "soon")))
+	w.ok(w.db.SetSetting(w.ctx, "lease", "60s"))
+	l := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: "n", Home: "n"}))(w)
+	n := must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)[0]
+	if n.Incarnation != l.Incarnation || n.LeaseUntil.Sub(n.StartedAt).Seconds() < 59 {
+		w.Errorf("%+v", n)
+	}
+	w.ok(w.db.CreateToken(w.ctx, "admin", "abc", now))
+	w.same("admin", must(w.db.TokenName(w.ctx, "abc"))(w))
+	w.same(flow.CodeNotFound, flow.CodeOf(second(w.db.TokenName(w.ctx, "def"))))
+	w.ok(w.db.Ping(w.ctx))
+}
