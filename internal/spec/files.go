@@ -1,0 +1,37 @@
+// The files beside a workflow file.
+
+package spec
+
+import (
+	"slices"
+
+	"baton/internal/flow"
+)
+
+// Resources lists the files a document names, relative to the file it came from (doc.File), sorted:
+// what `apply` reads and uploads. Those named by options, such as python's `file`, are among them.
+func Resources(doc flow.Document) []string {
+	var out []string
+	EachFile(doc, func(f *flow.File) { out = append(out, f.Path) })
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// EachFile calls do with every file of a document, to fill in what was uploaded.
+func EachFile(doc flow.Document, do func(*flow.File)) {
+	if doc.Workflow == nil {
+		return
+	}
+	for i := range doc.Workflow.Tasks {
+		t := &doc.Workflow.Tasks[i]
+		for f := range t.Files {
+			do(&t.Files[f])
+		}
+		if t.Compensate == nil {
+			continue
+		}
+		for f := range t.Compensate.Files {
+			do(&t.Compensate.Files[f])
+		}
+	}
+}

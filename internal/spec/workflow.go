@@ -1,0 +1,173 @@
+// kind: Workflow, its keys in the order people read them.
+
+package spec
+
+import (
+	"strings"
+	"time"
+
+	yaml "go.yaml.in/yaml/v4"
+
+	"baton/internal/flow"
+)
+
+// workflow is a definition while it is read: the result, and where its parts stand.
+type workflow struct {
+	flow.Workflow
+	at    value
+	tasks []value // parallel to Tasks
+}
+
+func workflowPart[V any](at func(*flow.Workflow) *V) func(*workflow) *V {
+	return func(w *workflow) *V { return at(&w.Workflow) }
+}
+
+var workflowKeys = newTable("a workflow",
+	kindKey[workflow](kindWorkflow),
+	field("project", "Project the workflow belongs to. It is made when it does not exist.", asName,
+		workflowPart(func(w *flow.Workflow) *string { return &w.Project })),
+	field("name", "Name, unique in its project: any text up to 128 characters without / and control characters.", asName,
+		workflowPart(func(w *flow.Workflow) *string { return &w.Name })).must(),
+	field("renamed_from", "The name before; keeps the history of a workflow that gets a new one.", asName,
+		workflowPart(func(w *flow.Workflow) *string { return &w.RenamedFrom })),
+	field("description", "What it is for, for people.", asText,
+		workflowPart(func(w *flow.Workflow) *string { return &w.Description })),
+	field("labels", "Texts to find and group workflows by.", asLabels,
+		workflowPart(func(w *flow.Workflow) *map[string]string { return &w.Labels })).alias("tags"),
+	field("params", "Parameters of every run: a value, or type, default, required, enum and description.", asDeclarations,
+		workflowPart(func(w *flow.Workflow) *[]flow.Param { return &w.Params })).alias("parameters", "variables", "globalParams"),
+	later[workflow]("schedules", "when it runs by itself").alias("schedule", "cron"),
+	later[workflow]("triggers", "what else starts it"),
+	field("timezone", "IANA time zone of $[…] for runs that no schedule fired, such as Asia/Shanghai.", defaulting(asTimezone, "UTC"),
+		workflowPart(func(w *flow.Workflow) *string { return &w.Timezone })).alias("timeZone", "tz"),
+	executionKey,
+	field("failure", "When a task failed: continue with the other branches, or end the run and kill them.",
+		defaulting(oneOf(flow.FailureContinue, flow.FailureEnd), flow.FailureContinue),
+		workflowPart(func(w *flow.Workflow) *flow.Failure { return &w.Failure })).alias("failureStrategy", "on_failure"),
+	field("priority", "What goes first of what is ready at the same moment.", defaulting(asPriority, flow.PriorityMedium),
+		workflowPart(func(w *flow.Workflow) *flow.Priority { return &w.Priority })),
+	field("timeout", "How long a run may take, from its first start, paused time not counted.", asWorkflowTimeout,
+		workflowPart(func(w *flow.Workflow) *flow.Timeout { return &w.Timeout })),
+	later[workflow]("deadlines", "moments by which a run must have started or ended"),
+	later[workflow]("rate", "how many runs may start in a time"),
+	field("worker_group", "Group of workers that run its tasks.", defaulting(asName, flow.DefaultGroup),
+		workflowPart(func(w *flow.Workflow) *string { return &w.WorkerGroup })).alias("workerGroup", "queue"),
+	later[workflow]("environment", "named settings of the workers"),
+	later[workflow]("tenant", "operating system user that runs the tasks"),
+	field("outputs", "Values taken when a run ends: texts with ${…}.", asOutputs,
+		workflowPart(func(w *flow.Workflow) *[]flow.Output { return &w.Outputs })),
+	tasksKey,
+	later[workflow]("finally", "tasks that run at the end whatever happened"),
+)
+
+// asTimezone is a zone the time zone database knows. Local is refused: it would be another one on every
+// node.
+var asTimezone = checked(asText, func(s string) string {
+	if s == "" || s == "Local" {
+		return "expected an IANA time zone such as Asia/Shanghai, found " + shown(s)
+	}
+	if _, err := time.LoadLocation(s); err != nil {
+		return "there is no time zone " + shown(s) + "; write an IANA name such as UTC, Asia/Shanghai or Europe/Berlin"
+	}
+	return ""
+})
+
+const parallel = "parallel"
+
+// executionKey takes the one execution type there is so far and names what else was asked for.
+var executionKey = key[workflow]{
+	name: "execution",
+	doc:  "What happens when a run is due while another one goes on: parallel, both run.",
+	aka:  []string{"executionType", "concurrency"},
+	schema: func() object {
+		one := object{"const": parallel, "description": "Runs go on beside each other."}
+		return object{"anyOf": []any{one, object{"type": "object", "properties": object{"type": one}, "additionalProperties": false}}, "default": parallel}
+	},
+	read: func(r *reader, v value, _ *workflow) {
+		word := oneOf(parallel, "serial_wait", "serial_discard", "serial_priority")
+		if v.isMap() {
+			for k, child := range v.entries() {
+				switch k.Value {
+				case "type":
+					v = child
+				case "limit", "over":
+					r.notSupported(child, "execution."+k.Value)
+				default:
+					r.suggest(r.fail(child, "unknown key %s in execution", shown(k.Value)), k.Value, []string{"type", "limit", "over"}, "it takes")
+				}
+			}
+			if v.isMap() {
+				return
+			}
+		}
+		if s, ok := word.read(r, v); ok && s != parallel {
+			r.notSupported(v, "execution: "+s)
+		}
+	},
+	write: func(*workflow) *yaml.Node { return nil },
+}
+
+// asOutputs keeps the order of the file.
+var asOutputs = ordered("a map of texts, such as {total: \"${total}\"}", asText, paramKey,
+	func(k, v string) flow.Output { return flow.Output{Name: k, Value: v} },
+	func(o flow.Output) (string, string) { return o.Name, o.Value })
+
+// tasksKey is the graph.
+var tasksKey = key[workflow]{
+	name: "tasks", required: true,
+	doc: "The tasks by name. Their order is given by `needs` alone.",
+	aka: []string{"steps", "jobs", "nodes", "taskDefinitionJson"},
+	schema: func() object {
+		return object{"type": "object", "minProperties": 1, "maxProperties": flow.MaxTasks, "propertyNames": object{"maxLength": flow.MaxName, "pattern": `^[^/]+$`},
+			"additionalProperties": object{"$ref": "#/$defs/task"}}
+	},
+	read: func(r *reader, v value, w *workflow) {
+		if n := len(v.node.Content) / 2; v.isMap() && n > flow.MaxTasks {
+			r.fail(v, "a workflow has at most %d tasks, this one has %d; split it", flow.MaxTasks, n)
+			return
+		}
+		if v.isMap() && len(v.node.Content) == 0 || v.isNull() {
+			r.fail(v, "a workflow needs at least one task: tasks: {hello: {run: echo hello}}")
+			return
+		}
+		entries, _ := pairs(r, v, "a map of tasks by name, such as {extract: {run: ./extract.sh}}", asTask, taskName)
+		w.Tasks = make([]flow.Task, len(entries))
+		w.tasks = make([]value, len(entries))
+		for i, e := range entries {
+			w.Tasks[i], w.tasks[i] = e.val, e.at
+			w.Tasks[i].Name = e.key
+		}
+	},
+	write: func(w *workflow) *yaml.Node {
+		n := &yaml.Node{Kind: yaml.MappingNode}
+		for i := range w.Tasks {
+			n.Content = append(n.Content, textNode(w.Tasks[i].Name), taskKeys.write(&w.Tasks[i]))
+		}
+		return n
+	},
+}
+
+// taskName checks what a task is called. "T:compensate" names the row that undoes T.
+func taskName(s string) string {
+	if e := flow.CheckName(s); e != nil {
+		return e.Message
+	}
+	if strings.HasSuffix(s, ":compensate") {
+		return "a task's name cannot end with :compensate; that names the run of its compensation"
+	}
+	return ""
+}
+
+// read makes the workflow of a document.
+func (r *reader) workflow(doc value, project string) *flow.Workflow {
+	w := workflow{at: doc}
+	workflowKeys.read(r, doc, &w)
+	if w.Project == "" {
+		w.Project = project
+	}
+	if len(w.tasks) > 0 {
+		g := r.link(&w)
+		r.references(&w, g)
+	}
+	return &w.Workflow
+}
