@@ -197,7 +197,12 @@ func (s *State) stillCounts(e Ended) bool {
 	if a := s.Rows[r].Attempt.State; a != flow.AttemptLost && a != flow.AttemptUnknown {
 		return false
 	}
-	return e.Result.State == flow.AttemptSucceeded || e.Result.State == flow.AttemptFailed && e.Result.Class != flow.ClassInfrastructure
+	return conclusive(e.Result)
+}
+
+// conclusive tells whether a result says how the work itself ended.
+func conclusive(r flow.Result) bool {
+	return r.State == flow.AttemptSucceeded || r.State == flow.AttemptFailed && r.Class != flow.ClassInfrastructure
 }
 
 // lateResult records that a result came when nobody wanted it any more.
@@ -215,7 +220,7 @@ func (s *State) lateResult(e Ended) {
 		a.Confirmed = true
 		s.touch(r)
 	}
-	if !a.Refused && (e.Result.State == flow.AttemptSucceeded || e.Result.State == flow.AttemptFailed) {
+	if !a.Refused && conclusive(e.Result) {
 		a.Refused = true
 		s.touch(r)
 	}

@@ -73,7 +73,12 @@ func (s *State) Take(command flow.ID) (flow.Change, []int32) {
 	for _, r := range grants {
 		out.Grants = append(out.Grants, s.Rows[r].ID)
 	}
+	rows, updated := c.rows, c.updated
 	s.change = change{stored: len(s.Rows)}
+	if len(updated) <= 64 { // the memory of a usual step is used again
+		clear(rows)
+		s.change.rows, s.change.updated = rows, updated[:0]
+	}
 	return out, grants
 }
 

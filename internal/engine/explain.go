@@ -152,7 +152,7 @@ func (s *State) whyPending(i int32, now flow.Time) string {
 	case s.Inst.State.Ended():
 		return fmt.Sprintf("not_started: the run ended before it came to this task (%s, %s)", s.Inst.State, s.Inst.Reason)
 	case len(waits) > 0:
-		return "waits for " + few(waits) + held
+		return "upstream: waits for " + few(waits) + held
 	default:
 		return fmt.Sprintf("not_started: the run is %s (%s)%s", s.Inst.State, s.Inst.Reason, held)
 	}

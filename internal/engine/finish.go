@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"baton/internal/flow"
 )
@@ -81,13 +82,21 @@ func (s *State) decidedEnd() (flow.InstanceState, string) {
 			end = flow.InstanceStopped
 		}
 	}
-	switch {
-	case end == flow.InstanceStopped:
-		return end, flow.ReasonStopped
-	case s.Inst.Due:
+	if s.Inst.Due {
 		return end, flow.ReasonTimeout
+	}
+	return end, endReason(end)
+}
+
+// endReason is the code of an end that has no closer one.
+func endReason(end flow.InstanceState) string {
+	switch end {
+	case flow.InstanceStopped:
+		return flow.ReasonStopped
+	case flow.InstanceFailed:
+		return flow.ReasonTaskFailed
 	default:
-		return end, flow.ReasonTaskFailed
+		return ""
 	}
 }
 
@@ -168,9 +177,12 @@ func (s *State) reason() string {
 	case flow.InstancePaused:
 		return flow.ReasonPaused + ": paused by hand; `baton resume` goes on"
 	case flow.InstancePausing:
-		return fmt.Sprintf("pausing: %d running tasks finish first", s.active)
+		if s.live == 0 && s.unknown > 0 {
+			return unknownReason
+		}
+		return "pausing: what is running finishes first, tasks: " + strconv.Itoa(s.active)
 	case flow.InstanceStopping:
-		return fmt.Sprintf("stopping: %d tasks are being killed", s.active)
+		return "stopping: waits until what was running is gone, tasks: " + strconv.Itoa(s.active)
 	case flow.InstanceCompensating:
 		return flow.ReasonCompensating + ": what succeeded is being undone"
 	case flow.InstanceRunning:
@@ -179,6 +191,8 @@ func (s *State) reason() string {
 		return s.Inst.Reason
 	}
 }
+
+const unknownReason = flow.ReasonUnknown + ": a task's worker was lost and it may run at most once; settle it with `baton task succeed|skip|retry|kill`"
 
 func (s *State) runningReason() string {
 	switch {
@@ -189,7 +203,7 @@ func (s *State) runningReason() string {
 	case s.live > 0:
 		return "running: tasks are running"
 	case s.unknown > 0 && s.active == s.unknown+s.waiting:
-		return flow.ReasonUnknown + ": a task's worker was lost and it may run at most once; settle it with `baton task succeed|skip|retry|kill`"
+		return unknownReason
 	case s.active == s.waiting && s.waiting > 0:
 		return "waiting: all tasks that could run wait; `baton explain` says for what"
 	default:

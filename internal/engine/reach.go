@@ -229,7 +229,9 @@ func (s *State) ready(r int32, env Env, fx *Effects) {
 	if row.Attempt.Number > 0 && row.Attempt.State == flow.AttemptLost {
 		row.Reason = "queued: its worker was lost; waits for a place on another of group " + s.group(row)
 	}
-	fx.Queued = append(fx.Queued, r)
+	if s.granting() {
+		fx.Queued = append(fx.Queued, r)
+	}
 }
 
 // decideBranch runs a switch or conditions task: it needs no worker.

@@ -259,7 +259,7 @@ func (p *player) result(args []string) flow.Result {
 			fmt.Sscan(value, &res.Token)
 		case key == "log":
 			res.Matched = append(res.Matched, value)
-		case strings.HasPrefix(a, "{"):
+		case strings.HasPrefix(a, "{"), strings.HasPrefix(a, "["):
 			res.Outputs = json.RawMessage(strings.Join(args[i:], " "))
 			return res
 		default:

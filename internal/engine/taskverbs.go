@@ -79,6 +79,8 @@ func (s *State) retryTask(r int32, env Env, fx *Effects) refusal {
 		return refuse("the run is ending: %s", s.reason())
 	}
 	switch {
+	case row.State == flow.TaskSkipped && row.Reason != flow.ReasonByHand:
+		return refuse("task %q was never tried (%s); there is nothing to retry", row.Name, row.Reason)
 	case row.State.Ended():
 	case row.State == flow.TaskUnknown:
 		s.endRow(r, flow.TaskKilled, flow.ReasonUnknown, env)

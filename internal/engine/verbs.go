@@ -252,6 +252,9 @@ func (s *State) release(env Env, fx *Effects) refusal {
 	}
 	s.setInst(to)
 	s.Inst.Prior = 0
+	if to.Ended() {
+		s.Inst.Reason = endReason(to)
+	}
 	s.rebuild()
 	again := s.Resume()
 	fx.Queued, fx.Killing = append(fx.Queued, again.Queued...), append(fx.Killing, again.Killing...)
