@@ -1,0 +1,309 @@
+// Files to definitions and back: validate, diff, apply, export.
+
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+
+	"baton/internal/flow"
+)
+
+// Files are what validate, diff and apply take.
+type Files struct {
+	Files   []SourceFile `json:"files" minItems:"1" maxItems:"1000"`
+	Project string       `json:"project,omitempty" doc:"Of documents that name none; default: default"`
+}
+
+type filesIn struct{ Body Files }
+
+// ValidateResult lists what valid files describe.
+type ValidateResult struct {
+	Items []Described `json:"items"`
+}
+
+// Described names a document.
+type Described struct {
+	Kind      string   `json:"kind"`
+	Project   string   `json:"project"`
+	Name      string   `json:"name"`
+	File      string   `json:"file" doc:"The file it stands in"`
+	Resources []string `json:"resources" doc:"Files beside it that it names"`
+}
+
+func (s *Server) validate(_ context.Context, in *filesIn) (*body[ValidateResult], error) {
+	docs, err := s.files.Parse(in.Body.Files, in.Body.Project)
+	if err != nil {
+		return nil, err
+	}
+	return &body[ValidateResult]{Describe(s.files, docs)}, nil
+}
+
+// Describe lists documents with the resources they name.
+func Describe(files Documents, docs []flow.Document) ValidateResult {
+	out := ValidateResult{Items: make([]Described, len(docs))}
+	for i, d := range docs {
+		out.Items[i] = describe(d)
+		out.Items[i].Resources = []string{}
+		files.EachFile(d, func(f *flow.File) { out.Items[i].Resources = append(out.Items[i].Resources, f.Path) })
+	}
+	return out
+}
+
+func describe(d flow.Document) Described {
+	out := Described{File: d.File}
+	switch {
+	case d.Workflow != nil:
+		out.Kind, out.Project, out.Name = "Workflow", d.Workflow.Project, d.Workflow.Name
+	case d.DataSource != nil:
+		out.Kind, out.Project, out.Name = "DataSource", d.DataSource.Project, d.DataSource.Name
+	case d.Project != nil:
+		out.Kind, out.Project, out.Name = "Project", d.Project.Name, d.Project.Name
+	}
+	return out
+}
+
+// ApplyResult tells what apply did.
+type ApplyResult struct {
+	Items []flow.Applied `json:"items"`
+}
+
+func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], error) {
+	docs, err := s.files.Parse(in.Body.Files, in.Body.Project)
+	if err != nil {
+		return nil, err
+	}
+	unsent := s.attach(docs, in.Body.Files)
+	if len(unsent) > 0 {
+		return nil, unsent
+	}
+	if err := s.haveBlobs(ctx, in.Body.Files); err != nil {
+		return nil, err
+	}
+	items, err := s.store.Apply(ctx, docs, flow.At(time.Now()))
+	if items == nil {
+		items = []flow.Applied{}
+	}
+	return &body[ApplyResult]{ApplyResult{Items: items}}, err
+}
+
+// attach puts the sums of the resources into the documents of their file, and returns an error
+// for each that was not sent.
+func (s *Server) attach(docs []flow.Document, files []SourceFile) flow.Errors {
+	type place struct{ file, path string }
+	sent := map[place]Resource{}
+	for _, f := range files {
+		for _, r := range f.Resources {
+			sent[place{f.Name, r.Path}] = r
+		}
+	}
+	var unsent flow.Errors
+	for _, d := range docs {
+		s.files.EachFile(d, func(f *flow.File) {
+			r, ok := sent[place{d.File, f.Path}]
+			if !ok {
+				unsent = append(unsent, &flow.Error{Code: flow.CodeInvalidFile, Field: "files", File: d.File, Message: fmt.Sprintf("resource %q was not sent beside the file", f.Path)})
+				return
+			}
+			f.SHA256, f.Executable = r.SHA256, r.Executable
+		})
+	}
+	return unsent
+}
+
+// haveBlobs refuses files whose resources are not stored: a run would fail on them.
+func (s *Server) haveBlobs(ctx context.Context, files []SourceFile) error {
+	path := map[string]string{}
+	var sums []string
+	for _, f := range files {
+		for _, r := range f.Resources {
+			if path[r.SHA256] == "" {
+				path[r.SHA256] = r.Path
+				sums = append(sums, r.SHA256)
+			}
+		}
+	}
+	if len(sums) == 0 {
+		return nil
+	}
+	missing, err := s.store.MissingBlobs(ctx, sums)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return flow.Errorf(flow.CodeConflict, "files", "resource %q is not stored; send it with PUT %s/blobs/%s first", path[missing[0]], prefix, missing[0])
+}
+
+// DiffResult tells what apply would do.
+type DiffResult struct {
+	Items []Difference `json:"items"`
+}
+
+// Difference is one document as it is and would be.
+type Difference struct {
+	Kind    string        `json:"kind"`
+	Project string        `json:"project"`
+	Name    string        `json:"name"`
+	Change  string        `json:"change" enum:"created,updated,unchanged"`
+	Fields  []FieldChange `json:"fields" doc:"What changes; empty for a new document"`
+	Diff    string        `json:"diff" doc:"The same for people"`
+}
+
+func (s *Server) diff(ctx context.Context, in *filesIn) (*body[DiffResult], error) {
+	docs, err := s.files.Parse(in.Body.Files, in.Body.Project)
+	if err != nil {
+		return nil, err
+	}
+	_ = s.attach(docs, in.Body.Files) // a resource that was not sent is no difference
+	out := DiffResult{Items: make([]Difference, len(docs))}
+	for i, d := range docs {
+		if out.Items[i], err = s.difference(ctx, d); err != nil {
+			return nil, err
+		}
+	}
+	return &body[DiffResult]{out}, nil
+}
+
+func (s *Server) difference(ctx context.Context, d flow.Document) (Difference, error) {
+	what := describe(d)
+	out := Difference{Kind: what.Kind, Project: what.Project, Name: what.Name, Change: "created", Fields: []FieldChange{}}
+	have, err := s.stored(ctx, d)
+	if err != nil || have == nil {
+		return out, err
+	}
+	fields, text, err := s.files.Diff(*have, d)
+	if err != nil {
+		return out, err
+	}
+	out.Change, out.Diff = "unchanged", text
+	if len(fields) > 0 {
+		out.Change, out.Fields = "updated", fields
+	}
+	return out, nil
+}
+
+// stored reads what a document would replace, nil when it is new.
+func (s *Server) stored(ctx context.Context, d flow.Document) (*flow.Document, error) {
+	switch {
+	case d.Workflow != nil:
+		name := d.Workflow.Name
+		def, err := s.store.Workflow(ctx, d.Workflow.Project, name, 0)
+		if flow.CodeOf(err) == flow.CodeNotFound && d.Workflow.RenamedFrom != "" {
+			def, err = s.store.Workflow(ctx, d.Workflow.Project, d.Workflow.RenamedFrom, 0)
+		}
+		return found(flow.Document{Workflow: &def.Workflow}, err)
+	case d.Project != nil:
+		p, err := s.store.Project(ctx, d.Project.Name)
+		return found(flow.Document{Project: &p}, err)
+	default:
+		all, err := s.store.DataSources(ctx, d.DataSource.Project)
+		for _, have := range all {
+			if have.Name == d.DataSource.Name {
+				return &flow.Document{DataSource: &have}, nil
+			}
+		}
+		return nil, err
+	}
+}
+
+func found(d flow.Document, err error) (*flow.Document, error) {
+	switch {
+	case flow.CodeOf(err) == flow.CodeNotFound:
+		return nil, nil //nolint:nilnil // "there is none yet" is an answer
+	case err != nil:
+		return nil, err
+	default:
+		return &d, nil
+	}
+}
+
+type exportIn struct {
+	Project  string `query:"project" doc:"Of this project only"`
+	Workflow string `query:"workflow" doc:"This workflow only"`
+	Version  int32  `query:"version" minimum:"0" doc:"Of the workflow; 0: the newest"`
+}
+
+func (s *Server) export(ctx context.Context, in *exportIn) (*huma.StreamResponse, error) {
+	docs, err := s.exported(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := s.files.Export(docs)
+	if err != nil {
+		return nil, err
+	}
+	return respond("application/yaml", raw), nil
+}
+
+func (s *Server) exported(ctx context.Context, in *exportIn) ([]flow.Document, error) {
+	if in.Workflow != "" {
+		project := in.Project
+		if project == "" {
+			project = flow.DefaultProject
+		}
+		d, err := s.store.Workflow(ctx, project, in.Workflow, in.Version)
+		return []flow.Document{{Workflow: &d.Workflow}}, err
+	}
+	docs, err := s.exportedProjects(ctx, in.Project)
+	if err != nil {
+		return nil, err
+	}
+	const step = 200
+	for project, name := "", ""; ; {
+		all, err := s.store.Workflows(ctx, in.Project, step, project, name)
+		if err != nil {
+			return nil, err
+		}
+		for i := range all {
+			docs = append(docs, flow.Document{Workflow: &all[i].Workflow})
+			project, name = all[i].Project, all[i].Name
+		}
+		if len(all) < step {
+			return docs, nil
+		}
+	}
+}
+
+// exportedProjects are the projects and their data sources, which stand before the workflows.
+func (s *Server) exportedProjects(ctx context.Context, name string) ([]flow.Document, error) {
+	var projects []flow.Project
+	if name != "" {
+		p, err := s.store.Project(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		projects = []flow.Project{p}
+	} else {
+		all, err := s.store.Projects(ctx)
+		if err != nil {
+			return nil, err
+		}
+		projects = all
+	}
+	var docs []flow.Document
+	for i, p := range projects {
+		if p.Description != "" || len(p.Params) > 0 {
+			docs = append(docs, flow.Document{Project: &projects[i]})
+		}
+	}
+	sources, err := s.store.DataSources(ctx, name)
+	for i := range sources {
+		docs = append(docs, flow.Document{DataSource: &sources[i]})
+	}
+	return docs, err
+}
+
+// respond answers with bytes that are not JSON.
+func respond(contentType string, raw []byte) *huma.StreamResponse {
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		_, w := humachi.Unwrap(hc)
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write(raw) // the client is gone; there is nobody to tell
+	}}
+}

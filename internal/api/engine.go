@@ -1,0 +1,56 @@
+// What the API asks of the pure engine and of the file format.
+
+package api
+
+import (
+	"encoding/json"
+
+	"baton/internal/flow"
+)
+
+// Engine answers questions about runs; it changes nothing.
+type Engine interface {
+	// Check tells whether a run of the definition could be started so: parameters by type and enum,
+	// tasks by name.
+	Check(def flow.Definition, start flow.Start) error
+	// Explain tells why a run stands where it stands.
+	Explain(def flow.Definition, loaded flow.Loaded, now flow.Time) (flow.Explanation, error)
+}
+
+// Documents reads and writes workflow files.
+type Documents interface {
+	// Parse checks files and returns what they say, or flow.Errors with everything wrong with them.
+	// Documents that name no project get the given one.
+	Parse(files []SourceFile, project string) ([]flow.Document, error)
+	// EachFile calls do with every resource that a document names.
+	EachFile(doc flow.Document, do func(*flow.File))
+	// Export writes documents as one file.
+	Export(docs []flow.Document) ([]byte, error)
+	// Diff tells what a document would change, as fields and as text for people. Nothing changes:
+	// no fields.
+	Diff(have, want flow.Document) ([]FieldChange, string, error)
+	// Schema is the JSON Schema of the file.
+	Schema() json.RawMessage
+}
+
+// FieldChange is one difference of two documents.
+type FieldChange struct {
+	Op     string `json:"op" doc:"added, removed, changed or moved (the same keys in another order)"`
+	Path   string `json:"path" doc:"Such as tasks.load.retry.times"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
+}
+
+// SourceFile is one YAML file as the caller has it.
+type SourceFile struct {
+	Name      string     `json:"name" doc:"Path as the caller knows it; messages name it" maxLength:"4096"`
+	Content   string     `json:"content" doc:"The YAML, one or more documents"`
+	Resources []Resource `json:"resources,omitempty" doc:"Files the YAML names, uploaded before with PUT /blobs/{sha256}"`
+}
+
+// Resource is a file beside the YAML.
+type Resource struct {
+	Path       string `json:"path" doc:"As the YAML names it"`
+	SHA256     string `json:"sha256" pattern:"^[0-9a-f]{64}$" doc:"Sum of its content"`
+	Executable bool   `json:"executable,omitempty" doc:"Its executable bit"`
+}

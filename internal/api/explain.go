@@ -1,0 +1,81 @@
+// Why a run stands where it stands.
+
+package api
+
+import (
+	"context"
+	"time"
+
+	"baton/internal/flow"
+)
+
+// Explanation says why, and since every waiting row has a next check, until when.
+type Explanation struct {
+	Instance    string            `json:"instance"`
+	State       InstanceState     `json:"state"`
+	Reason      *string           `json:"reason"`
+	NextCheckAt flow.Time         `json:"next_check_at"`
+	Tasks       []TaskExplanation `json:"tasks" doc:"In order of the file; what was not reached included"`
+}
+
+// TaskExplanation says why a task stands where it stands and which values it sees.
+type TaskExplanation struct {
+	Name        string        `json:"name"`
+	State       *string       `json:"state" doc:"A task state; unreached; null: its turn has not come"`
+	Reason      *string       `json:"reason"`
+	NextCheckAt flow.Time     `json:"next_check_at"`
+	Params      []ParamOrigin `json:"params"`
+	Script      *string       `json:"script,omitempty" doc:"As it runs"`
+}
+
+// ParamOrigin is a value and the level it comes from.
+type ParamOrigin struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	From  string `json:"from" doc:"start, local, output, global, project or builtin"`
+}
+
+type explainIn struct {
+	InstancePath
+	Task string `query:"task" doc:"This task only"`
+}
+
+func (s *Server) explainInstance(ctx context.Context, in *explainIn) (*body[Explanation], error) {
+	id, err := flow.ParseID(in.Instance)
+	if err != nil {
+		return nil, err
+	}
+	run, rows, err := s.load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	def, err := s.store.Workflow(ctx, run.ProjectName, run.WorkflowName, run.Version)
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.engine.Explain(def, flow.Loaded{Instance: run.Instance, Tasks: rows}, flow.At(time.Now()))
+	if err != nil {
+		return nil, err
+	}
+	out := explanationOf(run.ID, e, in.Task)
+	if in.Task != "" && len(out.Tasks) == 0 {
+		return nil, s.knows(ctx, run, in.Task)
+	}
+	return &body[Explanation]{out}, nil
+}
+
+// explanationOf keeps one task when it is named.
+func explanationOf(id flow.ID, e flow.Explanation, task string) Explanation {
+	out := Explanation{Instance: id.String(), State: InstanceState(e.State.String()), Reason: text(e.Reason), NextCheckAt: e.NextCheck, Tasks: []TaskExplanation{}}
+	for _, t := range e.Tasks {
+		if task != "" && t.Name != task {
+			continue
+		}
+		one := TaskExplanation{Name: t.Name, State: text(t.State), Reason: text(t.Reason), NextCheckAt: t.NextCheck, Params: []ParamOrigin{}, Script: text(t.Script)}
+		for _, p := range t.Params {
+			one.Params = append(one.Params, ParamOrigin(p))
+		}
+		out.Tasks = append(out.Tasks, one)
+	}
+	return out
+}

@@ -1,0 +1,89 @@
+// What nobody asks for: old runs are deleted, and rows that could hang are looked for.
+
+package api
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"baton/internal/flow"
+)
+
+const (
+	// DefaultRetention is how long ended runs are kept when the cluster's setting says nothing.
+	DefaultRetention = "365d"
+	housekeepingGap  = time.Minute
+	pruneStep        = 200 // runs a statement, so that nobody waits long for the writer
+)
+
+// Housekeeper keeps the store small and honest. One per cluster is enough; several do no harm.
+type Housekeeper struct {
+	Store Store
+	Log   *slog.Logger
+	stray atomic.Int64
+}
+
+// Run works until ctx is done. A pass that fails is logged and tried again with the next.
+func (h *Housekeeper) Run(ctx context.Context) error {
+	tick := time.NewTicker(housekeepingGap)
+	defer tick.Stop()
+	for {
+		if err := h.runOnce(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			h.Log.Warn("housekeeping", slog.Any("error", err))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (h *Housekeeper) runOnce(ctx context.Context, now time.Time) error {
+	stray, err := h.Store.Stray(ctx)
+	if err != nil {
+		return fmt.Errorf("look for stray rows: %w", err)
+	}
+	h.stray.Store(int64(stray))
+	if stray > 0 {
+		h.Log.Error("rows wait without a reason or a next check: please report this defect", slog.Int("rows", stray))
+	}
+	return h.prune(ctx, now)
+}
+
+func (h *Housekeeper) prune(ctx context.Context, now time.Time) error {
+	value, err := h.Store.Setting(ctx, SettingRetention)
+	if err != nil {
+		return fmt.Errorf("read setting %s: %w", SettingRetention, err)
+	}
+	if value == "" {
+		value = DefaultRetention
+	}
+	keep, err := flow.ParseDuration(value)
+	if err != nil {
+		return fmt.Errorf("setting %s: %w", SettingRetention, err)
+	}
+	if keep == 0 {
+		return nil // for ever
+	}
+	for ctx.Err() == nil {
+		n, err := h.Store.Prune(ctx, flow.At(now.Add(-keep.Std())), pruneStep)
+		if err != nil {
+			return fmt.Errorf("prune runs: %w", err)
+		}
+		if n < pruneStep {
+			return nil
+		}
+	}
+	return nil
+}
+
+// WriteMetrics tells what the last pass found.
+func (h *Housekeeper) WriteMetrics(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "# HELP baton_stray_rows Non-terminal rows without reason or next check; each is a defect.\n# TYPE baton_stray_rows gauge\nbaton_stray_rows %d\n", h.stray.Load())
+	return err
+}

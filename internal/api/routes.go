@@ -1,0 +1,115 @@
+// The route table: every route with the permission it asks for. Nothing else adds a route below
+// /api/v1.
+
+package api
+
+import (
+	"net/http"
+	"slices"
+
+	"baton/internal/flow"
+)
+
+const (
+	get  = http.MethodGet
+	put  = http.MethodPut
+	post = http.MethodPost
+)
+
+func (s *Server) routes() []Route {
+	return slices.Concat([]Route{
+		to(get, "/openapi.json", Public, "get-openapi", "This document", (*Server).getOpenAPI, sends("The OpenAPI 3.1 document", "application/json")),
+		to(get, "/version", Public, "get-version", "Version of the server", (*Server).getVersion),
+		to(get, "/schema", Public, "get-schema", "JSON Schema of workflow files, for editors", (*Server).getSchema),
+
+		to(get, "/projects", ProjectRead, "list-projects", "List projects by name", (*Server).listProjects),
+		to(get, "/projects/{project}", ProjectRead, "get-project", "Read a project", (*Server).getProject),
+
+		to(get, "/workflows", WorkflowRead, "list-workflows", "List workflows by project and name, newest versions", (*Server).listWorkflows),
+		to(get, "/projects/{project}/workflows/{workflow}", WorkflowRead, "get-workflow", "Read a workflow with its definition", (*Server).getWorkflow),
+		to(get, "/projects/{project}/workflows/{workflow}/versions", WorkflowRead, "list-versions", "List a workflow's versions, newest first", (*Server).listVersions),
+
+		to(post, "/validate", WorkflowRead, "validate", "Check workflow files", (*Server).validate, limit(documentBodyBytes)),
+		to(post, "/diff", WorkflowRead, "diff", "Tell what apply would change", (*Server).diff, limit(documentBodyBytes)),
+		to(post, "/apply", WorkflowWrite, "apply", "Make or change what the files describe: all of it or nothing", (*Server).apply, limit(documentBodyBytes)),
+		to(get, "/export", WorkflowRead, "export", "Write workflows as one file", (*Server).export, sends("YAML documents", "application/yaml")),
+		to(post, "/blobs/missing", WorkflowWrite, "missing-blobs", "Tell which resources are not stored yet", (*Server).missingBlobs),
+		to(put, "/blobs/{sha256}", WorkflowWrite, "put-blob", "Store a resource under its sum", (*Server).putBlob, limit(flow.MaxResource)),
+		to(get, "/blobs/{sha256}", WorkflowRead, "get-blob", "Read a resource", (*Server).getBlob, sends("The bytes", "application/octet-stream")),
+
+		to(get, "/instances", InstanceRead, "list-instances", "List runs, newest first", (*Server).listInstances),
+		to(post, "/instances", InstanceStart, "start-instance", "Start a run", (*Server).startInstance, answers(http.StatusCreated), also(http.StatusOK, "The run that the idempotency key made before; `existing` is true")),
+		to(get, "/instances/{instance}", InstanceRead, "get-instance", "Read a run with its tasks", (*Server).getInstance),
+		to(get, "/instances/{instance}/wait", InstanceRead, "wait-instance", "Read a run when it is at rest, or in a state", (*Server).waitInstance, explained("A long poll: it answers as soon as the state is there, and with `reached: false` when `timeout` is over.")),
+		to(get, "/instances/{instance}/tasks", InstanceRead, "list-tasks", "List the task instances of a run in order of creation", (*Server).listTasks),
+		to(get, "/instances/{instance}/attempts", InstanceRead, "list-attempts", "List attempts in order of creation", (*Server).listAttempts),
+		to(get, "/instances/{instance}/explain", InstanceRead, "explain-instance", "Tell why a run and its tasks stand where they stand", (*Server).explainInstance),
+		to(get, "/instances/{instance}/outcomes", InstanceRead, "list-outcomes", "List the verbs given to a run and what became of them, oldest first", (*Server).listOutcomes),
+		to(get, "/instances/{instance}/tasks/{task}/log", LogRead, "read-log", "Read or follow the log of a task", (*Server).readLog, sends("The log; with follow=true server-sent events `log`, `attempt`, `end` and `failed`", "text/plain", "text/event-stream")),
+
+		to(get, "/events", InstanceRead, "watch-instances", "Follow the changes of all runs", (*Server).watchAll, sends("Server-sent events `change` and `gap`", "text/event-stream")),
+		to(get, "/instances/{instance}/events", InstanceRead, "watch-instance", "Follow a run", (*Server).watchInstance, sends("Server-sent events: `instance` (the whole run: first, and after a gap), then `change`", "text/event-stream")),
+
+		to(get, "/commands", InstanceRead, "list-commands", "List starts that no master has taken yet, newest first", (*Server).listCommands),
+		to(get, "/alerts", AlertRead, "list-alerts", "List alerts, newest first", (*Server).listAlerts),
+		to(get, "/nodes", NodeRead, "list-nodes", "List masters and workers, live and recently lost", (*Server).listNodes),
+		to(get, "/datasources", DataSourceRead, "list-datasources", "List data sources; passwords are never in it", (*Server).listDataSources),
+		to(get, "/settings/{key}", SettingRead, "get-setting", "Read a setting of the cluster", (*Server).getSetting),
+		to(put, "/settings/{key}", SettingWrite, "set-setting", "Change a setting of the cluster", (*Server).setSetting),
+		to(post, "/tokens", TokenWrite, "create-token", "Make an administrator's token; it is shown once", (*Server).createToken, answers(http.StatusCreated)),
+	}, instanceVerbs(), taskVerbs())
+}
+
+// instanceVerbs are one route for each order to a run.
+func instanceVerbs() []Route {
+	verb := func(name, summary string) Route {
+		return to(post, "/instances/{instance}/"+name, InstanceOperate, name+"-instance", summary, orderInstance(name), accepted)
+	}
+	return []Route{
+		verb(flow.VerbPause, "Pause a run: what runs finishes, nothing new starts"),
+		verb(flow.VerbResume, "Go on with a paused run"),
+		verb(flow.VerbRecover, "Take up what failed, was killed or never ran, in the same run"),
+		verb(flow.VerbRerun, "Run everything again in the same run"),
+		verb(flow.VerbRelease, "Try again with a quarantined run"),
+		to(post, "/instances/{instance}/stop", InstanceOperate, "stop-instance", "Kill what runs and end the run", (*Server).stopInstance, accepted),
+	}
+}
+
+// taskVerbs are one route for each order to a task of a run.
+func taskVerbs() []Route {
+	verb := func(name, summary string) Route {
+		return to(post, "/instances/{instance}/tasks/{task}/"+name, InstanceOperate, name+"-task", summary, orderTask("task."+name), accepted)
+	}
+	return []Route{
+		verb("retry", "Run a task again in a live run"),
+		verb("skip", "Count a task as passed without running it"),
+		verb("succeed", "Count a task as succeeded by hand"),
+		verb("kill", "Kill a task; it is not retried"),
+		verb("hold", "Keep a task from starting"),
+		verb("release", "Let a held task start"),
+		verb("start", "Start a waiting task now, past delay, retry wait or pool"),
+	}
+}
+
+var accepted = also(http.StatusAccepted, "Durable, but not carried out within 2 s")
+
+var tagTexts = map[string]string{
+	"instances":    "Runs: start, watch, steer, explain.",
+	"workflows":    "Workflows and their versions.",
+	"projects":     "Name spaces of workflows.",
+	"apply":        "Files to definitions.",
+	"validate":     "Check files.",
+	"diff":         "Compare files with what is stored.",
+	"export":       "Definitions to files.",
+	"blobs":        "Resources beside the files.",
+	"events":       "Live changes.",
+	"commands":     "Starts that wait for a master.",
+	"alerts":       "What a person should know.",
+	"nodes":        "Masters and workers.",
+	"datasources":  "Databases that sql tasks use.",
+	"settings":     "Settings of the cluster.",
+	"tokens":       "Who may ask.",
+	"schema":       "The file format.",
+	"openapi.json": "This document.",
+	"version":      "What runs here.",
+}

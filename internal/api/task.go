@@ -1,0 +1,84 @@
+// Task instances, attempts and verbs of a run, read for people.
+
+package api
+
+import (
+	"context"
+	"slices"
+
+	"baton/internal/flow"
+)
+
+type listOfTaskIn struct {
+	InstancePath
+	Task string `query:"task" doc:"Of this task only"`
+}
+
+func (s *Server) listTasks(ctx context.Context, in *listOfTaskIn) (*body[List[Task]], error) {
+	id, err := flow.ParseID(in.Instance)
+	if err != nil {
+		return nil, err
+	}
+	run, rows, err := s.load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if in.Task != "" {
+		rows = slices.DeleteFunc(rows, func(r flow.TaskRow) bool { return r.Name != in.Task })
+		if len(rows) == 0 {
+			err = s.knows(ctx, run, in.Task)
+		}
+	}
+	return listOf(flow.Page[flow.TaskRow]{Items: rows}, taskOf), err
+}
+
+func (s *Server) listAttempts(ctx context.Context, in *listOfTaskIn) (*body[List[Attempt]], error) {
+	id, err := flow.ParseID(in.Instance)
+	if err != nil {
+		return nil, err
+	}
+	run, err := s.store.Instance(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if in.Task != "" {
+		if err := s.knows(ctx, run, in.Task); err != nil {
+			return nil, err
+		}
+	}
+	all, err := s.store.Attempts(ctx, id, in.Task)
+	return listOf(flow.Page[flow.NamedAttempt]{Items: all}, attemptOf), err
+}
+
+// Outcome is what became of a verb.
+type Outcome struct {
+	ID      string    `json:"id"`
+	Verb    string    `json:"verb"`
+	Applied bool      `json:"applied"`
+	Reason  *string   `json:"reason" doc:"Why it was refused"`
+	By      *string   `json:"by" doc:"Name of the token it was given with"`
+	At      flow.Time `json:"at" nullable:"false"`
+}
+
+func (s *Server) listOutcomes(ctx context.Context, in *InstancePath) (*body[List[Outcome]], error) {
+	id, err := flow.ParseID(in.Instance)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.store.Instance(ctx, id); err != nil {
+		return nil, err
+	}
+	all, err := s.store.Outcomes(ctx, id)
+	return listOf(flow.Page[flow.Outcome]{Items: all}, func(o flow.Outcome) Outcome {
+		return Outcome{ID: o.Inbox.String(), Verb: o.Verb, Applied: o.Applied, Reason: text(o.Reason), By: text(o.By), At: o.At}
+	}), err
+}
+
+func (s *Server) listCommands(ctx context.Context, in *Paging) (*body[List[Summary]], error) {
+	cursor, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.store.Commands(ctx, in.Limit, cursor)
+	return listOf(p, summaryOf), err
+}

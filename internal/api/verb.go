@@ -1,0 +1,124 @@
+// Orders to runs and tasks: recorded durably, then waited for, briefly.
+
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"baton/internal/flow"
+)
+
+const (
+	// outcomeWait is how long a verb's caller waits to learn what became of it.
+	outcomeWait = 2 * time.Second
+	// outcomeNet is how often the outcome is looked at when no event says that it is there.
+	outcomeNet = 250 * time.Millisecond
+)
+
+// Ordered is the answer to a verb.
+type Ordered struct {
+	Outcome  string   `json:"outcome" enum:"applied,accepted" doc:"applied; or accepted: durable, but not carried out yet"`
+	Instance Instance `json:"instance"`
+}
+
+type orderedOut struct {
+	Status int
+	Body   Ordered
+}
+
+// InstancePath names a run.
+type InstancePath struct {
+	Instance string `path:"instance" doc:"Id of the run"`
+}
+
+// TaskPath names a task of a run.
+type TaskPath struct {
+	InstancePath
+	Task string `path:"task" doc:"Name of the task"`
+}
+
+func orderInstance(verb string) func(*Server, context.Context, *InstancePath) (*orderedOut, error) {
+	return func(s *Server, ctx context.Context, in *InstancePath) (*orderedOut, error) {
+		return s.order(ctx, in.Instance, flow.Verb{Name: verb})
+	}
+}
+
+func orderTask(verb string) func(*Server, context.Context, *TaskPath) (*orderedOut, error) {
+	return func(s *Server, ctx context.Context, in *TaskPath) (*orderedOut, error) {
+		return s.order(ctx, in.Instance, flow.Verb{Name: verb, Task: in.Task})
+	}
+}
+
+type stopIn struct {
+	InstancePath
+	Compensate bool `query:"compensate" doc:"Undo what succeeded, in reverse order"`
+}
+
+func (s *Server) stopInstance(ctx context.Context, in *stopIn) (*orderedOut, error) {
+	return s.order(ctx, in.Instance, flow.Verb{Name: flow.VerbStop, Compensate: in.Compensate})
+}
+
+// order records a verb, wakes the owner of the run and tells what became of it.
+func (s *Server) order(ctx context.Context, instance string, verb flow.Verb) (*orderedOut, error) {
+	id, err := flow.ParseID(instance)
+	if err != nil {
+		return nil, err
+	}
+	verb.By = caller(ctx)
+	payload, err := json.Marshal(verb)
+	if err != nil {
+		return nil, err
+	}
+	// Watched from before the order is there, so that its commit cannot be missed.
+	watch, cancel := s.until(ctx)
+	defer cancel()
+	events := s.masters.Watch(watch, id)
+	item := flow.InboxItem{ID: s.nextID(), Instance: id, Kind: flow.InboxVerb, Payload: payload, At: flow.At(time.Now())}
+	item.Dedup = "verb:" + item.ID.String()
+	item.ID, err = s.store.Order(ctx, item)
+	if err != nil {
+		return nil, err
+	}
+	s.masters.Poke()
+	outcome, err := s.outcome(watch, item.ID, events)
+	if err != nil {
+		return nil, err
+	}
+	if outcome != nil && !outcome.Applied {
+		return nil, flow.Errorf(flow.CodeConflict, "", "%s", outcome.Reason)
+	}
+	answer := &orderedOut{Status: http.StatusOK, Body: Ordered{Outcome: "applied"}}
+	if outcome == nil {
+		answer.Status, answer.Body.Outcome = http.StatusAccepted, "accepted"
+	}
+	answer.Body.Instance, err = s.instance(ctx, id)
+	return answer, err
+}
+
+// outcome waits for what becomes of an inbox item; nil: it is not known in time.
+func (s *Server) outcome(ctx context.Context, item flow.ID, events <-chan Event) (*flow.Outcome, error) {
+	over := time.NewTimer(outcomeWait)
+	defer over.Stop()
+	net := time.NewTicker(outcomeNet)
+	defer net.Stop()
+	for {
+		outcome, err := s.store.Outcome(ctx, item)
+		if outcome != nil || err != nil {
+			return outcome, err
+		}
+		select {
+		case _, open := <-events:
+			if !open {
+				events = nil // the masters are gone; the net remains
+			}
+		case <-net.C:
+		case <-over.C:
+			return nil, nil //nolint:nilnil // "not yet known" is an answer
+		case <-ctx.Done():
+			return nil, nil //nolint:nilnil // the server stops: accepted, not lost
+		}
+	}
+}
