@@ -1,0 +1,140 @@
+// What the API asks for, said in the words of those who answer.
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"iter"
+	"time"
+
+	"baton/internal/api"
+	"baton/internal/engine"
+	"baton/internal/flow"
+	"baton/internal/master"
+	"baton/internal/spec"
+	"baton/internal/task"
+	"baton/internal/task/all"
+)
+
+// live is the master of this process as the API sees it.
+type live struct{ *master.Master }
+
+// Watch hands the master's changes on in the API's form. A reader that is too slow makes the
+// master leave changes out, which it marks.
+func (l live) Watch(ctx context.Context, instance flow.ID) <-chan api.Event {
+	changes := l.Master.Watch(ctx, instance)
+	events := make(chan api.Event)
+	go func() {
+		defer close(events)
+		for c := range changes {
+			select {
+			case events <- eventOf(c):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return events
+}
+
+func eventOf(c master.Change) api.Event {
+	e := api.Event{
+		Instance: c.Instance.ID, Seq: c.Instance.Seq, State: c.Instance.State, Reason: c.Instance.Reason,
+		At: flow.At(time.Now()), Gap: c.Gap,
+	}
+	for _, r := range c.Rows {
+		e.Tasks = append(e.Tasks, api.TaskChange{ID: r.ID, Name: r.Name, State: r.State, Attempt: r.Attempt.Number, Reason: r.Reason})
+	}
+	return e
+}
+
+func (l live) ReadLog(ctx context.Context, r api.LogRequest) iter.Seq2[api.LogChunk, error] {
+	chunks := l.Master.ReadLog(ctx, master.LogRequest{
+		Instance: r.Instance, Task: r.Task, Token: r.Token, Session: r.Session, Offset: r.Offset, Limit: r.Limit, Follow: r.Follow,
+	})
+	return func(yield func(api.LogChunk, error) bool) {
+		for c, err := range chunks {
+			if !yield(api.LogChunk(c), err) {
+				return
+			}
+		}
+	}
+}
+
+// planner is the engine as the API sees it.
+type planner struct{ types *task.Set }
+
+func (p planner) Check(def flow.Definition, start flow.Start) error {
+	plan, err := engine.Compile(def, p.types)
+	if err != nil {
+		return err
+	}
+	return engine.CheckStart(plan, start, flow.At(time.Now()))
+}
+
+func (p planner) Explain(def flow.Definition, loaded flow.Loaded, now flow.Time) (flow.Explanation, error) {
+	return flow.Explanation{}, flow.Errorf(flow.CodeNotSupported, "", "explain is not supported by this version")
+}
+
+// files is the file format as the API and validate see it.
+type files struct{ types *task.Set }
+
+func newFiles() files { return files{task.NewSet(all.Types()...)} }
+
+func (f files) Parse(sources []api.SourceFile, project string) ([]flow.Document, error) {
+	in := make([]spec.Source, len(sources))
+	for i, s := range sources {
+		in[i] = spec.Source{Name: s.Name, Content: []byte(s.Content)}
+	}
+	docs, errs := spec.Parse(in, f.types, spec.Defaults{Project: project})
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	return docs, nil
+}
+
+func (files) EachFile(doc flow.Document, do func(*flow.File)) { spec.EachFile(doc, do) }
+
+func (files) Export(docs []flow.Document) ([]byte, error) {
+	var out bytes.Buffer
+	for i, d := range docs {
+		raw, err := spec.Export(d)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			out.WriteString("---\n")
+		}
+		out.Write(raw)
+	}
+	return out.Bytes(), nil
+}
+
+// Diff compares workflows field by field, other documents as they are written.
+func (files) Diff(have, want flow.Document) ([]api.FieldChange, string, error) {
+	var changes []spec.Change
+	if have.Workflow != nil && want.Workflow != nil {
+		changes = spec.Diff(have.Workflow, want.Workflow)
+	} else {
+		before, err := spec.Export(have)
+		if err != nil {
+			return nil, "", err
+		}
+		after, err := spec.Export(want)
+		if err != nil {
+			return nil, "", err
+		}
+		if !bytes.Equal(before, after) {
+			changes = []spec.Change{{Op: spec.Changed, Path: "document", Before: string(before), After: string(after)}}
+		}
+	}
+	fields := make([]api.FieldChange, len(changes))
+	for i, c := range changes {
+		fields[i] = api.FieldChange{Op: string(c.Op), Path: c.Path, Before: c.Before, After: c.After}
+	}
+	return fields, spec.Render(changes), nil
+}
+
+func (f files) Schema() json.RawMessage { return spec.JSONSchema(f.types) }

@@ -1,0 +1,245 @@
+// All settings of all commands: one struct, defaults in one place, checked once. Nothing else
+// reads the environment or a file of settings.
+
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v4"
+
+	"baton/internal/flow"
+)
+
+// Config holds every setting. The name of a flag is the file's key; BATON_ and the same name in
+// capitals is the environment's. Flag > environment > file > default.
+type Config struct {
+	// Of commands that ask a server.
+	Server  string `koanf:"server"`
+	Token   string `koanf:"token"`
+	Project string `koanf:"project"`
+	Output  string `koanf:"output"`
+	// Of every role.
+	Data      string `koanf:"data"`
+	LogLevel  string `koanf:"log-level"`
+	LogFormat string `koanf:"log-format"`
+	Name      string `koanf:"name"`
+	Lease     string `koanf:"lease"`
+	// Of the store, the api and the masters.
+	Store       string `koanf:"store"`
+	StoreDirect string `koanf:"store-direct"`
+	Listen      string `koanf:"listen"`
+	AdminListen string `koanf:"admin-listen"`
+	// Of workers.
+	Groups string `koanf:"groups"`
+	Slots  int    `koanf:"slots"`
+	Labels string `koanf:"labels"`
+
+	given map[string]bool // settings that were said, not defaulted
+}
+
+// defaults are the values of settings that nobody says.
+func defaults() map[string]any {
+	return map[string]any{
+		"server": "", "token": "", "project": flow.DefaultProject, "output": formatTable,
+		"data": "./baton-data", "log-level": "info", "log-format": "auto", "name": "", "lease": "10s",
+		"store": "", "store-direct": "", "listen": defaultListen, "admin-listen": "127.0.0.1:0",
+		"groups": flow.DefaultGroup, "slots": 0, "labels": "",
+	}
+}
+
+const defaultListen = "127.0.0.1:7077"
+
+const (
+	envPrefix = "BATON_"
+	envConfig = envPrefix + "CONFIG"
+)
+
+// loadConfig reads the settings in order of their weight and checks them.
+func loadConfig(flags *pflag.FlagSet, environ []string) (Config, error) {
+	env := environment(environ)
+	k := koanf.New("\x00") // no nesting: keys are names of flags
+	given := map[string]bool{}
+	file, err := fileSettings(flags, env)
+	if err != nil {
+		return Config{}, err
+	}
+	for _, source := range []map[string]any{defaults(), file, envSettings(env), flagSettings(flags)} {
+		if err := k.Load(values(source), nil); err != nil {
+			return Config{}, fmt.Errorf("load settings: %w", err)
+		}
+	}
+	for _, source := range []map[string]any{file, envSettings(env), flagSettings(flags)} {
+		for name := range source {
+			given[name] = true
+		}
+	}
+	c := Config{given: given}
+	if err := k.Unmarshal("", &c); err != nil {
+		return c, usagef("settings: %w", err)
+	}
+	return c, c.check()
+}
+
+// values is a koanf source of ready values.
+type values map[string]any
+
+func (v values) Read() (map[string]any, error) { return v, nil }
+func (v values) ReadBytes() ([]byte, error)    { return nil, fmt.Errorf("values are not bytes") }
+
+func environment(environ []string) map[string]string {
+	env := make(map[string]string, len(environ))
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		env[name] = value
+	}
+	return env
+}
+
+// envSettings takes what names a setting. Other BATON_ variables are none of ours: a task that
+// calls baton has BATON_INSTANCE_ID and the like.
+func envSettings(env map[string]string) map[string]any {
+	out := map[string]any{}
+	for key := range defaults() {
+		name := envPrefix + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
+		if value, set := env[name]; set && value != "" {
+			out[key] = value
+		}
+	}
+	return out
+}
+
+func flagSettings(flags *pflag.FlagSet) map[string]any {
+	out := map[string]any{}
+	known := defaults()
+	flags.Visit(func(f *pflag.Flag) {
+		if _, setting := known[f.Name]; setting {
+			out[f.Name] = f.Value.String()
+		}
+	})
+	return out
+}
+
+// fileSettings reads the file that --config or BATON_CONFIG names, else the user's own if there
+// is one.
+func fileSettings(flags *pflag.FlagSet, env map[string]string) (map[string]any, error) {
+	path, _ := flags.GetString("config")
+	if path == "" {
+		path = env[envConfig]
+	}
+	named := path != ""
+	if !named {
+		path = userConfig(env)
+	}
+	raw, err := os.ReadFile(path)
+	if os.IsNotExist(err) && !named {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, usagef("read settings: %w", err)
+	}
+	out := map[string]any{}
+	if err := yaml.Unmarshal(raw, &out); err != nil {
+		return nil, usagef("settings in %s: %w", path, err)
+	}
+	known := defaults()
+	for key := range out {
+		if _, ok := known[key]; !ok {
+			return nil, &flow.Error{Code: flow.CodeBadRequest, Field: key, File: path, Message: fmt.Sprintf("unknown setting %q; there are %s", key, strings.Join(settingNames(), ", "))}
+		}
+	}
+	return out, nil
+}
+
+func settingNames() []string {
+	var names []string
+	for key := range defaults() {
+		names = append(names, key)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func userConfig(env map[string]string) string {
+	if dir := env["XDG_CONFIG_HOME"]; dir != "" {
+		return filepath.Join(dir, "baton", "config.yaml")
+	}
+	return filepath.Join(env["HOME"], ".config", "baton", "config.yaml")
+}
+
+// check refuses what no command could use.
+func (c *Config) check() error {
+	if !slices.Contains(formats, c.Output) {
+		return usagef("output %q: there are %s", c.Output, strings.Join(formats, ", "))
+	}
+	if err := new(slog.LevelVar).UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return usagef("log-level %q: there are debug, info, warn and error", c.LogLevel)
+	}
+	if !slices.Contains([]string{"auto", "text", "json"}, c.LogFormat) {
+		return usagef("log-format %q: there are auto, text and json", c.LogFormat)
+	}
+	if _, err := flow.ParseDuration(c.Lease); err != nil {
+		return usagef("lease: %w", err)
+	}
+	if c.Slots < 0 {
+		return usagef("slots: %d is less than none", c.Slots)
+	}
+	for name, address := range map[string]string{"listen": c.Listen, "admin-listen": c.AdminListen} {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return usagef("%s %q: write host:port, such as %s", name, address, defaultListen)
+		}
+	}
+	if _, err := c.labels(); err != nil {
+		return err
+	}
+	if c.Server == "" {
+		return nil
+	}
+	var err error
+	c.Server, err = serverURL(c.Server)
+	return err
+}
+
+// serverURL accepts a URL or host:port.
+func serverURL(s string) (string, error) {
+	if !strings.Contains(s, "://") {
+		s = "http://" + s
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", usagef("server %q: write a URL or host:port, such as %s", s, defaultListen)
+	}
+	return strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), nil
+}
+
+func (c *Config) labels() (map[string]string, error) {
+	out := map[string]string{}
+	for _, pair := range split(c.Labels) {
+		k, v, found := strings.Cut(pair, "=")
+		if !found || k == "" {
+			return nil, usagef("labels: %q is no k=v", pair)
+		}
+		out[k] = v
+	}
+	return out, nil
+}
+
+// split cuts a list at its commas, without empty parts.
+func split(list string) []string {
+	var out []string
+	for part := range strings.SplitSeq(list, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}

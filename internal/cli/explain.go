@@ -1,0 +1,80 @@
+// baton explain: why a run, and each of its tasks, stands where it stands.
+
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"baton/internal/api"
+)
+
+func (a *app) explainCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain INSTANCE [TASK]",
+		Short: "Tell why a run and its tasks stand where they stand, and where each value comes from",
+		Example: `  baton explain 7301444403200000
+  baton explain 7301444403200000 load`,
+		Args: between(1, "INSTANCE", "TASK"),
+		RunE: action(func(ctx context.Context, args []string) error {
+			got, err := ask[api.Explanation](ctx, a.client(), read(path("instances", args[0], "explain"), optional("task", args)))
+			if err != nil {
+				return err
+			}
+			names := make([]string, len(got.Value.Tasks))
+			for i, t := range got.Value.Tasks {
+				names[i] = t.Name
+			}
+			return a.print(got.Raw, names, func(w io.Writer) error {
+				return a.writeExplanation(w, got.Value, len(args) > 1 || a.config.Output == formatWide)
+			})
+		}),
+	}
+}
+
+func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) error {
+	p := a.paint()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s%s\n", p.bold(e.Instance), p.state(string(e.State)), because(e.Reason, e.NextCheckAt.Std()))
+	names := 0
+	for _, t := range e.Tasks {
+		names = max(names, min(displayWidth(t.Name), 32))
+	}
+	for _, t := range e.Tasks {
+		name := shorten(t.Name, 32)
+		fmt.Fprintf(&b, "  %s%s  %s%s\n", name, strings.Repeat(" ", max(names-displayWidth(name), 0)), p.state(or(t.State, "not yet")), because(t.Reason, t.NextCheckAt.Std()))
+		if !values {
+			continue
+		}
+		for _, v := range t.Params {
+			fmt.Fprintf(&b, "      %s = %s  %s\n", v.Name, shorten(v.Value, 60), p.dim("from "+v.From))
+		}
+		if t.Script != nil {
+			fmt.Fprintf(&b, "      %s\n", p.dim("script"))
+			for line := range strings.Lines(*t.Script) {
+				fmt.Fprintf(&b, "      | %s\n", strings.TrimSuffix(line, "\n"))
+			}
+		}
+	}
+	if !values && len(e.Tasks) > 0 {
+		b.WriteString(p.dim("values: baton explain "+e.Instance+" TASK, or -o wide") + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func because(reason *string, next time.Time) string {
+	out := ""
+	if reason != nil {
+		out = ": " + *reason
+	}
+	if !next.IsZero() {
+		out += ", looked at again in " + span(time.Until(next))
+	}
+	return out
+}

@@ -1,0 +1,344 @@
+// baton get: lists and single objects of every kind.
+
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"baton/internal/api"
+	"baton/internal/flow"
+)
+
+func (a *app) getCommand() *cobra.Command {
+	get := group("get", "List or read objects", a.getInstances(), a.getTasks(), a.getAttempts(), a.getWorkflows(), a.getVersions(),
+		a.getProjects(), a.getDataSources(), a.getCommands(), a.getAlerts(), a.getNodes("masters", flow.RoleMaster), a.getNodes("workers", flow.RoleWorker))
+	get.Example = `  baton get instances --workflow daily-orders --state failed --since 2h
+  baton get instance 7301444403200000 -o json
+  baton get tasks 7301444403200000 -w`
+	for _, kind := range laterKinds {
+		get.AddCommand(notSupported(kind))
+	}
+	return get
+}
+
+// reader is a list command: where it reads, how it shows it, and which events say that it changed.
+type reader[T any] struct {
+	ask    func() request
+	view   view[T]
+	events request // empty path: it is looked at now and then
+	watch  bool
+	more   pageFlags
+}
+
+// pageFlags are the flags of lists that page.
+type pageFlags struct {
+	limit  int
+	cursor string
+}
+
+func (p *pageFlags) add(c *cobra.Command) {
+	c.Flags().IntVar(&p.limit, "limit", 50, "rows of a page, at most 500")
+	c.Flags().StringVar(&p.cursor, "cursor", "", "go on behind a page: its next")
+}
+
+func (p *pageFlags) query() url.Values {
+	q := url.Values{}
+	set(q, "limit", strconv.Itoa(p.limit))
+	set(q, "cursor", p.cursor)
+	return q
+}
+
+// set adds a parameter that was said.
+func set(q url.Values, name, value string) {
+	if value != "" {
+		q.Set(name, value)
+	}
+}
+
+func watchFlag(c *cobra.Command, watch *bool) {
+	c.Flags().BoolVarP(watch, "watch", "w", false, "go on and print what changes")
+}
+
+// run prints the list once, or again and again.
+func (r reader[T]) run(ctx context.Context, a *app) error {
+	c := a.client()
+	if r.watch {
+		return watchList(ctx, a, c, r)
+	}
+	page, err := ask[api.List[T]](ctx, c, r.ask())
+	if err != nil {
+		return err
+	}
+	return list(a, page, r.view)
+}
+
+// one prints a single object: for people as a list of one.
+func one[T any](a *app, got answer[T], v view[T]) error {
+	return list(a, answer[api.List[T]]{Value: api.List[T]{Items: []T{got.Value}}, Raw: got.Raw}, v)
+}
+
+func read(path string, q url.Values) request {
+	return request{method: http.MethodGet, path: path, query: q}
+}
+
+type instanceFilter struct {
+	pageFlags
+	workflow, since, until, trigger, dataFrom, dataTo string
+	states                                            []string
+	all                                               bool
+}
+
+func (a *app) getInstances() *cobra.Command {
+	var f instanceFilter
+	var watch bool
+	c := &cobra.Command{
+		Use:     "instances [ID]",
+		Aliases: []string{"instance", "runs", "run"},
+		Short:   "Runs, newest first; with an ID the run itself with its tasks",
+		Example: `  baton get instances --state failed,stopped --since 2h
+  baton get instances --workflow sales/daily-orders --limit 5 -o wide
+  baton get instance 7301444403200000`,
+		Args: atMost("ID"),
+	}
+	f.add(c)
+	c.Flags().StringVar(&f.workflow, "workflow", "", "of this workflow, NAME or P/NAME")
+	c.Flags().StringSliceVar(&f.states, "state", nil, "in one of these states")
+	c.Flags().StringVar(&f.since, "since", "", "submitted since: a span such as 2h, or a time")
+	c.Flags().StringVar(&f.until, "until", "", "submitted before: a span ago, or a time")
+	c.Flags().StringVar(&f.trigger, "trigger", "", "started by: manual, schedule, backfill, sub_workflow, trigger")
+	c.Flags().StringVar(&f.dataFrom, "data-from", "", "data time at or after")
+	c.Flags().StringVar(&f.dataTo, "data-to", "", "data time before")
+	watchFlag(c, &watch)
+	c.RunE = action(func(ctx context.Context, args []string) error {
+		if len(args) == 1 {
+			return a.getInstance(ctx, args[0], watch)
+		}
+		q, err := f.query(a)
+		if err != nil {
+			return err
+		}
+		return reader[api.Summary]{
+			ask:   func() request { return read("/instances", q) },
+			view:  a.instanceView(),
+			watch: watch, events: request{path: "/events"},
+		}.run(ctx, a)
+	})
+	return c
+}
+
+func (f *instanceFilter) query(a *app) (url.Values, error) {
+	q := f.pageFlags.query()
+	set(q, "trigger", f.trigger)
+	for _, s := range f.states {
+		q.Add("state", s)
+	}
+	if len(f.states) > 0 {
+		q.Set("state", join(f.states))
+	}
+	if f.workflow != "" {
+		project, name := a.place(f.workflow)
+		q.Set("project", project)
+		q.Set("workflow", name)
+	} else if a.config.given["project"] {
+		q.Set("project", a.config.Project)
+	}
+	for name, value := range map[string]string{"since": f.since, "until": f.until, "data_from": f.dataFrom, "data_to": f.dataTo} {
+		at, err := moment(value)
+		if err != nil {
+			return nil, usagef("--%s: %w", name, err)
+		}
+		set(q, name, at)
+	}
+	return q, nil
+}
+
+func (a *app) getInstance(ctx context.Context, id string, watch bool) error {
+	c := a.client()
+	if watch {
+		return watchInstance(ctx, a, c, id)
+	}
+	got, err := ask[api.Instance](ctx, c, read(path("instances", id), nil))
+	if err != nil {
+		return err
+	}
+	return a.printInstance(got)
+}
+
+func (a *app) getTasks() *cobra.Command {
+	var watch bool
+	c := &cobra.Command{
+		Use: "tasks INSTANCE [TASK]", Aliases: []string{"task"}, Args: between(1, "INSTANCE", "TASK"),
+		Short: "Task instances of a run, in order of creation",
+	}
+	watchFlag(c, &watch)
+	c.RunE = action(func(ctx context.Context, args []string) error {
+		return reader[api.Task]{
+			ask:  func() request { return read(path("instances", args[0], "tasks"), optional("task", args)) },
+			view: a.taskView(), watch: watch, events: request{path: path("instances", args[0], "events")},
+		}.run(ctx, a)
+	})
+	return c
+}
+
+func (a *app) getAttempts() *cobra.Command {
+	var watch bool
+	c := &cobra.Command{
+		Use: "attempts INSTANCE [TASK]", Aliases: []string{"attempt"}, Args: between(1, "INSTANCE", "TASK"),
+		Short: "Attempts of a run or of one task, in order of creation",
+	}
+	watchFlag(c, &watch)
+	c.RunE = action(func(ctx context.Context, args []string) error {
+		return reader[api.Attempt]{
+			ask:  func() request { return read(path("instances", args[0], "attempts"), optional("task", args)) },
+			view: attemptView(), watch: watch, events: request{path: path("instances", args[0], "events")},
+		}.run(ctx, a)
+	})
+	return c
+}
+
+func optional(name string, args []string) url.Values {
+	q := url.Values{}
+	if len(args) > 1 {
+		q.Set(name, args[1])
+	}
+	return q
+}
+
+func (a *app) getWorkflows() *cobra.Command {
+	var p pageFlags
+	var watch bool
+	c := &cobra.Command{Use: "workflows [NAME]", Aliases: []string{"workflow"}, Args: atMost("NAME"), Short: "Workflows by project and name; with a NAME the workflow itself with its definition"}
+	p.add(c)
+	watchFlag(c, &watch)
+	c.RunE = action(func(ctx context.Context, args []string) error {
+		if len(args) == 1 {
+			project, name := a.place(args[0])
+			got, err := ask[api.Workflow](ctx, a.client(), read(path("projects", project, "workflows", name), nil))
+			if err != nil {
+				return err
+			}
+			return one(a, got, workflowView())
+		}
+		q := a.inProject(p.query())
+		return reader[api.Workflow]{ask: func() request { return read("/workflows", q) }, view: workflowView(), watch: watch}.run(ctx, a)
+	})
+	return c
+}
+
+// inProject narrows a list to a project that was said; the default project is no narrowing.
+func (a *app) inProject(q url.Values) url.Values {
+	if a.config.given["project"] {
+		q.Set("project", a.config.Project)
+	}
+	return q
+}
+
+func (a *app) getVersions() *cobra.Command {
+	return &cobra.Command{
+		Use: "versions NAME", Aliases: []string{"version"}, Args: arguments("NAME"), Short: "Versions of a workflow, newest first",
+		RunE: action(func(ctx context.Context, args []string) error {
+			project, name := a.place(args[0])
+			return reader[api.Workflow]{ask: func() request {
+				return read(path("projects", project, "workflows", name, "versions"), nil)
+			}, view: workflowView()}.run(ctx, a)
+		}),
+	}
+}
+
+func (a *app) getProjects() *cobra.Command {
+	return &cobra.Command{
+		Use: "projects [NAME]", Aliases: []string{"project"}, Args: atMost("NAME"), Short: "Projects by name",
+		RunE: action(func(ctx context.Context, args []string) error {
+			if len(args) == 0 {
+				return reader[api.Project]{ask: func() request { return read("/projects", nil) }, view: projectView()}.run(ctx, a)
+			}
+			got, err := ask[api.Project](ctx, a.client(), read(path("projects", args[0]), nil))
+			if err != nil {
+				return err
+			}
+			return one(a, got, projectView())
+		}),
+	}
+}
+
+func (a *app) getDataSources() *cobra.Command {
+	return &cobra.Command{
+		Use: "datasources", Aliases: []string{"datasource"}, Args: noArguments, Short: "Databases that sql tasks use",
+		RunE: action(func(ctx context.Context, _ []string) error {
+			q := a.inProject(url.Values{})
+			return reader[api.DataSource]{ask: func() request { return read("/datasources", q) }, view: dataSourceView()}.run(ctx, a)
+		}),
+	}
+}
+
+func (a *app) getCommands() *cobra.Command {
+	var p pageFlags
+	var watch bool
+	c := &cobra.Command{Use: "commands", Aliases: []string{"command"}, Args: noArguments, Short: "Starts that no master has taken yet, newest first"}
+	p.add(c)
+	watchFlag(c, &watch)
+	c.RunE = action(func(ctx context.Context, _ []string) error {
+		return reader[api.Summary]{ask: func() request { return read("/commands", p.query()) }, view: a.instanceView(), watch: watch, events: request{path: "/events"}}.run(ctx, a)
+	})
+	return c
+}
+
+func (a *app) getAlerts() *cobra.Command {
+	var p pageFlags
+	var watch bool
+	var instance, workflow string
+	c := &cobra.Command{Use: "alerts", Aliases: []string{"alert"}, Args: noArguments, Short: "What a person should know, newest first"}
+	p.add(c)
+	c.Flags().StringVar(&instance, "instance", "", "of this run")
+	c.Flags().StringVar(&workflow, "workflow", "", "of this workflow, NAME or P/NAME")
+	watchFlag(c, &watch)
+	c.RunE = action(func(ctx context.Context, _ []string) error {
+		q := a.inProject(p.query())
+		set(q, "instance", instance)
+		if workflow != "" {
+			project, name := a.place(workflow)
+			q.Set("project", project)
+			q.Set("workflow", name)
+		}
+		return reader[api.Alert]{ask: func() request { return read("/alerts", q) }, view: alertView(), watch: watch, events: request{path: "/events"}}.run(ctx, a)
+	})
+	return c
+}
+
+func (a *app) getNodes(kind, role string) *cobra.Command {
+	var watch bool
+	c := &cobra.Command{Use: kind + " [NODE]", Aliases: []string{role}, Args: atMost("NODE"), Short: "Live and recently lost " + kind}
+	watchFlag(c, &watch)
+	c.RunE = action(func(ctx context.Context, args []string) error {
+		q := url.Values{"role": {role}}
+		if len(args) == 1 {
+			return a.getNode(ctx, args[0], q)
+		}
+		return reader[api.Node]{ask: func() request { return read("/nodes", q) }, view: nodeView(), watch: watch}.run(ctx, a)
+	})
+	return c
+}
+
+// getNode finds a node by id or name.
+func (a *app) getNode(ctx context.Context, wanted string, q url.Values) error {
+	page, err := ask[api.List[json.RawMessage]](ctx, a.client(), read("/nodes", q))
+	if err != nil {
+		return err
+	}
+	for _, raw := range page.Value.Items {
+		var n api.Node
+		if err := json.Unmarshal(raw, &n); err != nil {
+			return err
+		}
+		if n.ID == wanted || n.Name == wanted {
+			return one(a, answer[api.Node]{Value: n, Raw: raw}, nodeView())
+		}
+	}
+	return flow.Errorf(flow.CodeNotFound, "node", "there is no %s %q", q.Get("role"), wanted)
+}

@@ -1,0 +1,77 @@
+// One run, as people see it.
+
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"baton/internal/api"
+)
+
+// printInstance shows a run and its tasks.
+func (a *app) printInstance(got answer[api.Instance]) error {
+	return a.print(got.Raw, []string{got.Value.ID}, func(w io.Writer) error {
+		if err := a.writeHead(w, got.Value); err != nil {
+			return err
+		}
+		if len(got.Value.Tasks) == 0 {
+			return nil
+		}
+		if _, err := io.WriteString(w, "\n"); err != nil {
+			return err
+		}
+		return a.taskView().write(w, got.Value.Tasks, a.config.Output == formatWide, a.paint())
+	})
+}
+
+// writeHead says in two or three lines what a run is and how it stands.
+func (a *app) writeHead(w io.Writer, i api.Instance) error {
+	p := a.paint()
+	lines := []string{fmt.Sprintf("%s  %s v%d  %s", p.bold(i.ID), placeOf(i.Project, i.Workflow), i.Version, p.state(string(i.State)))}
+	if i.Reason != nil {
+		lines[0] += "  " + *i.Reason
+	}
+	second := []string{"submitted " + clock(i.SubmittedAt)}
+	if i.StartedAt != 0 {
+		second = append(second, "took "+took(i.StartedAt, i.EndedAt))
+	}
+	if !sameMoment(i) {
+		second = append(second, "data time "+i.DataTime.String())
+	}
+	if i.RunTimes > 1 {
+		second = append(second, fmt.Sprintf("run %d times", i.RunTimes))
+	}
+	if i.DryRun {
+		second = append(second, "dry run")
+	}
+	if i.Existing {
+		second = append(second, "the run that this key made before")
+	}
+	lines = append(lines, p.dim(strings.Join(second, ", ")))
+	if a.config.Output == formatWide && len(i.Params) > 0 {
+		lines = append(lines, p.dim("params: "+pairs(i.Params)))
+	}
+	if len(i.Outputs) > 0 {
+		lines = append(lines, p.dim("outputs: "+shorten(rawPairs(i.Outputs), 90)))
+	}
+	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n")
+	return err
+}
+
+// sameMoment tells whether the data time says nothing that the submission does not.
+func sameMoment(i api.Instance) bool { return i.DataTime == i.SubmittedAt }
+
+func rawPairs(m map[string]json.RawMessage) string {
+	texts := make(map[string]string, len(m))
+	for k, raw := range m {
+		texts[k] = string(raw)
+		var s string
+		if json.Unmarshal(raw, &s) == nil {
+			texts[k] = s
+		}
+	}
+	return pairs(texts)
+}

@@ -1,0 +1,38 @@
+// Commands of the contract that this version does not have: they say so, each in the same way.
+
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"baton/internal/flow"
+)
+
+var later = []string{
+	"master", "worker", "api", "alert", "schedule", "backfill", "drain", "undrain", "cluster", "import",
+	"backup", "restore", "doctor", "secret", "cron", "dependent", "shards",
+}
+
+// laterKinds are what get will list.
+var laterKinds = []string{"fires", "schedules", "pools", "shards", "queues", "messages", "backfills"}
+
+func laterCommands() []*cobra.Command {
+	out := make([]*cobra.Command, len(later))
+	for i, name := range later {
+		out[i] = notSupported(name)
+	}
+	return out
+}
+
+// notSupported takes any arguments and flags and answers not_supported with exit code 2.
+func notSupported(name string) *cobra.Command {
+	return &cobra.Command{
+		Use:                name,
+		Hidden:             true,
+		Args:               cobra.ArbitraryArgs,
+		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return flow.Errorf(flow.CodeNotSupported, "", "%s is not supported by this version", cmd.CommandPath())
+		},
+	}
+}

@@ -1,0 +1,154 @@
+// Tables for people: aligned by the width a terminal gives each character, coloured by state.
+
+package cli
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/width"
+
+	"baton/internal/api"
+)
+
+// column is one column of a view; wide ones are shown with -o wide only, state ones are coloured.
+type column[T any] struct {
+	head  string
+	cell  func(T) string
+	wide  bool
+	state bool
+}
+
+// view is how one kind of object is shown.
+type view[T any] struct {
+	name    func(T) string // what -o name prints
+	columns []column[T]
+}
+
+// cell is a text with the colour it is shown in.
+type cell struct {
+	text, sgr string
+}
+
+// list prints a page of objects.
+func list[T any](a *app, page answer[api.List[T]], v view[T]) error {
+	return a.print(page.Raw, v.names(page.Value.Items), func(w io.Writer) error {
+		if err := v.write(w, page.Value.Items, a.config.Output == formatWide, a.paint()); err != nil {
+			return err
+		}
+		if page.Value.Next != nil {
+			_, err := io.WriteString(w, a.paint().dim("more: --cursor "+*page.Value.Next)+"\n")
+			return err
+		}
+		return nil
+	})
+}
+
+func (v view[T]) names(items []T) []string {
+	names := make([]string, len(items))
+	for i, item := range items {
+		names[i] = v.name(item)
+	}
+	return names
+}
+
+func (v view[T]) write(w io.Writer, items []T, wide bool, p paint) error {
+	rows := [][]cell{v.heads(wide)}
+	for _, item := range items {
+		rows = append(rows, v.row(item, wide))
+	}
+	return writeTable(w, rows, p)
+}
+
+func (v view[T]) heads(wide bool) []cell {
+	var out []cell
+	for _, c := range v.columns {
+		if wide || !c.wide {
+			out = append(out, cell{c.head, sgrDim})
+		}
+	}
+	return out
+}
+
+func (v view[T]) row(item T, wide bool) []cell {
+	var out []cell
+	for _, c := range v.columns {
+		if !wide && c.wide {
+			continue
+		}
+		one := cell{text: c.cell(item)}
+		if c.state {
+			one.sgr = stateColours[one.text]
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+const gutter = 2 // spaces between columns
+
+// writeTable aligns rows; the first is the head.
+func writeTable(w io.Writer, rows [][]cell, p paint) error {
+	var widths []int
+	for _, row := range rows {
+		for i, c := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], displayWidth(c.text))
+		}
+	}
+	var out bytes.Buffer
+	for _, row := range rows {
+		space := 0 // owed before the next text, so that no line ends in spaces
+		for i, c := range row {
+			if c.text != "" {
+				out.WriteString(strings.Repeat(" ", space))
+				out.WriteString(p.wrap(c.sgr, c.text))
+				space = 0
+			}
+			space += widths[i] - displayWidth(c.text) + gutter
+		}
+		out.WriteByte('\n')
+	}
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+// displayWidth counts terminal cells: Chinese characters take two, combining marks none.
+func displayWidth(s string) int {
+	n := 0
+	for _, r := range s {
+		switch {
+		case unicode.Is(unicode.Mn, r) || unicode.IsControl(r):
+		case isWide(r):
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+func isWide(r rune) bool {
+	k := width.LookupRune(r).Kind()
+	return k == width.EastAsianWide || k == width.EastAsianFullwidth
+}
+
+// shorten cuts s to n cells.
+func shorten(s string, n int) string {
+	if displayWidth(s) <= n {
+		return s
+	}
+	used := 0
+	for i, r := range s {
+		w := displayWidth(string(r))
+		if used+w > n-1 {
+			return s[:i] + "…"
+		}
+		used += w
+	}
+	return s
+}

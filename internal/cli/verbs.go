@@ -1,0 +1,114 @@
+// Verbs on runs and tasks.
+
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"baton/internal/api"
+	"baton/internal/flow"
+)
+
+func (a *app) verbCommands() []*cobra.Command {
+	verbs := []struct{ name, short, long string }{
+		{"pause", "Let what runs finish and start nothing new", "Waiting tasks pause at once, running ones finish. resume goes on."},
+		{"resume", "Go on with a paused run", "The same task instances go on; waits for a time keep their due time."},
+		{"stop", "Kill what runs and end the run", "Also while the run is paused, waits for a retry or has not begun. With --compensate what succeeded is undone in reverse order."},
+		{"recover", "Take up what failed, was killed or never ran", "In the same run, with its version, parameters and data time. Rows of what failed stay, superseded."},
+		{"rerun", "Run everything again in the same run", "With the run's version, parameters and data time."},
+		{"release", "Try again with a quarantined run", ""},
+	}
+	var out []*cobra.Command
+	for _, v := range verbs {
+		out = append(out, a.verbCommand(v.name, v.short, v.long))
+	}
+	return out
+}
+
+func (a *app) verbCommand(verb, short, long string) *cobra.Command {
+	var wait waitFlags
+	var compensate, downstream bool
+	c := &cobra.Command{Use: verb + " INSTANCE", Short: short, Long: long, Args: arguments("INSTANCE")}
+	wait.add(c, "then wait until the run is at rest")
+	switch verb {
+	case "stop":
+		c.Flags().BoolVar(&compensate, "compensate", false, "undo what succeeded, in reverse order")
+	case "rerun":
+		c.Flags().BoolVar(&downstream, "downstream", false, "also rerun the runs that depend on this one")
+	}
+	c.RunE = action(func(ctx context.Context, args []string) error {
+		if downstream {
+			return flow.Errorf(flow.CodeNotSupported, "downstream", "rerun --downstream is not supported by this version")
+		}
+		q := url.Values{}
+		if compensate {
+			q.Set("compensate", "true")
+		}
+		return a.order(ctx, request{method: http.MethodPost, path: path("instances", args[0], verb), query: q}, verb, wait)
+	})
+	return c
+}
+
+func (a *app) taskCommand() *cobra.Command {
+	verbs := []struct{ name, short string }{
+		{"retry", "Run a task again in a live run"},
+		{"skip", "Count a task as passed without running it"},
+		{"succeed", "Count a task as succeeded by hand"},
+		{"kill", "Kill a task; it is not retried"},
+		{"hold", "Keep a task from starting"},
+		{"release", "Let a held task start"},
+		{"start", "Start a waiting task now, past delay, retry wait or pool"},
+	}
+	task := group("task", "Steer one task of a run")
+	task.Example = "  baton task retry 7301444403200000 load"
+	for _, v := range verbs {
+		var wait waitFlags
+		c := &cobra.Command{Use: v.name + " INSTANCE TASK", Short: v.short, Args: arguments("INSTANCE", "TASK")}
+		wait.add(c, "then wait until the run is at rest")
+		c.RunE = action(func(ctx context.Context, args []string) error {
+			return a.order(ctx, request{method: http.MethodPost, path: path("instances", args[0], "tasks", args[1], v.name)}, "task "+v.name, wait)
+		})
+		task.AddCommand(c)
+	}
+	for _, name := range []string{"approve", "reject"} {
+		task.AddCommand(notSupported(name))
+	}
+	return task
+}
+
+// order gives a verb and says what became of it.
+func (a *app) order(ctx context.Context, r request, verb string, wait waitFlags) error {
+	c := a.client()
+	got, err := ask[api.Ordered](ctx, c, r)
+	if err != nil {
+		return err
+	}
+	if wait.wanted() {
+		instance, err := member(got.Raw, "instance")
+		if err != nil {
+			return err
+		}
+		return a.finish(ctx, c, answer[api.Instance]{Value: got.Value.Instance, Raw: instance}, wait)
+	}
+	return a.print(got.Raw, []string{got.Value.Instance.ID}, func(w io.Writer) error {
+		i := got.Value.Instance
+		_, err := fmt.Fprintf(w, "%s %s: run %s is %s\n", verb, got.Value.Outcome, i.ID, a.paint().state(string(i.State)))
+		return err
+	})
+}
+
+// member takes one part of an answer as it was.
+func member(raw json.RawMessage, name string) (json.RawMessage, error) {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &object); err != nil {
+		return nil, fmt.Errorf("read answer: %w", err)
+	}
+	return object[name], nil
+}

@@ -1,0 +1,155 @@
+// Waiting for runs: the server answers when the run is there, so nothing is asked twice.
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"baton/internal/api"
+	"baton/internal/flow"
+)
+
+// waitFlags are --wait and --wait-timeout of run and of the verbs.
+type waitFlags struct {
+	wait    bool
+	timeout string
+}
+
+func (f *waitFlags) add(c *cobra.Command, help string) {
+	c.Flags().BoolVar(&f.wait, "wait", false, help)
+	c.Flags().StringVar(&f.timeout, "wait-timeout", "", "with --wait: give up after this, exit 124")
+}
+
+func (f *waitFlags) wanted() bool { return f.wait || f.timeout != "" }
+
+func (a *app) waitCommand() *cobra.Command {
+	var states []string
+	var timeout string
+	c := &cobra.Command{
+		Use:   "wait INSTANCE",
+		Short: "Wait until a run is at rest, or in a state",
+		Example: `  baton wait 7301444403200000
+  baton wait 7301444403200000 --state paused,failed --timeout 10m`,
+		Long: "Without --state it waits for the end, or until the run is paused or quarantined, and exits 0 only if the run succeeded. With --state it exits 0 when the run came to that state, and 1 when it ended in another one.",
+		Args: arguments("INSTANCE"),
+	}
+	c.Flags().StringSliceVar(&states, "state", nil, "state to wait for; one or more")
+	c.Flags().StringVar(&timeout, "timeout", "", "give up after this, exit 124")
+	c.RunE = action(func(ctx context.Context, args []string) error {
+		most, err := within("--timeout", timeout)
+		if err != nil {
+			return err
+		}
+		got, reached, err := a.await(ctx, a.client(), args[0], states, most)
+		if err != nil {
+			return err
+		}
+		if err := a.printInstance(got); err != nil {
+			return err
+		}
+		if len(states) > 0 && !reached || len(states) == 0 && !succeeded(got.Value) {
+			return silentError(exitFailed)
+		}
+		return nil
+	})
+	return c
+}
+
+func succeeded(i api.Instance) bool { return i.State == InstanceSucceeded }
+
+// InstanceSucceeded is the one state that makes a waited-for run exit 0.
+var InstanceSucceeded = api.InstanceState(flow.InstanceSucceeded.String())
+
+// finish waits for the end of a run, shows how it goes, and exits as it ends.
+func (a *app) finish(ctx context.Context, c *client, started answer[api.Instance], f waitFlags) error {
+	most, err := within("--wait-timeout", f.timeout)
+	if err != nil {
+		return err
+	}
+	shown := a.progress(ctx, c, started.Value)
+	got, _, err := a.await(ctx, c, started.Value.ID, nil, most)
+	shown.stop(got.Value, err == nil)
+	if err != nil {
+		return err
+	}
+	got.Value.Existing = started.Value.Existing
+	if err := a.print(got.Raw, []string{got.Value.ID}, func(w io.Writer) error { return a.writeEnd(w, got.Value) }); err != nil {
+		return err
+	}
+	if !succeeded(got.Value) {
+		return silentError(exitFailed)
+	}
+	return nil
+}
+
+// pollSpan is how long one question waits at the server; a proxy may cut longer ones.
+const pollSpan = 25 * time.Second
+
+// await asks until the run is in one of the states (none: at rest). The time limit is the
+// caller's: it ends with code timeout.
+func (a *app) await(ctx context.Context, c *client, id string, states []string, most time.Duration) (answer[api.Instance], bool, error) {
+	var got answer[api.Instance]
+	limited := ctx
+	if most > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, most)
+		defer cancel()
+	}
+	for {
+		q := url.Values{"timeout": {pollSpan.String()}}
+		if len(states) > 0 {
+			q.Set("state", join(states))
+		}
+		var waited answer[api.Waited]
+		err := patiently(limited, func() (err error) {
+			waited, err = ask[api.Waited](limited, c, read(path("instances", id, "wait"), q))
+			return err
+		})
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			return got, false, flow.Errorf(flow.CodeTimeout, "", "run %s is still %s after %s", id, stateOr(got.Value), most)
+		}
+		if err != nil {
+			return got, false, err
+		}
+		got.Value = waited.Value.Instance
+		got.Raw, err = member(waited.Raw, "instance")
+		if err != nil || waited.Value.Reached || ended(got.Value.State) {
+			return got, waited.Value.Reached, err
+		}
+	}
+}
+
+func stateOr(i api.Instance) string {
+	if i.State == "" {
+		return "not at rest"
+	}
+	return string(i.State)
+}
+
+var endedStates = []flow.InstanceState{flow.InstanceSucceeded, flow.InstanceFailed, flow.InstanceStopped}
+
+func ended(s api.InstanceState) bool {
+	return slices.ContainsFunc(endedStates, func(e flow.InstanceState) bool { return e.String() == string(s) })
+}
+
+// printStarted says that a run was accepted, or shows the object to programs.
+func (a *app) printStarted(got answer[api.Instance]) error {
+	return a.print(got.Raw, []string{got.Value.ID}, func(w io.Writer) error {
+		i := got.Value
+		word := "started"
+		if i.Existing {
+			word = "exists already"
+		}
+		_, err := fmt.Fprintf(w, "%s  %s v%d  %s\n%s\n", a.paint().bold(i.ID), placeOf(i.Project, i.Workflow), i.Version, word,
+			a.paint().dim("follow it: baton get instance "+i.ID+" -w"))
+		return err
+	})
+}

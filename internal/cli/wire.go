@@ -1,0 +1,172 @@
+// The one place that names the concrete store, engine, master and worker.
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"baton/internal/api"
+	"baton/internal/flow"
+	"baton/internal/master"
+	"baton/internal/param"
+	"baton/internal/rpc"
+	"baton/internal/store"
+	"baton/internal/task"
+	"baton/internal/task/all"
+	"baton/internal/worker"
+)
+
+// apiNumber is the node number in the ids that the API of a standalone server makes: its master
+// takes the lowest free one.
+const apiNumber = 1023
+
+// standalone runs all roles until ctx is done: the API first stops taking requests, then master
+// and worker end in order, then the store is closed.
+func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.Listener, people io.Writer) error {
+	db, err := openStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	home, err := homeOf(cfg.Data)
+	if err != nil {
+		return err
+	}
+	if err := firstToken(ctx, db, cfg.Data); err != nil {
+		return err
+	}
+	url := reachable(listener.Addr())
+	if err := announce(cfg.Data, url); err != nil {
+		return err
+	}
+	defer retract(cfg.Data)
+
+	types := task.NewSet(all.Types()...)
+	node := nodeOf(cfg, home, listener.Addr())
+	lease, _ := flow.ParseDuration(cfg.Lease) // checked with the settings
+	m := master.New(master.Config{Lease: lease.Std()}, crashingMaster(db.Master()), types, node, log.With(slog.String("role", "master")))
+	w := worker.New(workerConfig(cfg, node), types, crashingDialer(rpc.Pipe(m)), log.With(slog.String("role", "worker")))
+	keeper := &api.Housekeeper{Store: db, Log: log.With(slog.String("role", "api"))}
+	ids := flow.NewIDSource(apiNumber, 0)
+	server := api.New(api.Config{
+		Store: crashingAPI(db), Masters: live{m}, Engine: planner{types}, Documents: newFiles(),
+		NextID:  func() flow.ID { return ids.Next(flow.At(time.Now())) },
+		Ready:   registered(m.Ready()),
+		Metrics: keeper.WriteMetrics,
+		Version: programVersion(),
+		Log:     log.With(slog.String("role", "api")),
+	})
+	admin, err := listen(ctx, cfg.AdminListen)
+	if err != nil {
+		return err
+	}
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return m.Run(ctx) })
+	g.Go(func() error { return w.Run(ctx) })
+	g.Go(func() error { return keeper.Run(ctx) })
+	g.Go(func() error { return server.Serve(ctx, listener) })
+	g.Go(func() error { return serveAdmin(ctx, admin, server) })
+	g.Go(func() error {
+		select {
+		case <-m.Ready():
+			welcome(people, log, cfg, url, reachable(admin.Addr()))
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+func nodeOf(cfg Config, home string, address net.Addr) flow.Node {
+	name := cfg.Name
+	if name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "localhost"
+		}
+		_, port, _ := net.SplitHostPort(address.String())
+		name = net.JoinHostPort(host, port)
+	}
+	labels, _ := cfg.labels() // checked with the settings
+	return flow.Node{
+		Role: flow.RoleStandalone, Name: name, Home: home, PID: os.Getpid(), Groups: split(cfg.Groups), Slots: cfg.Slots,
+		Labels: labels, State: "ready", Version: programVersion(), Engine: flow.EngineVersion,
+	}
+}
+
+func workerConfig(cfg Config, node flow.Node) worker.Config {
+	return worker.Config{
+		Name: node.Name, Data: cfg.Data, Version: node.Version, Groups: node.Groups, Slots: node.Slots, Labels: node.Labels,
+	}
+}
+
+// registered is ready once the master is.
+func registered(ready <-chan struct{}) func(context.Context) error {
+	return func(context.Context) error {
+		select {
+		case <-ready:
+			return nil
+		default:
+			return errors.New("the master is not registered yet")
+		}
+	}
+}
+
+// storeName is the store of the settings: by default a file in the data folder.
+func storeName(cfg Config) string {
+	if cfg.Store != "" {
+		return cfg.Store
+	}
+	return "sqlite:" + filepath.Join(cfg.Data, "baton.db")
+}
+
+func openStore(ctx context.Context, cfg Config) (*store.DB, error) {
+	lease, _ := flow.ParseDuration(cfg.Lease) // checked with the settings
+	return store.Open(ctx, storeName(cfg), store.Options{Lease: lease.Std()})
+}
+
+func migrateUp(ctx context.Context, cfg Config) (err error) {
+	m, err := store.NewMigrator(storeName(cfg))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	return m.Up(ctx)
+}
+
+func migrations(ctx context.Context, cfg Config) (steps []migration, err error) {
+	m, err := store.NewMigrator(storeName(cfg))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	all, err := m.Status(ctx)
+	for _, s := range all {
+		steps = append(steps, migration{Version: s.Version, Name: s.Name, Applied: s.AppliedAt != 0, AppliedAt: s.AppliedAt})
+	}
+	return steps, err
+}
+
+// evalParam answers `baton param eval`.
+func evalParam(text string, at time.Time, zone *time.Location, params map[string]string) (string, error) {
+	value, err := param.Eval(text, at, zone, params)
+	var e *param.Error
+	if errors.As(err, &e) {
+		return "", &flow.Error{Code: flow.Code(e.Code), Field: "text", Message: e.Error(), Suggestion: e.Suggestion}
+	}
+	if err != nil {
+		return "", fmt.Errorf("evaluate: %w", err)
+	}
+	return value, nil
+}
