@@ -75,7 +75,15 @@ func (p planner) Check(def flow.Definition, start flow.Start) error {
 }
 
 func (p planner) Explain(def flow.Definition, loaded flow.Loaded, now flow.Time) (flow.Explanation, error) {
-	return flow.Explanation{}, flow.Errorf(flow.CodeNotSupported, "", "explain is not supported by this version")
+	plan, err := engine.Compile(def, p.types)
+	if err != nil {
+		return flow.Explanation{}, err
+	}
+	state, err := engine.Load(plan, loaded)
+	if err != nil {
+		return flow.Explanation{}, err
+	}
+	return engine.Explain(state, now), nil
 }
 
 // files is the file format as the API and validate see it.

@@ -128,6 +128,7 @@ func (st *stream) push(f *rpc.FromMaster) {
 		n.Blobs = append(n.Blobs, f.Blobs...)
 		n.Forget = append(n.Forget, f.Forget...)
 		n.Renew = n.Renew || f.Renew
+		n.Beat = max(n.Beat, f.Beat)
 	}
 	st.mu.Unlock()
 	select {

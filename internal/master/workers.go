@@ -104,7 +104,7 @@ func (c *Core) beat(cn *conn, b *rpc.Beat) {
 			}
 		}, cn.session)
 	}
-	c.send(cn.id, func(f *rpc.FromMaster) { f.Renew = true })
+	c.send(cn.id, func(f *rpc.FromMaster) { f.Renew, f.Beat = true, b.Number })
 }
 
 // eachHeld visits the rows that hold slots of the sessions, in order.

@@ -163,7 +163,8 @@ func (m *masterHost) commit(life int, e master.Commit) {
 			return
 		}
 		if !dead && w.chance(w.cfg.Crash) {
-			m.crash("before a commit")
+			m.crash("while a commit is on its way")
+			arrive() // which may come yet
 			return
 		}
 		if !dead && w.chance(w.cfg.Unknown) && w.rng.IntN(2) == 0 {
