@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"baton/internal/clock"
 	"baton/internal/flow"
 	"baton/internal/rpc"
 	"baton/internal/task"
@@ -27,6 +28,7 @@ type Master struct {
 	store Store
 	node  flow.Node
 	log   *slog.Logger
+	clock clock.Clock
 	core  *Core
 
 	events  chan Event
@@ -56,7 +58,7 @@ func New(cfg Config, store Store, types *task.Set, node flow.Node, log *slog.Log
 		}
 	}
 	m := &Master{
-		cfg: cfg, store: store, node: node, log: log, core: NewCore(cfg, types),
+		cfg: cfg, store: store, node: node, log: log, clock: clock.New(), core: NewCore(cfg, types),
 		events: make(chan Event, 4096), ready: make(chan struct{}), lanes: make([]chan Commit, cfg.Lanes),
 		conns: make(map[int64]*stream),
 	}
@@ -87,7 +89,7 @@ func (m *Master) Run(ctx context.Context) error {
 	}
 	m.node.Incarnation, m.node.Number = lease.Incarnation, lease.Number
 	m.log.LogAttrs(ctx, slog.LevelInfo, "master registered", slog.Int64("incarnation", lease.Incarnation), slog.Any("took_over", lease.Dead))
-	if err := m.store.CountTakes(ctx, flow.At(time.Now())); err != nil {
+	if err := m.store.CountTakes(ctx, m.clock.Now()); err != nil {
 		return fmt.Errorf("count takes: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -116,7 +118,7 @@ func (m *Master) loop(ctx context.Context, lease flow.Lease) error {
 	defer timer.Stop()
 	batch := []Event{Started{lease}}
 	for {
-		effects := m.core.Step(flow.At(time.Now()), batch...)
+		effects := m.core.Step(m.clock.Now(), batch...)
 		batch = batch[:0]
 		if err := m.carryOut(ctx, effects, timer); err != nil {
 			return err
@@ -159,7 +161,7 @@ func (m *Master) carryOut(ctx context.Context, effects []Effect, timer *time.Tim
 	for _, fx := range effects {
 		switch e := fx.(type) {
 		case WakeAt:
-			timer.Reset(max(time.Until(e.At.Std()), 0))
+			timer.Reset(max(e.At.Sub(m.clock.Now()), 0))
 		case Commit:
 			m.lanes[e.Lane] <- e // one under way per lane: never full
 		case Send:
@@ -181,7 +183,7 @@ func (m *Master) carryOut(ctx context.Context, effects []Effect, timer *time.Tim
 // do carries out one effect that asks the store, and posts its answer.
 func (m *Master) do(ctx context.Context, fx Effect) {
 	owner := m.node.Incarnation
-	now := flow.At(time.Now())
+	now := m.clock.Now()
 	switch e := fx.(type) {
 	case ReadCommands:
 		cmds, err := m.store.Commands(ctx, e.Limit, e.Except)
@@ -245,7 +247,7 @@ func (m *Master) quarantine(ctx context.Context, e Quarantine) {
 	m.log.LogAttrs(ctx, slog.LevelError, "quarantine", slog.String("instance", e.ID.String()), slog.String("reason", e.Reason))
 	for {
 		var err error
-		now := flow.At(time.Now())
+		now := m.clock.Now()
 		if e.Command {
 			err = m.store.QuarantineCommand(ctx, e.ID, e.Reason, now)
 		} else {

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"baton/internal/clock"
 	"baton/internal/worker/tasklog"
 )
 
@@ -38,7 +39,7 @@ func (w *Worker) openData() (*os.File, error) {
 			return nil, errors.Join(err, lock.Close())
 		}
 	}
-	w.clock = newBootClock()
+	w.clock = clock.New()
 	w.box, w.persists, w.diskDone = newMailbox[Event](), newMailbox[Persist](), make(chan struct{})
 	w.logs = tasklog.NewStore(w.path("logs"), w.cfg.LogLimit)
 	w.blobs = newBlobs(w.path("cache", "blobs"))

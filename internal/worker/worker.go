@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"baton/internal/clock"
 	"baton/internal/flow"
 	"baton/internal/rpc"
 	"baton/internal/task"
@@ -27,7 +28,7 @@ type Worker struct {
 	dial  rpc.Dialer
 	log   *slog.Logger
 
-	clock bootClock
+	clock clock.Clock
 	core  *Core
 	box   *mailbox[Event] // what happened, for Core
 	sup   *supervisor.Supervisor
@@ -164,7 +165,7 @@ func (w *Worker) loop(ctx, work context.Context) {
 		case <-w.box.ready:
 			if events := w.box.take(); len(events) > 0 {
 				w.keepTables(events)
-				w.carryOut(work, w.core.Step(w.clock.now(), events...))
+				w.carryOut(work, w.core.Step(w.clock.Now(), events...))
 			}
 		}
 	}
@@ -220,7 +221,7 @@ func (w *Worker) setWake(at flow.Time) {
 		w.wake.Stop()
 		return
 	}
-	w.wake.Reset(max(0, at.Sub(w.clock.now())))
+	w.wake.Reset(max(0, at.Sub(w.clock.Now())))
 }
 
 func (w *Worker) measure() {
