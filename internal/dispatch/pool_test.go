@@ -1,0 +1,191 @@
+package dispatch
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"baton/internal/flow"
+)
+
+func pool(sessions ...Session) *Pool {
+	p := NewPool()
+	for _, s := range sessions {
+		p.Join(s)
+	}
+	return p
+}
+
+func session(id int64, slots int, groups ...string) Session {
+	if len(groups) == 0 {
+		groups = []string{"default"}
+	}
+	return Session{ID: id, Name: fmt.Sprintf("w%d", id), Groups: groups, Slots: slots}
+}
+
+func item(task flow.ID, group string, p flow.Priority) Item {
+	return Item{Instance: 1000 + task, Task: task, Group: group, Priority: p}
+}
+
+// order places everything that can be placed and names the tasks in order.
+func order(p *Pool) string {
+	var out []string
+	for {
+		pl, ok := p.Next()
+		if !ok {
+			return strings.Join(out, " ")
+		}
+		out = append(out, fmt.Sprintf("%d@%s", pl.Item.Task, pl.Worker))
+	}
+}
+
+func TestPriorityThenAgeThenRecovery(t *testing.T) {
+	t.Parallel()
+	p := pool(session(1, 10))
+	p.Enqueue(item(1, "default", flow.PriorityMedium))
+	p.Enqueue(item(2, "default", flow.PriorityLow))
+	p.Enqueue(item(3, "default", flow.PriorityHighest))
+	lost := item(4, "default", flow.PriorityMedium)
+	lost.Again = true
+	p.Enqueue(lost)
+	p.Enqueue(item(5, "default", flow.PriorityMedium))
+	if got, want := order(p), "3@w1 4@w1 1@w1 5@w1 2@w1"; got != want {
+		t.Errorf("order %s, want %s", got, want)
+	}
+}
+
+func TestEmptiestSessionFirst(t *testing.T) {
+	t.Parallel()
+	p := pool(session(1, 4), session(2, 4), session(3, 2))
+	for i := range flow.ID(10) {
+		p.Enqueue(item(i+1, "default", flow.PriorityMedium))
+	}
+	if got, want := order(p), "1@w1 2@w2 3@w3 4@w1 5@w2 6@w1 7@w2 8@w3 9@w1 10@w2"; got != want {
+		t.Errorf("order %s, want %s", got, want)
+	}
+}
+
+func TestLoadCounts(t *testing.T) {
+	t.Parallel()
+	busy := session(1, 10)
+	busy.CPU, busy.Memory = 0.9, 0.5
+	p := pool(busy, session(2, 10))
+	p.Hold(100, 1, 2)
+	p.Hold(101, 1, 2)
+	p.Enqueue(item(1, "default", flow.PriorityMedium))
+	if got := order(p); got != "1@w2" {
+		t.Errorf("placed %s; the idle worker with two tasks is better off than the busy one with none", got)
+	}
+}
+
+func TestOneGroupNeverHoldsUpAnother(t *testing.T) {
+	t.Parallel()
+	p := pool(session(1, 1, "default"), session(2, 1, "spark"))
+	p.Enqueue(item(1, "nobody", flow.PriorityHighest))
+	p.Enqueue(item(2, "default", flow.PriorityHigh))
+	p.Enqueue(item(3, "default", flow.PriorityHigh))
+	p.Enqueue(item(4, "spark", flow.PriorityLowest))
+	if got, want := order(p), "2@w1 4@w2"; got != want {
+		t.Errorf("placed %s, want %s", got, want)
+	}
+	p.Release(2)
+	if got, want := order(p), "3@w1"; got != want {
+		t.Errorf("placed %s after a release, want %s", got, want)
+	}
+}
+
+func TestWhy(t *testing.T) {
+	t.Parallel()
+	draining := session(3, 2, "old")
+	draining.Draining = true
+	full := pool(session(1, 1), session(2, 1), draining)
+	full.Hold(1, 1, 1)
+	full.Hold(2, 1, 2)
+	for _, c := range []struct {
+		p           *Pool
+		group, want string
+	}{
+		{NewPool(), "default", `no_worker: no worker is connected; the task needs one of group "default"`},
+		{full, "spark", `no_worker: no worker serves group "spark"; the groups served are [default old]`},
+		{full, "old", `no_worker: every worker of group "old" is draining`},
+		{full, "default", `no_slot: all 2 places of the 2 workers of group "default" are taken; it goes on when one is free`},
+	} {
+		if got := c.p.Why(c.group); got != c.want {
+			t.Errorf("group %s: %s\nwant %s", c.group, got, c.want)
+		}
+	}
+}
+
+func TestFreshTellsOnce(t *testing.T) {
+	t.Parallel()
+	p := pool(session(1, 1))
+	p.Enqueue(item(1, "default", flow.PriorityMedium))
+	p.Enqueue(item(2, "default", flow.PriorityMedium))
+	order(p)
+	if got := p.Fresh(); len(got) != 1 || got[0].Task != 2 {
+		t.Errorf("fresh %v, want task 2 alone", got)
+	}
+	if got := p.Fresh(); len(got) != 0 {
+		t.Errorf("told twice: %v", got)
+	}
+}
+
+// A session that comes back finds what it held; slots never leak whatever the order of events.
+func TestSlotsNeverLeak(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		p := NewPool()
+		held := map[flow.ID]int64{}
+		joined := map[int64]bool{}
+		slots := map[int64]int{1: 1, 2: 2, 3: 5}
+		t.Repeat(map[string]func(*rapid.T){
+			"join": func(t *rapid.T) {
+				id := rapid.Int64Range(1, 3).Draw(t, "session")
+				p.Join(session(id, slots[id]))
+				joined[id] = true
+			},
+			"leave": func(t *rapid.T) {
+				id := rapid.Int64Range(1, 3).Draw(t, "session")
+				p.Leave(id)
+				delete(joined, id)
+			},
+			"enqueue": func(t *rapid.T) {
+				p.Enqueue(item(flow.ID(rapid.Int64Range(1, 30).Draw(t, "task")), "default", flow.PriorityMedium))
+			},
+			"place": func(t *rapid.T) {
+				if pl, ok := p.Next(); ok {
+					if !joined[pl.Session] {
+						t.Fatalf("placed on session %d, which is away", pl.Session)
+					}
+					held[pl.Item.Task] = pl.Session
+				}
+			},
+			"hold": func(t *rapid.T) {
+				task, id := flow.ID(rapid.Int64Range(1, 30).Draw(t, "task")), rapid.Int64Range(1, 3).Draw(t, "session")
+				p.Hold(task, 1, id)
+				held[task] = id
+			},
+			"release": func(t *rapid.T) {
+				task := flow.ID(rapid.Int64Range(1, 30).Draw(t, "task"))
+				p.Release(task)
+				delete(held, task)
+			},
+			"": func(t *rapid.T) {
+				count := map[int64]int{}
+				for task, id := range held {
+					count[id]++
+					if p.Holder(task) != id {
+						t.Fatalf("task %d is held by %d, want %d", task, p.Holder(task), id)
+					}
+				}
+				for _, s := range p.Sessions() {
+					if s.Used() != count[s.ID] {
+						t.Fatalf("session %d counts %d, %d are held", s.ID, s.Used(), count[s.ID])
+					}
+				}
+			},
+		})
+	})
+}
