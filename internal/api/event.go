@@ -45,7 +45,11 @@ func changeOf(e Event) Change {
 // watchAll tells every change. A reader that was too slow gets `gap`: it reads its list again.
 func (s *Server) watchAll(ctx context.Context, _ *none) (*huma.StreamResponse, error) {
 	return s.stream(ctx, func(ctx context.Context, out *eventWriter) error {
-		return follow(ctx, out, s.masters.Watch(ctx, 0), func(e Event) error {
+		events := s.masters.Watch(ctx, 0)
+		if err := out.connected(); err != nil {
+			return err
+		}
+		return follow(ctx, out, events, func(e Event) error {
 			if e.Gap {
 				return out.event("gap", "", none{})
 			}
@@ -66,6 +70,9 @@ func (s *Server) watchInstance(ctx context.Context, in *InstancePath) (*huma.Str
 	}
 	return s.stream(ctx, func(ctx context.Context, out *eventWriter) error {
 		events := s.masters.Watch(ctx, id)
+		if err := out.connected(); err != nil {
+			return err
+		}
 		seen, err := s.snapshot(ctx, out, id)
 		if err != nil {
 			return err

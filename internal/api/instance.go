@@ -67,22 +67,37 @@ func (s *Server) startInstance(ctx context.Context, in *startIn) (*startOut, err
 	if err != nil {
 		return nil, err
 	}
-	id, existing, err := s.store.Submit(ctx, flow.Command{
+	cmd := flow.Command{
 		ID: s.nextID(), Project: def.ProjectID, Workflow: def.ID, Version: def.Version,
 		Priority: start.Priority.Or(def.Workflow.Priority).Or(flow.PriorityMedium),
 		Key:      in.Key, Start: raw, Zone: zone, At: now,
-	}, digest)
+	}
+	id, existing, err := s.store.Submit(ctx, cmd, digest)
 	if err != nil {
 		return nil, err
 	}
 	s.masters.Poke()
-	out := &startOut{Status: http.StatusCreated}
-	if existing {
-		out.Status = http.StatusOK
+	if !existing {
+		// What was just accepted is known: reading it again would cost more than accepting it.
+		return &startOut{Status: http.StatusCreated, Body: instanceOf(submittedRun(cmd, def, start), nil)}, nil
 	}
+	out := &startOut{Status: http.StatusOK}
 	out.Body, err = s.instance(ctx, id)
-	out.Body.Existing = existing
+	out.Body.Existing = true
 	return out, err
+}
+
+// submittedRun is a run as it stands when its order is durable and no master has taken it yet.
+func submittedRun(cmd flow.Command, def flow.Definition, start flow.Start) flow.Run {
+	return flow.Run{
+		Instance: flow.Instance{
+			ID: cmd.ID, Project: cmd.Project, Workflow: cmd.Workflow, Version: cmd.Version,
+			State: flow.InstanceSubmitted, RunTimes: 1, DryRun: start.DryRun, Priority: cmd.Priority,
+			DataTime: start.DataTime, Zone: cmd.Zone, Trigger: start.Trigger, Key: cmd.Key, Spec: cmd.Start, SubmittedAt: cmd.At,
+			Reason: flow.ReasonSubmitted,
+		},
+		ProjectName: def.Project, WorkflowName: def.Name,
+	}
 }
 
 // start reads what the request says by itself; names and times need the definition.

@@ -154,6 +154,9 @@ func (s *Server) followLog(ctx context.Context, id flow.ID, in *logIn) (*huma.St
 	}
 	return s.stream(ctx, func(ctx context.Context, out *eventWriter) error {
 		events := s.masters.Watch(ctx, id)
+		if err := out.connected(); err != nil {
+			return err
+		}
 		var told int64 // token of the newest attempt told
 		for {
 			a, err := s.attempt(ctx, id, in)

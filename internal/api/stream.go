@@ -38,7 +38,6 @@ func (s *Server) stream(ctx context.Context, run func(context.Context, *eventWri
 		h.Set("X-Accel-Buffering", "no")
 		w.WriteHeader(http.StatusOK)
 		out := &eventWriter{w: w, ctrl: http.NewResponseController(w)}
-		_ = out.comment("baton") // the first byte: the caller sees that it is connected
 		ctx, cancel := s.until(ctx)
 		defer cancel()
 		err := run(ctx, out)
@@ -62,6 +61,9 @@ func (e *eventWriter) event(name, id string, data any) error {
 	}
 	return e.write(fmt.Appendf(nil, "event: %s\n%sdata: %s\n\n", name, id, raw))
 }
+
+// connected is the first that a stream says, once it misses nothing any more.
+func (e *eventWriter) connected() error { return e.comment("connected") }
 
 func (e *eventWriter) comment(text string) error { return e.write([]byte(": " + text + "\n\n")) }
 

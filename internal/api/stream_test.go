@@ -16,7 +16,8 @@ import (
 	"baton/internal/flow"
 )
 
-// listen opens a stream and returns its lines as they come; cancel hangs up.
+// listen opens a stream, waits until it misses nothing, and returns its events as they come; cancel
+// hangs up.
 func (w *world) listen(path string) (next func() (event, data string), cancel func()) {
 	w.t.Helper()
 	ctx, hangUp := context.WithCancel(w.t.Context())
@@ -28,6 +29,9 @@ func (w *world) listen(path string) (next func() (event, data string), cancel fu
 		_ = writer.Close()
 	}()
 	lines := bufio.NewScanner(reader)
+	if !lines.Scan() || lines.Text() != ": connected" {
+		w.t.Fatalf("the stream begins with %q", lines.Text())
+	}
 	return func() (event, data string) {
 		for lines.Scan() {
 			name, value, _ := strings.Cut(lines.Text(), ": ")
@@ -71,7 +75,6 @@ func TestAllEvents(t *testing.T) {
 		w := setup(t)
 		next, cancel := w.listen("/api/v1/events")
 		defer cancel()
-		synctest.Wait()
 		go w.masters.tell(api.Event{Instance: 5, Seq: 3, State: flow.InstanceQueued})
 		if name, data := next(); name != "change" || !strings.Contains(data, `"instance":"5"`) {
 			t.Errorf("%s %s", name, data)
@@ -106,7 +109,7 @@ func TestFollowLog(t *testing.T) {
 		w.masters.logs[r.tasks[0].Attempt.Token] = []string{"zw\xc3", "\xb6lf\n"}
 		next, cancel := w.listen("/api/v1/instances/" + r.row.ID.String() + "/tasks/extract/log?follow=true")
 		defer cancel()
-		for _, want := range [][2]string{{"attempt", `"attempt":1`}, {"log", `"text":"zw"`}, {"log", `{"offset":2,"next":6,"text":"ölf\n"}`}} {
+		for _, want := range [][2]string{{"attempt", `"attempt":1`}, {"log", `"text":"zw"`}, {"log", `{"offset":2,"next":7,"text":"ölf\n"}`}} {
 			if name, data := next(); name != want[0] || !strings.Contains(data, want[1]) {
 				t.Fatalf("got %s %s, want %v", name, data, want)
 			}

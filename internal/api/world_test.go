@@ -231,7 +231,7 @@ func (r *run) end(task flow.TaskState, state flow.InstanceState, exit int32) {
 	if task == flow.TaskFailed {
 		t.Reason, t.Attempt.State, t.Attempt.Cause, t.Attempt.Class = fmt.Sprintf("exit:%d", exit), flow.AttemptFailed, fmt.Sprintf("exit:%d", exit), flow.ClassUser
 	}
-	r.row.State, r.row.EndedAt = state, now
+	r.row.State, r.row.EndedAt, r.row.Owner = state, now, 0
 	r.commit(flow.Change{Tasks: []flow.TaskUpdate{{Row: *t, Sources: flow.TaskMachine.Sources(task)}}})
 }
 

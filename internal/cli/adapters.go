@@ -7,6 +7,8 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"slices"
+	"sync"
 	"time"
 
 	"baton/internal/api"
@@ -63,19 +65,58 @@ func (l live) ReadLog(ctx context.Context, r api.LogRequest) iter.Seq2[api.LogCh
 	}
 }
 
-// planner is the engine as the API sees it.
-type planner struct{ types *task.Set }
+// planner is the engine as the API sees it. It keeps the plans of the versions that are started:
+// compiling one for every start would cost more than the start.
+type planner struct {
+	types *task.Set
+	mu    sync.Mutex
+	plans map[planKey]*engine.Plan
+}
 
-func (p planner) Check(def flow.Definition, start flow.Start) error {
+type planKey struct {
+	workflow flow.ID
+	version  int32
+}
+
+// plansKept bounds the plans in memory; when it is reached all are let go.
+const plansKept = 1000
+
+func newPlanner(types *task.Set) *planner {
+	return &planner{types: types, plans: map[planKey]*engine.Plan{}}
+}
+
+// plan compiles a definition, once for a version as long as its project's parameters stay.
+func (p *planner) plan(def flow.Definition) (*engine.Plan, error) {
+	key := planKey{def.ID, def.Version}
+	p.mu.Lock()
+	kept := p.plans[key]
+	p.mu.Unlock()
+	if kept != nil && slices.Equal(kept.Def.ProjectParams, def.ProjectParams) {
+		return kept, nil
+	}
 	plan, err := engine.Compile(def, p.types)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.plans) >= plansKept {
+		clear(p.plans)
+	}
+	p.plans[key] = plan
+	return plan, nil
+}
+
+func (p *planner) Check(def flow.Definition, start flow.Start) error {
+	plan, err := p.plan(def)
 	if err != nil {
 		return err
 	}
 	return engine.CheckStart(plan, start, flow.At(time.Now()))
 }
 
-func (p planner) Explain(def flow.Definition, loaded flow.Loaded, now flow.Time) (flow.Explanation, error) {
-	plan, err := engine.Compile(def, p.types)
+func (p *planner) Explain(def flow.Definition, loaded flow.Loaded, now flow.Time) (flow.Explanation, error) {
+	plan, err := p.plan(def)
 	if err != nil {
 		return flow.Explanation{}, err
 	}

@@ -59,7 +59,7 @@ func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.
 	keeper := &api.Housekeeper{Store: db, Log: log.With(slog.String("role", "api"))}
 	ids := flow.NewIDSource(apiNumber, 0)
 	server := api.New(api.Config{
-		Store: crashingAPI(db), Masters: live{m}, Engine: planner{types}, Documents: newFiles(),
+		Store: crashingAPI(db), Masters: live{m}, Engine: newPlanner(types), Documents: newFiles(),
 		NextID:  func() flow.ID { return ids.Next(flow.At(time.Now())) },
 		Ready:   registered(m.Ready()),
 		Metrics: keeper.WriteMetrics,

@@ -187,9 +187,12 @@ func (s *State) ended(e Ended, env Env, fx *Effects) {
 	}
 }
 
-// stillCounts tells whether a result came late but in time: its attempt was held for lost, and no
-// successor was granted yet.
+// stillCounts tells whether a result came late but in time: its attempt was held for lost, no
+// successor was granted yet, and the run has not ended with the row at rest.
 func (s *State) stillCounts(e Ended) bool {
+	if s.phase().Ended() {
+		return false
+	}
 	r := s.RowByID(e.Task)
 	if r < 0 || s.Rows[r].Attempt.Token != e.Result.Token || s.Rows[r].State.Ended() || !s.Rows[r].Valid {
 		return false

@@ -135,6 +135,12 @@ func (s *State) finish(end flow.InstanceState, reason string, env Env) {
 			end, reason, why = flow.InstanceFailed, flow.ReasonParameter, err.Error()
 		}
 	}
+	for r := range s.Rows {
+		if row := &s.Rows[r]; s.paused > 0 && row.Valid && row.State == flow.TaskPaused {
+			row.Reason = flow.ReasonPaused + ": the run ended while it was paused; `baton recover` goes on"
+			s.touch(int32(r))
+		}
+	}
 	s.setInst(end)
 	s.Inst.EndedAt, s.Inst.PausedAt, s.Inst.Prior, s.Inst.Reason = env.Now, 0, 0, reason
 	if end == flow.InstanceFailed {

@@ -4,7 +4,9 @@ package engine
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"testing"
@@ -289,6 +291,21 @@ func (w *watched) checkState(ev Event) {
 	if _, due := ev.(Due); due && i.WakeAt != 0 && i.WakeAt <= w.now {
 		w.t.Fatalf("woken at %d it asks to be woken at %d", w.now, i.WakeAt)
 	}
+	busy := false
+	for r := range w.s.Rows {
+		st := w.s.Rows[r].State
+		busy = busy || w.s.Rows[r].Valid && (st.Placed() || st == flow.TaskQueued && !i.State.AtRest())
+	}
+	if w.s.Resting() == busy {
+		w.t.Fatalf("the run says of itself that it rests (%t), and it does not", busy)
+	}
+	if len(w.steps)%8 == 0 {
+		for _, e := range Explain(w.s, w.now).Tasks {
+			if st, err := flow.ParseTaskState(e.State); e.Reason == "" && (err != nil || !st.Ended()) {
+				w.t.Fatalf("nobody can say why %s is %q", e.Name, e.State)
+			}
+		}
+	}
 	if i.State.AtRest() && i.WakeAt != 0 {
 		w.t.Fatalf("the run is %s and asks to be woken", i.State)
 	}
@@ -454,6 +471,19 @@ func (w *watched) give(v flow.Verb) flow.Outcome {
 	w.inbox++
 	w.do(VerbGiven{Inbox: w.inbox, Verb: v})
 	return w.change.Outcomes[0]
+}
+
+// TestMain raises how many random runs a plain `go test` makes; -rapid.checks says otherwise.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		if err := flag.Set("rapid.checks", "600"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
 }
 
 func TestEveryRun(t *testing.T) {

@@ -75,9 +75,35 @@ func Load(plan *Plan, l flow.Loaded) (*State, error) {
 	if err := s.restoreParams(); err != nil {
 		return nil, fmt.Errorf("load instance %d: its parameters: %w", l.Instance.ID, err)
 	}
+	if err := s.checkRows(); err != nil {
+		return nil, fmt.Errorf("load instance %d: %w", l.Instance.ID, err)
+	}
 	s.change.stored = len(s.Rows)
 	s.rebuild()
 	return s, nil
+}
+
+// checkRows finds rows that no engine of this version wrote: a damaged one must not be taken for
+// another.
+func (s *State) checkRows() error {
+	if st := s.Inst.State; st < flow.InstanceSubmitted || st > flow.InstanceSucceeded {
+		return fmt.Errorf("it is in state %d, which does not exist", st)
+	}
+	for r := range s.Rows {
+		row := &s.Rows[r]
+		if row.State < flow.TaskWaiting || row.State > flow.TaskKilled {
+			return fmt.Errorf("task instance %d is in state %d, which does not exist", row.ID, row.State)
+		}
+		_, own := s.Plan.index[row.Name]
+		_, undoes := s.Plan.index[strings.TrimSuffix(row.Name, compensateSuffix)]
+		if !own && !undoes {
+			return fmt.Errorf("task instance %d is called %q; version %d of the workflow has no such task", row.ID, row.Name, s.Inst.Version)
+		}
+		if r > 0 && row.ID <= s.Rows[r-1].ID {
+			return fmt.Errorf("task instance %d is not in order of creation", row.ID)
+		}
+	}
+	return nil
 }
 
 // New makes the state of an instance that a command begins. The instance is not stored yet.

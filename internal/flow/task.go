@@ -75,7 +75,6 @@ const (
 	KillEnd     KillIntent = 3 // failure: end
 	KillTimeout KillIntent = 4 // timeout of the attempt: retries apply
 	KillDue     KillIntent = 5 // timeout of the run
-	KillRetry   KillIntent = 6 // task retry on a running row: superseded by a new row
 )
 
 // Reasons: codes of ended rows and of waiting ones.
@@ -104,4 +103,6 @@ const (
 	ReasonCompensating = "compensating"
 	ReasonTaskFailed   = "task_failed"
 	ReasonOutputs      = "outputs"
+	// ReasonSubmitted is what a run waits for that no master has taken yet.
+	ReasonSubmitted = "submitted: accepted; the next free master takes it"
 )
