@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"baton/internal/flow"
 )
@@ -105,6 +106,9 @@ func (s Schema) Check(options json.RawMessage) []*flow.Error {
 
 func (o Option) check(raw json.RawMessage) *flow.Error {
 	bad := func(want string) *flow.Error {
+		if o.Secret {
+			return flow.Errorf(flow.CodeInvalidFile, o.Name, "option %q: expected %s", o.Name, want)
+		}
 		return flow.Errorf(flow.CodeInvalidFile, o.Name, "option %q: expected %s, found %s", o.Name, want, shorten(raw))
 	}
 	var v any
@@ -119,6 +123,9 @@ func (o Option) check(raw json.RawMessage) *flow.Error {
 	case Text, Script, Expression, Plain, DataSourceOption, FileOption:
 		if !isScalar(v) {
 			return bad("a text")
+		}
+		if o.Required && isText && strings.TrimSpace(text) == "" {
+			return flow.Errorf(flow.CodeInvalidFile, o.Name, "option %q is empty: %s", o.Name, o.Description)
 		}
 	case Integer:
 		if n, ok := v.(json.Number); ok {

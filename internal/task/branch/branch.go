@@ -71,8 +71,8 @@ func (t Type) Check(options json.RawMessage) []*flow.Error {
 	return checkCases(o.Raw(optionCases))
 }
 
-// Case is one arm of a switch as a file writes it; To may also be a single name.
-type Case struct {
+// arm is one case of a switch as a file writes it; To may also be a single name.
+type arm struct {
 	When *string         `json:"when"`
 	To   json.RawMessage `json:"to"`
 }
@@ -97,7 +97,7 @@ func checkCases(raw json.RawMessage) []*flow.Error {
 func checkCase(raw json.RawMessage) string {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
-	var c Case
+	var c arm
 	if err := dec.Decode(&c); err != nil {
 		return "expected a map with the text `when` and the tasks `to`, nothing else"
 	}

@@ -7,21 +7,40 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/vm"
 )
 
-// maxExpression bounds the text; the work is bounded by the library's memory budget.
+// maxExpression bounds the text; memory is bounded by the library, time by forbidding loops in
+// loops.
 const maxExpression = 4 << 10
 
-// The names an expression may use, with values of their types.
-var (
-	answerNames = map[string]any{"status": 0, "headers": map[string]string{}, "body": any(nil)}
-	secretNames = map[string]any{"env": map[string]string{}}
-)
+// answerNames are the names in `success` and `outputs`.
+type answerNames struct {
+	Status  int               `expr:"status"`
+	Headers map[string]string `expr:"headers"`
+	Body    any               `expr:"body"`
+}
 
-func compile(text string, names map[string]any) (*vm.Program, error) {
+// secretNames are the names in `secret_headers`.
+type secretNames struct {
+	Env map[string]string `expr:"env"`
+}
+
+// compile checks an expression against names, one of the structs above.
+func compile(text string, names any) (*vm.Program, error) {
 	if len(text) > maxExpression {
 		return nil, fmt.Errorf("the expression is longer than %d KiB", maxExpression>>10)
+	}
+	tree, err := parser.Parse(text)
+	if err != nil {
+		return nil, oneLine(text, err)
+	}
+	bound := &loops{}
+	ast.Walk(&tree.Node, bound)
+	if bound.nested {
+		return nil, fmt.Errorf("expression %s: a function over a list cannot stand inside another one; compute it in a task", text)
 	}
 	program, err := expr.Compile(text, expr.Env(names))
 	if err != nil {
@@ -30,13 +49,37 @@ func compile(text string, names map[string]any) (*vm.Program, error) {
 	return program, nil
 }
 
+// loops finds loops in loops: over a large answer they would keep the worker busy for hours, and
+// nothing can interrupt them.
+type loops struct{ nested bool }
+
+// Visit is called for every node.
+func (l *loops) Visit(node *ast.Node) {
+	outer, ok := (*node).(*ast.PredicateNode)
+	if !ok || l.nested {
+		return
+	}
+	inner := &firstLoop{}
+	ast.Walk(&outer.Node, inner)
+	l.nested = inner.found
+}
+
+type firstLoop struct{ found bool }
+
+// Visit is called for every node.
+func (f *firstLoop) Visit(node *ast.Node) {
+	if _, ok := (*node).(*ast.PredicateNode); ok {
+		f.found = true
+	}
+}
+
 // evaluate computes an expression. A value that is not there (a missing field or header) is nil.
-func evaluate(text string, names, env map[string]any) (any, error) {
+func evaluate(text string, names any) (any, error) {
 	program, err := compile(text, names)
 	if err != nil {
 		return nil, err
 	}
-	value, err := expr.Run(program, env)
+	value, err := expr.Run(program, names)
 	if err != nil {
 		return nil, oneLine(text, err)
 	}

@@ -73,7 +73,7 @@ func (*Type) Schema() task.Schema { return schema }
 func (*Type) Check(options json.RawMessage) []*flow.Error {
 	o := schema.Read(options)
 	var errs []*flow.Error
-	if o.Has("url") && !o.Templated("url") {
+	if o.Text("url") != "" && !o.Templated("url") {
 		if _, err := parseURL(o.Text("url")); err != nil {
 			errs = append(errs, flow.Errorf(flow.CodeInvalidFile, "url", "%v", err))
 		}
@@ -81,14 +81,14 @@ func (*Type) Check(options json.RawMessage) []*flow.Error {
 	if !o.Templated("method") && !isToken(o.Text("method")) {
 		errs = append(errs, flow.Errorf(flow.CodeInvalidFile, "method", "%q is not an HTTP method", o.Text("method")))
 	}
-	if _, err := compile(o.Text("success"), answerNames); err != nil {
+	if _, err := compile(o.Text("success"), answerNames{}); err != nil {
 		errs = append(errs, flow.Errorf(flow.CodeInvalidFile, "success", "%v", err))
 	}
-	errs = append(errs, checkExpressions(o, "outputs", answerNames)...)
-	return append(errs, checkExpressions(o, "secret_headers", secretNames)...)
+	errs = append(errs, checkExpressions(o, "outputs", answerNames{})...)
+	return append(errs, checkExpressions(o, "secret_headers", secretNames{})...)
 }
 
-func checkExpressions(o *task.Options, option string, names map[string]any) []*flow.Error {
+func checkExpressions(o *task.Options, option string, names any) []*flow.Error {
 	var errs []*flow.Error
 	texts := o.TextMap(option)
 	for _, name := range sortedKeys(texts) {

@@ -23,9 +23,9 @@ const (
 )
 
 func (s *settings) judge(a *answer, log io.Writer) (task.Outputs, error) {
-	env := map[string]any{"status": a.status, "headers": flatten(a.header), "body": a.parse(log)}
+	names := answerNames{Status: a.status, Headers: flatten(a.header), Body: a.parse(log)}
 	cause := fmt.Sprintf("http:%d", a.status)
-	verdict, err := evaluate(s.success, answerNames, env)
+	verdict, err := evaluate(s.success, names)
 	if err != nil {
 		return nil, &task.Failure{Cause: cause, Message: fmt.Sprintf("%s answered %s; success", s.target(), a.line), Err: err}
 	}
@@ -34,12 +34,12 @@ func (s *settings) judge(a *answer, log io.Writer) (task.Outputs, error) {
 		return nil, &task.Failure{Cause: causeExpression, Message: fmt.Sprintf("success: %s gives %v, not true or false", s.success, verdict)}
 	}
 	if !success {
-		logExcerpt(log, a.body)
+		logExcerpt(log, s.scrub(excerpt(a.body, maxLogExcerpt)))
 		return nil, &task.Failure{Cause: cause, Message: s.refusal(a)}
 	}
 	out := make(task.Outputs, len(s.outputs))
 	for _, name := range sortedKeys(s.outputs) {
-		value, err := evaluate(s.outputs[name], answerNames, env)
+		value, err := evaluate(s.outputs[name], names)
 		if err != nil {
 			return nil, &task.Failure{Cause: causeExpression, Message: "outputs." + name, Err: err}
 		}
@@ -55,7 +55,7 @@ func (s *settings) refusal(a *answer) string {
 	if s.success != defaultSuccess {
 		msg += ", which does not satisfy success: " + s.success
 	}
-	if text := excerpt(a.body, maxExcerpt); text != "" {
+	if text := s.scrub(excerpt(a.body, maxExcerpt)); text != "" {
 		msg += ": " + text
 	}
 	return msg

@@ -23,7 +23,7 @@ func logRequest(w io.Writer, s *settings) {
 	fmt.Fprintf(&b, "%s %s\n", s.method, shownURL(s.url))
 	for _, name := range sortedKeys(s.header) {
 		value := strings.Join(s.header[name], ", ")
-		if slices.Contains(s.secrets, nethttp.CanonicalHeaderKey(name)) || private.MatchString(name) {
+		if s.hides(name) {
 			value = masked
 		}
 		fmt.Fprintf(&b, "%s: %s\n", name, value)
@@ -34,12 +34,37 @@ func logRequest(w io.Writer, s *settings) {
 	io.WriteString(w, b.String()) //nolint:errcheck // a log that cannot be written fails nothing
 }
 
+// hides tells whether the value of a header is not to be shown.
+func (s *settings) hides(header string) bool {
+	return slices.Contains(s.secrets, nethttp.CanonicalHeaderKey(header)) || private.MatchString(header)
+}
+
+// scrub masks secrets in what a server says, since some echo what they were sent.
+func (s *settings) scrub(text string) string {
+	for name, values := range s.header {
+		if !s.hides(name) {
+			continue
+		}
+		for _, value := range values {
+			for part := range strings.FieldsSeq(value) { // "Bearer x": also x alone
+				if len(part) >= minSecret {
+					text = strings.ReplaceAll(text, part, masked)
+				}
+			}
+		}
+	}
+	return text
+}
+
+// minSecret keeps scrub from masking every letter of a text.
+const minSecret = 4
+
 func logAnswer(w io.Writer, status string, bytes int, took time.Duration) {
 	fmt.Fprintf(w, "answer: %s, %s in %v\n", status, size(bytes), took.Round(time.Millisecond)) //nolint:errcheck // as above
 }
 
-func logExcerpt(w io.Writer, body []byte) {
-	if text := excerpt(body, maxLogExcerpt); text != "" {
+func logExcerpt(w io.Writer, text string) {
+	if text != "" {
 		fmt.Fprintln(w, text) //nolint:errcheck // as above
 	}
 }

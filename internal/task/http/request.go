@@ -93,7 +93,7 @@ func (s *settings) appendQuery(query map[string]string) {
 
 func (s *settings) addSecrets(expressions, env map[string]string) error {
 	for _, name := range sortedKeys(expressions) {
-		value, err := evaluate(expressions[name], secretNames, map[string]any{"env": env})
+		value, err := evaluate(expressions[name], secretNames{Env: env})
 		if err != nil {
 			return &task.Failure{Cause: causeExpression, Message: "secret_headers." + name, Err: err}
 		}

@@ -34,8 +34,8 @@ type dialect interface {
 type dbError struct {
 	code    string // its own, such as 23505 or 1062
 	message string
-	offset  int // byte in the statement, -1 unknown
-	line    int // of the statement, from 1, 0 unknown; instead of offset
+	char    int // where in the statement it is, from 1, 0 unknown
+	line    int // the same as a line of the statement
 }
 
 // rowSink takes the rows of a statement. A second begin means a further result of the same

@@ -19,23 +19,34 @@ const (
 )
 
 // failure tells where in the script an error arose.
-func (r *running) failure(part string, st *statement, err error) error {
+func (r *running) failure(part string, st *step, err error) error {
 	told, ok := r.dialect.explain(err)
 	if !ok {
 		return &task.Failure{Cause: causeConnect, Message: part, Err: err}
 	}
 	message := part
 	if st != nil {
-		line := st.line
-		switch {
-		case told.line > 0:
-			line += told.line - 1
-		case told.offset >= 0:
-			line = st.lineOf(told.offset)
-		}
-		message = fmt.Sprintf("%s, line %d", part, line)
+		message = fmt.Sprintf("%s, line %d", part, st.line+told.linesBefore(st.bound))
 	}
 	return &task.Failure{Cause: "sql:" + told.code, Message: message + ": " + told.message}
+}
+
+// linesBefore returns how many lines of the statement as it was sent lie before the error. Binding
+// adds and removes none, so they are the lines of the script.
+func (e dbError) linesBefore(sent string) int {
+	if e.line > 0 {
+		return e.line - 1
+	}
+	lines, chars := 0, 0
+	for _, r := range sent {
+		if chars++; chars >= e.char {
+			break
+		}
+		if r == '\n' {
+			lines++
+		}
+	}
+	return lines
 }
 
 // connectFailure tells why there is no connection.

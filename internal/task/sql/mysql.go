@@ -199,7 +199,7 @@ func (mysqlDialect) explain(err error) (dbError, bool) {
 	if !errors.As(err, &my) {
 		return dbError{}, false
 	}
-	told := dbError{code: strconv.Itoa(int(my.Number)), message: my.Message, offset: -1}
+	told := dbError{code: strconv.Itoa(int(my.Number)), message: my.Message}
 	if m := atLine.FindStringSubmatchIndex(my.Message); m != nil {
 		told.line, _ = strconv.Atoi(my.Message[m[2]:m[3]]) //nolint:errcheck // digits
 		told.message = my.Message[:m[0]]                   // the line of the script is said instead

@@ -186,5 +186,5 @@ func (postgres) explain(err error) (dbError, bool) {
 	if pg.Code == "25001" {
 		message += "; `transaction: false` runs it outside"
 	}
-	return dbError{code: pg.Code, message: message, offset: int(pg.Position) - 1}, true
+	return dbError{code: pg.Code, message: message, char: int(pg.Position)}, true
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 
 	"baton/internal/flow"
@@ -138,8 +139,10 @@ func writeObject(b *bytes.Buffer, columns []string, values []value) {
 func distinct(columns []string) []string {
 	out := make([]string, len(columns))
 	taken := make(map[string]bool, len(columns))
-	for _, name := range columns {
-		taken[name] = true
+	columns = slices.Clone(columns)
+	for i, name := range columns {
+		columns[i] = flow.Text(name, flow.MaxReason)
+		taken[columns[i]] = true
 	}
 	seen := make(map[string]bool, len(columns))
 	for i, name := range columns {

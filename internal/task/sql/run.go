@@ -6,10 +6,8 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -105,7 +103,7 @@ func (r *running) step(st *step, i, n int, result *result) error {
 		err = r.ctx.Err() // MySQL ends some interrupted statements as if all were well
 	}
 	if err != nil {
-		return r.failure(st.part, st.statement, err)
+		return r.failure(st.part, st, err)
 	}
 	if st.wants {
 		result.changed += changed
@@ -160,65 +158,4 @@ func (r *running) drop() {
 // bad makes the pool close the connection instead of keeping it.
 func (r *running) bad() {
 	r.conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // it returns what the function does
-}
-
-// tally counts the rows of a statement on their way to the result, or to nowhere.
-type tally struct {
-	next    rowSink
-	alive   func()
-	stop    func()
-	err     error // of next
-	rows    int64
-	results int
-}
-
-var errRefused = errors.New("the result was refused")
-
-func (t *tally) begin(columns []string) error {
-	t.rows = 0
-	t.results++
-	return t.pass(func() error { return t.next.begin(columns) })
-}
-
-func (t *tally) row(values []value) error {
-	t.rows++
-	if t.rows%1000 == 0 {
-		t.alive()
-	}
-	return t.pass(func() error { return t.next.row(values) })
-}
-
-func (t *tally) pass(f func() error) error {
-	if t.next == nil {
-		return nil
-	}
-	if err := f(); err != nil {
-		t.err = err
-		t.stop()
-		return errRefused
-	}
-	return nil
-}
-
-func (t *tally) summary(changed int64) string {
-	if t.results > 0 {
-		return plural(t.rows, "row")
-	}
-	return plural(changed, "row") + " changed"
-}
-
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// shortened keeps long statements from filling the log.
-func shortened(text string) string {
-	const most = 2 << 10
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + fmt.Sprintf(" … (%d bytes)", len(text))
 }

@@ -100,32 +100,41 @@ func (b *binder) add(part, text string, wants bool) {
 
 // checkSteps refuses what would undo the promise of one transaction or wait for input for ever.
 func (s *script) checkSteps() error {
-	for _, st := range s.steps {
+	var open *step
+	for i := range s.steps {
+		st := &s.steps[i]
 		if s.transaction && st.controls() {
 			return fmt.Errorf("%s, line %d: %s would end the transaction that holds pre, sql and post; set `transaction: false` to write transactions yourself", st.part, st.line, st.head[0])
 		}
 		if st.copies {
 			return fmt.Errorf("%s, line %d: COPY with STDIN or STDOUT needs a client; use `save_as`, or psql in a shell task", st.part, st.line)
 		}
+		if st.opens() {
+			open = st
+		} else if st.controls() {
+			open = nil
+		}
+	}
+	if open != nil {
+		return fmt.Errorf("%s, line %d: the transaction that begins here is never committed", open.part, open.line)
 	}
 	return nil
+}
+
+// opens tells whether the statement begins a transaction. BEGIN NOT ATOMIC is a block of MariaDB.
+func (s *statement) opens() bool {
+	return s.head[0] == "BEGIN" && s.head[1] != "NOT" || s.head[0] == "START" && s.head[1] == "TRANSACTION"
 }
 
 // controls tells whether the statement begins or ends a transaction.
 func (s *statement) controls() bool {
 	switch s.head[0] {
-	case "COMMIT", "ABORT":
+	case "COMMIT", "END", "ABORT":
 		return true
-	case "BEGIN":
-		return s.head[1] != "NOT" // MariaDB: BEGIN NOT ATOMIC is a block
-	case "END":
-		return true
-	case "START":
-		return s.head[1] == "TRANSACTION"
 	case "ROLLBACK":
 		return s.head[1] != "TO"
 	default:
-		return false
+		return s.opens()
 	}
 }
 

@@ -30,7 +30,17 @@ import (
 	"baton/internal/task"
 )
 
-var stops []func()
+// stops end the servers, the one registered last first.
+var (
+	stopsMu sync.Mutex
+	stops   []func()
+)
+
+func atEnd(stop func()) {
+	stopsMu.Lock()
+	defer stopsMu.Unlock()
+	stops = append([]func(){stop}, stops...)
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -38,7 +48,7 @@ func TestMain(m *testing.M) {
 		stop()
 	}
 	if code == 0 {
-		if err := goleak.Find(goleak.IgnoreAnyFunction("baton/internal/task/sql.runServer")); err != nil {
+		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
@@ -257,7 +267,7 @@ var postgresServer = sync.OnceValues(func() (*flow.DataSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	stops = append(stops, func() { os.RemoveAll(dir) })
+	atEnd(func() { os.RemoveAll(dir) })
 	who, err := serverUser(dir, "postgres")
 	if err != nil {
 		return nil, err
@@ -287,7 +297,7 @@ var mariaServer = sync.OnceValues(func() (*flow.DataSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	stops = append(stops, func() { os.RemoveAll(dir) })
+	atEnd(func() { os.RemoveAll(dir) })
 	who, err := serverUser(dir, "mysql")
 	if err != nil {
 		return nil, err
@@ -365,10 +375,10 @@ func runServer(who account, source *flow.DataSource, end syscall.Signal, name st
 	if err := <-started; err != nil {
 		return err
 	}
-	stops = append([]func(){func() {
+	atEnd(func() {
 		c.Process.Signal(end)
 		<-ended
-	}}, stops...)
+	})
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	late := time.NewTimer(time.Minute)

@@ -26,14 +26,14 @@ type paramRef struct {
 	start, end int
 }
 
-// line returns the line of the script that holds byte offset of the text.
+// lineOf returns the line of the script that holds a byte of the text.
 func (s *statement) lineOf(offset int) int {
 	return s.line + strings.Count(s.text[:min(max(offset, 0), len(s.text))], "\n")
 }
 
 // split cuts a script. An error names the line of a quote that never ends.
 func (x lexis) split(script string) ([]statement, error) {
-	sp := splitter{lexis: x, script: script, delimiter: ";"}
+	sp := splitter{lexis: x, script: script, delimiter: ";", line: 1}
 	for sp.at < len(script) {
 		if err := sp.step(); err != nil {
 			return nil, err
@@ -48,11 +48,13 @@ type splitter struct {
 	script    string
 	delimiter string
 	at        int
+	line      int // of byte counted; it only moves on, so that long scripts are read once
+	counted   int
 	done      []statement
 
-	// The statement under way; start is -1 before its first token.
-	start   int
+	// The statement under way, once begun.
 	begun   bool
+	start   int
 	current statement
 	words   int
 	last    string // the word before
@@ -74,7 +76,7 @@ func (sp *splitter) step() error {
 	case tokenSpace:
 		return nil
 	case tokenOpen:
-		return fmt.Errorf("line %d: the quote %.10s… never ends", 1+strings.Count(s[:begin], "\n"), s[begin:])
+		return fmt.Errorf("line %d: the quote %.10s … never ends", sp.lineAt(begin), s[begin:])
 	case tokenSemicolon:
 		if sp.delimiter == ";" && sp.blocks.depth == 0 && sp.parens == 0 {
 			sp.finish(begin)
@@ -103,7 +105,14 @@ func (sp *splitter) begin(at int) {
 		return
 	}
 	sp.begun, sp.start = true, at
-	sp.current.line = 1 + strings.Count(sp.script[:at], "\n")
+	sp.current.line = sp.lineAt(at)
+}
+
+// lineAt returns the line of a byte that is not before the one asked for last.
+func (sp *splitter) lineAt(at int) int {
+	sp.line += strings.Count(sp.script[sp.counted:at], "\n")
+	sp.counted = at
+	return sp.line
 }
 
 func (sp *splitter) other(c byte) {
@@ -157,55 +166,4 @@ func (sp *splitter) finish(end int) {
 		sp.done = append(sp.done, sp.current)
 	}
 	sp.begun, sp.current, sp.words, sp.parens, sp.blocks = false, statement{}, 0, 0, block{}
-}
-
-// block follows the BEGIN … END of stored routines, triggers and events, whose semicolons do not
-// end the statement.
-type block struct {
-	object string // what CREATE creates
-	depth  int
-	ended  bool // the word before was END
-}
-
-var (
-	objects  = []string{"FUNCTION", "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE", "TABLE", "VIEW", "INDEX", "SCHEMA", "DATABASE", "SEQUENCE", "TYPE", "DOMAIN", "EXTENSION", "ROLE", "USER", "RULE", "POLICY", "SERVER", "AGGREGATE"}
-	routines = objects[:5]
-)
-
-func (b *block) word(w string, n int, first string) {
-	if n == 2 && first == "BEGIN" && w == "NOT" { // BEGIN NOT ATOMIC … END
-		b.object, b.depth = routines[0], 1
-		return
-	}
-	if first != "CREATE" && first != "ALTER" && b.object == "" {
-		return
-	}
-	if b.object == "" {
-		if slices.Contains(objects, w) {
-			b.object = w
-		}
-		return
-	}
-	if !slices.Contains(routines, b.object) {
-		return
-	}
-	if b.ended {
-		b.ended = false
-		switch w {
-		case "IF", "LOOP", "WHILE", "REPEAT", "FOR": // END IF: its IF was not counted
-			b.depth++
-			return
-		case "CASE": // END CASE is one end
-			return
-		}
-	}
-	switch w {
-	case "BEGIN", "CASE":
-		b.depth++
-	case "END":
-		if b.depth > 0 {
-			b.depth--
-			b.ended = true
-		}
-	}
 }

@@ -205,3 +205,13 @@ func FuzzSplitAndBind(f *testing.F) {
 		}
 	})
 }
+
+// A script of hundreds of thousands of statements is read in one go.
+func TestSplitLong(t *testing.T) {
+	t.Parallel()
+	const n = 200_000
+	statements, err := postgresLexis.split(strings.Repeat("insert into t values ('a;b', $$;$$);\n", n))
+	if err != nil || len(statements) != n || statements[n-1].line != n {
+		t.Errorf("%d statements, %v", len(statements), err)
+	}
+}

@@ -114,5 +114,5 @@ func (sqliteDialect) explain(err error) (dbError, bool) {
 	if !errors.As(err, &lite) {
 		return dbError{}, false
 	}
-	return dbError{code: strconv.Itoa(lite.Code()), message: lite.Error(), offset: -1}, true
+	return dbError{code: strconv.Itoa(lite.Code()), message: lite.Error()}, true
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"baton/internal/flow"
@@ -36,9 +37,9 @@ func bytesOf(b []byte) value { return value{text, base64.StdEncoding.EncodeToStr
 
 func boolOf(b bool) value { return value{raw, strconv.FormatBool(b)} }
 
-// jsonOf is for columns of a JSON type.
+// jsonOf is for columns of a JSON type. A NUL, which no store takes inside JSON, makes it a text.
 func jsonOf(s string) value {
-	if !json.Valid([]byte(s)) {
+	if !json.Valid([]byte(s)) || strings.Contains(s, `\u0000`) {
 		return textOf(s)
 	}
 	return value{raw, s}
