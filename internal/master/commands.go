@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"baton/internal/engine"
 	"baton/internal/flow"
@@ -73,14 +74,14 @@ func (c *Core) create(in *inst, p *engine.Plan, cmd flow.Command, err error) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			c.poison(in, fmt.Sprintf("the engine refused the start: %v", r))
+			c.poison(in, fmt.Sprintf("the engine refused the start: %v", r), debug.Stack())
 		}
 	}()
 	if err == nil {
 		in.st, err = engine.New(p, cmd)
 	}
 	if err != nil {
-		c.poison(in, err.Error())
+		c.poison(in, err.Error(), nil)
 		return
 	}
 	c.apply(in, pending{ev: engine.Begin{}})

@@ -60,6 +60,7 @@ type (
 		ID      flow.ID
 		Command bool
 		Reason  string
+		Stack   []byte // of a panic, for the log
 	}
 	// Register gives a worker a session, and is answered by Registered.
 	Register struct {

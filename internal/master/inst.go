@@ -68,7 +68,7 @@ func (c *Core) route(id flow.ID, p pending) bool {
 func (c *Core) apply(in *inst, p pending) {
 	defer func() {
 		if r := recover(); r != nil {
-			c.poison(in, fmt.Sprintf("the engine refused an event: %v\n%s", r, debug.Stack()))
+			c.poison(in, fmt.Sprintf("the engine refused an event: %v", r), debug.Stack())
 		}
 	}()
 	fx := engine.Apply(in.st, p.ev, c.env())
@@ -189,9 +189,15 @@ func (c *Core) drop(in *inst) {
 	}
 }
 
+// quarantineRemedy ends every reason of a quarantine.
+const quarantineRemedy = "; `baton release` tries again, `baton stop` ends the run"
+
 // poison quarantines an instance that cannot be driven.
-func (c *Core) poison(in *inst, reason string) {
-	c.emit(Quarantine{ID: in.id, Command: in.command != 0, Reason: flow.Text(reason, flow.MaxReason)})
+func (c *Core) poison(in *inst, reason string, stack []byte) {
+	c.emit(Quarantine{
+		ID: in.id, Command: in.command != 0, Stack: stack,
+		Reason: flow.Text(reason, flow.MaxReason-len(quarantineRemedy)) + quarantineRemedy,
+	})
 	c.drop(in)
 }
 
@@ -235,6 +241,10 @@ func (c *Core) loaded(e LoadedRows) {
 		if in == nil || in.st != nil {
 			continue
 		}
+		if l.Err != nil {
+			c.poison(in, l.Err.Error(), nil)
+			continue
+		}
 		c.withPlan(PlanKey{l.Instance.Workflow, l.Instance.Version}, func(p *engine.Plan, err error) {
 			c.begin(in, p, l, err)
 		})
@@ -254,7 +264,7 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 		st, err = engine.Load(p, l)
 	}
 	if err != nil {
-		c.poison(in, err.Error())
+		c.poison(in, err.Error(), nil)
 		return
 	}
 	in.st = st

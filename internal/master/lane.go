@@ -142,7 +142,7 @@ func (c *Core) committed(e Committed) {
 		case flow.Gone:
 			c.drop(in)
 		case flow.Poison:
-			c.poison(in, fmt.Sprintf("the store refused it: %v", res.Err))
+			c.poison(in, fmt.Sprintf("the store refused it: %v", res.Err), nil)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (m *Master) ReadLog(ctx context.Context, r LogRequest) iter.Seq2[LogChunk, 
 				return
 			}
 			if i == len(streams)-1 {
-				yield(LogChunk{}, flow.Errorf(flow.CodeNotFound, "", "attempt %d has no log on any connected worker", r.Token))
+				yield(LogChunk{}, flow.Errorf(flow.CodeNotFound, "", "no connected worker has a log of this attempt: it printed nothing, or its log was removed, or its worker is away"))
 			}
 		}
 	}

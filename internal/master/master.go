@@ -244,7 +244,7 @@ func (m *Master) commitLoop(ctx context.Context, lane int) error {
 
 // quarantine goes on until it is durable: until then nobody drives the instance.
 func (m *Master) quarantine(ctx context.Context, e Quarantine) {
-	m.log.LogAttrs(ctx, slog.LevelError, "quarantine", slog.String("instance", e.ID.String()), slog.String("reason", e.Reason))
+	m.log.LogAttrs(ctx, slog.LevelError, "quarantine", slog.String("instance", e.ID.String()), slog.String("reason", e.Reason), slog.String("stack", string(e.Stack)))
 	for {
 		var err error
 		now := m.clock.Now()

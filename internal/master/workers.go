@@ -69,6 +69,11 @@ func (c *Core) frame(f Frame) {
 		}
 	}
 	for _, r := range f.Refused {
+		// What it cannot take now it cannot take a moment later either: it is asked again after its
+		// next beat, else the same attempt would go to and fro as fast as the store commits.
+		if s := c.pool.Session(cn.session); s != nil && (r.Reason == "full" || r.Reason == "disk" || r.Reason == "stopping") {
+			s.Draining = true
+		}
 		c.route(flow.ID(r.Instance), pending{ev: engine.Refused{Task: flow.ID(r.Task), Token: r.Token, Reason: r.Reason}})
 	}
 	if f.Beat != nil {
@@ -90,7 +95,7 @@ func resultOf(e *rpc.Ended) flow.Result {
 
 func (c *Core) beat(cn *conn, b *rpc.Beat) {
 	if s := c.pool.Session(cn.session); s != nil {
-		s.CPU, s.Memory = b.Cpu, b.Memory
+		s.CPU, s.Memory, s.Draining = b.Cpu, b.Memory, false
 	}
 	cn.node.Running = int(b.Running)
 	if len(b.Live) > 0 {

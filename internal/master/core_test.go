@@ -1,0 +1,262 @@
+package master
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/rpc"
+	"baton/internal/task"
+)
+
+// nothing is a task type that no worker of these tests runs.
+type nothing struct{}
+
+func (nothing) Name() string                        { return "nothing" }
+func (nothing) Schema() task.Schema                 { return task.Schema{} }
+func (nothing) Check(json.RawMessage) []*flow.Error { return nil }
+
+const t0 = flow.Time(1_770_000_000_000_000)
+
+// bench is a core and what it asked for.
+type bench struct {
+	t    *testing.T
+	core *Core
+	now  flow.Time
+	out  []Effect
+}
+
+func setup(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, core: NewCore(DefaultConfig(), task.NewSet(nothing{})), now: t0}
+	b.step(Started{flow.Lease{Incarnation: 7, Number: 1, Epoch: 1, Generation: 1}})
+	b.step(CommandsRead{}, InboxRead{}, Claimed{})
+	return b
+}
+
+func (b *bench) step(events ...Event) { b.out = b.core.Step(b.now, events...) }
+
+// one returns the only effect of a type.
+func one[E Effect](b *bench) E {
+	b.t.Helper()
+	all := every[E](b)
+	if len(all) != 1 {
+		var none E
+		b.t.Fatalf("%d effects of type %T in %v", len(all), none, b.out)
+	}
+	return all[0]
+}
+
+func every[E Effect](b *bench) []E {
+	var all []E
+	for _, fx := range b.out {
+		if e, ok := fx.(E); ok {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+func definition(id flow.ID, tasks ...flow.Task) flow.Definition {
+	return flow.Definition{ID: id, ProjectID: 1, Project: "p", Name: "w", Version: 1, Workflow: flow.Workflow{Project: "p", Name: "w", Tasks: tasks}}
+}
+
+func command(id, workflow flow.ID) flow.Command {
+	return flow.Command{ID: id, Project: 1, Workflow: workflow, Version: 1, Start: []byte(`{}`), At: t0}
+}
+
+// connect lets a worker in.
+func (b *bench) connect(conn, session int64, slots int32) {
+	b.step(Frame{conn, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w1", Home: "h", Groups: []string{"default"}, Slots: slots}}})
+	b.step(Registered{Conn: conn, Lease: flow.Lease{Incarnation: session}})
+}
+
+// answer commits everything that is being committed, with tokens from 1.
+func (b *bench) answer() []flow.Change {
+	b.t.Helper()
+	c := one[Commit](b)
+	res := flow.CommitResult{}
+	token := int64(0)
+	for _, ch := range c.Batch.Changes {
+		r := flow.ChangeResult{Fate: flow.Committed}
+		for range ch.Grants {
+			token++
+			r.Tokens = append(r.Tokens, token)
+		}
+		res.Changes = append(res.Changes, r)
+	}
+	b.step(Committed{Lane: c.Lane, Result: res})
+	return c.Batch.Changes
+}
+
+func TestNothingLeavesBeforeItIsDurable(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}})
+	b.step(DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	if len(every[Grant](b)) > 0 || len(every[Publish](b)) > 0 {
+		t.Fatalf("effects before the commit answered: %v", b.out)
+	}
+	c := one[Commit](b)
+	if c.Batch.Owner != 7 || len(c.Batch.Changes) != 1 || c.Batch.Changes[0].Command != 100 || len(c.Batch.Changes[0].Grants) != 1 {
+		t.Fatalf("the claim, the instance and its first grant are one change, not %+v", c.Batch)
+	}
+	b.answer()
+	if g := one[Grant](b); g.Conn != 1 || g.Order.Token != 1 || g.Order.Session != 50 {
+		t.Errorf("granted %+v", g)
+	}
+}
+
+func TestUnknownOutcomeForgetsAndReads(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	b.step(Committed{Err: errors.New("connection lost")})
+	if len(every[Grant](b)) > 0 {
+		t.Fatalf("something left although nobody knows whether it is durable: %v", b.out)
+	}
+	b.now += flow.Time(time.Second.Microseconds())
+	b.step(Tick{})
+	if l := one[Load](b); !slices.Equal(l.IDs, []flow.ID{100}) {
+		t.Fatalf("reads %v again, want instance 100", l.IDs)
+	}
+	// It was not written: the command is still there and is taken again.
+	b.step(LoadedRows{Asked: []flow.ID{100}})
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}})
+	b.answer()
+	one[Grant](b)
+}
+
+func TestOnlyTheCulpritIsQuarantined(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9), command(101, 9), command(102, 8)}})
+	b.step(
+		DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})},
+		DefinitionRead{Key: PlanKey{8, 1}, Definition: definition(8, flow.Task{Name: "a", Type: "unheard-of"})},
+	)
+	if q := one[Quarantine](b); q.ID != 102 || !q.Command || !strings.Contains(q.Reason, "unheard-of") {
+		t.Errorf("quarantined %+v", q)
+	}
+	b.step(Committed{Result: flow.CommitResult{Changes: []flow.ChangeResult{
+		{Fate: flow.Poison, Err: errors.New("value too long")}, {Fate: flow.Committed, Tokens: []int64{1}},
+	}}})
+	if q := one[Quarantine](b); q.ID != 100 || !strings.Contains(q.Reason, "value too long") {
+		t.Errorf("quarantined %+v", q)
+	}
+	if g := one[Grant](b); g.Order.Instance != 101 {
+		t.Errorf("granted %+v, want instance 101 to go on", g)
+	}
+}
+
+func TestDamagedRowsAreQuarantined(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := flow.Instance{ID: 100, Workflow: 9, Version: 1, State: flow.InstanceRunning, Owner: 7, Seq: 3, Spec: []byte(`{}`)}
+	bad := in
+	bad.ID = 101
+	b.step(Claimed{IDs: []flow.ID{100, 101}})
+	b.step(LoadedRows{Asked: []flow.ID{100, 101}, Loaded: []flow.Loaded{
+		{Instance: in, Tasks: []flow.TaskRow{{ID: 1, Instance: 100, Name: "a", Type: "nothing", Valid: true, State: flow.TaskQueued, Reason: "queued"}}},
+		{Instance: bad, Tasks: []flow.TaskRow{{ID: 2, Instance: 101, Name: "a", Type: "nothing", Valid: true, State: 77}}},
+	}})
+	b.step(DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	if q := one[Quarantine](b); q.ID != 101 || q.Command || !strings.Contains(q.Reason, "state 77") {
+		t.Errorf("quarantined %+v", q)
+	}
+	b.answer() // it says why it waits
+	b.connect(1, 50, 4)
+	if changes := one[Commit](b).Batch.Changes; len(changes) != 1 || changes[0].Instance.ID != 100 || len(changes[0].Grants) != 1 {
+		t.Errorf("the sound instance does not go on: %+v", changes)
+	}
+}
+
+func TestFencedStops(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	b.step(Committed{Err: flow.ErrFenced})
+	if s := one[Stop](b); !errors.Is(s.Err, flow.ErrFenced) {
+		t.Errorf("stops with %v", s.Err)
+	}
+	if b.step(Tick{}); len(b.out) > 0 {
+		t.Errorf("a fenced master still does %v", b.out)
+	}
+}
+
+// What nobody could place says why, in the commit that makes it wait.
+func TestWaitingRowsSayWhy(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing", WorkerGroup: "spark"})})
+	row := one[Commit](b).Batch.Changes[0].NewTasks[0]
+	if row.State != flow.TaskQueued || !strings.HasPrefix(row.Reason, "no_worker: ") || !strings.Contains(row.Reason, `"spark"`) {
+		t.Errorf("task is %s: %q", row.State, row.Reason)
+	}
+}
+
+// An instance that only waits, for longer than it is worth keeping, has no owner after the commit.
+func TestLongWaitIsParked(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing", Delay: flow.Duration(time.Hour)})})
+	in := one[Commit](b).Batch.Changes[0].Instance
+	if in.Owner != 0 || in.WakeAt != t0.Add(time.Hour) || in.Reason == "" {
+		t.Errorf("owner %d, wakes at %s, reason %q", in.Owner, in.WakeAt, in.Reason)
+	}
+	b.answer()
+	if len(b.core.insts) != 0 {
+		t.Error("a parked instance is still in memory")
+	}
+	b.now = t0.Add(time.Hour)
+	b.step(Tick{})
+	one[Claim](b)
+}
+
+// A clock that is set back does not stop the core from seeing what is due.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.now -= flow.Time(time.Hour.Microseconds())
+	b.step(Poked{})
+	if len(b.out) == 0 {
+		t.Error("a core whose clock was set back does nothing")
+	}
+	for _, w := range every[WakeAt](b) {
+		if w.At.Sub(t0) > time.Minute {
+			t.Errorf("it sleeps until %s", w.At)
+		}
+	}
+}
+
+func TestLostWorkerAfterItsLease(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	row := b.answer()[0].NewTasks[0]
+	b.step(Frame{1, &rpc.FromWorker{Started: []*rpc.Started{{Token: 1, Instance: 100, Task: int64(row.ID), At: int64(b.now)}}}})
+	b.step(Closed{1})
+	b.now = b.now.Add(DefaultConfig().Lease - time.Millisecond)
+	b.step(Tick{})
+	if len(every[Commit](b)) > 0 && one[Commit](b).Batch.Changes[0].Tasks[0].Row.Attempt.State == flow.AttemptLost {
+		t.Fatal("lost before its lease was over")
+	}
+	if len(every[Commit](b)) > 0 {
+		b.answer()
+	}
+	b.now = b.now.Add(2 * time.Millisecond)
+	b.step(Tick{})
+	got := one[Commit](b).Batch.Changes[0].Tasks[0].Row
+	if got.State != flow.TaskQueued || got.Attempt.State != flow.AttemptLost || got.Attempt.Infra != 1 {
+		t.Errorf("task is %s with attempt %s, %d losses", got.State, got.Attempt.State, got.Attempt.Infra)
+	}
+}
