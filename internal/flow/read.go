@@ -105,6 +105,7 @@ type DataSource struct {
 type Loaded struct {
 	Instance Instance
 	Tasks    []TaskRow
+	Err      error // its rows cannot be read; there is only the id then
 }
 
 // Explanation says why a run stands where it stands, task by task.

@@ -31,24 +31,31 @@ type Change struct {
 	After  string `json:"after,omitempty"`
 }
 
-// Diff compares two versions, in order of the file; nil old or new is no workflow at all. A task that
-// came or went is one change. Files are compared by content too where both contents are known.
+// Diff compares two versions of a workflow, in order of the file; nil is no workflow at all. A task
+// that came or went is one change. Files are compared by content too where both contents are known.
 func Diff(before, after *flow.Workflow) []Change {
-	d := differ{}
+	return DiffDocuments(flow.Document{Workflow: before}, flow.Document{Workflow: after})
+}
+
+// DiffDocuments is Diff for documents of every kind; an empty document is none at all.
+func DiffDocuments(before, after flow.Document) []Change {
+	var d differ
+	old, errOld := documentNode(before)
+	now, errNow := documentNode(after)
 	switch {
-	case before == nil && after == nil:
-	case before == nil:
-		d.report(Added, "", nil, workflowNode(after))
-	case after == nil:
-		d.report(Removed, "", workflowNode(before), nil)
+	case errOld != nil && errNow != nil:
+	case errOld != nil:
+		d.report(Added, "", nil, now)
+	case errNow != nil:
+		d.report(Removed, "", old, nil)
 	default:
-		d.compare("", workflowNode(before), workflowNode(after))
-		d.contents(before, after)
+		d.compare("", old, now)
+		if before.Workflow != nil && after.Workflow != nil {
+			d.contents(before.Workflow, after.Workflow)
+		}
 	}
 	return d.changes
 }
-
-func workflowNode(w *flow.Workflow) *yaml.Node { return workflowKeys.write(&workflow{Workflow: *w}) }
 
 type differ struct{ changes []Change }
 

@@ -73,6 +73,18 @@ func TestDiffOfFileContents(t *testing.T) {
 	}
 }
 
+func TestDiffOfOtherKinds(t *testing.T) {
+	t.Parallel()
+	docs, errs := parse("kind: DataSource\nname: d\ntype: mysql\nhost: a\npassword: {env: P}\n---\nkind: DataSource\nname: e\ntype: mysql\nhost: b\n")
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	got := spec.Render(spec.DiffDocuments(docs[0], docs[1]))
+	if want := "~ name: d → e\n~ host: a → b\n- password: {env: P}\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestDiffOfNothing(t *testing.T) {
 	t.Parallel()
 	docs, _ := parse("name: w\ntasks: {a: {run: x}}")

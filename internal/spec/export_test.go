@@ -56,6 +56,7 @@ func roundTrip(t fataler, want flow.Document) {
 	if got := []flow.Document{want}; !reflect.DeepEqual(got, docs) { // cmp compares options byte by byte
 		t.Fatalf("%s\n%s", cmp.Diff(got, docs), file)
 	}
+	planned(t, want, types)
 }
 
 // Texts that YAML likes to misunderstand, beside arbitrary ones.
@@ -118,7 +119,7 @@ func workflow(t *rapid.T) *flow.Workflow {
 	for i := range w.Tasks { // arms only lead forward, and what they lead to needs them
 		if rest := names[i+1:]; len(rest) > 0 && rapid.IntRange(0, 3).Draw(t, "switch") == 0 {
 			t1 := &w.Tasks[i]
-			t1.Type, t1.With, t1.Files = flow.TypeSwitch, nil, nil
+			*t1 = flow.Task{Name: t1.Name, Type: flow.TypeSwitch, Description: t1.Description, Labels: t1.Labels, Needs: t1.Needs, Join: t1.Join, When: t1.When, Params: t1.Params, Delay: t1.Delay, Disabled: t1.Disabled}
 			t1.Branches = []flow.Branch{{When: "p == 'x'", To: []string{rest[0]}}, {Default: true, To: []string{}}}
 			if next := &w.Tasks[i+1]; !slices.Contains(next.Needs, t1.Name) {
 				next.Needs = append(next.Needs, t1.Name)
@@ -160,7 +161,7 @@ func work(t *rapid.T) (string, json.RawMessage, []flow.File) {
 	kind := rapid.SampledFrom([]string{"shell", "shell+", "http", "python"}).Draw(t, "type")
 	object := func(parts ...string) json.RawMessage { return json.RawMessage("{" + strings.Join(parts, ",") + "}") }
 	str := func(key string) string {
-		b, _ := json.Marshal(text().Draw(t, key))
+		b, _ := json.Marshal(text().Filter(func(s string) bool { return strings.TrimSpace(s) != "" }).Draw(t, key)) // required
 		return fmt.Sprintf("%q:%s", key, b)
 	}
 	switch kind {

@@ -5,6 +5,7 @@ package spec
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -65,9 +66,7 @@ func (o options) read() (json.RawMessage, []string) {
 // collect takes what is written by option, and reports what the schema does not know.
 func (o options) collect(schema task.Schema) map[string]value {
 	given := make(map[string]value, len(schema.Options))
-	for k, v := range o.extra {
-		given[k] = v
-	}
+	maps.Copy(given, o.extra)
 	for k, v := range o.with.entries() {
 		if k.Kind != yaml.ScalarNode || k.Value == "<<" {
 			continue

@@ -16,8 +16,7 @@ import (
 
 // paramKey checks what a parameter is called.
 func paramKey(s string) string {
-	var e *param.Error
-	if errors.As(param.CheckName(s), &e) {
+	if e, ok := errors.AsType[*param.Error](param.CheckName(s)); ok {
 		return e.Message
 	}
 	return ""

@@ -37,8 +37,7 @@ var asRetry = mapped(retryKeys, yaml.FlowStyle, func(r *reader, v value, x *flow
 // asCause is checked by who will match it.
 var asCause = checked(asText, func(s string) string {
 	_, err := attempt.Compile(flow.Retry{If: []string{s}})
-	var e *flow.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*flow.Error](err); ok {
 		return e.Message
 	}
 	return ""

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -181,8 +182,7 @@ func (s scope) condition(v value) {
 		return
 	}
 	e, err := param.CompileExpression(v.node.Value)
-	var fault *param.Error
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[*param.Error](err); ok {
 		s.failIn(v, v.node.Value, &param.Error{Message: "not an expression: " + fault.Message, Offset: fault.Offset, Suggestion: fault.Suggestion})
 		return
 	}
@@ -212,14 +212,22 @@ func (s scope) upstreams(v value, needs []string) {
 		return
 	}
 	if fault.Code == param.CodeUnknownTask {
-		for name := range s.g.index {
-			if strings.Contains(fault.Message, fmt.Sprintf("%q", name)) && !slices.Contains(needs, name) {
-				s.failIn(v, v.node.Value, &param.Error{Offset: fault.Offset, Message: fmt.Sprintf("%s is not in needs of this task; an expression knows only the tasks in needs", shown(name))})
-				return
-			}
+		if name := firstQuoted(fault.Message); s.g.isTask(name) {
+			err = &param.Error{Offset: fault.Offset, Message: fmt.Sprintf("%s is not in needs of this task; an expression knows only the tasks in needs", shown(name))}
 		}
 	}
 	s.failIn(v, v.node.Value, err)
+}
+
+// firstQuoted is the name an error is about, which it has in quotes.
+func firstQuoted(message string) string {
+	_, rest, _ := strings.Cut(message, `"`)
+	quoted, err := strconv.QuotedPrefix(`"` + rest)
+	if err != nil {
+		return ""
+	}
+	name, _ := strconv.Unquote(quoted)
+	return name
 }
 
 // refs checks names: what has a dot must be an output of a task before, or the engine's.

@@ -80,6 +80,16 @@ func withTypes(s object, types *task.Set, engine bool) object {
 	if engine {
 		add(flow.TypeSwitch, switchKeys.schema())
 		add(flow.TypeConditions, conditionsKeys.schema())
+		useless := object{}
+		for _, k := range taskKeys.keys {
+			if k.work {
+				useless[k.name] = object{"not": object{}, "description": "Does nothing for a task that is decided without a worker."}
+			}
+		}
+		rules = append(rules, object{
+			"if":   object{"properties": object{"type": object{"enum": []string{flow.TypeSwitch, flow.TypeConditions}}}, "required": []string{"type"}},
+			"then": object{"properties": useless},
+		})
 	}
 	properties := maps.Clone(s["properties"].(object)) //nolint:forcetypeassert // of our own making
 	properties["type"] = object{"enum": names, "default": typeShell, "description": properties["type"].(object)["description"]}

@@ -3,19 +3,21 @@ package spec_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	yaml "go.yaml.in/yaml/v4"
 	"pgregory.net/rapid"
 
 	"baton/internal/flow"
 	"baton/internal/spec"
+	"baton/internal/task"
+	"baton/internal/task/all"
 )
 
-func compiled(t testing.TB) *jsonschema.Schema {
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(spec.JSONSchema(types)))
+func compiled(t testing.TB, set *task.Set) *jsonschema.Schema {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(spec.JSONSchema(set)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,26 +51,25 @@ func asValues(t testing.TB, content []byte) []any {
 	return docs
 }
 
-// TestSchemaAcceptsWhatParseAccepts holds every good file against the schema.
+// TestSchemaAcceptsWhatParseAccepts holds every good file against the schema, with the types of the
+// tests and with those that ship, and then files made at random.
 func TestSchemaAcceptsWhatParseAccepts(t *testing.T) {
 	t.Parallel()
-	s := compiled(t)
-	for _, name := range archives(t) {
-		a, err := txtar.ParseFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, src := range sources(a) {
-			if _, errs := spec.Parse([]spec.Source{src}, types, spec.Defaults{}); len(errs) > 0 {
+	files := slices.Concat(goodFiles(t), examples(t))
+	for _, set := range []*task.Set{types, task.NewSet(all.Types()...)} {
+		s := compiled(t, set)
+		for _, f := range files {
+			if _, errs := spec.Parse([]spec.Source{f}, set, spec.Defaults{}); len(errs) > 0 {
 				continue
 			}
-			for _, v := range asValues(t, src.Content) {
+			for _, v := range asValues(t, f.Content) {
 				if err := s.Validate(v); err != nil {
-					t.Errorf("%s %s: %v", name, src.Name, err)
+					t.Errorf("%s: %v", f.Name, err)
 				}
 			}
 		}
 	}
+	s := compiled(t, types)
 	rapid.Check(t, func(rt *rapid.T) {
 		file, err := spec.Export(flow.Document{Workflow: workflow(rt)})
 		if err != nil {
@@ -85,7 +86,7 @@ func TestSchemaAcceptsWhatParseAccepts(t *testing.T) {
 // TestSchemaRefuses shows that the schema is not simply permissive.
 func TestSchemaRefuses(t *testing.T) {
 	t.Parallel()
-	s := compiled(t)
+	s := compiled(t, types)
 	for _, file := range []string{
 		"name: w",
 		"name: w\ntasks: {}",
@@ -100,6 +101,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"name: w\ntasks: {a: {run: x, priority: urgent}}",
 		"name: w\ntasks: {a: {run: x, delay: 30}}",
 		"name: w\ntasks: {a: {run: x, compensate: {run: x, needs: [b]}}}",
+		"name: w\ntasks: {a: {type: switch, env: {A: b}, with: {cases: [{when: x, to: []}]}}}",
 		"kind: Project\nname: p\ntasks: {}",
 		"kind: DataSource\nname: p",
 		"kind: Queue\nname: p",

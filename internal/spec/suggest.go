@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-const suggestBudget = 200_000 // names compared in one Parse
+const suggestBudget = 50_000 // names compared in one Parse
 
 // nearest returns the valid name with the least edit distance, "" when none is near: more than a
 // third of the longer name would have to change.

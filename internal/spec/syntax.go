@@ -82,7 +82,7 @@ func unquotedReference(s *source, e *yaml.LoadError) (int, int, string) {
 		return 0, 0, ""
 	}
 	begin := at
-	for begin > 0 && !strings.ContainsRune("{[,", line[begin-1]) && !(line[begin-1] == ' ' && begin > 1 && line[begin-2] == ':') {
+	for begin > 0 && !strings.ContainsRune("{[,", line[begin-1]) && (line[begin-1] != ' ' || begin <= 1 || line[begin-2] != ':') {
 		begin--
 	}
 	for line[begin] == ' ' {

@@ -4,6 +4,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	yaml "go.yaml.in/yaml/v4"
@@ -21,6 +22,7 @@ type key[T any] struct {
 	aka      []string // what other schedulers call it, for suggestions
 	required bool
 	later    bool // of the contract, but refused as not_supported until it does something
+	work     bool // only of tasks that a worker runs; a switch or conditions task has no use for it
 
 	schema func() object
 	read   func(r *reader, v value, into *T)
@@ -71,6 +73,11 @@ func later[T any](name, doc string) key[T] {
 
 func (k key[T]) must() key[T] {
 	k.required = true
+	return k
+}
+
+func (k key[T]) ofWork() key[T] {
+	k.work = true
 	return k
 }
 
@@ -125,12 +132,10 @@ func (t *table[T]) unknown(r *reader, v value, k *yaml.Node, child value) (meant
 	}
 	e := r.failAt(k.Line, k.Column, child.path(), flow.CodeInvalidFile, fmt.Sprintf("unknown key %s in %s", shown(k.Value), t.what))
 	for _, known := range t.keys {
-		for _, name := range known.aka {
-			if name == k.Value {
-				e.Suggestion = known.name
-				e.Message += fmt.Sprintf("; here it is called %q", known.name)
-				return known.name
-			}
+		if slices.Contains(known.aka, k.Value) {
+			e.Suggestion = known.name
+			e.Message += fmt.Sprintf("; here it is called %q", known.name)
+			return known.name
 		}
 	}
 	if v.node.Style&yaml.FlowStyle != 0 && child.isNull() {

@@ -3,6 +3,8 @@
 package spec
 
 import (
+	"fmt"
+
 	yaml "go.yaml.in/yaml/v4"
 
 	"baton/internal/flow"
@@ -21,23 +23,23 @@ var taskKeys = newTable("a task",
 	field("when", "Expression over the parameters; where it is false the task is skipped.", asText, func(t *flow.Task) *string { return &t.When }).alias("if", "condition"),
 	field("params", "Parameters of this task alone.", asPairs, func(t *flow.Task) *[]flow.Pair { return &t.Params }).alias("parameters", "localParams", "variables"),
 	field("substitute", "What is put into a script as text: env, only names with a dot and $[…]; text, also ${name} of parameters; none, nothing. The environment has them always.",
-		defaulting(oneOf(flow.SubstituteEnv, flow.SubstituteText, flow.SubstituteNone), flow.SubstituteEnv), func(t *flow.Task) *flow.Substitute { return &t.Substitute }),
-	field("retry", "How often and when a failed try is followed by another.", asRetry, func(t *flow.Task) *flow.Retry { return &t.Retry }).alias("retries", "retry_policy", "retryPolicy", "failRetryTimes"),
-	field("env", "Environment variables: a text, or {env: NAME} or {file: PATH}, a secret taken where the task runs.", asEnvironment, func(t *flow.Task) *[]flow.EnvVar { return &t.Env }).alias("environ", "environmentVariables"),
-	field("files", "Files beside this one, put into the work folder by their base name, the executable bit kept.", asFiles, func(t *flow.Task) *[]flow.File { return &t.Files }).alias("resources", "resourceList"),
-	field("timeout", "How long a try may wait and run.", asTaskTimeout, func(t *flow.Task) *flow.Timeout { return &t.Timeout }),
+		defaulting(oneOf(flow.SubstituteEnv, flow.SubstituteText, flow.SubstituteNone), flow.SubstituteEnv), func(t *flow.Task) *flow.Substitute { return &t.Substitute }).ofWork(),
+	field("retry", "How often and when a failed try is followed by another.", asRetry, func(t *flow.Task) *flow.Retry { return &t.Retry }).alias("retries", "retry_policy", "retryPolicy", "failRetryTimes").ofWork(),
+	field("env", "Environment variables: a text, or {env: NAME} or {file: PATH}, a secret taken where the task runs.", asEnvironment, func(t *flow.Task) *[]flow.EnvVar { return &t.Env }).alias("environ", "environmentVariables").ofWork(),
+	field("files", "Files beside this one, put into the work folder by their base name, the executable bit kept.", asFiles, func(t *flow.Task) *[]flow.File { return &t.Files }).alias("resources", "resourceList").ofWork(),
+	field("timeout", "How long a try may wait and run.", asTaskTimeout, func(t *flow.Task) *flow.Timeout { return &t.Timeout }).ofWork(),
 	field("delay", "Wait after everything it needs has ended.", asDuration, func(t *flow.Task) *flow.Duration { return &t.Delay }).alias("delayTime", "wait"),
 	field("delivery", "Promise about starts: at_least_once, again after a worker was lost; at_most_once, never again without a person.",
-		defaulting(oneOf(flow.AtLeastOnce, flow.AtMostOnce), flow.AtLeastOnce), func(t *flow.Task) *flow.Delivery { return &t.Delivery }),
+		defaulting(oneOf(flow.AtLeastOnce, flow.AtMostOnce), flow.AtLeastOnce), func(t *flow.Task) *flow.Delivery { return &t.Delivery }).ofWork(),
 	later[flow.Task]("pool", "a limit shared with other tasks"),
 	later[flow.Task]("shards", "the task in many pieces at once"),
 	field("priority", "What goes first of what is ready at the same moment; the workflow's where it is left out.", asPriority, func(t *flow.Task) *flow.Priority { return &t.Priority }),
-	field("worker_group", "Group of workers that run it; the workflow's where it is left out.", asName, func(t *flow.Task) *string { return &t.WorkerGroup }).alias("workerGroup", "queue"),
+	field("worker_group", "Group of workers that run it; the workflow's where it is left out.", asName, func(t *flow.Task) *string { return &t.WorkerGroup }).alias("workerGroup", "queue").ofWork(),
 	later[flow.Task]("environment", "named settings of the workers"),
 	later[flow.Task]("tenant", "operating system user that runs the task"),
 	field("disabled", "True: it does not run and counts as succeeded for what follows.", asBoolean, func(t *flow.Task) *bool { return &t.Disabled }).alias("disable", "skip"),
 	field("ignore_failure", "True: its failure does not fail the run.", asBoolean, func(t *flow.Task) *bool { return &t.IgnoreFailure }).alias("continue_on_error", "allow_failure"),
-	field("compensate", "Undoes the task when it had succeeded and the run ends failed.", pointer(asCompensation), func(t *flow.Task) **flow.Compensation { return &t.Compensate }).alias("undo", "rollback"),
+	field("compensate", "Undoes the task when it had succeeded and the run ends failed.", pointer(asCompensation), func(t *flow.Task) **flow.Compensation { return &t.Compensate }).alias("undo", "rollback").ofWork(),
 	later[flow.Task]("renamed_from", "the task's name before"),
 )
 
@@ -56,10 +58,26 @@ var asTask = shape[flow.Task]{
 		taskKeys.read(r, v, &t)
 		w := r.work(v)
 		t.Type, t.With, t.Branches, t.Decide = w.kind, w.with, w.branches, w.decide
+		if decides(t.Type) {
+			r.noWork(v, t.Type)
+		}
 		t.Files = withResources(t.Files, w.files)
 		r.baseNames(v, t.Files)
 		return t, true
 	},
+}
+
+// decides tells the types that the engine decides without a worker.
+func decides(kind string) bool { return kind == flow.TypeSwitch || kind == flow.TypeConditions }
+
+// noWork refuses what would be ignored: a decision has no process that could have it.
+func (r *reader) noWork(v value, kind string) {
+	for k, child := range v.entries() {
+		if i, known := taskKeys.index[k.Value]; known && taskKeys.keys[i].work {
+			r.failAt(k.Line, k.Column, child.path(), flow.CodeInvalidFile,
+				fmt.Sprintf("a task of type %s is decided without a worker, so %s does nothing; remove it", kind, k.Value))
+		}
+	}
 }
 
 var compensationKeys = newTable("a compensation",
@@ -88,7 +106,7 @@ var asCompensation = shape[flow.Compensation]{
 		}
 		compensationKeys.read(r, v, &c)
 		w := r.work(v)
-		if w.kind == flow.TypeSwitch || w.kind == flow.TypeConditions {
+		if decides(w.kind) {
 			r.fail(v.at("type"), "a compensation does work; it cannot be of type %s", w.kind)
 		}
 		c.Type, c.With = w.kind, w.with

@@ -5,6 +5,7 @@ package spec
 import (
 	"strings"
 	"time"
+	_ "time/tzdata" // which zones exist must not depend on the host that checks a file
 
 	yaml "go.yaml.in/yaml/v4"
 
@@ -118,8 +119,10 @@ var tasksKey = key[workflow]{
 	doc: "The tasks by name. Their order is given by `needs` alone.",
 	aka: []string{"steps", "jobs", "nodes", "taskDefinitionJson"},
 	schema: func() object {
-		return object{"type": "object", "minProperties": 1, "maxProperties": flow.MaxTasks, "propertyNames": object{"maxLength": flow.MaxName, "pattern": `^[^/]+$`},
-			"additionalProperties": object{"$ref": "#/$defs/task"}}
+		return object{
+			"type": "object", "minProperties": 1, "maxProperties": flow.MaxTasks, "propertyNames": object{"maxLength": flow.MaxName, "pattern": `^[^/]+$`},
+			"additionalProperties": object{"$ref": "#/$defs/task"},
+		}
 	},
 	read: func(r *reader, v value, w *workflow) {
 		if n := len(v.node.Content) / 2; v.isMap() && n > flow.MaxTasks {

@@ -28,7 +28,7 @@ func blockable(s string) bool {
 	if !strings.Contains(s, "\n") || strings.TrimLeft(s, " \n") == "" || s[0] == ' ' || s[0] == '\n' {
 		return false
 	}
-	for _, line := range strings.Split(s, "\n") {
+	for line := range strings.SplitSeq(s, "\n") {
 		if strings.HasSuffix(line, " ") || strings.HasSuffix(line, "\t") {
 			return false
 		}
