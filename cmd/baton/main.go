@@ -3,6 +3,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // zones must not depend on what the host has
 
 	"baton/internal/cli"
 )
