@@ -45,7 +45,7 @@ func (d *bare) run(plan *Plan) {
 	}
 	d.s, d.queue = s, d.queue[:0]
 	d.apply(Begin{})
-	for i := 0; i < len(d.queue); i++ {
+	for i := 0; i < len(d.queue); i++ { //nolint:intrange // the queue grows meanwhile
 		r := d.queue[i]
 		d.now++
 		d.apply(Placed{Row: r, Session: 1, Worker: "w1"})

@@ -164,7 +164,7 @@ func (p *Plan) compileNode(i int32, types *task.Set) error {
 		}
 		return nil
 	}
-	if n.work, err = p.compileWork(types, n.Task.Type, n.With, n.Params, n.Env, n.Files, n.Substitute); err != nil {
+	if n.work, err = p.compileWork(types, n.Type, n.With, n.Params, n.Env, n.Files, n.Substitute); err != nil {
 		return err
 	}
 	n.work.patterns = attempt.LogPatterns(n.Retry)

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"baton/internal/flow"
-
 	"pgregory.net/rapid"
+
+	"baton/internal/flow"
 )
 
 // drawWorkflow makes a random graph of up to eight tasks. Its expressions always have a value, so

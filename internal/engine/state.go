@@ -254,13 +254,12 @@ func (s *State) count(st flow.TaskState, by int) {
 	case !st.Ended():
 		s.active += by
 	}
-	switch st {
-	case flow.TaskWaiting:
+	switch {
+	case st == flow.TaskWaiting:
 		s.waiting += by
-	case flow.TaskUnknown:
+	case st == flow.TaskUnknown:
 		s.unknown += by
-	}
-	if st.Placed() {
+	case st.Placed():
 		s.live += by
 	}
 }

@@ -112,6 +112,7 @@ func (p *Plan) compileWork(types *task.Set, typ string, with json.RawMessage, pa
 			w.source = o.Name
 		case task.Script:
 			w.script = o.Name
+		default:
 		}
 	}
 	return w, nil
@@ -151,9 +152,12 @@ func (p *Plan) compileOption(kind task.Kind, raw json.RawMessage, mode param.Sub
 	case task.Expression, task.ExpressionMap, task.Plain, task.Tasks:
 		return &option{raw: raw}, nil
 	case task.Script:
+		if raw[0] != '"' {
+			return &option{raw: raw}, nil // a bare number or boolean as a script
+		}
 		var text string
 		if err := json.Unmarshal(raw, &text); err != nil {
-			return &option{raw: raw}, nil // a bare number or boolean as a script
+			return nil, err
 		}
 		s, err := param.CompileScript(text, mode, func(name string) bool { _, ok := p.index[name]; return ok })
 		if err != nil {

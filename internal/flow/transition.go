@@ -2,7 +2,10 @@
 
 package flow
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Transition is one line of a machine: Event moves any of From to To.
 type Transition[S ~uint8] struct {
@@ -50,10 +53,8 @@ func (m *Machine[S]) Allows(event string, from S) (S, bool) {
 		if t.Event != event {
 			continue
 		}
-		for _, f := range t.From {
-			if f == from {
-				return t.To, true
-			}
+		if slices.Contains(t.From, from) {
+			return t.To, true
 		}
 	}
 	var none S

@@ -222,7 +222,7 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 
 func (m *Master) answer(ctx context.Context, what string, err error, ev Event) {
 	if err != nil && ctx.Err() == nil {
-		m.log.LogAttrs(ctx, slog.LevelWarn, what, slog.Any("error", err))
+		m.log.LogAttrs(ctx, slog.LevelWarn, "the store did not answer", slog.String("asked", what), slog.Any("error", err))
 	}
 	m.post(ctx, ev)
 }

@@ -243,7 +243,7 @@ func (w *world) check() {
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
-	for _, text := range strings.Split(strings.TrimSpace(string(raw)), "\n") {
+	for text := range strings.SplitSeq(strings.TrimSpace(string(raw)), "\n") {
 		f := strings.Fields(text)
 		if len(f) != 4 {
 			continue

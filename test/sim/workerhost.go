@@ -20,7 +20,6 @@ type workerHost struct {
 	core *worker.Core
 	life int
 	up   bool
-	tick flow.Time
 
 	disk   []worker.Record // what a crash of the process leaves
 	synced int             // of disk: what a loss of power leaves
