@@ -1,15 +1,11 @@
-// Files to definitions and back: validate, diff, apply, export.
+// Files to definitions: validate, diff, apply.
 
 package api
 
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
-
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"baton/internal/flow"
 )
@@ -219,91 +215,4 @@ func found(d flow.Document, err error) (*flow.Document, error) {
 	default:
 		return &d, nil
 	}
-}
-
-type exportIn struct {
-	Project  string `query:"project" doc:"Of this project only"`
-	Workflow string `query:"workflow" doc:"This workflow only"`
-	Version  int32  `query:"version" minimum:"0" doc:"Of the workflow; 0: the newest"`
-}
-
-func (s *Server) export(ctx context.Context, in *exportIn) (*huma.StreamResponse, error) {
-	docs, err := s.exported(ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := s.files.Export(docs)
-	if err != nil {
-		return nil, err
-	}
-	return respond("application/yaml", raw), nil
-}
-
-func (s *Server) exported(ctx context.Context, in *exportIn) ([]flow.Document, error) {
-	if in.Workflow != "" {
-		project := in.Project
-		if project == "" {
-			project = flow.DefaultProject
-		}
-		d, err := s.store.Workflow(ctx, project, in.Workflow, in.Version)
-		return []flow.Document{{Workflow: &d.Workflow}}, err
-	}
-	docs, err := s.exportedProjects(ctx, in.Project)
-	if err != nil {
-		return nil, err
-	}
-	const step = 200
-	for project, name := "", ""; ; {
-		all, err := s.store.Workflows(ctx, in.Project, step, project, name)
-		if err != nil {
-			return nil, err
-		}
-		for i := range all {
-			docs = append(docs, flow.Document{Workflow: &all[i].Workflow})
-			project, name = all[i].Project, all[i].Name
-		}
-		if len(all) < step {
-			return docs, nil
-		}
-	}
-}
-
-// exportedProjects are the projects and their data sources, which stand before the workflows.
-func (s *Server) exportedProjects(ctx context.Context, name string) ([]flow.Document, error) {
-	var projects []flow.Project
-	if name != "" {
-		p, err := s.store.Project(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		projects = []flow.Project{p}
-	} else {
-		all, err := s.store.Projects(ctx)
-		if err != nil {
-			return nil, err
-		}
-		projects = all
-	}
-	var docs []flow.Document
-	for i, p := range projects {
-		if p.Description != "" || len(p.Params) > 0 {
-			docs = append(docs, flow.Document{Project: &projects[i]})
-		}
-	}
-	sources, err := s.store.DataSources(ctx, name)
-	for i := range sources {
-		docs = append(docs, flow.Document{DataSource: &sources[i]})
-	}
-	return docs, err
-}
-
-// respond answers with bytes that are not JSON.
-func respond(contentType string, raw []byte) *huma.StreamResponse {
-	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		_, w := humachi.Unwrap(hc)
-		w.Header().Set("Content-Type", contentType)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.WriteHeader(http.StatusOK)
-		_, _ = w.Write(raw) // the client is gone; there is nobody to tell
-	}}
 }

@@ -4,6 +4,8 @@ package api
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"baton/internal/flow"
@@ -49,11 +51,12 @@ func (s *Server) explainInstance(ctx context.Context, in *explainIn) (*body[Expl
 	if err != nil {
 		return nil, err
 	}
-	def, err := s.store.Workflow(ctx, run.ProjectName, run.WorkflowName, run.Version)
-	if err != nil {
-		return nil, err
+	e, err := s.explain(ctx, run, rows)
+	if err != nil && run.State == flow.InstanceQuarantined {
+		// It cannot be read, which is why it is quarantined: its reason says so.
+		e, err = flow.Explanation{State: run.State, Reason: run.Reason}, nil
+		in.Task = ""
 	}
-	e, err := s.engine.Explain(def, flow.Loaded{Instance: run.Instance, Tasks: rows}, flow.At(time.Now()))
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +65,50 @@ func (s *Server) explainInstance(ctx context.Context, in *explainIn) (*body[Expl
 		return nil, s.knows(ctx, run, in.Task)
 	}
 	return &body[Explanation]{out}, nil
+}
+
+func (s *Server) explain(ctx context.Context, run flow.Run, rows []flow.TaskRow) (flow.Explanation, error) {
+	def, err := s.store.Workflow(ctx, run.ProjectName, run.WorkflowName, run.Version)
+	if err != nil {
+		return flow.Explanation{}, err
+	}
+	e, err := s.engine.Explain(def, flow.Loaded{Instance: run.Instance, Tasks: rows}, flow.At(time.Now()))
+	if err != nil {
+		return e, err
+	}
+	failed := func(t flow.TaskExplanation) bool { return t.State == flow.TaskFailed.String() }
+	if !slices.ContainsFunc(e.Tasks, failed) {
+		return e, nil
+	}
+	said, err := s.failures(ctx, run.ID)
+	for i := range e.Tasks {
+		if t := &e.Tasks[i]; failed(*t) {
+			t.Reason = said.why(t.Name, t.Reason)
+		}
+	}
+	return e, err
+}
+
+// failures is what the alerts of a run say of its failed tasks, by name: the rows have codes only.
+type failures map[string]string
+
+func (s *Server) failures(ctx context.Context, run flow.ID) (failures, error) {
+	alerts, err := s.store.Alerts(ctx, flow.AlertFilter{Instance: run, Limit: 500})
+	said := failures{}
+	for _, a := range alerts.Items { // newest first
+		if _, newer := said[a.Task]; !newer && a.Kind == flow.AlertTaskFailed {
+			said[a.Task] = a.Message
+		}
+	}
+	return said, err
+}
+
+// why is the code of a failure, with its sentence when one was said.
+func (f failures) why(task, code string) string {
+	if _, sentence, found := strings.Cut(f[task], " failed: "+code); found {
+		return code + sentence
+	}
+	return code
 }
 
 // explanationOf keeps one task when it is named.

@@ -133,4 +133,3 @@ func TestHousekeeping(t *testing.T) {
 }
 
 var _ api.Store = (*store.DB)(nil)
-

@@ -33,7 +33,7 @@ func (h *Housekeeper) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if err := h.runOnce(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			h.Log.Warn("housekeeping", slog.Any("error", err))
+			h.Log.WarnContext(ctx, "housekeeping", slog.Any("error", err))
 		}
 		select {
 		case <-tick.C:
@@ -50,7 +50,7 @@ func (h *Housekeeper) runOnce(ctx context.Context, now time.Time) error {
 	}
 	h.stray.Store(int64(stray))
 	if stray > 0 {
-		h.Log.Error("rows wait without a reason or a next check: please report this defect", slog.Int("rows", stray))
+		h.Log.ErrorContext(ctx, "rows wait without a reason or a next check: please report this defect", slog.Int("rows", stray))
 	}
 	return h.prune(ctx, now)
 }

@@ -66,23 +66,23 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			path = "other"
 		}
 		s.metrics.add(routeKey{r.Method, path, seen.Status()}, took)
-		s.log.Debug("request", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", seen.Status()), slog.Duration("took", took))
+		s.log.DebugContext(r.Context(), "request", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", seen.Status()), slog.Duration("took", took))
 	})
 }
 
-func (s *Server) writeMetrics(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) writeMetrics(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	var b strings.Builder
 	s.metrics.write(&b)
 	if s.others != nil {
 		if err := s.others(&b); err != nil {
-			s.log.Warn("metrics are incomplete", slog.Any("error", err))
+			s.log.WarnContext(r.Context(), "metrics are incomplete", slog.Any("error", err))
 		}
 	}
 	_, _ = io.WriteString(w, b.String()) // the scraper is gone; there is nobody to tell
 }
 
-func (m *metrics) write(w io.Writer) {
+func (m *metrics) write(w *strings.Builder) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	keys := make([]routeKey, 0, len(m.routes))

@@ -3,6 +3,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -15,7 +16,7 @@ import (
 )
 
 // Problem is the body of every error, application/problem+json (RFC 9457) with a stable code.
-type Problem struct {
+type Problem struct { //nolint:errname // as RFC 9457 names it, in the document too
 	Title      string       `json:"title" doc:"The status in words"`
 	Status     int          `json:"status" doc:"The HTTP status"`
 	Code       flow.Code    `json:"code" doc:"Stable name of what went wrong; programs match on it"`
@@ -81,6 +82,9 @@ func problem(err error, log *slog.Logger, op string) *Problem {
 	var e *flow.Error
 	if errors.As(err, &e) && e.Code != flow.CodeInternal {
 		return problemOf(e)
+	}
+	if errors.Is(err, context.Canceled) { // who asked is gone, or the server stops
+		return problemOf(flow.Errorf(flow.CodeUnavailable, "", "the request was given up"))
 	}
 	log.Error("request failed", slog.String("operation", op), slog.Any("error", err))
 	return problemOf(flow.Errorf(flow.CodeInternal, "", "internal error in %s; the server's log says more", op))

@@ -93,7 +93,7 @@ func taskVerbs() []Route {
 
 var accepted = also(http.StatusAccepted, "Durable, but not carried out within 2 s")
 
-var tagTexts = map[string]string{
+var tagTexts = map[string]string{ //nolint:gosec // texts about tokens, not tokens
 	"instances":    "Runs: start, watch, steer, explain.",
 	"workflows":    "Workflows and their versions.",
 	"projects":     "Name spaces of workflows.",

@@ -23,7 +23,7 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s: no permission or summary", r.Name)
 		}
 		path := "/api/v1" + r.Path
-		for _, part := range strings.Split(r.Path, "/") {
+		for part := range strings.SplitSeq(r.Path, "/") {
 			if strings.HasPrefix(part, "{") && !documented(r.Method, path, strings.Trim(part, "{}")) {
 				t.Errorf("%s: %s is not documented: the handler does not read it", r.Name, part)
 			}

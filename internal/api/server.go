@@ -147,7 +147,7 @@ func (s *Server) until(ctx context.Context) (context.Context, context.CancelFunc
 // recover turns a panic of one request into a 500 of that request.
 func (s *Server) recover(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
+		defer func() { //nolint:contextcheck // the answer is written whatever became of the request
 			v := recover()
 			if v == nil {
 				return
@@ -155,7 +155,7 @@ func (s *Server) recover(next http.Handler) http.Handler {
 			if v == http.ErrAbortHandler { //nolint:errorlint // the sentinel is compared as net/http does
 				panic(v)
 			}
-			s.log.Error("request panicked", slog.String("path", r.URL.Path), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+			s.log.ErrorContext(r.Context(), "request panicked", slog.String("path", r.URL.Path), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 			respondProblem(w, problemOf(flow.Errorf(flow.CodeInternal, "", "internal error; the server's log says more")))
 		}()
 		next.ServeHTTP(w, r)

@@ -189,11 +189,11 @@ func TestServeEndsStreams(t *testing.T) {
 		t.Cleanup(func() { _ = res.Body.Close() })
 		return res
 	}
-	events := open("/api/v1/events")
+	events := open("/api/v1/events") //nolint:bodyclose // by the cleanup of open
 	if _, err := bufio.NewReader(events.Body).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	if res := open("/readyz"); res.StatusCode != http.StatusOK {
+	if res := open("/readyz"); res.StatusCode != http.StatusOK { //nolint:bodyclose // by the cleanup of open
 		t.Errorf("readyz: %s", res.Status)
 	}
 	stop()

@@ -88,6 +88,9 @@ func (s *Server) order(ctx context.Context, instance string, verb flow.Verb) (*o
 		return nil, err
 	}
 	if outcome != nil && !outcome.Applied {
+		if err := s.knowsTaskOf(ctx, id, verb); err != nil {
+			return nil, err
+		}
 		return nil, flow.Errorf(flow.CodeConflict, "", "%s", outcome.Reason)
 	}
 	answer := &orderedOut{Status: http.StatusOK, Body: Ordered{Outcome: "applied"}}
@@ -96,6 +99,18 @@ func (s *Server) order(ctx context.Context, instance string, verb flow.Verb) (*o
 	}
 	answer.Body.Instance, err = s.instance(ctx, id)
 	return answer, err
+}
+
+// knowsTaskOf tells a verb that named no task of the run from one that came at the wrong time.
+func (s *Server) knowsTaskOf(ctx context.Context, id flow.ID, verb flow.Verb) error {
+	if verb.Task == "" {
+		return nil
+	}
+	run, err := s.store.Instance(ctx, id)
+	if err != nil {
+		return err
+	}
+	return s.knows(ctx, run, verb.Task)
 }
 
 // outcome waits for what becomes of an inbox item; nil: it is not known in time.

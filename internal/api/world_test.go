@@ -197,11 +197,13 @@ func (r *run) commit(c flow.Change) {
 	c.Instance = r.row
 	result, err := r.db.Master().Commit(r.t.Context(), flow.Batch{Owner: r.lease.Incarnation, Epoch: r.lease.Epoch, Changes: []flow.Change{c}})
 	if err != nil {
-		r.t.Fatal(err)
+		r.t.Error(err)
+		return
 	}
 	one := result.Changes[0]
 	if one.Fate != flow.Committed {
-		r.t.Fatalf("commit: fate %d, %v", one.Fate, one.Err)
+		r.t.Errorf("commit: fate %d, %v", one.Fate, one.Err)
+		return
 	}
 	if len(one.Tokens) > 0 {
 		r.tasks[0].Attempt.Token = one.Tokens[0]

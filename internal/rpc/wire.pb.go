@@ -1422,14 +1422,15 @@ func (x *Beat) GetNumber() int64 {
 	return 0
 }
 
-// ReadLog asks for a part of an attempt's log.
+// ReadLog asks for a part of an attempt's log. One LogChunk answers it; whoever wants more asks
+// again from where that ended, so a slow reader holds up nobody.
 type ReadLog struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Request       int64                  `protobuf:"varint,1,opt,name=request,proto3" json:"request,omitempty"`
 	Token         int64                  `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`
 	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
-	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`   // bytes; 0: a default without follow, none with follow
-	Follow        bool                   `protobuf:"varint,5,opt,name=follow,proto3" json:"follow,omitempty"` // send chunks until the attempt ended, limit is used up or cancel
+	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`   // most bytes; 0: as the worker likes
+	Follow        bool                   `protobuf:"varint,5,opt,name=follow,proto3" json:"follow,omitempty"` // wait until there is something, or the attempt has ended
 	Cancel        bool                   `protobuf:"varint,6,opt,name=cancel,proto3" json:"cancel,omitempty"` // the request is over; no chunk follows
 	Instance      int64                  `protobuf:"varint,7,opt,name=instance,proto3" json:"instance,omitempty"`
 	Task          int64                  `protobuf:"varint,8,opt,name=task,proto3" json:"task,omitempty"`

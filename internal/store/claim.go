@@ -18,7 +18,8 @@ const (
 )
 
 // claimSQL takes what is due and what has news. SKIP LOCKED: claimers never wait for each other
-// and never get the same row.
+// and never get the same row. A quarantined run (8) is left alone until a person says something:
+// whatever else is news for it waits.
 const claimSQL = `
 	WITH due AS (
 		SELECT id FROM (
@@ -29,6 +30,7 @@ const claimSQL = `
 		SELECT id FROM (
 			SELECT i.id FROM instance i
 			WHERE i.owner = 0 AND i.engine <= $4 AND i.id = ANY(ARRAY(SELECT instance_id FROM inbox WHERE state = 0))
+				AND (i.state <> 8 OR EXISTS (SELECT 1 FROM inbox b WHERE b.instance_id = i.id AND b.state = 0 AND b.kind = 'verb'))
 			ORDER BY i.id LIMIT $3 FOR UPDATE OF i SKIP LOCKED) AS addressed
 	)
 	UPDATE instance SET owner = $1, seq = seq + 1, takes = takes + 1
@@ -60,7 +62,7 @@ func (m *Master) NextWake(ctx context.Context) (flow.Time, error) {
 const takeOverSQL = `
 	WITH left_behind AS (
 		SELECT id FROM instance
-		WHERE owner = $2 AND takes < $4 AND engine <= $5
+		WHERE owner = $2 AND owner > 0 AND takes < $4 AND engine <= $5
 		ORDER BY id LIMIT $3 FOR UPDATE
 	)
 	UPDATE instance SET owner = $1, seq = seq + 1, takes = takes + 1
@@ -89,7 +91,7 @@ func (m *Master) TakeOver(ctx context.Context, owner, dead int64, now flow.Time,
 func (m *Master) quarantineDeadly(ctx context.Context, dead int64, now flow.Time) error {
 	for {
 		ids, err := all(ctx, m.DB, m.read(forEngine), scanID, `
-			SELECT id FROM instance WHERE owner = $1 AND takes >= $2 AND engine <= $3
+			SELECT id FROM instance WHERE owner = $1 AND owner > 0 AND takes >= $2 AND engine <= $3
 			ORDER BY id LIMIT 100`, dead, maxTakes, flow.EngineVersion)
 		if err != nil || len(ids) == 0 {
 			return err

@@ -43,6 +43,37 @@ func column[R, T any](rows []R, field func(R) T) []T {
 	return out
 }
 
+// length and first look into a column, of the types that columns have.
+func length(column any) int {
+	switch c := column.(type) {
+	case []int64:
+		return len(c)
+	case []int32:
+		return len(c)
+	case []int16:
+		return len(c)
+	case []bool:
+		return len(c)
+	default:
+		return len(c.([]string))
+	}
+}
+
+func first(column any) any {
+	switch c := column.(type) {
+	case []int64:
+		return c[0]
+	case []int32:
+		return c[0]
+	case []int16:
+		return c[0]
+	case []bool:
+		return c[0]
+	default:
+		return c.([]string)[0]
+	}
+}
+
 type (
 	inst = *flow.Instance
 	task = taskWrite

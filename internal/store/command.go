@@ -89,8 +89,8 @@ func scanCommand(s scanner) (flow.Command, error) {
 func (m *Master) Commands(ctx context.Context, n int, except []flow.ID) ([]flow.Command, error) {
 	out, err := all(ctx, m.DB, m.read(forEngine), scanCommand, `
 		SELECT id, project_id, workflow_id, version, priority, key, takes, start, zone, submitted_at
-		FROM command WHERE priority > 0 AND NOT (id = ANY($2))
-		ORDER BY priority, id LIMIT $1`, n, m.list(except))
+		FROM command WHERE NOT (id = ANY($2))
+		ORDER BY priority, id + 0 LIMIT $1`, n, m.list(except))
 	return out, m.wrap("read commands", err)
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,23 +29,45 @@ var commitParts = sync.OnceValue(func() map[string]string {
 	return parts
 })
 
-// commitTexts keeps each statement that was put together, so that its text is the same string
-// every time and pgx finds it prepared.
-type commitTexts struct{ byNames sync.Map }
+// part is a part of the statement, in its form for one row or for many. One row as VALUES costs
+// nothing, while unnest sets up a store for each of its arrays: a third of a small commit.
+type part struct {
+	name   string
+	single bool
+}
 
-func (c *commitTexts) statement(names []string) string {
-	key := strings.Join(names, "|")
-	if text, ok := c.byNames.Load(key); ok {
+// unnested is a list of columns from arrays. Columns are named by what follows it.
+var unnested = regexp.MustCompile(`unnest\(([^)]*)\)`)
+
+func (p part) text() string {
+	text, ok := commitParts()[p.name]
+	if !ok {
+		panic("commit_postgres.sql has no part " + p.name)
+	}
+	if p.single {
+		text = unnested.ReplaceAllString(text, "(VALUES ($1))")
+		text = strings.ReplaceAll(text, "ANY (?::bigint[])", "ANY (ARRAY[?::bigint])")
+		text = strings.ReplaceAll(text, "[]", "")
+	}
+	return text
+}
+
+// commitTexts keeps each statement that was put together, so that its text is the same string
+// every time and pgx finds it prepared. There are a handful: what a batch holds is much the same.
+type commitTexts struct{ byParts sync.Map }
+
+func (c *commitTexts) statement(parts []part) string {
+	var key strings.Builder
+	for _, p := range parts {
+		fmt.Fprintf(&key, "%s %t|", p.name, p.single)
+	}
+	if text, ok := c.byParts.Load(key.String()); ok {
 		return text.(string)
 	}
 	var b strings.Builder
 	next := 3 // $1 is the incarnation, $2 its epoch
-	for _, name := range names {
-		part, ok := commitParts()[name]
-		if !ok {
-			panic("commit_postgres.sql has no part " + name)
-		}
-		for i, piece := range strings.Split(part, "?") {
+	for _, p := range parts {
+		for i, piece := range strings.Split(p.text(), "?") {
 			if i > 0 {
 				b.WriteString("$" + strconv.Itoa(next))
 				next++
@@ -52,19 +75,29 @@ func (c *commitTexts) statement(names []string) string {
 			b.WriteString(piece)
 		}
 	}
-	text, _ := c.byNames.LoadOrStore(key, b.String())
+	text, _ := c.byParts.LoadOrStore(key.String(), b.String())
 	return text.(string)
 }
 
 // plan is a statement being put together: its parts and their arguments, in the same order.
 type plan struct {
-	head, tail []string
+	head, tail []part
 	args       []any
 }
 
-func (p *plan) add(part string, args ...any) {
-	p.head = append(p.head, part)
-	p.args = append(p.args, args...)
+// add adds a part with its columns.
+func (p *plan) add(name string, columns ...any) {
+	single := len(columns) > 0
+	for _, c := range columns {
+		single = single && length(c) == 1
+	}
+	for _, c := range columns {
+		if single {
+			c = first(c)
+		}
+		p.args = append(p.args, c)
+	}
+	p.head = append(p.head, part{name, single})
 }
 
 func (p *postgresDB) commit(ctx context.Context, b *sortedBatch) error {
@@ -172,17 +205,17 @@ func newPlan(b *sortedBatch) *plan {
 		gate += " moved"
 	}
 	p.add(gate)
-	p.tail = append(p.tail, "end")
+	p.tail = append(p.tail, part{name: "end"})
 	if len(newTasks)+len(tasks) > 0 {
 		p.add("generation")
 	}
 	if len(newTasks) > 0 {
 		p.add("new tasks", newTaskColumns(newTasks)...)
-		p.tail = append(p.tail, "end new tasks")
+		p.tail = append(p.tail, part{name: "end new tasks"})
 	}
 	if len(tasks) > 0 {
 		p.add("tasks", changedTaskColumns(tasks)...)
-		p.tail = append(p.tail, "end tasks")
+		p.tail = append(p.tail, part{name: "end tasks"})
 	}
 	if len(past) > 0 {
 		p.add("past", pastColumns(past)...)

@@ -16,7 +16,7 @@
 -- The coarse gate. FOR SHARE makes a fencer wait for this statement, and this statement see the
 -- epoch of a fencer it waited for.
 WITH live AS MATERIALIZED (
-    SELECT incarnation AS owner FROM fence WHERE incarnation = $1 AND epoch = $2 FOR SHARE
+    SELECT incarnation AS owner FROM fence WHERE incarnation = $1 AND epoch = $2
 )
 
 -- name: created
@@ -155,8 +155,9 @@ WITH live AS MATERIALIZED (
         state = u.state, payload = '', verb = u.verb, reason = u.reason, given_by = u.given_by, settled_at = u.settled_at
     FROM unnest(?::bigint[], ?::bigint[], ?::smallint[], ?::text[], ?::text[], ?::text[], ?::bigint[])
         AS u (id, instance_id, state, verb, reason, given_by, settled_at)
-    CROSS JOIN LATERAL (SELECT x.ctid AS at FROM inbox x WHERE x.id = u.id OFFSET 0) AS row
-    WHERE b.ctid = row.at AND b.instance_id = u.instance_id AND b.state = 0
+    CROSS JOIN LATERAL (
+        SELECT x.ctid AS at FROM inbox x WHERE x.id = u.id AND x.instance_id = u.instance_id OFFSET 0) AS row
+    WHERE b.ctid = row.at AND b.state = 0
         AND (u.instance_id IN (SELECT id FROM gate)) IS TRUE
 )
 

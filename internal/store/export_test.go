@@ -26,9 +26,14 @@ func (db *DB) Hot(ctx context.Context, fn func(*pgx.Conn) error) error {
 	return db.backend.(*postgresDB).native(ctx, fn)
 }
 
-// WriterExec runs a statement on SQLite's writing connection, outside a transaction.
+// WriterExec runs a statement on SQLite's writing connection outside a transaction, or on a
+// connection of PostgreSQL without timeouts.
 func (db *DB) WriterExec(ctx context.Context, text string) error {
-	_, err := db.backend.(*sqliteDB).writer.conn.ExecContext(ctx, text)
+	if s, ok := db.backend.(*sqliteDB); ok {
+		_, err := s.writer.conn.ExecContext(ctx, text)
+		return err
+	}
+	_, err := db.backend.(*postgresDB).cold.ExecContext(ctx, "SET statement_timeout = 0; "+text)
 	return err
 }
 

@@ -41,8 +41,8 @@ func (db *DB) Order(ctx context.Context, item flow.InboxItem) (flow.ID, error) {
 func (m *Master) Inbox(ctx context.Context, owner int64, n int, except []flow.ID) ([]flow.InboxItem, error) {
 	out, err := all(ctx, m.DB, m.read(forEngine), scanItem, `
 		SELECT b.id, b.instance_id, b.kind, b.dedup, b.payload, b.created_at
-		FROM inbox b JOIN instance i ON i.id = b.instance_id
-		WHERE b.state = 0 AND i.owner = $1 AND NOT (b.id = ANY($3))
+		FROM inbox b
+		WHERE b.state = 0 AND (SELECT i.owner FROM instance i WHERE i.id = b.instance_id) = $1 AND NOT (b.id = ANY($3))
 		ORDER BY b.id LIMIT $2`, owner, n, m.list(except))
 	return out, m.wrap("read the inbox", err)
 }
@@ -75,6 +75,6 @@ func (db *DB) Outcome(ctx context.Context, inbox flow.ID) (*flow.Outcome, error)
 
 // Outcomes lists the verbs given to a run, oldest first.
 func (db *DB) Outcomes(ctx context.Context, instance flow.ID) ([]flow.Outcome, error) {
-	out, err := all(ctx, db, db.read(forAPI), scanOutcome, "SELECT "+outcomeColumns+" FROM inbox WHERE instance_id = $1 AND instance_id > 0 AND state IN (2, 3) ORDER BY id", instance)
+	out, err := all(ctx, db, db.read(forAPI), scanOutcome, "SELECT "+outcomeColumns+" FROM inbox WHERE instance_id = $1 AND state IN (2, 3) ORDER BY id", instance)
 	return out, db.wrap("read outcomes", err)
 }

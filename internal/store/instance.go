@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"baton/internal/flow"
 )
@@ -50,11 +51,28 @@ func (d doc) Scan(v any) error {
 
 // Load reads the instances that owner holds with their task rows. Two statements see the same
 // rows, because only the owner, who is waiting here, changes them; if it has lost them meanwhile,
-// its next commit finds out.
+// its next commit finds out. One with a row that cannot be read comes alone, with the error.
 func (m *Master) Load(ctx context.Context, owner int64, ids []flow.ID) ([]flow.Loaded, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
+	out, err := m.load(ctx, owner, ids)
+	if !errors.Is(err, errUnreadable) {
+		return out, err
+	}
+	if len(ids) == 1 {
+		return []flow.Loaded{{Instance: flow.Instance{ID: ids[0]}, Err: err}}, nil
+	}
+	half := len(ids) / 2
+	left, err := m.Load(ctx, owner, ids[:half])
+	if err != nil {
+		return nil, err
+	}
+	right, err := m.Load(ctx, owner, ids[half:])
+	return append(left, right...), err
+}
+
+func (m *Master) load(ctx context.Context, owner int64, ids []flow.ID) ([]flow.Loaded, error) {
 	q := m.read(forEngine)
 	instances, err := all(ctx, m.DB, q, scanInstance, `
 		SELECT `+instanceColumns+`

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -17,6 +18,9 @@ import (
 // in neither.
 func (db *DB) Instances(ctx context.Context, f flow.RunFilter) (flow.Page[flow.Run], error) {
 	s, err := db.newSearch(ctx, f)
+	if err == nil && s != nil {
+		err = s.measure(ctx)
+	}
 	if err != nil || s == nil {
 		return flow.Page[flow.Run]{}, db.wrap("list runs", err)
 	}
@@ -44,8 +48,30 @@ type search struct {
 	// What the filter means, as conditions on columns of c, a row of instance or command.
 	project, workflows string
 	triggers           []int16
-	rest               string // bounds of id and time
+	bounds             string // of {id}
+	rest               string // of times
 	args               []any
+	narrow             bool // few runs have a data time in the range asked for
+}
+
+// narrowRange is how many runs a range of data times may hold to be read whole.
+const narrowRange = 5000
+
+// measure finds out whether the range of data times is narrow.
+func (s *search) measure(ctx context.Context) error {
+	f := s.filter
+	if f.DataFrom == 0 && f.DataTo == 0 {
+		return nil
+	}
+	to := f.DataTo
+	if to == 0 {
+		to = math.MaxInt64
+	}
+	n, err := one(ctx, s.db, s.db.read(forAPI), scalar[int], `
+		SELECT count(*) FROM (
+			SELECT 1 AS found FROM instance WHERE data_time >= $1 AND data_time < $2 LIMIT $3) AS few`, f.DataFrom, to, narrowRange+1)
+	s.narrow = err == nil && n <= narrowRange
+	return err
 }
 
 // newSearch looks names up; nil if nothing can match.
@@ -85,8 +111,7 @@ func (db *DB) newSearch(ctx context.Context, f flow.RunFilter) (*search, error) 
 		lower = firstID(f.Since.Add(-idSkew))
 		s.and("c.submitted_at >= %s", f.Since)
 	}
-	s.and("c.id < %s", upper)
-	s.and("c.id > %s", lower)
+	s.bounds = fmt.Sprintf(" AND {id} < %s AND {id} > %s", s.arg(upper), s.arg(lower))
 	if f.DataFrom != 0 {
 		s.and("c.data_time >= %s", f.DataFrom)
 	}
@@ -119,6 +144,7 @@ func in[T ~uint8 | ~int16](column string, values []T) string {
 	return column + " IN (" + strings.Join(parts, ", ") + ")"
 }
 
+// scope is the workflow or project asked for.
 func (s *search) scope() string {
 	switch {
 	case s.workflows != "":
@@ -129,11 +155,17 @@ func (s *search) scope() string {
 	return "TRUE"
 }
 
+// where is the whole filter but for state and trigger, with ids said as the index to use has
+// them.
+func (s *search) where(id string) string {
+	return s.scope() + strings.ReplaceAll(s.bounds, "{id}", id) + s.rest
+}
+
 // waiting reads matching commands. There are few: masters take them as they come.
 func (s *search) waiting(ctx context.Context) ([]flow.Run, error) {
 	return all(ctx, s.db, s.db.read(forAPI), scanRun, `
 		SELECT `+runColumns+` FROM (`+waitingAsInstance+`
-			WHERE `+s.scope()+s.rest+` AND `+in("c.trigger", s.triggers)+`
+			WHERE `+s.where("c.id")+` AND `+in("c.trigger", s.triggers)+`
 			ORDER BY c.id DESC LIMIT $1) i`+runJoins+`
 		ORDER BY i.id DESC`, s.args...)
 }
@@ -156,21 +188,33 @@ func (s *search) ids() string {
 	}
 	const from = "SELECT c.id FROM instance c WHERE "
 	switch {
-	case f.DataFrom != 0 || f.DataTo != 0:
-		// The range of data times is read whole and sorted: what lies in it is usually old, so a walk
-		// from the newest id would read everything before. "+ 0" keeps the planner from that walk.
-		return from + s.scope() + s.rest + " AND " + in("c.state", states) + " AND " + in("c.trigger", s.triggers) +
-			" ORDER BY c.id + 0 DESC LIMIT $1"
+	case s.narrow:
+		// The range of data times is read whole and sorted: when it is long ago, a walk from the
+		// newest run would read everything before.
+		return from + s.where("c.id + 0") + " AND " + in("c.state", states) + " AND " + in("c.trigger", s.triggers) +
+			" ORDER BY c.id + 0 + 0 DESC LIMIT $1"
 	case s.scope() == "TRUE" && len(f.States) == 0 && f.Trigger == "":
-		return from + "TRUE" + s.rest + " ORDER BY c.id DESC LIMIT $1"
+		return from + s.where("c.id") + " ORDER BY c.id DESC LIMIT $1"
 	}
-	// One stream for each state and trigger, each in the order of its index, merged.
-	var streams []string
+	return s.streams(from, states)
+}
+
+// streams merges one stream for each state and trigger, each in the order of its index.
+func (s *search) streams(from string, states []flow.InstanceState) string {
+	stream := from + s.where("c.id + 0") + " AND c.state = %[1]v AND c.trigger = %[2]v ORDER BY c.id + 0 DESC LIMIT $1"
+	var parts []string
 	for _, st := range states {
 		for _, tr := range s.triggers {
-			streams = append(streams, fmt.Sprintf("SELECT id FROM (%s%s AND c.state = %d AND c.trigger = %d%s ORDER BY c.id DESC LIMIT $1) AS s%d_%d",
-				from, s.scope(), st, tr, s.rest, st, tr))
+			if s.db.lateral() {
+				parts = append(parts, fmt.Sprintf("(%d, %d)", st, tr))
+				continue
+			}
+			parts = append(parts, fmt.Sprintf("SELECT id FROM ("+stream+") AS s%[1]d_%[2]d", int(st), tr))
 		}
 	}
-	return "SELECT id FROM (" + strings.Join(streams, "\nUNION ALL ") + ") AS streams ORDER BY id DESC LIMIT $1"
+	if s.db.lateral() {
+		return "SELECT s.id FROM (VALUES " + strings.Join(parts, ", ") + ") AS k (state, trigger) CROSS JOIN LATERAL (" +
+			fmt.Sprintf(stream, "k.state", "k.trigger") + ") AS s ORDER BY s.id DESC LIMIT $1"
+	}
+	return "SELECT id FROM (" + strings.Join(parts, "\nUNION ALL ") + ") AS streams ORDER BY id DESC LIMIT $1"
 }

@@ -102,9 +102,9 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	for dsn, says := range map[string]string{
-		"mysql://root:secret@h/d":                                 "neither",
-		"baton.db":                                                "neither",
-		"postgres://h:port/x":                                     "not valid",
+		"mysql://root:secret@h/d": "neither",
+		"baton.db":                "neither",
+		"postgres://h:port/x":     "not valid",
 		"postgres://baton:secret@127.0.0.1:1/x?connect_timeout=2": "cannot be reached",
 	} {
 		_, err := store.Open(t.Context(), dsn, store.Options{})

@@ -79,9 +79,13 @@ func newPostgres(ctx context.Context, config *pgx.ConnConfig, opts Options) (*po
 	for _, plan := range []string{"enable_hashjoin", "enable_mergejoin", "enable_seqscan", "jit"} {
 		hot.RuntimeParams[plan] = "off"
 	}
+	// Planning a group commit takes longer than running it, and there is only one good plan.
+	hot.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 	cold := config.Copy()
 	timeouts(cold, 3*opts.Lease, opts.Lease/4)
 	cold.RuntimeParams["jit"] = "off"
+	// What people look for is rare or frequent: one plan cannot serve both.
+	cold.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
 
 	p := &postgresDB{lease: opts.Lease}
 	p.hot, p.connector = dialPostgres(hot, 4)
@@ -95,6 +99,8 @@ func newPostgres(ctx context.Context, config *pgx.ConnConfig, opts Options) (*po
 func (p *postgresDB) close() error { return errors.Join(p.hot.Close(), p.cold.Close()) }
 
 func (p *postgresDB) text(query string) string { return query }
+
+func (p *postgresDB) lateral() bool { return true }
 
 func (p *postgresDB) list(ids []flow.ID) any {
 	out := make([]int64, len(ids))

@@ -263,16 +263,30 @@ func TestPlansOnEmptyTables(t *testing.T) {
 			if !strings.Contains(text, "instance") && !strings.Contains(text, "command") {
 				continue
 			}
-			rows, err := c.Query(t.Context(), "EXPLAIN "+text, args...)
-			if err != nil {
-				return err
-			}
-			lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-			if err != nil {
-				return fmt.Errorf("%w\n%s", err, text)
-			}
-			if found := wholeScan(lines, leading); found != "" {
-				t.Errorf("%s in the plan of\n%s\n%s", found, text, strings.Join(lines, "\n"))
+			for kind, explain := range map[string]func() (pgx.Rows, error){
+				"custom": func() (pgx.Rows, error) { return c.Query(t.Context(), "EXPLAIN "+text, args...) },
+				"generic": func() (pgx.Rows, error) {
+					if _, err := c.Exec(t.Context(), fmt.Sprintf("PREPARE plan%d AS %s", explained, text), pgx.QueryExecModeSimpleProtocol); err != nil {
+						return nil, err
+					}
+					nulls := strings.TrimSuffix(strings.Repeat("NULL,", len(args)), ",")
+					if len(args) > 0 {
+						nulls = "(" + nulls + ")"
+					}
+					return c.Query(t.Context(), fmt.Sprintf("EXPLAIN EXECUTE plan%d%s", explained, nulls), pgx.QueryExecModeSimpleProtocol)
+				},
+			} {
+				rows, err := explain()
+				if err != nil {
+					return fmt.Errorf("%w\n%s", err, text)
+				}
+				lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+				if err != nil {
+					return fmt.Errorf("%w\n%s", err, text)
+				}
+				if found := wholeScan(lines, leading); found != "" {
+					t.Errorf("%s in the %s plan of\n%s\n%s", found, kind, text, strings.Join(lines, "\n"))
+				}
 			}
 			explained++
 		}

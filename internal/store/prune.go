@@ -16,7 +16,7 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 		ids, err := all(ctx, db, q, scanID, `
 			SELECT i.id FROM instance i
 			WHERE i.id < $3 AND i.state >= 9 AND i.owner = 0 AND i.ended_at < $1
-				AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.instance_id = i.id AND b.instance_id > 0 AND b.state = 0)
+				AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.instance_id = i.id AND b.state = 0)
 				AND NOT EXISTS (SELECT 1 FROM instance p WHERE p.id = i.parent_id AND p.state < 9)
 			ORDER BY i.id LIMIT $2 FOR UPDATE OF i SKIP LOCKED`, before, min(max(n, 0), claimLimit), firstID(before.Add(idSkew)))
 		if err != nil {
@@ -30,7 +30,7 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 				AND instance_id = ANY($1)`,
 			"DELETE FROM attempt WHERE instance_id = ANY($1)",
 			"DELETE FROM task WHERE instance_id = ANY($1)",
-			"DELETE FROM inbox WHERE instance_id = ANY($1) AND instance_id > 0",
+			"DELETE FROM inbox WHERE instance_id = ANY($1)",
 			"DELETE FROM alert WHERE instance_id = ANY($1)",
 			"DELETE FROM instance WHERE id = ANY($1)",
 		} {
@@ -51,8 +51,8 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 }
 
 // straySQL counts what nobody will ever look at again. Not counted are: what a master owns (its
-// death is noticed by its lease), what waits for a person by its state (paused, quarantined with
-// its reason, unknown), what a live attempt will end, and rows of runs that are over.
+// death is noticed by its lease), what waits for a person (paused, quarantined with
+// its reason, a task that is held or unknown), what a live attempt will end, and rows of runs that are over.
 const straySQL = `
 	SELECT
 		(SELECT count(*) FROM instance i
@@ -60,8 +60,10 @@ const straySQL = `
 			AND CASE i.state
 				WHEN 5 THEN FALSE
 				WHEN 8 THEN i.reason = ''
-				ELSE i.wake_at = 0 END
-			AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.instance_id = i.id AND b.instance_id > 0 AND b.state = 0))
+				ELSE i.wake_at = 0 AND NOT EXISTS (
+					SELECT 1 FROM task t
+					WHERE t.instance_id = i.id AND t.valid AND (t.state = 6 OR t.state < 7 AND t.held)) END
+			AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.instance_id = i.id AND b.state = 0))
 	+
 		(SELECT count(*) FROM instance i JOIN task t ON t.instance_id = i.id
 		 WHERE i.state < 9 AND i.state <> 8

@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 
 	"baton/internal/flow"
@@ -19,20 +20,78 @@ func (m *Master) Quarantine(ctx context.Context, owner int64, id flow.ID, reason
 func (m *Master) quarantine(ctx context.Context, owner int64, id flow.ID, reason string, now flow.Time) error {
 	reason = flow.Text(reason, flow.MaxReason)
 	return m.write(ctx, forEngine, func(q querier) error {
-		project, err := one(ctx, m.DB, q, scanID, `
-			UPDATE instance SET
-				prior = CASE WHEN state = $4 THEN prior ELSE state END,
-				state = $4, reason = $3, owner = 0, wake_at = 0, takes = 0, seq = seq + 1
-			WHERE id = $1 AND owner = $2
-			RETURNING project_id`, id, owner, reason, flow.InstanceQuarantined)
+		before, err := one(ctx, m.DB, q, scalar[int64], "SELECT state FROM instance WHERE id = $1 AND owner = $2 FOR UPDATE", id, owner)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
+		again := before == int64(flow.InstanceQuarantined)
+		stopped, err := m.settleVerbs(ctx, q, id, again, reason, now)
+		if err != nil {
+			return err
+		}
+		if stopped {
+			return m.stopUnread(ctx, q, id, now)
+		}
+		// A state that no table of states knows is what may have brought it here.
+		project, err := one(ctx, m.DB, q, scanID, `
+			UPDATE instance SET
+				prior = CASE WHEN state = $3 THEN prior WHEN state BETWEEN 1 AND 11 THEN state ELSE $4 END,
+				state = $3, reason = $2, owner = 0, wake_at = 0, takes = 0, seq = seq + 1
+			WHERE id = $1
+			RETURNING project_id`, id, reason, flow.InstanceQuarantined, flow.InstanceRunning)
+		if err != nil || again {
+			return err // people were told the first time
+		}
 		return m.alertQuarantined(ctx, q, id, project, reason, now)
 	})
+}
+
+// settleVerbs answers the verbs that wait for an instance nobody can drive: they are refused with
+// the reason, for one of them may be the cause. A stop is carried out when the instance was
+// quarantined before; stopped tells that.
+func (m *Master) settleVerbs(ctx context.Context, q querier, id flow.ID, again bool, reason string, now flow.Time) (stopped bool, err error) {
+	items, err := all(ctx, m.DB, q, scanItem, `
+		SELECT id, instance_id, kind, dedup, payload, created_at FROM inbox
+		WHERE instance_id = $1 AND state = 0 AND kind = $2 ORDER BY id`, id, string(flow.InboxVerb))
+	if err != nil {
+		return false, err
+	}
+	for _, item := range items {
+		var verb flow.Verb
+		_ = json.Unmarshal(item.Payload, &verb) // what cannot be read is refused
+		state, why := inboxRefused, "the run cannot be driven: "+reason
+		switch {
+		case stopped:
+			why = "the run was stopped"
+		case again && verb.Name == flow.VerbStop:
+			stopped, state, why = true, inboxApplied, ""
+		}
+		if _, err := exec(ctx, m.DB, q, `
+			UPDATE inbox SET state = $2, payload = '', verb = $3, reason = $4, given_by = $5, settled_at = $6
+			WHERE id = $1`, item.ID, state, verb.Name, flow.Text(why, flow.MaxReason), verb.By, now); err != nil {
+			return false, err
+		}
+	}
+	return stopped, nil
+}
+
+// stopUnread ends a quarantined instance as it stands in the store, since it cannot be read any
+// more. Whether its processes are gone nobody can confirm.
+func (m *Master) stopUnread(ctx context.Context, q querier, id flow.ID, now flow.Time) error {
+	if _, err := exec(ctx, m.DB, q, `
+		UPDATE task SET state = $2, reason = $3, next_check = 0, kill = 0, ended_at = $4,
+			attempt_state = CASE WHEN attempt_state IN (1, 2, 3) THEN $5 ELSE attempt_state END, confirmed = FALSE
+		WHERE instance_id = $1 AND state NOT IN (7, 8, 9, 10, 11)`,
+		id, flow.TaskKilled, flow.ReasonQuarantine, now, flow.AttemptKilled); err != nil {
+		return err
+	}
+	_, err := exec(ctx, m.DB, q, `
+		UPDATE instance SET state = $2, prior = 0, reason = $3, owner = 0, wake_at = 0, takes = 0, seq = seq + 1, ended_at = $4
+		WHERE id = $1`, id, flow.InstanceStopped, flow.ReasonQuarantine, now)
+	return err
 }
 
 // alertQuarantined records the alert of an instance that exists by now.

@@ -6,12 +6,16 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"baton/internal/flow"
 )
 
 // scanner is a row to read.
 type scanner interface{ Scan(dest ...any) error }
+
+// errUnreadable is a row that holds what its column never may.
+var errUnreadable = errors.New("a row cannot be read")
 
 // all reads every row of a query.
 func all[T any](ctx context.Context, db *DB, q querier, scan func(scanner) (T, error), query string, args ...any) (out []T, err error) {
@@ -23,7 +27,7 @@ func all[T any](ctx context.Context, db *DB, q querier, scan func(scanner) (T, e
 	for rows.Next() {
 		v, err := scan(rows)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 		}
 		out = append(out, v)
 	}

@@ -35,6 +35,8 @@ type sqliteDB struct {
 	writer  *sqliteWriter
 	clock   func() time.Time
 	texts   sync.Map // translated queries by original
+	// prepared are long queries on the readers, by text. They end with the pool.
+	prepared sync.Map
 }
 
 // dialSQLite opens a file. synchronous=FULL: a commit that was answered survives a power cut.
@@ -121,7 +123,42 @@ func openSQLite(ctx context.Context, path string, opts Options) (*sqliteDB, erro
 
 func (s *sqliteDB) close() error { return errors.Join(s.writer.close(), s.readers.Close()) }
 
-func (s *sqliteDB) read(class) querier { return s.readers }
+func (s *sqliteDB) read(class) querier { return sqliteReader{s.readers, &s.prepared} }
+
+// sqliteReader keeps long queries prepared: to parse a list of runs takes longer than to run it.
+type sqliteReader struct {
+	*sql.DB
+	prepared *sync.Map
+}
+
+const (
+	preparedLength = 1000 // characters from which on a query is kept
+	preparedMost   = 200
+)
+
+// QueryContext runs a query, prepared if it is long.
+func (r sqliteReader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if len(query) < preparedLength {
+		return r.DB.QueryContext(ctx, query, args...)
+	}
+	s, ok := r.prepared.Load(query)
+	if !ok {
+		fresh, err := r.PrepareContext(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		var kept int
+		r.prepared.Range(func(any, any) bool { kept++; return kept < preparedMost })
+		if kept == preparedMost {
+			defer fresh.Close() //nolint:errcheck // rows that are being read keep it open
+			return fresh.QueryContext(ctx, args...)
+		}
+		if s, ok = r.prepared.LoadOrStore(query, fresh); ok {
+			_ = fresh.Close() // another was faster
+		}
+	}
+	return s.(*sql.Stmt).QueryContext(ctx, args...)
+}
 
 func (s *sqliteDB) write(ctx context.Context, c class, fn func(querier) error) error {
 	return s.writer.do(ctx, c, fn)
@@ -154,6 +191,8 @@ func (s *sqliteDB) text(query string) string {
 	}
 	return text
 }
+
+func (s *sqliteDB) lateral() bool { return false }
 
 func (s *sqliteDB) list(ids []flow.ID) any {
 	b := []byte{'['}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"baton/internal/flow"
 	"baton/internal/store"
 	"baton/internal/store/storetest"
@@ -225,4 +227,18 @@ func TestSQLiteKeepsWhatItAnswered(t *testing.T) {
 	if err != nil || len(ids) != 1 || len(heir.Load(ids[0]).Tasks) != 2 || ids[0] != ch.Instance.ID {
 		t.Errorf("%v %v", ids, err)
 	}
+}
+
+// A store that was closed leaves nothing running. Not parallel: it counts goroutines.
+func TestCloseEndsEverything(t *testing.T) { //nolint:paralleltest // see above
+	before := goleak.IgnoreCurrent()
+	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "baton.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.NewWorld(t, db).Run(1)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	goleak.VerifyNone(t, before)
 }

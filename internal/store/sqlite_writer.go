@@ -101,9 +101,13 @@ func (w *sqliteWriter) do(ctx context.Context, c class, fn func(querier) error) 
 }
 
 func (w *sqliteWriter) close() error {
-	w.once.Do(func() { close(w.stop) })
-	<-w.stopped
-	return errors.Join(w.conn.Close(), w.db.Close())
+	var err error
+	w.once.Do(func() {
+		close(w.stop)
+		<-w.stopped
+		err = errors.Join(w.conn.Close(), w.db.Close())
+	})
+	return err
 }
 
 func (w *sqliteWriter) run() {

@@ -86,6 +86,8 @@ const (
 type backend interface {
 	// text translates a query.
 	text(query string) string
+	// lateral tells whether a subquery may look at what stands before it in FROM.
+	lateral() bool
 	// list makes ids an argument for "= ANY($n)".
 	list(ids []flow.ID) any
 	// names makes texts an argument for "= ANY($n)".

@@ -11,10 +11,8 @@ import (
 	"baton/internal/worker/tasklog"
 )
 
-const (
-	logChunk   = 64 << 10 // bytes of one LogChunk
-	logDefault = 1 << 20  // bytes of an answer when none are said
-)
+// logChunk bounds the bytes of one LogChunk.
+const logChunk = 256 << 10
 
 // logReaders are the requests under way.
 type logReaders struct {
@@ -43,20 +41,25 @@ func (l *logReaders) serve(ctx context.Context, c *conn, r *rpc.ReadLog) {
 		}
 		return
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	reading, cancel := context.WithCancel(ctx)
 	l.m[key] = cancel
 	l.w.wg.Go(func() {
-		defer func() {
-			cancel()
-			l.mu.Lock()
-			delete(l.m, key)
-			l.mu.Unlock()
-		}()
-		l.w.sendLog(ctx, c, r)
+		chunk := l.w.readLog(reading, r)
+		l.forget(key) // before the answer, on which the next request with the same number may follow
+		if chunk != nil {
+			c.sendBulk(ctx, &rpc.FromWorker{Logs: []*rpc.LogChunk{chunk}}) //nolint:errcheck,gosec // the stream is gone, and with it who asked
+		}
 	})
 }
 
-// detach forgets the requests of a stream; its context has ended them.
+func (l *logReaders) forget(key logRequest) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.m[key]()
+	delete(l.m, key)
+}
+
+// detach ends the requests of a stream.
 func (l *logReaders) detach(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,36 +70,23 @@ func (l *logReaders) detach(c *conn) {
 	}
 }
 
-// sendLog sends chunks until the request is answered.
-func (w *Worker) sendLog(ctx context.Context, c *conn, r *rpc.ReadLog) {
+// readLog is the one chunk that answers a request, nil when nobody wants it any more.
+func (w *Worker) readLog(ctx context.Context, r *rpc.ReadLog) *rpc.LogChunk {
 	key := tasklog.Key{Instance: r.GetInstance(), Task: r.GetTask(), Token: r.GetToken()}
-	offset, left := r.GetOffset(), int(r.GetLimit())
-	unlimited := left <= 0 && r.GetFollow()
-	if left <= 0 {
-		left = logDefault
+	limit := int(r.GetLimit())
+	if limit <= 0 || limit > logChunk {
+		limit = logChunk
 	}
-	for {
-		n := logChunk
-		if !unlimited {
-			n = min(n, left)
-		}
-		part, err := w.logs.Read(ctx, key, offset, n, r.GetFollow())
-		chunk := &rpc.LogChunk{Request: r.GetRequest(), Offset: offset, Data: part.Data, End: part.End}
-		switch {
-		case errors.Is(err, tasklog.ErrNotFound):
-			chunk.Error = tasklog.ErrNotFound.Error()
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			chunk.Error = err.Error()
-		}
-		if c.sendBulk(ctx, &rpc.FromWorker{Logs: []*rpc.LogChunk{chunk}}) != nil {
-			return
-		}
-		offset += int64(len(part.Data))
-		left -= len(part.Data)
-		if err != nil || part.End || !unlimited && left <= 0 || !r.GetFollow() && len(part.Data) < n {
-			return
-		}
+	part, err := w.logs.Read(ctx, key, r.GetOffset(), limit, r.GetFollow())
+	if ctx.Err() != nil {
+		return nil
 	}
+	chunk := &rpc.LogChunk{Request: r.GetRequest(), Offset: r.GetOffset(), Data: part.Data, End: part.End}
+	switch {
+	case errors.Is(err, tasklog.ErrNotFound):
+		chunk.Error = tasklog.ErrNotFound.Error()
+	case err != nil:
+		chunk.Error = err.Error()
+	}
+	return chunk
 }

@@ -152,26 +152,25 @@ func (m *master) end(t testing.TB, token int64) *rpc.Ended {
 // logOf asks for the whole log of an ended or running attempt.
 func (m *master) logOf(t testing.TB, token int64) string {
 	t.Helper()
-	m.mu.Lock()
-	request := int64(1000 + len(m.logs))
-	m.logs[request] = nil
-	m.mu.Unlock()
-	m.send(&rpc.FromMaster{ReadLogs: []*rpc.ReadLog{{Request: request, Token: token, Instance: 1, Task: token, Follow: true}}})
-	over := func() bool {
-		l := m.logs[request]
-		return len(l) > 0 && (l[len(l)-1].End || l[len(l)-1].Error != "")
-	}
-	m.wait(t, "the end of a log", over)
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	var out []byte
-	for _, c := range m.logs[request] {
+	for {
+		m.mu.Lock()
+		request := int64(1000 + len(m.logs))
+		m.logs[request] = nil
+		m.mu.Unlock()
+		m.send(&rpc.FromMaster{ReadLogs: []*rpc.ReadLog{{Request: request, Token: token, Instance: 1, Task: token, Offset: int64(len(out)), Follow: true}}})
+		m.wait(t, "a part of a log", func() bool { return len(m.logs[request]) > 0 })
+		m.mu.Lock()
+		c := m.logs[request][0]
+		m.mu.Unlock()
 		out = append(out, c.Data...)
 		if c.Error != "" {
 			out = append(out, "error: "+c.Error...)
 		}
+		if c.End || c.Error != "" {
+			return string(out)
+		}
 	}
-	return string(out)
 }
 
 // script is a process type that runs its options as a shell script.

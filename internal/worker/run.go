@@ -171,15 +171,24 @@ func (r *run) finish(e End) {
 	if over {
 		return
 	}
-	if err := r.log.Close(); err != nil {
-		r.w.log.Warn("log of attempt not complete", slog.Int64("token", r.grant.GetToken()), slog.Any("error", err))
-	}
 	if len(r.secrets) > 0 {
 		e.Reason = string(tasklog.Mask([]byte(e.Reason), r.secrets))
+	}
+	r.tell(e)
+	if err := r.log.Close(); err != nil {
+		r.w.log.Warn("log of attempt not complete", slog.Int64("token", r.grant.GetToken()), slog.Any("error", err))
 	}
 	e.Matched = r.found.matchedPatterns()
 	e.EndedAt = flow.At(time.Now())
 	r.w.box.put(Finished{r.grant.GetToken(), e})
+}
+
+// tell ends the log with why the attempt failed: the log is where a person looks first. A command
+// with an exit code of its own has said it there.
+func (r *run) tell(e End) {
+	if e.State == flow.AttemptFailed && e.Reason != "" && (e.ExitCode == 0 || e.ExitCode == flow.NoExit) {
+		r.log.Notef("%s", e.Reason)
+	}
 }
 
 func failed(class flow.Class, cause, reason string) End {

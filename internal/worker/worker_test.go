@@ -131,7 +131,7 @@ func TestFunctionsThatMisbehave(t *testing.T) {
 	if e := w.m.end(t, 1); e.Cause != "panic" || !strings.Contains(e.Reason, "ouch") {
 		t.Errorf("panics: %v", e)
 	}
-	if e := w.m.end(t, 2); e.Cause != "http:503" || w.m.logOf(t, 2) != "trying\n" {
+	if e := w.m.end(t, 2); e.Cause != "http:503" || w.m.logOf(t, 2) != "trying\n[baton] no answer\n" {
 		t.Errorf("fails: %v", e)
 	}
 	if e := w.m.end(t, 5); e.Cause != task.CauseOutputs || !strings.Contains(e.Reason, "64 KiB") {

@@ -18,7 +18,7 @@ func testRun(w *world) {
 	got := must(w.db.Instance(w.ctx, c.ID))(w)
 	w.same(flow.Run{Instance: flow.Instance{
 		ID: c.ID, Project: c.Project, Workflow: c.Workflow, Version: c.Version, State: flow.InstanceSubmitted, RunTimes: 1,
-		Priority: c.Priority, DataTime: now, Zone: c.Zone, Trigger: flow.TriggerManual, Spec: c.Start, SubmittedAt: now,
+		Priority: c.Priority, DataTime: now, Zone: c.Zone, Trigger: flow.TriggerManual, Reason: flow.ReasonSubmitted, Spec: c.Start, SubmittedAt: now,
 	}, ProjectName: "p", WorkflowName: "w"}, got, "waiting")
 	ch := w.begin(c, 1)
 	w.committed(ch)

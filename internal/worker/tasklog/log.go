@@ -23,8 +23,11 @@ type Log struct {
 	lines   *lines  // nil: nobody looks
 	file    *os.File
 	size    int64
+	open    bool // its last line has no end yet
 	full    bool
-	err     error // of the file; the attempt goes on without its log
+	err     error // the first one of the file; the attempt goes on
+	missing int64 // bytes that the file did not take since it took some, with why
+	why     error
 	closed  bool
 	changed chan struct{} // closed at the next change; nil when nobody waits
 }
@@ -60,7 +63,7 @@ func (l *Log) Notef(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed {
-		l.append([]byte(fmt.Sprintf("[baton] "+format+"\n", args...)))
+		l.append(l.note(format, args...))
 		l.wake()
 	}
 }
@@ -78,26 +81,66 @@ func (l *Log) put(p []byte) {
 	if room := l.cap - l.size; int64(len(p)) > room {
 		l.append(p[:room])
 		l.full = true
-		l.append([]byte(fmt.Sprintf("\n[baton] the log ends here: it reached its limit of %d bytes; the task goes on\n", l.cap)))
+		l.append(l.note("the log ends here: it reached its limit of %d bytes; the task goes on", l.cap))
 	} else {
 		l.append(p)
 	}
 	l.wake()
 }
 
-// append adds to the file, past every limit.
+// note makes a line of the worker's own, which stands alone.
+func (l *Log) note(format string, args ...any) []byte {
+	text := fmt.Sprintf("[baton] "+format+"\n", args...)
+	if l.open {
+		text = "\n" + text
+	}
+	return []byte(text)
+}
+
+// append adds to the file, past every limit. What a full disk does not take is left out, with a
+// line that says so where it is missing.
 func (l *Log) append(p []byte) {
-	if l.err != nil || len(p) == 0 {
+	if len(p) == 0 {
 		return
 	}
+	if l.missing > 0 && !l.confess() {
+		l.missing += int64(len(p))
+		return
+	}
+	if n, err := l.writeFile(p); err != nil {
+		l.missing, l.why = int64(len(p)-n), err
+	}
+}
+
+// confess writes that something is missing; false: there is no room even for that.
+func (l *Log) confess() bool {
+	room := l.size
+	n, err := l.writeFile(l.note("%d bytes are missing here: %v", l.missing, l.why))
+	if err != nil {
+		if n > 0 && l.file.Truncate(room) == nil { // half a line would be worse than none
+			l.size = room
+		}
+		return false
+	}
+	l.missing = 0
+	return true
+}
+
+func (l *Log) writeFile(p []byte) (n int, err error) {
 	if l.file == nil {
-		if l.file, l.err = create(l.store.path(l.key)); l.err != nil {
-			return
+		l.file, err = create(l.store.path(l.key))
+	}
+	if err == nil {
+		n, err = l.file.Write(p)
+		l.size += int64(n)
+		if n > 0 {
+			l.open = p[n-1] != '\n'
 		}
 	}
-	n, err := l.file.Write(p)
-	l.size += int64(n)
-	l.err = err
+	if l.err == nil {
+		l.err = err
+	}
+	return n, err
 }
 
 func create(path string) (*os.File, error) {
@@ -143,6 +186,9 @@ func (l *Log) Close() error {
 	}
 	if l.lines != nil {
 		l.lines.end()
+	}
+	if l.missing > 0 {
+		l.confess()
 	}
 	l.closed = true
 	l.wake()
