@@ -171,6 +171,9 @@ func (s *Server) load(ctx context.Context, id flow.ID) (flow.Run, []flow.TaskRow
 		return run, nil, err
 	}
 	rows, err := s.store.Tasks(ctx, id)
+	if err != nil && flow.CodeOf(err) == flow.CodeInternal && (run.State == flow.InstanceQuarantined || run.Reason == flow.ReasonQuarantine) {
+		return run, nil, nil // they cannot be read, which is why it was quarantined
+	}
 	return run, rows, err
 }
 

@@ -36,7 +36,7 @@ func (a *app) tokenCreate() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer db.Close()
+		defer func() { _ = db.Close() }() // what it wrote is durable or an error already
 		token, sum := api.NewToken()
 		if err := db.CreateToken(ctx, owner, sum, flow.At(time.Now())); err != nil {
 			return err

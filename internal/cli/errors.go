@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"baton/internal/flow"
 )
@@ -23,10 +24,19 @@ func documentOf(err error) errorDocument {
 		return errorDocument{Error: many[0], Errors: many}
 	}
 	var e *flow.Error
-	if errors.As(err, &e) {
+	var usage usageError
+	switch {
+	case errors.As(err, &usage): // what was wrapped around the cause names the flag
+		out := &flow.Error{Code: flow.CodeBadRequest, Message: usage.Error()}
+		if errors.As(err, &e) {
+			out.Field, out.Suggestion = e.Field, e.Suggestion
+		}
+		return errorDocument{Error: out}
+	case errors.As(err, &e):
 		return errorDocument{Error: e}
+	default:
+		return errorDocument{Error: &flow.Error{Code: codeOf(err), Message: err.Error()}}
 	}
-	return errorDocument{Error: &flow.Error{Code: codeOf(err), Message: err.Error()}}
 }
 
 func printErrorJSON(w io.Writer, err error) {
@@ -43,19 +53,22 @@ func printErrorJSON(w io.Writer, err error) {
 func printError(w io.Writer, err error) {
 	doc := documentOf(err)
 	if len(doc.Errors) == 0 {
-		fmt.Fprintf(w, "baton: %s\n", withSuggestion(doc.Error))
+		say(w, "baton: %s\n", withSuggestion(doc.Error))
 		return
 	}
 	for _, e := range doc.Errors {
-		fmt.Fprintln(w, withSuggestion(e))
+		say(w, "%s\n", withSuggestion(e))
 	}
 	if n := len(doc.Errors); n > 1 {
-		fmt.Fprintf(w, "baton: %d errors; nothing was applied\n", n)
+		say(w, "baton: %d errors; nothing was applied\n", n)
 	}
 }
 
+// say writes to a person. When they are gone there is nobody to tell.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
+
 func withSuggestion(e *flow.Error) string {
-	if e.Suggestion == "" {
+	if e.Suggestion == "" || strings.Contains(e.Message, "did you mean") {
 		return e.Error()
 	}
 	return fmt.Sprintf("%s (did you mean %q?)", e.Error(), e.Suggestion)

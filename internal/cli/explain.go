@@ -40,14 +40,14 @@ func (a *app) explainCommand() *cobra.Command {
 func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) error {
 	p := a.paint()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s%s\n", p.bold(e.Instance), p.state(string(e.State)), because(e.Reason, e.NextCheckAt.Std()))
+	fmt.Fprintf(&b, "%s  %s%s\n", p.bold(e.Instance), p.state(string(e.State)), because(string(e.State), e.Reason, e.NextCheckAt.Std()))
 	names := 0
 	for _, t := range e.Tasks {
 		names = max(names, min(displayWidth(t.Name), 32))
 	}
 	for _, t := range e.Tasks {
 		name := shorten(t.Name, 32)
-		fmt.Fprintf(&b, "  %s%s  %s%s\n", name, strings.Repeat(" ", max(names-displayWidth(name), 0)), p.state(or(t.State, "not yet")), because(t.Reason, t.NextCheckAt.Std()))
+		fmt.Fprintf(&b, "  %s%s  %s%s\n", name, strings.Repeat(" ", max(names-displayWidth(name), 0)), p.state(or(t.State, "not yet")), because(or(t.State, ""), t.Reason, t.NextCheckAt.Std()))
 		if !values {
 			continue
 		}
@@ -68,10 +68,11 @@ func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) erro
 	return err
 }
 
-func because(reason *string, next time.Time) string {
+// because is the reason behind a state, whose code is left out where it is the state's name.
+func because(state string, reason *string, next time.Time) string {
 	out := ""
 	if reason != nil {
-		out = ": " + *reason
+		out = ": " + strings.TrimPrefix(*reason, state+": ")
 	}
 	if !next.IsZero() {
 		out += ", looked at again in " + span(time.Until(next))

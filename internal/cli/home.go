@@ -73,7 +73,7 @@ func welcome(w io.Writer, log *slog.Logger, cfg Config, url, admin string) {
 	if cfg.given["data"] {
 		data = " --data " + quote(cfg.Data)
 	}
-	fmt.Fprintf(w, `
+	say(w, `
   Baton %s is ready
 
     API and its documentation   %s

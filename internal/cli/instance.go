@@ -75,3 +75,39 @@ func rawPairs(m map[string]json.RawMessage) string {
 	}
 	return pairs(texts)
 }
+
+// writeEnd is the last line of a run that was waited for.
+func (a *app) writeEnd(w io.Writer, i api.Instance) error {
+	p := a.paint()
+	line := fmt.Sprintf("%s  %s v%d  %s", p.bold(i.ID), placeOf(i.Project, i.Workflow), i.Version, p.state(string(i.State)))
+	if i.Reason != nil {
+		line += " (" + *i.Reason + ")"
+	}
+	if i.StartedAt != 0 {
+		line += "  in " + took(i.StartedAt, i.EndedAt)
+	}
+	if _, err := fmt.Fprintln(w, line); err != nil {
+		return err
+	}
+	for _, t := range i.Tasks {
+		if t.Valid && (t.State == "failed" || t.State == "killed") {
+			where := "logs"
+			if t.Attempt == 0 {
+				where = "explain"
+			}
+			if _, err := fmt.Fprintln(w, p.dim(fmt.Sprintf("why: baton %s %s %s", where, i.ID, quote(t.Name)))); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	return nil
+}
+
+// quote makes a name safe to paste into a shell.
+func quote(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return strings.ContainsRune(" \t\n\"'`$&|;<>()*?[]#~!\\", r) }) {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
+}

@@ -32,7 +32,7 @@ func notSupported(name string) *cobra.Command {
 		Args:               cobra.ArbitraryArgs,
 		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return flow.Errorf(flow.CodeNotSupported, "", "%s is not supported by this version", cmd.CommandPath())
+			return flow.Errorf(flow.CodeNotSupported, "", "%s is not supported by this version", called(cmd))
 		},
 	}
 }

@@ -85,7 +85,7 @@ func (f *follower) take(a *app, name string, data []byte) error {
 			return nil // told again after the connection broke
 		}
 		if f.tries++; f.tries > 1 {
-			fmt.Fprintln(a.Stderr, a.paint().dim(fmt.Sprintf("--- attempt %d ---", begin.Attempt)))
+			say(a.Stderr, "%s\n", a.paint().dim(fmt.Sprintf("--- attempt %d ---", begin.Attempt)))
 		}
 		f.token, f.printed = begin.Token, 0
 	case "log":

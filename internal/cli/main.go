@@ -46,8 +46,12 @@ const (
 func Main(p Process) int {
 	ctx, stop := untilSignal()
 	defer stop()
+	return execute(ctx, p)
+}
+
+func execute(ctx context.Context, p Process) int {
 	a := &app{Process: p, load: loadConfig}
-	root := a.root()
+	root := a.root() //nolint:contextcheck // commands get it by ExecuteContext
 	root.SetArgs(p.Args)
 	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)
@@ -103,8 +107,7 @@ func (e usageError) Unwrap() error { return e.error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func exitOf(err error) int {
-	var silent silentError
-	if errors.As(err, &silent) {
+	if silent, ok := errors.AsType[silentError](err); ok {
 		return int(silent)
 	}
 	switch code := codeOf(err); code {
@@ -125,8 +128,7 @@ func exitOf(err error) int {
 
 // codeOf is the stable code of any error a command may end with.
 func codeOf(err error) flow.Code {
-	var usage usageError
-	if errors.As(err, &usage) {
+	if _, usage := errors.AsType[usageError](err); usage {
 		return flow.CodeBadRequest
 	}
 	return flow.CodeOf(err)
@@ -134,8 +136,7 @@ func codeOf(err error) flow.Code {
 
 // report prints a command's own error: for people, or as JSON when the command was asked for it.
 func (a *app) report(cmd *cobra.Command, err error) {
-	var silent silentError
-	if errors.As(err, &silent) {
+	if _, silent := errors.AsType[silentError](err); silent {
 		return
 	}
 	if a.format(cmd) == formatJSON {
@@ -143,8 +144,7 @@ func (a *app) report(cmd *cobra.Command, err error) {
 		return
 	}
 	printError(a.Stderr, err)
-	var usage usageError
-	if errors.As(err, &usage) {
-		fmt.Fprintf(a.Stderr, "Try: %s --help\n", cmd.CommandPath())
+	if _, usage := errors.AsType[usageError](err); usage {
+		say(a.Stderr, "Try: %s --help\n", cmd.CommandPath())
 	}
 }

@@ -8,14 +8,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"baton/internal/api"
 )
@@ -32,6 +28,7 @@ type progress struct {
 	run   api.Instance
 	told  map[string]string // by row: what was said last
 	lines int               // drawn on the screen
+	ended bool              // the last picture
 	tick  int
 }
 
@@ -50,6 +47,9 @@ func (a *app) progress(ctx context.Context, c *client, run api.Instance) *progre
 	default:
 		p.wait, p.done = func() {}, func() {}
 		return p
+	}
+	if !p.live {
+		say(p.out, "%s  %s v%d  started\n", run.ID, placeOf(run.Project, run.Workflow), run.Version)
 	}
 	ctx, p.done = context.WithCancel(ctx)
 	var group sync.WaitGroup
@@ -71,7 +71,7 @@ func (p *progress) stop(run api.Instance, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if known {
-		p.run = run
+		p.run, p.ended = run, true
 	}
 	p.show()
 }
@@ -150,7 +150,7 @@ func (p *progress) show() {
 		if detail := p.detail(t); detail != "" {
 			line += "  " + detail
 		}
-		fmt.Fprintln(p.out, line)
+		say(p.out, "%s\n", line)
 	}
 }
 
@@ -174,141 +174,4 @@ func reasonWorthSaying(t api.Task) string {
 		return ""
 	}
 	return or(t.Reason, "")
-}
-
-const frame = 120 * time.Millisecond
-
-// animate keeps times and spinners moving between events.
-func (p *progress) animate(ctx context.Context) {
-	ticker := time.NewTicker(frame)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			p.mu.Lock()
-			p.tick++
-			p.draw()
-			p.mu.Unlock()
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// draw replaces what it drew before. A run with more tasks than the screen has lines is cut: what
-// moves or failed stays, the rest is counted.
-func (p *progress) draw() {
-	width, height := terminalSize(p.out)
-	rows := p.run.Tasks
-	most := max(height-3, 3)
-	hidden := map[string]int{}
-	if len(rows) > most {
-		rows = slices.Clone(rows)
-		slices.SortStableFunc(rows, func(a, b api.Task) int { return interest(b) - interest(a) })
-		for _, t := range rows[most:] {
-			hidden[string(t.State)]++
-		}
-		rows = rows[:most]
-	}
-	var b strings.Builder
-	if p.lines > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA", p.lines)
-	}
-	p.lines = 0
-	line := func(sgr, text string) {
-		b.WriteString("\r" + paint(true).wrap(sgr, shorten(text, max(width-1, 20))) + "\x1b[K\n")
-		p.lines++
-	}
-	names := 0
-	for _, t := range rows {
-		names = max(names, min(displayWidth(t.Name), 32))
-	}
-	for _, t := range rows {
-		name := shorten(t.Name, 32)
-		name += strings.Repeat(" ", max(names-displayWidth(name), 0))
-		line(p.colour(t), fmt.Sprintf("  %s %s  %-10s  %s", p.sign(t), name, t.State, p.detail(t)))
-	}
-	if len(hidden) > 0 {
-		var parts []string
-		for _, state := range slices.Sorted(maps.Keys(hidden)) {
-			parts = append(parts, fmt.Sprintf("%d %s", hidden[state], state))
-		}
-		line(sgrDim, "  … and "+strings.Join(parts, ", "))
-	}
-	b.WriteString("\x1b[J")
-	_, _ = io.WriteString(p.out, b.String()) // decoration
-}
-
-func (p *progress) sign(t api.Task) string {
-	if sign := taskSigns[string(t.State)]; sign != "" {
-		return sign
-	}
-	if t.State == "running" || t.State == "dispatched" {
-		return spinner[p.tick%len(spinner)]
-	}
-	return "·"
-}
-
-// colour of a line; what is over is quiet unless it failed.
-func (p *progress) colour(t api.Task) string {
-	if !bool(p.app.paint()) {
-		return ""
-	}
-	return stateColours[string(t.State)]
-}
-
-// interest orders what is shown when not everything fits.
-func interest(t api.Task) int {
-	switch t.State {
-	case "running", "dispatched", "unknown":
-		return 3
-	case "failed", "killed":
-		return 2
-	case "queued", "waiting", "paused":
-		return 1
-	default:
-		return 0
-	}
-}
-
-// terminalSize is 80 by 24 where nobody knows better.
-func terminalSize(w io.Writer) (width, height int) {
-	if f, ok := w.(*os.File); ok {
-		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 && size.Row > 0 {
-			return int(size.Col), int(size.Row)
-		}
-	}
-	return 80, 24
-}
-
-// writeEnd is the last line of a run that was waited for.
-func (a *app) writeEnd(w io.Writer, i api.Instance) error {
-	p := a.paint()
-	line := fmt.Sprintf("%s  %s v%d  %s", p.bold(i.ID), placeOf(i.Project, i.Workflow), i.Version, p.state(string(i.State)))
-	if i.Reason != nil {
-		line += " (" + *i.Reason + ")"
-	}
-	if i.StartedAt != 0 {
-		line += "  in " + took(i.StartedAt, i.EndedAt)
-	}
-	if _, err := fmt.Fprintln(w, line); err != nil {
-		return err
-	}
-	for _, t := range i.Tasks {
-		if t.Valid && (t.State == "failed" || t.State == "killed") {
-			if _, err := fmt.Fprintln(w, p.dim(fmt.Sprintf("why: baton logs %s %s", i.ID, quote(t.Name)))); err != nil {
-				return err
-			}
-			break
-		}
-	}
-	return nil
-}
-
-// quote makes a name safe to paste into a shell.
-func quote(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return strings.ContainsRune(" \t\n\"'`$&|;<>()*?[]#~!\\", r) }) {
-		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-	}
-	return s
 }

@@ -80,7 +80,7 @@ const (
 func (a *app) settingFlags(f *pflag.FlagSet) {
 	d := defaults()
 	f.String("server", "", "server to ask, a URL or host:port (default: the one whose data folder is --data)")
-	f.String("token", "", "token to ask with (default: the file `token` in --data)")
+	f.String("token", "", "token to ask with (default: from the file token in --data)")
 	f.String("project", d["project"].(string), "project of names that are not written P/NAME")
 	f.String("data", d["data"].(string), "data folder of a server on this machine")
 	f.StringP("output", "o", d["output"].(string), "how to print: "+strings.Join(formats, ", "))
@@ -110,6 +110,11 @@ func (a *app) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.Stderr, options))
 }
 
+// called is a command's name without the program's: messages begin with that.
+func called(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
+}
+
 // Arguments: cobra's own checks, as usage errors that say what is missing.
 
 func noArguments(cmd *cobra.Command, args []string) error {
@@ -118,22 +123,23 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	}
 	if cmd.HasAvailableSubCommands() {
 		e := flow.Errorf(flow.CodeBadRequest, "", "unknown command %q for %q", args[0], cmd.CommandPath())
+		cmd.SuggestionsMinimumDistance = 2 // letters; cobra sets it in its own check only
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 			e.Suggestion = near[0]
 		}
 		return usageError{e}
 	}
-	return usagef("%s takes no arguments, not %q", cmd.CommandPath(), args[0])
+	return usagef("%s takes no arguments, not %q", called(cmd), args[0])
 }
 
 // arguments asks for exactly these, by name.
 func arguments(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < len(names) {
-			return usagef("%s needs %s", cmd.CommandPath(), strings.Join(names[len(args):], " and "))
+			return usagef("%s needs %s", called(cmd), strings.Join(names[len(args):], " and "))
 		}
 		if len(args) > len(names) {
-			return usagef("%s: what is %q for?", cmd.CommandPath(), args[len(names)])
+			return usagef("%s: what is %q for?", called(cmd), args[len(names)])
 		}
 		return nil
 	}
@@ -143,7 +149,7 @@ func arguments(names ...string) cobra.PositionalArgs {
 func atMost(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > len(names) {
-			return usagef("%s: what is %q for?", cmd.CommandPath(), args[len(names)])
+			return usagef("%s: what is %q for?", called(cmd), args[len(names)])
 		}
 		return nil
 	}

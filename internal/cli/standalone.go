@@ -56,7 +56,7 @@ func (a *app) standalone(ctx context.Context) error {
 		return err
 	}
 	defer lock.Close()
-	listener, err := listen(ctx, cfg.Listen)
+	listener, err := listen(ctx, "listen", cfg.Listen)
 	if err != nil {
 		return err
 	}
@@ -82,19 +82,19 @@ func unusable(dir string, err error) error {
 	if asPath(err, &cause) {
 		err = cause.Err
 	}
-	return flow.Errorf(flow.CodeInternal, "data", "data folder %s cannot be written: %v; choose another one with --data", dir, err)
+	return flow.Errorf(flow.CodeUnavailable, "data", "data folder %s cannot be written: %v; choose another one with --data", dir, err)
 }
 
 func asPath(err error, target **fs.PathError) bool { return errors.As(err, target) }
 
 // listen takes the port, and says who to blame when it is taken.
-func listen(ctx context.Context, address string) (net.Listener, error) {
+func listen(ctx context.Context, setting, address string) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, flow.Errorf(flow.CodeInternal, "listen", "%s is in use by another process; choose another port with --listen, or :0 for a free one", address)
+		return nil, flow.Errorf(flow.CodeUnavailable, setting, "%s is in use by another process; choose another port with --%s, or port 0 for a free one", address, setting)
 	}
 	if err != nil {
-		return nil, flow.Errorf(flow.CodeInternal, "listen", "cannot listen on %s: %v", address, err)
+		return nil, flow.Errorf(flow.CodeUnavailable, setting, "cannot listen on %s: %v; choose another address with --%s", address, err, setting)
 	}
 	return l, nil
 }

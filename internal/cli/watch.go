@@ -104,7 +104,7 @@ func (c *changing[T]) print(raws []json.RawMessage) error {
 		if err := json.Unmarshal(raw, &item); err != nil {
 			return fmt.Errorf("read row: %w", err)
 		}
-		name := c.view.name(item)
+		name := c.view.name(item) + idIn(raw)
 		if c.seen[name] == string(raw) {
 			continue
 		}
@@ -129,11 +129,18 @@ func (c *changing[T]) print(raws []json.RawMessage) error {
 		return nil
 	case formatName:
 		for _, name := range c.view.names(items) {
-			fmt.Fprintln(c.Stdout, name)
+			say(c.Stdout, "%s\n", name)
 		}
 		return nil
 	}
 	return c.table(items)
+}
+
+// idIn tells rows of one name apart: a task that was recovered has several.
+func idIn(raw json.RawMessage) string {
+	var row struct{ ID string }
+	_ = json.Unmarshal(raw, &row) // rows without an id have unique names
+	return row.ID
 }
 
 // lines writes one compact object a line, so that a program reads them as they come.
@@ -161,26 +168,46 @@ func (c *changing[T]) table(items []T) error {
 	return writeTable(c.Stdout, rows, c.paint())
 }
 
-// watchInstance follows one run: its rows for people, the whole object for programs.
+// watchInstance follows one run until it has ended: its rows for people, the whole object for
+// programs.
 func watchInstance(ctx context.Context, a *app, c *client, id string) error {
-	if a.config.Output == formatTable || a.config.Output == formatWide {
-		return reader[api.Task]{
-			ask: func() request { return read(path("instances", id, "tasks"), nil) }, view: a.taskView(),
-			watch: true, events: request{path: path("instances", id, "events")},
-		}.run(ctx, a)
-	}
+	people := a.config.Output == formatTable || a.config.Output == formatWide
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	changed := c.changes(ctx, request{path: path("instances", id, "events")})
-	out := &changing[api.Instance]{app: a, view: view[api.Instance]{name: func(i api.Instance) string { return i.ID }}, seen: map[string]string{}}
+	objects := &changing[api.Instance]{app: a, view: view[api.Instance]{name: func(i api.Instance) string { return i.ID }}, seen: map[string]string{}}
+	rows := &changing[api.Task]{app: a, view: a.taskView(), seen: map[string]string{}}
 	for {
-		got, err := ask[api.Instance](ctx, c, read(path("instances", id), nil))
+		var got answer[api.Instance]
+		err := patiently(ctx, func() (err error) {
+			got, err = ask[api.Instance](ctx, c, read(path("instances", id), nil))
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		if err := out.print([]json.RawMessage{got.Raw}); err != nil {
+		if people {
+			err = rows.printTasks(got)
+		} else {
+			err = objects.print([]json.RawMessage{got.Raw})
+		}
+		if err != nil || ended(got.Value.State) {
 			return err
 		}
 		if err := pause(ctx, changed); err != nil {
 			return err
 		}
 	}
+}
+
+// printTasks prints the rows that changed, and at the end how the run ended.
+func (c *changing[T]) printTasks(got answer[api.Instance]) error {
+	var raw struct{ Tasks []json.RawMessage }
+	if err := json.Unmarshal(got.Raw, &raw); err != nil {
+		return fmt.Errorf("read run: %w", err)
+	}
+	if err := c.print(raw.Tasks); err != nil || !ended(got.Value.State) {
+		return err
+	}
+	return c.writeEnd(c.Stdout, got.Value)
 }

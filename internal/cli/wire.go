@@ -30,14 +30,14 @@ import (
 // takes the lowest free one.
 const apiNumber = 1023
 
-// standalone runs all roles until ctx is done: the API first stops taking requests, then master
-// and worker end in order, then the store is closed.
-func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.Listener, people io.Writer) error {
+// standalone runs all roles until ctx is done: the API stops taking requests, the worker ends what
+// runs, then the master leaves and the store is closed.
+func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.Listener, people io.Writer) (err error) {
 	db, err := openStore(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { err = errors.Join(err, db.Close()) }()
 	home, err := homeOf(cfg.Data)
 	if err != nil {
 		return err
@@ -58,7 +58,7 @@ func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.
 	w := worker.New(workerConfig(cfg, node), types, crashingDialer(rpc.Pipe(m)), log.With(slog.String("role", "worker")))
 	keeper := &api.Housekeeper{Store: db, Log: log.With(slog.String("role", "api"))}
 	ids := flow.NewIDSource(apiNumber, 0)
-	server := api.New(api.Config{
+	server := api.New(api.Config{ //nolint:contextcheck // requests bring their own
 		Store: crashingAPI(db), Masters: live{m}, Engine: newPlanner(types), Documents: newFiles(),
 		NextID:  func() flow.ID { return ids.Next(flow.At(time.Now())) },
 		Ready:   registered(m.Ready()),
@@ -66,14 +66,17 @@ func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.
 		Version: programVersion(),
 		Log:     log.With(slog.String("role", "api")),
 	})
-	admin, err := listen(ctx, cfg.AdminListen)
+	admin, err := listen(ctx, "admin-listen", cfg.AdminListen)
 	if err != nil {
 		return err
 	}
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return m.Run(ctx) })
-	g.Go(func() error { return w.Run(ctx) })
+	// The worker ends first: how its attempts ended is told to a master that still listens.
+	mastering, stopMaster := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopMaster()
+	g.Go(func() error { return m.Run(mastering) })
+	g.Go(func() error { defer stopMaster(); return w.Run(ctx) })
 	g.Go(func() error { return keeper.Run(ctx) })
 	g.Go(func() error { return server.Serve(ctx, listener) })
 	g.Go(func() error { return serveAdmin(ctx, admin, server) })
@@ -161,8 +164,7 @@ func migrations(ctx context.Context, cfg Config) (steps []migration, err error) 
 // evalParam answers `baton param eval`.
 func evalParam(text string, at time.Time, zone *time.Location, params map[string]string) (string, error) {
 	value, err := param.Eval(text, at, zone, params)
-	var e *param.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*param.Error](err); ok {
 		return "", &flow.Error{Code: flow.Code(e.Code), Field: "text", Message: e.Error(), Suggestion: e.Suggestion}
 	}
 	if err != nil {

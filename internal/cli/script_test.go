@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts call the program itself: this test binary, started under its name.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"baton": func() { os.Exit(Main(System())) }})
+}
+
+// Scripts that need no server.
+func TestPure(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/pure",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", e.WorkDir)
+			return nil
+		},
+	})
+}
+
+// Scripts against a whole server. They share one, each with a project of its own.
+func TestServer(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	serve(t, data)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/server",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"keep": keep},
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("BATON_DATA", data)
+			e.Setenv("LISTEN", strings.TrimPrefix(firstLine(filepath.Join(data, serverFile)), "http://"))
+			e.Setenv("BATON_PROJECT", strings.TrimPrefix(filepath.Base(e.WorkDir), "script-"))
+			return nil
+		},
+	})
+}
+
+// serve runs a standalone server in this process until the test is over. It returns when the
+// server says that it is ready.
+func serve(t *testing.T, data string) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	logs, said := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- execute(ctx, Process{
+			Args:    []string{"standalone", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"},
+			Environ: []string{"HOME=" + data}, Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: said,
+		})
+		said.Close()
+	}()
+	t.Cleanup(func() {
+		stop()
+		if code := <-ended; code != exitOK {
+			t.Errorf("standalone ended with exit code %d", code)
+		}
+	})
+	lines := bufio.NewScanner(logs)
+	for lines.Scan() {
+		var line struct{ Msg string }
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
+			go func() { _, _ = io.Copy(io.Discard, logs) }()
+			return
+		}
+		t.Log(lines.Text())
+	}
+	t.Fatal("standalone ended before it was ready")
+}
+
+// keep NAME PATH puts a member of the last answer (JSON on standard output) into the environment:
+// keep ID id, keep STATE instance.state.
+func keep(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: keep NAME PATH")
+	}
+	var v any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &v))
+	for part := range strings.SplitSeq(args[1], ".") {
+		object, ok := v.(map[string]any)
+		if !ok {
+			ts.Fatalf("no %s in %s", args[1], ts.ReadFile("stdout"))
+		}
+		v = object[part]
+	}
+	text, ok := v.(string)
+	if !ok {
+		ts.Fatalf("%s is no text", args[1])
+	}
+	ts.Setenv(args[0], text)
+}
+
+// Exit codes are what scripts rely on.
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	serve(t, data)
+	file := filepath.Join(data, "flows.yaml")
+	flows := "name: good\ntasks: {a: {run: 'true'}}\n---\nname: bad\ntasks: {a: {run: 'false'}}\n---\nname: slow\ntasks: {a: {run: sleep 600}}\n"
+	if err := os.WriteFile(file, []byte(flows), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	baton := func(args string) (int, string) {
+		var out, diag strings.Builder
+		code := execute(t.Context(), Process{
+			Args: append([]string{"--data", data}, strings.Fields(args)...), Environ: []string{"HOME=" + data},
+			Stdin: strings.NewReader(""), Stdout: &out, Stderr: &diag,
+		})
+		return code, out.String() + diag.String()
+	}
+	for _, c := range []struct {
+		args string
+		code int
+	}{
+		{"apply -f " + file, exitOK},
+		{"run good --wait", exitOK},
+		{"run bad --wait", exitFailed},
+		{"run good --mode sideways", exitUsage},
+		{"run good --environment x", exitUsage},
+		{"apply -f none.yaml", exitUsage},
+		{"get pools", exitUsage},
+		{"get instance 99", exitNotFound},
+		{"pause 99", exitNotFound},
+		{"run none", exitNotFound},
+		{"--token wrong get instances", exitNotAllowed},
+		{"run good --key k -p a=1", exitOK},
+		{"run good --key k -p a=2", exitConflict},
+		{"run slow --wait --wait-timeout 100ms", exitTimeout},
+		{"standalone", exitConflict},
+		{"--server 127.0.0.1:1 get instances", exitFailed},
+	} {
+		if code, said := baton(c.args); code != c.code {
+			t.Errorf("baton %s: exit code %d, want %d: %s", c.args, code, c.code, said)
+		}
+	}
+}
