@@ -12,8 +12,10 @@ import (
 // Masters are the live side of the API. Everything said through it is a hint or a view: what must
 // not be lost is in the store before a master hears of it.
 type Masters interface {
-	// Poke tells that something new is durable among the commands or in the inbox. It never blocks.
-	Poke()
+	// PokeCommands tells that a new command is durable. It never blocks.
+	PokeCommands()
+	// PokeInbox tells that a new inbox item is durable. It never blocks.
+	PokeInbox()
 	// Watch tells the committed changes of one instance, of all for 0, until ctx is done; then the
 	// channel is closed. It begins with the next commit: subscribe first, read the rows after, and
 	// leave out events whose Seq the rows already have. A reader that is too slow loses events

@@ -82,7 +82,7 @@ func (s *Server) order(ctx context.Context, instance string, verb flow.Verb) (*o
 	if err != nil {
 		return nil, err
 	}
-	s.masters.Poke()
+	s.masters.PokeInbox()
 	outcome, err := s.outcome(watch, item.ID, events)
 	if err != nil {
 		return nil, err

@@ -245,7 +245,9 @@ type masters struct {
 	onPoke   func()
 }
 
-func (m *masters) Poke() {
+func (m *masters) PokeCommands() { m.PokeInbox() }
+
+func (m *masters) PokeInbox() {
 	m.mu.Lock()
 	f := m.onPoke
 	m.mu.Unlock()

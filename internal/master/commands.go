@@ -43,7 +43,7 @@ func (c *Core) readCommands() {
 		c.polls.moreCommands = true
 		return
 	}
-	c.polls.commands = true
+	c.polls.commands, c.polls.asked = true, room
 	c.emit(ReadCommands{Limit: room, Except: taking})
 }
 
@@ -61,7 +61,7 @@ func (c *Core) commandsRead(e CommandsRead) {
 		c.taking = append(c.taking, in)
 		c.withPlan(PlanKey{cmd.Workflow, cmd.Version}, func(p *engine.Plan, err error) { c.create(in, p, cmd, err) })
 	}
-	if len(e.Commands) > 0 || c.polls.moreCommands {
+	if len(e.Commands) == c.polls.asked || c.polls.moreCommands {
 		c.polls.moreCommands = false
 		c.readCommands()
 	}

@@ -76,6 +76,7 @@ type polls struct {
 	beat                           flow.Time
 	reading                        int // of unread, how many the read under way covers
 	pokes                          int
+	asked                          int // of commands, by the read under way
 }
 
 // NewCore returns a core that waits for Started.
@@ -118,10 +119,14 @@ func (c *Core) handle(ev Event) {
 	case Tick:
 		c.tick()
 	case Poked:
-		c.polls.pokes++
-		c.readCommands()
-		c.readInbox()
-		c.claim()
+		if e.Commands {
+			c.readCommands()
+		}
+		if e.Inbox {
+			c.polls.pokes++
+			c.readInbox()
+			c.claim()
+		}
 	case Fenced:
 		c.takeOver(e.Dead)
 	case CommandsRead:

@@ -226,7 +226,7 @@ func TestClockSetBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.now -= flow.Time(time.Hour.Microseconds())
-	b.step(Poked{})
+	b.step(Poked{Commands: true, Inbox: true})
 	if len(b.out) == 0 {
 		t.Error("a core whose clock was set back does nothing")
 	}

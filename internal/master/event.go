@@ -16,7 +16,7 @@ type (
 	// Tick says that the time asked for by WakeAt has come.
 	Tick struct{}
 	// Poked says that something new is durable among the commands or in the inbox.
-	Poked struct{}
+	Poked struct{ Commands, Inbox bool }
 	// Fenced says that a dead master is fenced: what it owned may be taken over.
 	Fenced struct{ Dead int64 }
 

@@ -71,11 +71,16 @@ func New(cfg Config, store Store, types *task.Set, node flow.Node, log *slog.Log
 // Ready is closed when the master is registered and takes work.
 func (m *Master) Ready() <-chan struct{} { return m.ready }
 
-// Poke tells that something new is durable among the commands or in the inbox. It never blocks: a
-// lost poke is made up for by the next poll.
-func (m *Master) Poke() {
+// PokeCommands tells that a new command is durable. It never blocks: a lost poke is made up for by
+// the next poll.
+func (m *Master) PokeCommands() { m.poke(Poked{Commands: true}) }
+
+// PokeInbox tells that a new inbox item is durable. It never blocks.
+func (m *Master) PokeInbox() { m.poke(Poked{Inbox: true}) }
+
+func (m *Master) poke(p Poked) {
 	select {
-	case m.events <- Poked{}:
+	case m.events <- p:
 	default:
 	}
 }

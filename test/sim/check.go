@@ -11,7 +11,7 @@ import (
 	"baton/internal/master"
 )
 
-func pokedEvent() master.Event { return master.Poked{} }
+func pokedEvent() master.Event { return master.Poked{Commands: true, Inbox: true} }
 
 // done tells whether every accepted run is at rest and every verb has its outcome. What only a
 // person can move on (paused, held, unknown) is moved on.
