@@ -65,11 +65,11 @@ vet: $(TOOLS)/staticcheck-$(STATICCHECK) ## The quick half of lint: go vet and s
 
 .PHONY: golangci
 golangci: $(TOOLS)/golangci-lint-$(GOLANGCI) ## The thorough half of lint
-	$< run --timeout 20m
+	$< run --allow-parallel-runners --timeout 20m
 
 .PHONY: fix
 fix: $(TOOLS)/golangci-lint-$(GOLANGCI) ## Let the linters repair what they can
-	$< run --fix --timeout 20m
+	$< run --allow-parallel-runners --fix --timeout 20m
 
 .PHONY: fmt
 fmt: $(TOOLS)/golangci-lint-$(GOLANGCI) ## Format all Go files (gofumpt, gci)
@@ -85,7 +85,7 @@ $(TOOLS)/golangci-lint-$(GOLANGCI):
 generate: ## Make anew what is made from code: wire, OpenAPI, schema, states, lint's arrows
 	@scripts/deps.sh generate
 	scripts/generate.sh
-	go test -count=1 ./test/states ./test/arrows -update
+	go test -count=1 ./internal/flow ./test/arrows -update
 
 .PHONY: verify
 verify: ## Fail when a generated file is not what the code says

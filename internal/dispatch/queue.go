@@ -69,9 +69,14 @@ type Placement struct {
 }
 
 // Next takes the first item that can be placed and books the slot. Items are not checked: one
-// whose row is no longer queued is the caller's to release.
+// whose row is no longer queued is the caller's to release. A row that was enqueued twice (held and
+// released, read again) is placed once: a second placement would move the slot to a session that
+// does not have the attempt.
 func (p *Pool) Next() (Placement, bool) {
 	for _, q := range p.queues {
+		for len(q.items) > 0 && p.Holder(q.items[0].Task) != 0 {
+			heap.Pop(&q.items)
+		}
 		if len(q.items) == 0 {
 			continue
 		}

@@ -4,6 +4,7 @@ package harness
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 )
@@ -80,9 +81,9 @@ type Alert struct {
 // Task returns the newest row of a task.
 func (i Instance) Task(t testing.TB, name string) Task {
 	t.Helper()
-	for k := len(i.Tasks) - 1; k >= 0; k-- {
-		if i.Tasks[k].Name == name {
-			return i.Tasks[k]
+	for _, row := range slices.Backward(i.Tasks) {
+		if row.Name == name {
+			return row
 		}
 	}
 	t.Fatalf("run %s has no row for task %s: %v", i.ID, name, i.States())

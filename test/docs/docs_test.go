@@ -1,0 +1,174 @@
+// Package docs keeps the documentation true where a program can tell: its YAML is parsed, its
+// dates are computed, its links lead somewhere.
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"baton/internal/param"
+	"baton/internal/spec"
+	"baton/internal/task"
+	"baton/internal/task/all"
+)
+
+const root = "../.."
+
+// pages are what people read.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "examples/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, found...)
+	}
+	if len(out) < 5 {
+		t.Fatalf("only %d pages: %v", len(out), out)
+	}
+	return out
+}
+
+func read(t *testing.T, page string) string {
+	t.Helper()
+	raw, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func TestExamplesAreValid(t *testing.T) {
+	t.Parallel()
+	types := task.NewSet(all.Types()...)
+	checked := 0
+	for _, page := range pages(t) {
+		for _, b := range blocks(read(t, page), "yaml") {
+			name := filepath.Base(page) + " line " + strconv.Itoa(b.line)
+			if _, errs := spec.Parse([]spec.Source{{Name: name, Content: []byte(b.text)}}, types, spec.Defaults{}); len(errs) > 0 {
+				t.Errorf("%v", errs)
+			}
+			checked++
+		}
+	}
+	if checked < 10 {
+		t.Errorf("only %d examples found", checked)
+	}
+}
+
+type block struct {
+	text string
+	line int
+}
+
+// blocks cuts the fenced blocks of a language out of a page.
+func blocks(page, language string) []block {
+	var out []block
+	var b *block
+	for i, line := range strings.Split(page, "\n") {
+		switch {
+		case b == nil && line == "```"+language:
+			b = &block{line: i + 1}
+		case b != nil && line == "```":
+			out = append(out, *b)
+			b = nil
+		case b != nil:
+			b.text += line + "\n"
+		}
+	}
+	return out
+}
+
+// A table of dates: placeholders in the first column, their values for the data time of the head
+// in the second.
+var (
+	datesHead = regexp.MustCompile(`(?m)^\|[^|]*\|[^|]*data time (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[^|]*\|\n\|---\|---\|\n((?:\|.*\n)+)`)
+	code      = regexp.MustCompile("`([^`]+)`")
+)
+
+func TestDatesAreRight(t *testing.T) {
+	t.Parallel()
+	checked := 0
+	for _, page := range pages(t) {
+		for _, table := range datesHead.FindAllStringSubmatch(read(t, page), -1) {
+			at, err := time.Parse(time.DateTime, table[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for row := range strings.Lines(table[2]) {
+				cells := strings.Split(row, "|")
+				values, _, _ := strings.Cut(cells[2], ":  ")
+				var got []string
+				for _, c := range code.FindAllStringSubmatch(cells[1], -1) {
+					v, err := param.EvalTime(c[1], at, nil)
+					if err != nil {
+						t.Errorf("%s: %s: %v", filepath.Base(page), c[1], err)
+					}
+					got = append(got, v)
+					checked++
+				}
+				if want := strings.Join(got, ", "); !strings.HasPrefix(strings.TrimSpace(values), want) {
+					t.Errorf("%s: %s is %s, the page says %s", filepath.Base(page), cells[1], want, values)
+				}
+			}
+		}
+	}
+	if checked < 10 {
+		t.Errorf("only %d dates found", checked)
+	}
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	fenced  = regexp.MustCompile("(?ms)^```.*?^```$")
+)
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	for _, page := range pages(t) {
+		for _, l := range link.FindAllStringSubmatch(fenced.ReplaceAllString(read(t, page), ""), -1) {
+			if strings.Contains(l[1], "://") {
+				continue
+			}
+			file, anchor, _ := strings.Cut(l[1], "#")
+			to := page
+			if file != "" {
+				to = filepath.Join(filepath.Dir(page), file)
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s: %v", filepath.Base(page), err)
+				continue
+			}
+			if anchor != "" && !slices.Contains(anchors(read(t, to)), anchor) {
+				t.Errorf("%s: there is no heading #%s in %s", filepath.Base(page), anchor, filepath.Base(to))
+			}
+		}
+	}
+}
+
+// anchors are the headings as GitHub names them.
+func anchors(page string) []string {
+	var out []string
+	for _, h := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(page, ""), -1) {
+		kept := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case strings.ContainsRune("`.,:;!?()'\"/&", r):
+				return -1
+			}
+			return r
+		}, strings.ToLower(h[1]))
+		out = append(out, kept)
+	}
+	return out
+}

@@ -1,0 +1,72 @@
+package faults
+
+import (
+	"context"
+	"database/sql"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	_ "modernc.org/sqlite"
+
+	"baton/test/harness"
+)
+
+// A server that cannot start says why and what to do, and leaves everything as it is.
+func TestServerThatCannotStart(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t)
+	s.Apply(t, "name: before\ntasks: {a: {run: echo a}}\n")
+	before := s.Run(t, "before").ID
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.URL, "http://"))
+
+	free := "127.0.0.1:0"
+	refused(t, s, fault{5, "conflict", []string{"process " + strconv.Itoa(s.PID()), s.Data, "--data"}}, "standalone", "--listen", free)
+	refused(t, s, fault{1, "unavailable", []string{port + " is in use", "--listen"}}, "standalone", "--data", "other", "--listen", "127.0.0.1:"+port)
+	refused(t, s, fault{1, "unavailable", []string{port + " is in use", "--admin-listen"}}, "standalone", "--data", "other", "--listen", free, "--admin-listen", "127.0.0.1:"+port)
+	refused(t, s, fault{1, "unavailable", []string{"not a directory", "--data"}}, "standalone", "--data", "server.log", "--listen", free)
+	refused(t, s, fault{2, "bad_request", []string{"host:port"}}, "standalone", "--data", "other", "--listen", "nonsense")
+	refused(t, s, fault{1, "unavailable", []string{"PostgreSQL cannot be reached"}}, "standalone", "--data", "other", "--listen", free, "--store", "postgres://nobody@127.0.0.1:1/x")
+	healthy(t, s)
+
+	s.Stop(t)
+	store := filepath.Join(s.Data, "baton.db")
+	spoil(t, store, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)")
+	refused(t, s, fault{5, "conflict", []string{"9999", "newer Baton", "backup"}}, "standalone", "--listen", free)
+	spoil(t, store, "DELETE FROM goose_db_version WHERE version_id = 9999")
+
+	if err := os.Rename(store, store+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(store, []byte(strings.Repeat("no database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, s, fault{5, "conflict", []string{store, "not a SQLite database", "backup"}}, "standalone", "--listen", free)
+	if err := os.Rename(store+".away", store); err != nil {
+		t.Fatal(err)
+	}
+	s.Start(t)
+	if run := s.Instance(t, before); run.State != "succeeded" {
+		t.Errorf("after all that: %s", run.State)
+	}
+	healthy(t, s)
+}
+
+// spoil writes into a store behind the back of everybody.
+func spoil(t *testing.T, path string, statements ...string) {
+	t.Helper()
+	ctx := context.Background()
+	db, err := sql.Open("sqlite", path+"?_pragma=ignore_check_constraints(1)&_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, statement := range statements {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
