@@ -166,7 +166,7 @@ func changedTaskColumns(rows []task) []any {
 	return append(append([]any{
 		column(rows, func(t task) int64 { return int64(t.row.Instance) }),
 		column(rows, func(t task) int64 { return int64(t.row.ID) }),
-		column(rows, func(t task) int32 { return int32(t.sources) }), //nolint:gosec // 12 states: 12 bits
+		column(rows, func(t task) int32 { return int32(t.sources) }),
 		column(rows, func(t task) int16 { return int16(t.row.State) }),
 		column(rows, func(t task) bool { return t.row.Valid }),
 		column(rows, func(t task) string { return t.row.Reason }),

@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -231,10 +232,5 @@ func newPlan(b *sortedBatch) *plan {
 }
 
 func grants(c *flow.Change, id flow.ID) bool {
-	for _, g := range c.Grants {
-		if g == id {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.Grants, id)
 }

@@ -16,7 +16,7 @@
 -- The coarse gate. FOR SHARE makes a fencer wait for this statement, and this statement see the
 -- epoch of a fencer it waited for.
 WITH live AS MATERIALIZED (
-    SELECT incarnation AS owner FROM fence WHERE incarnation = $1 AND epoch = $2
+    SELECT incarnation AS owner FROM fence WHERE incarnation = $1 AND epoch = $2 FOR SHARE
 )
 
 -- name: created

@@ -26,6 +26,7 @@ func (s *sqliteDB) commit(ctx context.Context, b *sortedBatch) error {
 			return err
 		}
 		for i, c := range b.changes {
+			//nolint:contextcheck // the writer has no context, see sqliteWriter.group
 			if b.results[i], err = s.change(b.owner, c, tokens[:len(c.Grants)]); err != nil {
 				return err
 			}
@@ -125,7 +126,7 @@ func (s *sqliteDB) children(c *flow.Change, granted map[flow.ID]int64) error {
 		}
 	}
 	for _, v := range consumptions(c) {
-		if _, err := s.touched(sqliteConsume, int64(v.id), int64(v.instance), v.state, v.Verb, v.Outcome.Reason, v.By, int64(v.At)); err != nil {
+		if _, err := s.touched(sqliteConsume, int64(v.id), int64(v.instance), v.state, v.Verb, v.Reason, v.By, int64(v.At)); err != nil {
 			return fmt.Errorf("inbox item %s: %w", v.id, err)
 		}
 	}

@@ -20,7 +20,14 @@ func instanceFields(i *flow.Instance) []any {
 	return []any{
 		&i.ID, &i.Project, &i.Workflow, &i.Version, &i.State, &i.Prior, &i.Seq, &i.Owner, &i.Engine,
 		&i.WakeAt, &i.RunTimes, &i.DryRun, &i.FailFast, &i.Undo, &i.Warned, &i.Due, &i.Priority,
-		&i.DataTime, &i.Zone, trigger{&i.Trigger}, &i.Key, &i.Reason, doc{&i.Spec}, doc{&i.Params}, doc{&i.Outputs}, doc{&i.Holds}, &i.Parent,
+		&i.DataTime, &i.Zone,
+		trigger{&i.Trigger},
+		&i.Key, &i.Reason,
+		doc{&i.Spec},
+		doc{&i.Params},
+		doc{&i.Outputs},
+		doc{&i.Holds},
+		&i.Parent,
 		&i.ParentRow, &i.SubmittedAt, &i.StartedAt, &i.EndedAt, &i.PausedAt, &i.PausedFor,
 	}
 }

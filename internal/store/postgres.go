@@ -5,8 +5,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -220,8 +222,7 @@ func (p *postgresDB) raise(ctx context.Context, dead int64) (won bool, err error
 }
 
 func sqlState(err error) string {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code
 	}
 	return ""
@@ -244,6 +245,12 @@ func (p *postgresDB) damaged(err error) bool {
 
 func (p *postgresDB) explain(err error) error { return explainPostgres(err) }
 
+// broken tells whether a connection ended without a word of the server.
+func broken(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
 func explainPostgres(err error) error {
 	var known *flow.Error
 	if err == nil || errors.As(err, &known) {
@@ -264,6 +271,8 @@ func explainPostgres(err error) error {
 		remedy = "the database of `store` does not exist; make it with createdb"
 	case strings.HasPrefix(s, "57P"), strings.HasPrefix(s, "08"), errors.As(err, &connect):
 		remedy = "PostgreSQL cannot be reached"
+	case broken(err):
+		remedy = "PostgreSQL cannot be reached: the connection broke, and whether what was asked was done is not known"
 	default:
 		return err
 	}

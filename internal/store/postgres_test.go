@@ -38,10 +38,12 @@ func connect(t *testing.T, dsn, name string) *pgx.Conn {
 // waitForLock returns when a backend with this name waits for a lock.
 func waitForLock(t *testing.T, c *pgx.Conn, name string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	for n := 0; n == 0; {
-		err := c.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'", name).Scan(&n)
+		err := c.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'", name).Scan(&n)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("nobody waits for a lock: %v", err)
 		}
 	}
 }

@@ -32,8 +32,8 @@ func (m *Master) quarantine(ctx context.Context, owner int64, id flow.ID, reason
 		if err != nil {
 			return err
 		}
-		if stopped {
-			return m.stopUnread(ctx, q, id, now)
+		if ended := flow.InstanceState(min(before, 255)).Ended(); stopped || ended {
+			return m.leaveEnded(ctx, q, id, stopped, now)
 		}
 		// A state that no table of states knows is what may have brought it here.
 		project, err := one(ctx, m.DB, q, scanID, `
@@ -78,6 +78,21 @@ func (m *Master) settleVerbs(ctx context.Context, q querier, id flow.ID, again b
 	return stopped, nil
 }
 
+// leaveEnded parks an instance that has ended, or is stopped now, for good: no news of it matters
+// any more.
+func (m *Master) leaveEnded(ctx context.Context, q querier, id flow.ID, stop bool, now flow.Time) error {
+	if stop {
+		if err := m.stopUnread(ctx, q, id, now); err != nil {
+			return err
+		}
+	}
+	if _, err := exec(ctx, m.DB, q, "UPDATE inbox SET state = $2, payload = '', settled_at = $3 WHERE instance_id = $1 AND state = 0", id, inboxConsumed, now); err != nil {
+		return err
+	}
+	_, err := exec(ctx, m.DB, q, "UPDATE instance SET owner = 0, wake_at = 0, takes = 0, seq = seq + 1 WHERE id = $1", id)
+	return err
+}
+
 // stopUnread ends a quarantined instance as it stands in the store, since it cannot be read any
 // more. Whether its processes are gone nobody can confirm.
 func (m *Master) stopUnread(ctx context.Context, q querier, id flow.ID, now flow.Time) error {
@@ -89,7 +104,7 @@ func (m *Master) stopUnread(ctx context.Context, q querier, id flow.ID, now flow
 		return err
 	}
 	_, err := exec(ctx, m.DB, q, `
-		UPDATE instance SET state = $2, prior = 0, reason = $3, owner = 0, wake_at = 0, takes = 0, seq = seq + 1, ended_at = $4
+		UPDATE instance SET state = $2, prior = 0, reason = $3, ended_at = $4
 		WHERE id = $1`, id, flow.InstanceStopped, flow.ReasonQuarantine, now)
 	return err
 }

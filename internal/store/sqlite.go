@@ -139,7 +139,7 @@ const (
 // QueryContext runs a query, prepared if it is long.
 func (r sqliteReader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if len(query) < preparedLength {
-		return r.DB.QueryContext(ctx, query, args...)
+		return r.DB.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // the caller closes the rows
 	}
 	s, ok := r.prepared.Load(query)
 	if !ok {
@@ -150,14 +150,14 @@ func (r sqliteReader) QueryContext(ctx context.Context, query string, args ...an
 		var kept int
 		r.prepared.Range(func(any, any) bool { kept++; return kept < preparedMost })
 		if kept == preparedMost {
-			defer fresh.Close() //nolint:errcheck // rows that are being read keep it open
-			return fresh.QueryContext(ctx, args...)
+			defer fresh.Close()                     //nolint:errcheck // rows that are being read keep it open
+			return fresh.QueryContext(ctx, args...) //nolint:sqlclosecheck // the caller closes the rows
 		}
 		if s, ok = r.prepared.LoadOrStore(query, fresh); ok {
 			_ = fresh.Close() // another was faster
 		}
 	}
-	return s.(*sql.Stmt).QueryContext(ctx, args...)
+	return s.(*sql.Stmt).QueryContext(ctx, args...) //nolint:sqlclosecheck // kept until the pool ends
 }
 
 func (s *sqliteDB) write(ctx context.Context, c class, fn func(querier) error) error {

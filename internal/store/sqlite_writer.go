@@ -53,7 +53,7 @@ func newSQLiteWriter(ctx context.Context, db *sql.DB) (*sqliteWriter, error) {
 	if err := w.connect(ctx); err != nil {
 		return nil, err
 	}
-	go w.run()
+	go w.run() //nolint:contextcheck // it lives until close
 	return w, nil
 }
 

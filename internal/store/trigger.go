@@ -19,7 +19,7 @@ func triggerCode(name string) (int16, error) {
 	if i < 1 {
 		return 0, flow.Errorf(flow.CodeBadRequest, "trigger", "%q is no trigger; one of %v", name, triggers[1:])
 	}
-	return int16(i), nil //nolint:gosec // a handful
+	return int16(i), nil
 }
 
 // trigger scans a code into its name.

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"baton/internal/flow"
 )
@@ -23,10 +24,19 @@ func scanDefinition(s scanner) (flow.Definition, error) {
 
 // Definition reads one version of a workflow with what a run needs of its project.
 func (m *Master) Definition(ctx context.Context, workflow flow.ID, version int32) (flow.Definition, error) {
-	d, err := one(ctx, m.DB, m.read(forEngine), scanDefinition, `
+	found, err := all(ctx, m.DB, m.read(forEngine), scanDefinition, `
 		SELECT `+definitionColumns+definitionJoins+`
 		WHERE w.id = $1 AND v.version = $2`, workflow, version)
-	return d, m.wrap("read definition", notFound(err, "there is no version %d of workflow %s", version, workflow))
+	switch {
+	case errors.Is(err, errUnreadable): // for ever, unlike a store that is away
+		err = flow.Errorf(flow.CodeConflict, "", "version %d of workflow %s cannot be read: %v", version, workflow, err)
+	case err == nil && len(found) == 0:
+		err = flow.Errorf(flow.CodeNotFound, "", "there is no version %d of workflow %s", version, workflow)
+	}
+	if err != nil {
+		return flow.Definition{}, m.wrap("read definition", err)
+	}
+	return found[0], nil
 }
 
 // Workflow reads a workflow by name; version 0 is the newest.

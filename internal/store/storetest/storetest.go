@@ -39,6 +39,7 @@ func Run(t *testing.T, open Open) {
 		{"claim/deadly runs", testDeadly},
 		{"quarantine/instance", testQuarantine},
 		{"quarantine/command", testQuarantineCommand},
+		{"quarantine/verbs", testQuarantinedVerbs},
 		{"nodes/numbers", testNumbers},
 		{"nodes/same home", testSameHome},
 		{"nodes/leases", testLeases},

@@ -166,7 +166,7 @@ func run(ctx context.Context) (dsn *url.URL, stop func() error, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-h", "127.0.0.1", "-p", strconv.Itoa(port), //nolint:gosec,noctx // the path is the system's; stop ends it
+	cmd := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-h", "127.0.0.1", "-p", strconv.Itoa(port),
 		"-c", "max_connections=300", "-c", "shared_buffers=64MB", "-c", "fsync=on", "-c", "log_checkpoints=off")
 	cmd.SysProcAttr, cmd.Dir = attr, dir
 	ended := make(chan error, 1)
@@ -199,10 +199,10 @@ func launch(cmd *exec.Cmd, ended chan<- error) error {
 			ready <- err
 			return
 		}
-		said := ""
+		var said strings.Builder
 		lines := bufio.NewScanner(stderr)
 		for lines.Scan() {
-			said += lines.Text() + "\n"
+			said.WriteString(lines.Text() + "\n")
 			if strings.Contains(lines.Text(), "ready to accept connections") {
 				ready <- nil
 				break
@@ -211,7 +211,7 @@ func launch(cmd *exec.Cmd, ended chan<- error) error {
 		_, _ = io.Copy(io.Discard, stderr) // a full pipe would stop the server
 		err := cmd.Wait()
 		select {
-		case ready <- fmt.Errorf("postgres ended: %w\n%s", err, said):
+		case ready <- fmt.Errorf("postgres ended: %w\n%s", err, said.String()):
 		default:
 		}
 		ended <- err
