@@ -189,3 +189,21 @@ func TestSlotsNeverLeak(t *testing.T) {
 		})
 	})
 }
+
+// A row that was enqueued twice, as one that was held and released, is placed once: its slot stays
+// with the session that has its attempt.
+func TestEnqueuedTwiceIsPlacedOnce(t *testing.T) {
+	t.Parallel()
+	p := pool(session(1, 2), session(2, 2))
+	p.Enqueue(item(1, "default", flow.PriorityMedium))
+	p.Enqueue(item(1, "default", flow.PriorityMedium))
+	if got, want := order(p), "1@w1"; got != want {
+		t.Errorf("placed %s, want %s", got, want)
+	}
+	if h := p.Holder(1); h != 1 {
+		t.Errorf("the slot is held at session %d", h)
+	}
+	if p.Len() != 0 {
+		t.Errorf("%d items are left", p.Len())
+	}
+}

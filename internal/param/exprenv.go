@@ -108,7 +108,7 @@ func strictOptions() []expr.Option {
 		expr.Function("__in", func(a ...any) (any, error) { return strictIn(a[0], a[1]) }, new(func(any, any) bool)),
 		expr.Function("__string", func(a ...any) (any, error) { return scalarText(a[0]) }, new(func(any) string)),
 		expr.Function("__step", func(a ...any) (any, error) {
-			b := a[0].(*budget) //nolint:errcheck,forcetypeassert // put there by env under a name no expression can write
+			b := a[0].(*budget) //nolint:forcetypeassert // put there by env under a name no expression can write
 			if b.left -= b.element + sizeOf(a[1]); b.left < 0 {
 				return nil, errBudget
 			}

@@ -149,15 +149,13 @@ func (e *Expression) render(r *resolver) (string, error) {
 // that the strict operators raised keeps its words and gets its place.
 func exprError(text string, err error) *Error {
 	e := &Error{Code: CodeExpression, Message: err.Error()}
-	var own *Error
-	var f *file.Error
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*file.Error](err); ok {
 		e.Message, e.Offset = f.Message, byteOffset(text, f.From)
 		if strings.Contains(f.Message, "memory budget") || strings.Contains(f.Message, "maximum allowed nodes") {
 			e.Code = CodeTooLarge
 		}
 	}
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*Error](err); ok {
 		e.Code, e.Message = own.Code, own.Message
 	}
 	return e

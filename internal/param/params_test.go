@@ -2,6 +2,7 @@ package param
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -10,19 +11,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func text(s string) *string { return &s }
+//go:fix inline
+func text(s string) *string { return new(s) }
 
 // codes lists the codes of a joined error, each with its parameter.
 func codes(err error) []string {
 	var list []string
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the joint itself is looked at
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
 			list = append(list, codes(e)...)
 		}
 		return list
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		list = append(list, e.Param+" "+e.Code)
 	}
 	return list
@@ -31,13 +32,17 @@ func codes(err error) []string {
 func TestCompileParams(t *testing.T) {
 	t.Parallel()
 	_, err := CompileParams([]Decl{
-		{Name: "ok", Type: "LONG", Default: text("5")},
-		{Name: "n", Type: TypeInteger, Default: text("x")},
-		{Name: "e", Enum: []string{"eu", "us"}, Default: text("ue")},
-		{Name: "d", Type: TypeDate, Default: text("$[yyyy-MM-dd]")},
+		{Name: "ok", Type: "LONG", Default: new("5")},
+		{Name: "n", Type: TypeInteger, Default: new("x")},
+		{Name: "e", Enum: []string{"eu", "us"}, Default: new("ue")},
+		{Name: "d", Type: TypeDate, Default: new("$[yyyy-MM-dd]")},
 		{Name: "t", Type: "strng"},
-		{Name: "p", Default: text("$[yyyT]")},
-		{Name: "a.b"}, {Name: ""}, {Name: "ok"}, {Name: "a b"}, {Name: "每日-订单_1"},
+		{Name: "p", Default: new("$[yyyT]")},
+		{Name: "a.b"},
+		{Name: ""},
+		{Name: "ok"},
+		{Name: "a b"},
+		{Name: "每日-订单_1"},
 	})
 	want := []string{
 		"n bad_parameter", "e bad_parameter", "t bad_parameter", "p bad_placeholder",
@@ -55,7 +60,7 @@ func TestCompileParams(t *testing.T) {
 
 func TestParamsAccess(t *testing.T) {
 	t.Parallel()
-	p, err := CompileParams([]Decl{{Name: "b", Type: "INT", Default: text("${a}"), Description: "B"}, {Name: "a"}})
+	p, err := CompileParams([]Decl{{Name: "b", Type: "INT", Default: new("${a}"), Description: "B"}, {Name: "a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,9 +82,9 @@ func TestParamsAccess(t *testing.T) {
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	p, err := CompileParams([]Decl{
-		{Name: "day", Default: text("$[yyyy-MM-dd-1]"), Type: TypeDate},
-		{Name: "region", Default: text("eu"), Enum: []string{"eu", "us"}},
-		{Name: "path", Default: text("${bucket}/${day}/${region}")},
+		{Name: "day", Default: new("$[yyyy-MM-dd-1]"), Type: TypeDate},
+		{Name: "region", Default: new("eu"), Enum: []string{"eu", "us"}},
+		{Name: "path", Default: new("${bucket}/${day}/${region}")},
 		{Name: "limit", Type: TypeInteger, Required: true},
 		{Name: "note"},
 	})
@@ -95,9 +100,7 @@ func TestResolve(t *testing.T) {
 	}
 	wantGiven := map[string]string{"limit": "5", "region": "us", "extra": "us!", "data": "${x} $[yyyy]"}
 	wantAll := map[string]string{"day": "2026-02-28", "path": "s3://lake/2026-02-28/us"}
-	for k, v := range wantGiven {
-		wantAll[k] = v
-	}
+	maps.Copy(wantAll, wantGiven)
 	if diff := cmp.Diff(wantGiven, given); diff != "" {
 		t.Error(diff)
 	}

@@ -71,6 +71,7 @@ func (s *Scope) find(name string, from level) (found, bool) {
 			template, ok = s.Project.template(name)
 		case levelBuiltin:
 			text, ok = s.Builtin.Lookup(name)
+		case levels:
 		}
 		if ok {
 			return found{text, template, l}, true

@@ -84,8 +84,7 @@ func TestScriptErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = s.Render(scope)
-		var e *Error
-		if !errors.As(err, &e) {
+		if _, ok := errors.AsType[*Error](err); !ok {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

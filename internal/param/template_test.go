@@ -187,7 +187,9 @@ func TestTemplateRefs(t *testing.T) {
 	}
 	want := []Ref{
 		{Name: "day", Offset: 2},
-		{Name: "limit", Root: "limit", Offset: 13}, {Name: "x y.n", Offset: 27}, {Name: "item.id", Root: "item", Offset: 45},
+		{Name: "limit", Root: "limit", Offset: 13},
+		{Name: "x y.n", Offset: 27},
+		{Name: "item.id", Root: "item", Offset: 45},
 		{Name: "day", Offset: 63},
 	}
 	if diff := cmp.Diff(want, tmpl.Refs()); diff != "" {

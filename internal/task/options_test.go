@@ -19,7 +19,10 @@ func TestReadOptions(t *testing.T) {
 		string(o.Raw("any")), o.Text("script"), o.Has("script"), o.Has("text"), o.Templated("file"), o.Templated("text"),
 	}
 	want := []any{
-		"a", "3.10", int64(5), false, 90 * time.Second, map[string]string{"a": "b", "n": "1.50", "t": "true"}, []string{"x", "2"}, []string{"one"},
+		"a", "3.10", int64(5), false, 90 * time.Second,
+		map[string]string{"a": "b", "n": "1.50", "t": "true"},
+		[]string{"x", "2"},
+		[]string{"one"},
 		`{"k": [1]}`, "", false, true, true, false,
 	}
 	if diff := cmp.Diff(want, got); diff != "" || o.Err() != nil {

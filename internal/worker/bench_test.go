@@ -62,7 +62,7 @@ func (m *benchMaster) Session(s rpc.Masters_SessionServer) error {
 
 func cpuTime() time.Duration {
 	var self syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &self) //nolint:errcheck // figures only
+	syscall.Getrusage(syscall.RUSAGE_SELF, &self)
 	return time.Duration(self.Utime.Nano() + self.Stime.Nano())
 }
 
@@ -82,9 +82,9 @@ func benchmark(b *testing.B, typeName, options string, window int, wire bool) {
 			b.Fatal(err)
 		}
 		srv := rpc.NewServer(m, nil)
-		go srv.Serve(l) //nolint:errcheck // ended below
+		go srv.Serve(l)
 		b.Cleanup(srv.Stop)
-		b.Cleanup(func() { conn.Close() }) //nolint:errcheck // test
+		b.Cleanup(func() { conn.Close() })
 		dial = rpc.Over(conn)
 	}
 	w := &world{m: newMaster(), cfg: worker.Config{Data: b.TempDir(), Slots: window}}
@@ -122,10 +122,10 @@ func BenchmarkBareExec(b *testing.B) {
 				if err := cmd.Start(); err != nil {
 					b.Error(err)
 				}
-				w.Close()              //nolint:errcheck // test
-				io.Copy(io.Discard, r) //nolint:errcheck // test
-				cmd.Wait()             //nolint:errcheck // test
-				r.Close()              //nolint:errcheck // test
+				w.Close()
+				io.Copy(io.Discard, r)
+				cmd.Wait()
+				r.Close()
 			}
 		})
 	}

@@ -66,7 +66,7 @@ func copyFile(from, to string, mode os.FileMode) (err error) {
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // read only
+	defer in.Close()
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (b *blobs) end(f *fetch, sum string, err error) {
 			err = os.Rename(f.tmp.Name(), b.path(sum))
 		}
 		if err != nil {
-			os.Remove(f.tmp.Name()) //nolint:errcheck,gosec // a leftover is removed at the next start
+			os.Remove(f.tmp.Name()) //nolint:errcheck // a leftover is removed at the next start
 		}
 	}
 	f.err = err
@@ -154,7 +154,7 @@ func (b *blobs) receive(c *rpc.BlobChunk) {
 		b.end(f, sum, err)
 		return
 	}
-	f.sum.Write(c.GetData()) //nolint:errcheck,gosec // a hash does not fail
+	f.sum.Write(c.GetData()) // a hash does not fail
 	if c.GetLast() {
 		var err error
 		if got := hex.EncodeToString(f.sum.Sum(nil)); got != sum {

@@ -42,7 +42,7 @@ func (w *Worker) connect(ctx context.Context) {
 		if time.Since(began) > steadyAfter {
 			pause = firstRedial
 		}
-		w.log.Warn("no stream to the master", slog.Any("error", err), slog.Duration("next_try", pause))
+		w.log.WarnContext(ctx, "no stream to the master", slog.Any("error", err), slog.Duration("next_try", pause))
 		// Jitter: a fleet does not come back in one beat.
 		t := time.NewTimer(pause/2 + rand.N(pause))
 		select {

@@ -5,6 +5,7 @@ package worker_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -143,12 +144,7 @@ func (s *sim) start(e worker.Start) {
 }
 
 func (s *sim) onDisk(is func(worker.Record) bool) bool {
-	for _, r := range s.disk {
-		if is(r) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.disk, is)
 }
 
 // checkSend holds what is said against what the disk has.

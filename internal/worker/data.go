@@ -59,7 +59,7 @@ func lockFile(path string) (*os.File, error) {
 		return nil, fmt.Errorf("lock data folder: %w", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close() //nolint:errcheck,gosec // nothing was written
+		f.Close() // nothing was written
 		return nil, fmt.Errorf("data folder %s is in use by another process: stop it, or choose another folder", filepath.Dir(filepath.Dir(path)))
 	}
 	return f, nil

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"regexp"
 	"unicode/utf8"
@@ -93,7 +94,7 @@ func (f *findings) outputs(path string) (task.Outputs, error) {
 	if err != nil {
 		return nil, &task.Failure{Cause: task.CauseOutputs, Message: "read outputs", Err: err}
 	}
-	defer file.Close() //nolint:errcheck // read only
+	defer file.Close()
 	// Spaces count here, so that the limit bounds what is read, whatever is in the file.
 	b, err := io.ReadAll(io.LimitReader(file, 4*flow.MaxOutputsPerTask+1))
 	if err != nil {
@@ -111,9 +112,7 @@ func (f *findings) outputs(path string) (task.Outputs, error) {
 	if out == nil {
 		out = named
 	}
-	for k, v := range named {
-		out[k] = v
-	}
+	maps.Copy(out, named)
 	return out, out.Check(remedy)
 }
 
@@ -131,9 +130,7 @@ func parseOutputs(b []byte) (task.Outputs, error) {
 		if err != nil {
 			return nil, malformed(b, dec.InputOffset(), err)
 		}
-		for k, v := range part {
-			out[k] = v
-		}
+		maps.Copy(out, part)
 	}
 }
 

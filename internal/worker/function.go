@@ -47,7 +47,7 @@ func (r *run) runFunction(ctx context.Context, a *task.Attempt) End {
 		})
 	})()
 	out, err := fn.Run(ctx, a)
-	os.RemoveAll(a.Dir) //nolint:errcheck,gosec // cleared at the next start at the latest
+	os.RemoveAll(a.Dir) //nolint:errcheck // cleared at the next start at the latest
 	switch {
 	case err != nil && r.isKilled():
 		return killedEnd()

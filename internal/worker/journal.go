@@ -199,7 +199,7 @@ func openJournal(path string) (*journalFile, []Record, error) {
 	}
 	records, good, err := loadJournal(f)
 	if err != nil {
-		f.Close() //nolint:errcheck,gosec // nothing was written
+		f.Close() // nothing was written
 		return nil, nil, fmt.Errorf("journal %s is corrupt: %w; to start without it, move it away: "+
 			"results in it that no master has are then lost, and their attempts count as lost", path, err)
 	}
@@ -211,7 +211,7 @@ func openJournal(path string) (*journalFile, []Record, error) {
 		return j, nil, nil
 	}
 	if err := f.Truncate(j.size); err != nil {
-		f.Close() //nolint:errcheck,gosec // nothing was written
+		f.Close() // nothing was written
 		return nil, nil, fmt.Errorf("cut torn tail of journal: %w", err)
 	}
 	return j, records, nil
@@ -274,10 +274,10 @@ func (j *journalFile) rewrite(records []Record) error {
 		err = syncDir(filepath.Dir(j.path))
 	}
 	if err != nil {
-		tmp.Close() //nolint:errcheck,gosec // the old journal stays
+		tmp.Close() // the old journal stays
 		return fmt.Errorf("write journal anew: %w", err)
 	}
-	j.f.Close() //nolint:errcheck,gosec // replaced
+	j.f.Close() // replaced
 	*j = *fresh
 	return nil
 }
@@ -289,6 +289,6 @@ func syncDir(path string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close() //nolint:errcheck // read only
+	defer d.Close()
 	return d.Sync()
 }

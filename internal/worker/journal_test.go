@@ -40,7 +40,7 @@ func TestJournalGivesBackWhatItWasTold(t *testing.T) {
 	if err := j.sync(); err != nil {
 		t.Fatal(err)
 	}
-	j.close() //nolint:errcheck,gosec // test
+	j.close()
 	j, got, err = openJournal(path)
 	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Fatalf("got %v, %v; want %v", got, err, want)
@@ -49,7 +49,7 @@ func TestJournalGivesBackWhatItWasTold(t *testing.T) {
 	if err := j.rewrite(state.Records()); err != nil {
 		t.Fatal(err)
 	}
-	j.close() //nolint:errcheck,gosec // test
+	j.close()
 	_, got, err = openJournal(path)
 	if again := Fold(got); err != nil || fmt.Sprint(again) != fmt.Sprint(state) || reflect.DeepEqual(state, State{}) {
 		t.Errorf("got %v, %v; want %v", again, err, state)
@@ -77,7 +77,7 @@ func TestTornTail(t *testing.T) {
 	if err := j.append(last); err != nil {
 		t.Fatal(err)
 	}
-	j.close() //nolint:errcheck,gosec // test
+	j.close()
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func TestTornTail(t *testing.T) {
 		}
 		j, got, err := openJournal(path)
 		if err == nil {
-			j.close() //nolint:errcheck,gosec // test
+			j.close()
 		}
 		return got, err
 	}

@@ -47,7 +47,7 @@ func (l *logReaders) serve(ctx context.Context, c *conn, r *rpc.ReadLog) {
 		chunk := l.w.readLog(reading, r)
 		l.forget(key) // before the answer, on which the next request with the same number may follow
 		if chunk != nil {
-			c.sendBulk(ctx, &rpc.FromWorker{Logs: []*rpc.LogChunk{chunk}}) //nolint:errcheck,gosec // the stream is gone, and with it who asked
+			c.sendBulk(ctx, &rpc.FromWorker{Logs: []*rpc.LogChunk{chunk}}) //nolint:errcheck // the stream is gone, and with it who asked
 		}
 	})
 }

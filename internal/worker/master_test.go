@@ -5,7 +5,6 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -109,7 +108,7 @@ func (m *master) hear(s rpc.Masters_SessionServer, f *rpc.FromWorker) {
 func (m *master) sendOn(s rpc.Masters_SessionServer, f *rpc.FromMaster) {
 	m.sendMu.Lock()
 	defer m.sendMu.Unlock()
-	s.Send(f) //nolint:errcheck // a stream that is gone is tested elsewhere
+	s.Send(f)
 }
 
 func (m *master) send(f *rpc.FromMaster) {
@@ -219,7 +218,6 @@ type world struct {
 	m    *master
 	cfg  worker.Config
 	stop func()
-	done chan error
 }
 
 // setup runs a worker against a fresh master until the test ends.
@@ -246,7 +244,7 @@ func (w *world) run(t testing.TB, types ...task.Type) {
 func (w *world) runWith(t testing.TB, dial rpc.Dialer, types ...task.Type) (stop func()) {
 	t.Helper()
 	set := task.NewSet(append(slices.Clone(types), script{}, program{}, fn("noop", noop))...)
-	wk := worker.New(w.cfg, set, dial, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	wk := worker.New(w.cfg, set, dial, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- wk.Run(ctx) }()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,15 +29,13 @@ func (r *run) runProcess(ctx context.Context, a *task.Attempt) End {
 	}
 	defer func() {
 		r.w.work.give(a.Dir)
-		unix.Unlink(output) //nolint:errcheck,gosec // mostly it was never made
+		unix.Unlink(output) //nolint:errcheck // mostly it was never made
 	}()
 	if end, ok := r.layOut(ctx, a.Dir); !ok {
 		return end
 	}
 	env := make(map[string]string, len(a.Env)+1)
-	for k, v := range a.Env {
-		env[k] = v
-	}
+	maps.Copy(env, a.Env)
 	env[OutputVar] = output
 	a.Env = env
 	p, end, ok := r.startProcess(a)
@@ -65,9 +64,7 @@ func (r *run) startProcess(a *task.Attempt) (*supervisor.Process, End, bool) {
 	if err != nil {
 		return nil, commandError(err), false
 	}
-	for k, v := range cmd.Env {
-		a.Env[k] = v
-	}
+	maps.Copy(a.Env, cmd.Env)
 	if len(cmd.Args) == 0 {
 		return nil, failed(flow.ClassUser, "start", "the task type gave no command"), false
 	}

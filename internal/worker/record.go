@@ -92,6 +92,7 @@ func Fold(records []Record) State {
 				delete(s.Live, token)
 				delete(s.Ends, token)
 			}
+		case recordSynced: // of the file alone
 		}
 	}
 	return s

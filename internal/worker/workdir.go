@@ -65,7 +65,7 @@ func (d *workdirs) give(path string) {
 	}
 	if os.RemoveAll(path) != nil {
 		openUp(path)       // a task may have taken its own rights to a folder away
-		os.RemoveAll(path) //nolint:errcheck,gosec // cleared at the next start at the latest
+		os.RemoveAll(path) //nolint:errcheck // cleared at the next start at the latest
 	}
 }
 
@@ -76,7 +76,7 @@ func untouched(path string) bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	info, err := f.Stat()
 	if err != nil || info.Mode().Perm()&^workMode != 0 || info.Mode().Perm()&0o700 != 0o700 {
 		return false
@@ -89,7 +89,7 @@ func untouched(path string) bool {
 }
 
 func openUp(dir string) {
-	filepath.WalkDir(dir, func(path string, d os.DirEntry, _ error) error { //nolint:errcheck,gosec // best effort
+	filepath.WalkDir(dir, func(path string, d os.DirEntry, _ error) error { //nolint:errcheck // best effort
 		if d != nil && d.IsDir() {
 			os.Chmod(path, 0o700) //nolint:errcheck,gosec // best effort
 		}

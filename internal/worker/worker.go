@@ -65,7 +65,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer lock.Close() //nolint:errcheck // released by its end anyway
+	defer lock.Close()
 	if w.sup, err = supervisor.New(w.cfg.Home); err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (w *Worker) recover(ctx context.Context) (*journalFile, State, error) {
 		return nil, State{}, errors.Join(err, journal.close())
 	}
 	if n > 0 {
-		w.log.Warn("killed processes that an earlier start left running", slog.Int("count", n))
+		w.log.WarnContext(ctx, "killed processes that an earlier start left running", slog.Int("count", n))
 	}
 	state.Bury(flow.At(time.Now()))
 	// Written whole: the journal is short now, and what it says is true before anybody hears it.
@@ -209,7 +209,7 @@ func (w *Worker) carryOut(ctx context.Context, effects []Effect) {
 		case Measure:
 			w.measure()
 		case Note:
-			w.note(e)
+			w.note(e) //nolint:contextcheck // a note outlives what it is about
 		case Stopped:
 			w.stopped = true
 		}
@@ -246,7 +246,7 @@ func (w *Worker) note(n Note) {
 	if n.Err != nil {
 		attrs = append(attrs, slog.Any("error", n.Err))
 	}
-	w.log.LogAttrs(context.Background(), slog.LevelWarn, n.Text, attrs...)
+	w.log.LogAttrs(context.Background(), slog.LevelWarn, n.Text, attrs...) //nolint:sloglint // the reactor words its notes
 }
 
 // maintain does what is due now and then.
@@ -265,9 +265,9 @@ func (w *Worker) maintain(ctx context.Context) {
 				continue
 			}
 			if n, err := w.logs.Prune(ctx, time.Now().Add(-w.cfg.LogKeep)); err != nil && ctx.Err() == nil {
-				w.log.Warn("logs not pruned", slog.Any("error", err))
+				w.log.WarnContext(ctx, "logs not pruned", slog.Any("error", err))
 			} else if n > 0 {
-				w.log.Info("pruned logs", slog.Int("count", n))
+				w.log.InfoContext(ctx, "pruned logs", slog.Int("count", n))
 			}
 		}
 	}

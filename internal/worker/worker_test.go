@@ -112,7 +112,7 @@ func TestFunctionsThatMisbehave(t *testing.T) {
 	w := setup(t, nil,
 		fn("panics", func(context.Context, *task.Attempt) (task.Outputs, error) { panic("ouch") }),
 		fn("fails", func(_ context.Context, a *task.Attempt) (task.Outputs, error) {
-			fmt.Fprintln(a.Log, "trying") //nolint:errcheck // test
+			fmt.Fprintln(a.Log, "trying")
 			return nil, &task.Failure{Cause: "http:503", Message: "no answer"}
 		}),
 		fn("waits", func(ctx context.Context, _ *task.Attempt) (task.Outputs, error) {

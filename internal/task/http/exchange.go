@@ -60,7 +60,7 @@ func (s *settings) exchange(ctx context.Context, transport nethttp.RoundTripper,
 	if err != nil {
 		return nil, s.explain(ctx, err)
 	}
-	defer response.Body.Close() //nolint:errcheck // nothing follows from it: the body was read or is given up
+	defer response.Body.Close()
 	// One byte more than allowed tells a full answer from one that goes on.
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	if err != nil {
@@ -122,8 +122,7 @@ func (s *settings) target() string {
 
 // withoutURL drops the URL the library puts around its errors: it may hold a password.
 func withoutURL(err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err
 	}
 	return err

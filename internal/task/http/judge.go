@@ -64,7 +64,7 @@ func (s *settings) refusal(a *answer) string {
 // parse returns the body as a value when it is JSON, else as text. An object or list counts as
 // JSON even when the server calls it something else.
 func (a *answer) parse(log io.Writer) any {
-	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type")) //nolint:errcheck // unreadable: no kind
+	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
 	declared := kind == "application/json" || strings.HasSuffix(kind, "+json")
 	if !declared && !looksLikeJSON(a.body) {
 		return string(a.body)

@@ -49,7 +49,7 @@ func TestCheck(t *testing.T) {
 func TestCostsNothing(t *testing.T) { //nolint:paralleltest // see above
 	a := &task.Attempt{Options: json.RawMessage(`{}`)}
 	ctx := t.Context()
-	if n := testing.AllocsPerRun(100, func() { New().Run(ctx, a) }); n != 0 { //nolint:errcheck // tested above
+	if n := testing.AllocsPerRun(100, func() { New().Run(ctx, a) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -58,6 +58,6 @@ func BenchmarkRun(b *testing.B) {
 	a := &task.Attempt{Options: json.RawMessage(`{}`)}
 	ctx := b.Context()
 	for b.Loop() {
-		New().Run(ctx, a) //nolint:errcheck // tested above
+		New().Run(ctx, a)
 	}
 }

@@ -54,8 +54,7 @@ func connectFailure(ctx context.Context, d dialect, a *task.Attempt, err error) 
 	if ctx.Err() != nil {
 		return fmt.Errorf("sql: connect: %w", context.Cause(ctx))
 	}
-	var failure *task.Failure
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*task.Failure](err); ok {
 		return failure
 	}
 	cause := causeConnect

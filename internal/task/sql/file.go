@@ -160,7 +160,7 @@ func (f *resultFile) publish() error {
 }
 
 func (f *resultFile) discard() {
-	f.file.Close() //nolint:errcheck // it was synced if it counts
+	f.file.Close()
 	if f.part != "" {
 		os.Remove(f.part) //nolint:errcheck // the next attempt removes it
 	}

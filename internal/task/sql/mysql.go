@@ -64,7 +64,7 @@ func mysqlDSN(source *flow.DataSource) (string, error) {
 			return "", errors.New("the dsn is not a URL that can be read")
 		}
 		parts := flow.DataSource{Host: u.Hostname(), Database: strings.TrimPrefix(u.Path, "/"), User: u.User.Username(), Options: map[string]string{}}
-		parts.Port, _ = strconv.Atoi(u.Port()) //nolint:errcheck // a URL's port is digits or nothing
+		parts.Port, _ = strconv.Atoi(u.Port())
 		for key, values := range u.Query() {
 			parts.Options[key] = values[0]
 		}
@@ -201,8 +201,8 @@ func (mysqlDialect) explain(err error) (dbError, bool) {
 	}
 	told := dbError{code: strconv.Itoa(int(my.Number)), message: my.Message}
 	if m := atLine.FindStringSubmatchIndex(my.Message); m != nil {
-		told.line, _ = strconv.Atoi(my.Message[m[2]:m[3]]) //nolint:errcheck // digits
-		told.message = my.Message[:m[0]]                   // the line of the script is said instead
+		told.line, _ = strconv.Atoi(my.Message[m[2]:m[3]])
+		told.message = my.Message[:m[0]] // the line of the script is said instead
 	}
 	return told, true
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -145,8 +146,6 @@ func (p params) withAttempt(a *task.Attempt) params {
 		"baton_instance": {json.Number(strconv.FormatInt(int64(a.Instance), 10))},
 		"baton_attempt":  {json.Number(strconv.Itoa(int(a.Number)))},
 	}
-	for name, values := range p {
-		all[name] = values
-	}
+	maps.Copy(all, p)
 	return all
 }

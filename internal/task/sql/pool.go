@@ -84,7 +84,7 @@ func (p *pools) close(key poolKey, held *pool) {
 		return
 	}
 	delete(p.byKey, key)
-	held.db.Close() //nolint:errcheck // nothing was under way
+	held.db.Close()
 }
 
 func (p *pools) closeIdle() {
@@ -94,13 +94,13 @@ func (p *pools) closeIdle() {
 		if held.users == 0 {
 			held.timer.Stop()
 			delete(p.byKey, key)
-			held.db.Close() //nolint:errcheck // nothing was under way
+			held.db.Close()
 		}
 	}
 }
 
 func keyOf(source *flow.DataSource, password string) (poolKey, error) {
-	b, err := json.Marshal(struct {
+	b, err := json.Marshal(struct { //nolint:gosec // it is hashed and goes nowhere
 		Source   *flow.DataSource
 		Password string
 	}{source, password})

@@ -10,7 +10,7 @@ import (
 // passRows hands all results of a statement to sink and closes them. returned is false for a
 // statement that has none.
 func passRows(rows *sql.Rows, sink rowSink, convert func(v any, kind string) value) (returned bool, err error) {
-	defer rows.Close() //nolint:errcheck // Err has told
+	defer rows.Close()
 	for {
 		some, err := passResult(rows, sink, convert)
 		if err != nil {

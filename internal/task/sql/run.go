@@ -146,13 +146,13 @@ func (r *running) keep(stateful bool) {
 	if r.ctx.Err() != nil || !r.dialect.reset(ctx, r.conn, stateful) {
 		r.bad()
 	}
-	r.conn.Close() //nolint:errcheck // it only goes back to the pool
+	r.conn.Close()
 }
 
 func (r *running) drop() {
 	r.detach()
 	r.bad()
-	r.conn.Close() //nolint:errcheck // closed already
+	r.conn.Close()
 }
 
 // bad makes the pool close the connection instead of keeping it.

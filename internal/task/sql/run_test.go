@@ -193,16 +193,22 @@ func TestFailures(t *testing.T) {
 			says    string
 		}{
 			{
-				"unique", map[string]any{"sql": "\n\n-- first\ninsert into t\nvalues (1, 'b')"},
-				map[string]string{"postgres": "sql:23505", "mysql": "sql:1062", "sqlite": "sql:1555"}, "sql, line 4: ",
+				"unique",
+				map[string]any{"sql": "\n\n-- first\ninsert into t\nvalues (1, 'b')"},
+				map[string]string{"postgres": "sql:23505", "mysql": "sql:1062", "sqlite": "sql:1555"},
+				"sql, line 4: ",
 			},
 			{
-				"syntax", map[string]any{"sql": "select 1;\nselect :n,\n 2 frm nothing x", "params": map[string]any{"n": "1"}},
-				map[string]string{"postgres": "sql:42601", "mysql": "sql:1064", "sqlite": "sql:1"}, "sql, line ",
+				"syntax",
+				map[string]any{"sql": "select 1;\nselect :n,\n 2 frm nothing x", "params": map[string]any{"n": "1"}},
+				map[string]string{"postgres": "sql:42601", "mysql": "sql:1064", "sqlite": "sql:1"},
+				"sql, line ",
 			},
 			{
-				"no table", map[string]any{"sql": "select 1", "post": []any{"select 1", "select * from nowhere"}},
-				map[string]string{"postgres": "sql:42P01", "mysql": "sql:1146", "sqlite": "sql:1"}, "post[2], line 1: ",
+				"no table",
+				map[string]any{"sql": "select 1", "post": []any{"select 1", "select * from nowhere"}},
+				map[string]string{"postgres": "sql:42P01", "mysql": "sql:1146", "sqlite": "sql:1"},
+				"post[2], line 1: ",
 			},
 			{"unknown parameter", map[string]any{"sql": "select 1;\nselect :m", "params": map[string]any{"n": "1"}}, nil, `sql, line 2: there is no parameter "m"`},
 			{"open quote", map[string]any{"sql": "select 1;\nselect 'abc"}, nil, "sql, line 2: the quote 'abc"},

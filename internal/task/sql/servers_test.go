@@ -340,7 +340,7 @@ func serverUser(dir, name string) (account, error) {
 }
 
 func (a account) command(name string, args ...string) *exec.Cmd {
-	c := exec.Command(name, args...) //nolint:noctx // it lives as long as the test process
+	c := exec.Command(name, args...)
 	c.Dir = "/"
 	c.Env = append(os.Environ(), "LC_ALL=C", "HOME=/nonexistent")
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: a.credential}

@@ -57,7 +57,6 @@ type splitter struct {
 	start   int
 	current statement
 	words   int
-	last    string // the word before
 	parens  int
 	blocks  block
 }

@@ -109,13 +109,13 @@ func (t *Type) Run(ctx context.Context, a *task.Attempt) (task.Outputs, error) {
 	if err != nil {
 		return nil, connectFailure(ctx, dialect, a, err)
 	}
-	if err := run.all(s, result); err != nil {
+	if err := run.all(s, result); err != nil { //nolint:contextcheck // run has the context of its connection
 		run.drop()
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("sql: %w", context.Cause(ctx))
 		}
 		return nil, err
 	}
-	run.keep(s.stateful())
+	run.keep(s.stateful()) //nolint:contextcheck // tidying up must not end with the attempt
 	return result.outputs()
 }

@@ -53,10 +53,10 @@ func (p *Process) clear(killed bool, friendlyUntil time.Time) int {
 			seen[q.identity()] = true
 			switch {
 			case !friendly:
-				unix.Kill(q.pid, unix.SIGKILL) //nolint:errcheck,gosec // gone is good
+				unix.Kill(q.pid, unix.SIGKILL) //nolint:errcheck // gone is good
 			case isNew:
-				unix.Kill(q.pid, unix.SIGTERM) //nolint:errcheck,gosec // gone is good
-				unix.Kill(q.pid, unix.SIGCONT) //nolint:errcheck,gosec // gone is good
+				unix.Kill(q.pid, unix.SIGTERM) //nolint:errcheck // gone is good
+				unix.Kill(q.pid, unix.SIGCONT) //nolint:errcheck // gone is good
 			}
 		}
 		wait(look)

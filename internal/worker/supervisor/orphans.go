@@ -9,6 +9,7 @@ package supervisor
 
 import (
 	"errors"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,12 +27,7 @@ func (s *Supervisor) hasOrphans(p *Process) bool {
 	// A child that is being started is no stranger: it is not in the table yet. Wait for those.
 	s.forking.Lock()
 	s.forking.Unlock() //nolint:staticcheck // a barrier
-	for _, pid := range suspects {
-		if s.stranger(pid) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(suspects, s.stranger)
 }
 
 func (s *Supervisor) strangers(first int) []int {

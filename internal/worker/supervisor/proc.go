@@ -106,7 +106,7 @@ func pids() []int {
 	if err != nil {
 		return nil
 	}
-	defer d.Close() //nolint:errcheck // read only
+	defer d.Close()
 	names, _ := d.Readdirnames(-1)
 	out := make([]int, 0, len(names))
 	for _, n := range names {

@@ -79,7 +79,7 @@ func (p *Process) Kill(grace time.Duration) {
 // signal reaches the main process and its group. Its number cannot be another's: it is not
 // reaped, and the caller holds mu.
 func (p *Process) signal(sig unix.Signal) {
-	unix.Kill(-p.id.PID, sig) //nolint:errcheck,gosec // gone is good
+	unix.Kill(-p.id.PID, sig) //nolint:errcheck // gone is good
 }
 
 // Wait returns when the main process has ended, nothing of its tree is left and its output was
@@ -102,10 +102,10 @@ func (p *Process) Wait() Exit {
 	select {
 	case <-p.pumped:
 	default:
-		p.output.SetReadDeadline(time.Now().Add(lastWords)) //nolint:errcheck,gosec // a pipe has deadlines
+		p.output.SetReadDeadline(time.Now().Add(lastWords)) //nolint:errcheck // a pipe has deadlines
 		<-p.pumped
 	}
-	p.output.Close() //nolint:errcheck,gosec // read only
+	p.output.Close() // read only
 	p.s.gone(p)
 	return exit
 }
@@ -119,7 +119,7 @@ func (p *Process) waitMain() Exit {
 	if p.pidfd >= 0 {
 		if err := unix.SetNonblock(p.pidfd, true); err == nil {
 			f := os.NewFile(uintptr(p.pidfd), "pidfd:"+strconv.Itoa(p.id.PID))
-			defer f.Close() //nolint:errcheck // read only
+			defer f.Close()
 			if raw, err := f.SyscallConn(); err == nil {
 				var exit Exit
 				var done bool

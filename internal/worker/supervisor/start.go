@@ -69,9 +69,9 @@ func (s *Supervisor) Start(spec Spec) (*Process, error) {
 		s.register(p)
 	}
 	s.forking.RUnlock()
-	unix.Close(w) //nolint:errcheck,gosec // the child has it
+	unix.Close(w) //nolint:errcheck // the child has it
 	if err != nil {
-		r.Close() //nolint:errcheck,gosec // nothing was written
+		r.Close() //nolint:errcheck // nothing was written
 		return nil, startError(spec, path, err)
 	}
 	p.output = r
@@ -180,7 +180,7 @@ func (p *Process) pump(to io.Writer) {
 	for {
 		n, err := p.output.Read(*buf)
 		if n > 0 {
-			to.Write((*buf)[:n]) //nolint:errcheck,gosec // a log that cannot be written does not stop the task
+			to.Write((*buf)[:n]) //nolint:errcheck // a log that cannot be written does not stop the task
 		}
 		if err != nil {
 			return

@@ -86,7 +86,7 @@ func setup(t *testing.T) world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() }) //nolint:errcheck // test
+	t.Cleanup(func() { s.Close() })
 	return world{s, home}
 }
 
@@ -373,7 +373,7 @@ func TestJustWrittenScriptRuns(t *testing.T) {
 func TestNextIncarnationBuriesTheSurvivors(t *testing.T) {
 	t.Parallel()
 	home := fmt.Sprintf("victim-%d", os.Getpid())
-	cmd := exec.Command(os.Args[0]) //nolint:noctx // killed below
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "TEST_SUPERVISOR_VICTIM="+home)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -391,13 +391,13 @@ func TestNextIncarnationBuriesTheSurvivors(t *testing.T) {
 		}
 		journal = append(journal, id)
 	}
-	cmd.Process.Kill() //nolint:errcheck // test
-	cmd.Wait()         //nolint:errcheck // test
+	cmd.Process.Kill()
+	cmd.Wait()
 	s, err := supervisor.New(home)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // test
+	defer s.Close()
 	w := world{s, home}
 	if len(w.marked(1)) < 2 {
 		t.Fatalf("nothing survived: %v", w.marked(1))
@@ -435,7 +435,7 @@ func victim(home string) {
 		fmt.Println(p.Identity().PID, p.Identity().Start)
 	}
 	for { // until both have become what they are to be
-		b, _ := exec.Command("pgrep", "-c", "sleep").Output() //nolint:noctx // test
+		b, _ := exec.Command("pgrep", "-c", "sleep").Output()
 		if n, _ := strconv.Atoi(strings.TrimSpace(string(b))); n >= 3 {
 			break
 		}

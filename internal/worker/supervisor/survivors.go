@@ -48,7 +48,7 @@ func (s *Supervisor) Bury(ctx context.Context, journal []Identity) (int, error) 
 		quiet = 0
 		for _, q := range living {
 			seen[q.identity()] = true
-			if err := unix.Kill(q.pid, unix.SIGKILL); err == unix.EPERM { //nolint:errorlint // an errno
+			if err := unix.Kill(q.pid, unix.SIGKILL); err == unix.EPERM {
 				return len(seen), fmt.Errorf("process %d of an earlier start of this worker still runs and belongs to another user: kill it, then start again", q.pid)
 			}
 		}

@@ -145,7 +145,7 @@ func (l *Log) writeFile(p []byte) (n int, err error) {
 
 func create(path string) (*os.File, error) {
 	open := func() (*os.File, error) {
-		return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
+		return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640) //nolint:gosec // the group of the service may read logs
 	}
 	f, err := open()
 	for range 3 { // Prune may take an empty folder away between the two calls

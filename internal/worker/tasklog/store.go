@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -112,7 +113,7 @@ func (s *Store) readFile(key Key, offset int64, limit int, ended bool) (Part, er
 	if err != nil {
 		return Part{}, fmt.Errorf("read log: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	buf := make([]byte, limit)
 	n, err := f.ReadAt(buf, offset)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -143,13 +144,13 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
 		if err != nil || !info.ModTime().Before(before) || s.writing(d.Name()) {
 			return nil //nolint:nilerr // gone meanwhile
 		}
-		if os.Remove(path) == nil {
+		if os.Remove(path) == nil { //nolint:gosec // the folder is this process's own
 			removed++
 		}
 		return nil
 	})
-	for i := len(folders) - 1; i >= 0; i-- {
-		os.Remove(folders[i]) //nolint:errcheck,gosec // fails while something is in it, as it should
+	for _, folder := range slices.Backward(folders) {
+		os.Remove(folder) //nolint:errcheck // fails while something is in it, as it should
 	}
 	if err != nil {
 		return removed, fmt.Errorf("prune logs: %w", err)

@@ -47,15 +47,15 @@ func TestSecretsAreMaskedHoweverTheyAreSplit(t *testing.T) {
 				t.Fatalf("%q is in %q", s, whole)
 			}
 		}
-		dir, err := os.MkdirTemp("", "mask")
+		dir, err := os.MkdirTemp("", "mask") //nolint:usetesting // rapid runs this body many times in one test
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer os.RemoveAll(dir) //nolint:errcheck // test
+		defer os.RemoveAll(dir)
 		l := tasklog.NewStore(dir, 1<<20).Begin(key, tasklog.Options{Secrets: secrets})
 		for rest := text; rest != ""; {
 			n := rapid.IntRange(1, len(rest)).Draw(t, "n")
-			l.Write([]byte(rest[:n])) //nolint:errcheck // never fails
+			l.Write([]byte(rest[:n]))
 			rest = rest[n:]
 		}
 		if err := l.Close(); err != nil {
@@ -74,9 +74,9 @@ func TestLimit(t *testing.T) {
 	lines := 0
 	l := s.Begin(key, tasklog.Options{Line: func([]byte, bool) { lines++ }})
 	for range 100 {
-		l.Write(bytes.Repeat([]byte("0123456789abcde\n"), 10)) //nolint:errcheck // never fails
+		l.Write(bytes.Repeat([]byte("0123456789abcde\n"), 10))
 	}
-	l.Close() //nolint:errcheck // read below
+	l.Close()
 	got := read(t, s)
 	if !strings.HasPrefix(got[1000:], "\n[baton] the log ends here: it reached its limit of 1000 bytes") || len(got) > 1200 {
 		t.Errorf("%d bytes, end %q", len(got), got[1000:])
@@ -98,9 +98,9 @@ func TestLinesOfAnyLengthAndContent(t *testing.T) {
 	}})
 	long := strings.Repeat("x", 10<<20)
 	for _, p := range []string{"a", "b\nc\n", "\x00\xff\n", "\n", long[:5<<20], long[5<<20:] + "\nend"} {
-		l.Write([]byte(p)) //nolint:errcheck // never fails
+		l.Write([]byte(p))
 	}
-	l.Close() //nolint:errcheck // checked by size
+	l.Close()
 	want := []string{"ab", "c", "\x00\xff", "", long[:tasklog.MaxLine], "end"}
 	if strings.Join(got, "|") != strings.Join(want, "|") || cuts != 1 {
 		t.Errorf("%d lines, %d cut", len(got), cuts)
@@ -115,7 +115,7 @@ func TestSilentAttemptHasNoFile(t *testing.T) {
 	if p, err := s.Read(context.Background(), key, 0, 10, false); err != nil || p.End || len(p.Data) > 0 {
 		t.Errorf("while it runs: %v %v", p, err)
 	}
-	l.Close() //nolint:errcheck // nothing was written
+	l.Close()
 	if _, err := s.Read(context.Background(), key, 0, 10, false); !errors.Is(err, tasklog.ErrNotFound) {
 		t.Errorf("after: %v", err)
 	}
@@ -131,9 +131,9 @@ func TestFollowerHearsEverythingAndTheEnd(t *testing.T) {
 	done := make(chan string)
 	go func() { done <- read(t, s) }()
 	for range 500 {
-		l.Write([]byte("line\n")) //nolint:errcheck // never fails
+		l.Write([]byte("line\n"))
 	}
-	l.Close() //nolint:errcheck // read by the follower
+	l.Close()
 	if got := <-done; got != strings.Repeat("line\n", 500) {
 		t.Errorf("heard %d bytes", len(got))
 	}
@@ -143,7 +143,7 @@ func TestFollowerGoesWhenItIsCancelled(t *testing.T) {
 	t.Parallel()
 	s := tasklog.NewStore(t.TempDir(), 1<<20)
 	l := s.Begin(key, tasklog.Options{})
-	defer l.Close() //nolint:errcheck // test
+	defer l.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() {
@@ -162,9 +162,9 @@ func TestPruneKeepsWhatIsYoungOrWritten(t *testing.T) {
 	s := tasklog.NewStore(dir, 100)
 	for token := int64(1); token <= 3; token++ {
 		l := s.Begin(tasklog.Key{Instance: token, Task: 1, Token: token}, tasklog.Options{})
-		l.Write([]byte("x")) //nolint:errcheck // never fails
+		l.Write([]byte("x"))
 		if token < 3 {
-			l.Close() //nolint:errcheck // test
+			l.Close()
 		}
 	}
 	old := time.Now().Add(-time.Hour)
