@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -54,7 +55,7 @@ func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.
 	types := task.NewSet(all.Types()...)
 	node := nodeOf(cfg, home, listener.Addr())
 	lease, _ := flow.ParseDuration(cfg.Lease) // checked with the settings
-	m := master.New(master.Config{Lease: lease.Std()}, crashingMaster(db.Master()), types, node, log.With(slog.String("role", "master")))
+	m := master.New(master.Config{Lease: lease.Std(), Lanes: lanes(cfg)}, crashingMaster(db.Master()), types, node, log.With(slog.String("role", "master")))
 	w := worker.New(workerConfig(cfg, node), types, crashingDialer(rpc.Pipe(m)), log.With(slog.String("role", "worker")))
 	keeper := &api.Housekeeper{Store: db, Log: log.With(slog.String("role", "api"))}
 	ids := flow.NewIDSource(apiNumber, 0)
@@ -89,6 +90,15 @@ func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.
 		return nil
 	})
 	return g.Wait()
+}
+
+// lanes is how many commits may be under way at a time: SQLite has one writer; on PostgreSQL a
+// second one is prepared while the first waits for the network and the disk.
+func lanes(cfg Config) int {
+	if strings.HasPrefix(storeName(cfg), "postgres") {
+		return 2
+	}
+	return 1
 }
 
 func nodeOf(cfg Config, home string, address net.Addr) flow.Node {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
 
 	"baton/internal/engine"
 	"baton/internal/flow"
@@ -52,16 +51,18 @@ func (c *Core) commandsRead(e CommandsRead) {
 	if e.Err != nil {
 		return
 	}
+	fresh := false
 	for _, cmd := range e.Commands {
 		if c.insts[cmd.ID] != nil {
-			continue
+			continue // in doubt: what became of it is being read
 		}
 		in := c.add(cmd.ID)
 		in.command = cmd.ID
 		c.taking = append(c.taking, in)
 		c.withPlan(PlanKey{cmd.Workflow, cmd.Version}, func(p *engine.Plan, err error) { c.create(in, p, cmd, err) })
+		fresh = fresh || c.insts[cmd.ID] == in // one being quarantined waits for the next poll
 	}
-	if len(e.Commands) == c.polls.asked || c.polls.moreCommands {
+	if fresh && len(e.Commands) == c.polls.asked || c.polls.moreCommands {
 		c.polls.moreCommands = false
 		c.readCommands()
 	}
@@ -72,11 +73,7 @@ func (c *Core) create(in *inst, p *engine.Plan, cmd flow.Command, err error) {
 	if c.insts[in.id] != in {
 		return
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			c.poison(in, fmt.Sprintf("the engine refused the start: %v", r), debug.Stack())
-		}
-	}()
+	defer c.guard(in, "the engine refused the start")
 	if err == nil {
 		in.st, err = engine.New(p, cmd)
 	}
@@ -209,11 +206,11 @@ func (c *Core) claim() {
 
 func (c *Core) claimed(e Claimed) {
 	c.polls.claim = false
+	c.load(e.IDs) // mine, also when what was asked after them failed
 	if e.Err != nil {
 		return
 	}
 	c.polls.parked = e.Next
-	c.load(e.IDs)
 	if len(e.IDs) == claimAtOnce || c.polls.moreC {
 		c.polls.moreC = false
 		c.claim()

@@ -172,7 +172,7 @@ func (c *Core) start(e Started) {
 // becomeReady lets workers in once everything that earlier incarnations left is known: only then
 // can be told what of theirs is still wanted.
 func (c *Core) becomeReady() {
-	if c.ready || c.takeovers > 0 || c.loading > 0 {
+	if c.ready || c.takeovers+c.loading+len(c.retry)+len(c.again) > 0 {
 		return
 	}
 	c.ready = true

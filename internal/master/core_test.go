@@ -260,3 +260,37 @@ func TestLostWorkerAfterItsLease(t *testing.T) {
 		t.Errorf("task is %s with attempt %s, %d losses", got.State, got.Attempt.State, got.Attempt.Infra)
 	}
 }
+
+// moody is a task type whose schema panics.
+type moody struct{ nothing }
+
+func (moody) Name() string        { return "moody" }
+func (moody) Schema() task.Schema { panic("bad mood") }
+
+func TestPanicQuarantinesOneInstance(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.core.types = task.NewSet(nothing{}, moody{})
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9), command(101, 8)}})
+	b.step(
+		DefinitionRead{Key: PlanKey{8, 1}, Definition: definition(8, flow.Task{Name: "a", Type: "moody"})},
+		DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})},
+	)
+	if q := one[Quarantine](b); q.ID != 101 || !strings.Contains(q.Reason, "bad mood") || strings.Contains(q.Reason, "goroutine") {
+		t.Errorf("quarantined %+v", q)
+	}
+	b.answer()
+	one[Grant](b)
+
+	// A transition that panics: the table of states has no way from there.
+	row := &b.core.insts[100].st.Rows[0]
+	row.State = 77
+	b.step(Frame{1, &rpc.FromWorker{Ended: []*rpc.Ended{{Instance: 100, Task: int64(row.ID), Token: row.Attempt.Token, State: uint32(flow.AttemptSucceeded)}}}})
+	if q := one[Quarantine](b); q.ID != 100 || len(q.Stack) == 0 || !strings.Contains(q.Reason, "state77") {
+		t.Errorf("quarantined %+v", q)
+	}
+	b.step(CommandsRead{Commands: []flow.Command{command(102, 9)}})
+	b.answer()
+	one[Grant](b)
+}

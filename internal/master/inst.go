@@ -63,14 +63,17 @@ func (c *Core) route(id flow.ID, p pending) bool {
 	return true
 }
 
-// apply decides one event. A panic is a broken invariant of this instance: it alone is
-// quarantined.
+// guard is deferred around decisions about an instance. A panic is a broken invariant of this
+// instance: it alone is quarantined.
+func (c *Core) guard(in *inst, doing string) {
+	if r := recover(); r != nil {
+		c.poison(in, fmt.Sprintf("%s: %v", doing, r), debug.Stack())
+	}
+}
+
+// apply decides one event.
 func (c *Core) apply(in *inst, p pending) {
-	defer func() {
-		if r := recover(); r != nil {
-			c.poison(in, fmt.Sprintf("the engine refused an event: %v", r), debug.Stack())
-		}
-	}()
+	defer c.guard(in, "the engine refused an event")
 	fx := engine.Apply(in.st, p.ev, c.env())
 	if p.inbox != 0 {
 		in.inbox = append(in.inbox, p.inbox)
@@ -201,9 +204,11 @@ func (c *Core) poison(in *inst, reason string, stack []byte) {
 	c.drop(in)
 }
 
+// loadAtOnce bounds the instances of one Load.
+const loadAtOnce = 200
+
 // load asks for the rows of instances that this master owns now.
 func (c *Core) load(ids []flow.ID) {
-	const atOnce = 200
 	var ask []flow.ID
 	for _, id := range ids {
 		if in := c.insts[id]; in != nil {
@@ -211,7 +216,7 @@ func (c *Core) load(ids []flow.ID) {
 			continue
 		}
 		c.add(id)
-		if ask = append(ask, id); len(ask) == atOnce {
+		if ask = append(ask, id); len(ask) == loadAtOnce {
 			c.loading++
 			c.emit(Load{ask})
 			ask = nil
@@ -259,6 +264,7 @@ func (c *Core) loaded(e LoadedRows) {
 
 // begin makes the state of a loaded instance and takes up where it was left.
 func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
+	defer c.guard(in, "the engine refused what the store holds")
 	var st *engine.State
 	if err == nil {
 		st, err = engine.Load(p, l)

@@ -140,10 +140,16 @@ func (c *Core) committed(e Committed) {
 			c.drain(in)
 			c.letGo(in)
 		case flow.Gone:
-			c.drop(in)
+			// Somebody else's; or a commit of mine that was held for failed went through after the rows
+			// were read again. Then they are mine still, and nobody else drives them.
+			c.reload(in)
 		case flow.Poison:
 			c.poison(in, fmt.Sprintf("the store refused it: %v", res.Err), nil)
 		}
+	}
+	if c.polls.moreCommands && !c.polls.commands {
+		c.polls.moreCommands = false
+		c.readCommands() // there was no room before
 	}
 }
 
@@ -169,18 +175,20 @@ func (c *Core) park(in *inst) {
 		c.polls.parked = flow.Earliest(c.polls.parked, wake)
 	}
 	for _, p := range queue {
-		switch ev := p.ev.(type) {
-		case engine.Ended:
-			c.handOver(p.conn, in.id, ev)
-		case engine.VerbGiven:
+		if p.inbox != 0 {
 			delete(c.seen, p.inbox) // it is in the inbox still: the claim brings it back
 			c.claim()
+			continue
+		}
+		if ev, ok := p.ev.(engine.Ended); ok {
+			c.handOver(p.conn, in.id, ev)
 		}
 	}
 }
 
 // carryOut does what the committed rows call for.
 func (c *Core) carryOut(in *inst) {
+	defer c.guard(in, "the engine refused what was committed")
 	do := in.after
 	in.after = after{}
 	for _, r := range do.granted {
@@ -210,12 +218,16 @@ func (c *Core) doubt(insts []*inst, err error) {
 	}
 	for _, in := range insts {
 		in.inflight = false
-		if c.insts[in.id] != in {
-			continue
+		if c.insts[in.id] == in {
+			c.reload(in)
 		}
-		c.drop(in)
-		c.add(in.id)
-		c.retry = append(c.retry, in.id)
 	}
+}
+
+// reload forgets what is known of an instance and reads it again, soon.
+func (c *Core) reload(in *inst) {
+	c.drop(in)
+	c.add(in.id)
+	c.retry = append(c.retry, in.id)
 	c.polls.next = flow.Earliest(c.polls.next, c.now.Add(c.cfg.Poll/4))
 }

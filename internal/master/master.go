@@ -94,9 +94,6 @@ func (m *Master) Run(ctx context.Context) error {
 	}
 	m.node.Incarnation, m.node.Number = lease.Incarnation, lease.Number
 	m.log.LogAttrs(ctx, slog.LevelInfo, "master registered", slog.Int64("incarnation", lease.Incarnation), slog.Any("took_over", lease.Dead))
-	if err := m.store.CountTakes(ctx, m.clock.Now()); err != nil {
-		return fmt.Errorf("count takes: %w", err)
-	}
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range m.lanes {
 		g.Go(func() error { return m.commitLoop(ctx, i) })

@@ -4,10 +4,12 @@ package master
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"baton/internal/engine"
 	"baton/internal/flow"
+	"baton/internal/task"
 )
 
 // plan is a compiled version, or the wish for one.
@@ -45,14 +47,14 @@ func (c *Core) definitionRead(e DefinitionRead) {
 	waiting := p.waiting
 	p.waiting = nil
 	err := e.Err
-	if err != nil && flow.CodeOf(err) == flow.CodeInternal {
+	if code := flow.CodeOf(err); err != nil && (code == flow.CodeInternal || code == flow.CodeUnavailable) {
 		// The store is away, not the definition: ask again with the next poll.
 		p.waiting = waiting
 		c.reread = append(c.reread, e.Key)
 		return
 	}
 	if err == nil {
-		p.plan, err = engine.Compile(e.Definition, c.types)
+		p.plan, err = compile(e.Definition, c.types)
 	}
 	if err != nil {
 		delete(c.plans, e.Key)
@@ -63,6 +65,17 @@ func (c *Core) definitionRead(e DefinitionRead) {
 	for _, f := range waiting {
 		f(p.plan, err)
 	}
+}
+
+// compile makes a plan. A task type that panics over its options is the end of the runs that have
+// them, not of this master.
+func compile(def flow.Definition, types *task.Set) (p *engine.Plan, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("compile workflow %s: %v", def.Name, r)
+		}
+	}()
+	return engine.Compile(def, types)
 }
 
 // evictPlans drops the plans that were not used for longest; running instances keep theirs alive.

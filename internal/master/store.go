@@ -36,9 +36,6 @@ type Store interface {
 	// Commands returns up to n commands by priority, then age, without those in except and without
 	// quarantined ones.
 	Commands(ctx context.Context, n int, except []flow.ID) ([]flow.Command, error)
-	// CountTakes raises the takes counter of every waiting command: called once at start, when what
-	// waits may have killed the process before. Commands with 3 takes become quarantined instances.
-	CountTakes(ctx context.Context, now flow.Time) error
 	// Claim makes owner the owner of up to n parked instances that are due: WakeAt has come, or an
 	// inbox item waits. It raises Seq and the takes counter, and returns their ids.
 	Claim(ctx context.Context, owner int64, now flow.Time, n int) ([]flow.ID, error)

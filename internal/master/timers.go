@@ -74,10 +74,14 @@ func (c *Core) tick() {
 // poll is the net under the pokes.
 func (c *Core) poll() {
 	c.polls.next = c.now.Add(c.cfg.Poll)
-	for _, id := range c.retry {
-		if in := c.insts[id]; in != nil && in.st == nil {
+	for ids := range slices.Chunk(c.retry, loadAtOnce) {
+		ids = slices.DeleteFunc(slices.Clone(ids), func(id flow.ID) bool {
+			in := c.insts[id]
+			return in == nil || in.st != nil
+		})
+		if len(ids) > 0 {
 			c.loading++
-			c.emit(Load{[]flow.ID{id}})
+			c.emit(Load{ids})
 		}
 	}
 	c.retry = nil
@@ -89,6 +93,7 @@ func (c *Core) poll() {
 		c.takeOver(dead)
 	}
 	c.again = nil
+	c.becomeReady()
 	c.readCommands()
 	c.readInbox()
 	c.claim()

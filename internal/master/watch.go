@@ -18,7 +18,7 @@ type feed struct {
 type watcher struct {
 	instance flow.ID // 0: all
 	ch       chan Change
-	gap      bool
+	gap      bool // the last that was sent is a gap
 }
 
 // Change is one committed change of an instance, or a gap.
@@ -68,18 +68,15 @@ func (f *feed) publish(c flow.Change) {
 	}
 }
 
+// offer never blocks. The last place is kept for the gap: a reader that was too slow for the last
+// change of all hears of it too, although nothing comes after. Only offer sends, so there is room.
 func (w *watcher) offer(ev Change) {
-	if w.gap {
-		select {
-		case w.ch <- Change{Gap: true}:
-			w.gap = false
-		default:
-			return
-		}
-	}
-	select {
-	case w.ch <- ev:
-	default:
+	switch room := cap(w.ch) - len(w.ch); {
+	case room > 1:
+		w.ch <- ev
+		w.gap = false
+	case room == 1 && !w.gap:
+		w.ch <- Change{Gap: true}
 		w.gap = true
 	}
 }

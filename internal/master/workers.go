@@ -193,9 +193,13 @@ func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, w *rpc
 	switch attempt.Settle(attempt.WantedOf(*row), state, same) {
 	case attempt.Keep:
 		answer(rpc.SettleAction_SETTLE_ACTION_KEEP)
-		if row.Attempt.StartedAt != 0 && !in.inflight && in.st.Held(in.st.RowByID(task)) {
-			// Its start is durable; perhaps it has not heard so and waits to be told to begin.
-			c.send(cn.id, func(f *rpc.FromMaster) { f.Begins = append(f.Begins, token) })
+		if r := in.st.RowByID(task); row.Attempt.StartedAt != 0 && in.st.Held(r) {
+			// Perhaps it has not heard that its start is durable, and waits to be told to begin.
+			if in.inflight || in.listed {
+				in.after.begun = append(in.after.begun, r) // it is durable after that commit
+			} else {
+				c.send(cn.id, func(f *rpc.FromMaster) { f.Begins = append(f.Begins, token) })
+			}
 		}
 		if !same {
 			c.pool.Hold(task, instance, cn.session)
@@ -208,9 +212,12 @@ func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, w *rpc
 	case attempt.Forget:
 		answer(rpc.SettleAction_SETTLE_ACTION_FORGET)
 	case attempt.Resend:
-		if r := in.st.RowByID(task); row.Kill != flow.KillNone {
+		switch r := in.st.RowByID(task); {
+		case row.Kill != flow.KillNone:
 			c.sendKill(row)
-		} else if !in.inflight {
+		case in.inflight:
+			in.after.granted = append(in.after.granted, r) // nobody else sends it again
+		default:
 			c.grant(in, r)
 		}
 	case attempt.Void:

@@ -12,7 +12,6 @@ import (
 )
 
 //go:fix inline
-func text(s string) *string { return new(s) }
 
 // codes lists the codes of a joined error, each with its parameter.
 func codes(err error) []string {

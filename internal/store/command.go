@@ -93,24 +93,3 @@ func (m *Master) Commands(ctx context.Context, n int, except []flow.ID) ([]flow.
 		ORDER BY priority, id + 0 LIMIT $1`, n, m.list(except))
 	return out, m.wrap("read commands", err)
 }
-
-// CountTakes counts a start of the process against every command that waits.
-func (m *Master) CountTakes(ctx context.Context, now flow.Time) error {
-	err := m.statement(ctx, forEngine, func(q querier) error {
-		_, err := exec(ctx, m.DB, q, "UPDATE command SET takes = takes + 1 WHERE id > 0")
-		return err
-	})
-	for err == nil {
-		var ids []flow.ID
-		ids, err = all(ctx, m.DB, m.read(forEngine), scanID, "SELECT id FROM command WHERE id > 0 AND takes >= $1 ORDER BY id LIMIT 100", maxTakes)
-		if len(ids) == 0 {
-			break
-		}
-		for _, id := range ids {
-			if err = m.quarantineCommand(ctx, id, fmt.Sprintf("the process stopped %d times while this order waited", maxTakes), now); err != nil {
-				break
-			}
-		}
-	}
-	return m.wrap("count takes", err)
-}

@@ -32,7 +32,8 @@ func (m *Master) quarantine(ctx context.Context, owner int64, id flow.ID, reason
 		if err != nil {
 			return err
 		}
-		if ended := flow.InstanceState(min(before, 255)).Ended(); stopped || ended {
+		ended := before >= int64(flow.InstanceStopped) && before <= int64(flow.InstanceSucceeded)
+		if stopped || ended {
 			return m.leaveEnded(ctx, q, id, stopped, now)
 		}
 		// A state that no table of states knows is what may have brought it here.

@@ -89,24 +89,6 @@ func testCommandOrder(w *world) {
 	w.same([]flow.Command{want[3], want[2]}, must(w.m.Commands(w.ctx, 2, []flow.ID{want[1].ID, 5}))(w))
 }
 
-func testCountTakes(w *world) {
-	c := w.submit()
-	for range 2 {
-		w.ok(w.m.CountTakes(w.ctx, now))
-	}
-	got := must(w.m.Commands(w.ctx, 10, nil))(w)
-	if len(got) != 1 || got[0].Takes != 2 {
-		w.Fatalf("%+v", got)
-	}
-	fresh := w.submit()
-	w.ok(w.m.CountTakes(w.ctx, now))
-	got = must(w.m.Commands(w.ctx, 10, nil))(w)
-	if len(got) != 1 || got[0].ID != fresh.ID {
-		w.Fatalf("%+v", got)
-	}
-	w.same(flow.InstanceQuarantined, must(w.db.Instance(w.ctx, c.ID))(w).State)
-}
-
 func testDedup(w *world) {
 	ch := w.run(1)
 	id := w.order(ch.Instance.ID, "verb:1", flow.VerbPause)

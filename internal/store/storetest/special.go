@@ -94,7 +94,6 @@ func (w *World) Everything() {
 	x.load(held)
 	x.ok(x.m.Quarantine(x.ctx, x.me, held, "r", now))
 	x.ok(x.m.QuarantineCommand(x.ctx, x.submit().ID, "r", now))
-	x.ok(x.m.CountTakes(x.ctx, now))
 	heir, _ := x.register("heir")
 	must(x.m.Expired(x.ctx, heir))(x)
 	must(x.m.Fence(x.ctx, x.me))(x)

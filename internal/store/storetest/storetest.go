@@ -48,7 +48,6 @@ func Run(t *testing.T, open Open) {
 		{"commands/key outlives", testKeyOutlives},
 		{"commands/submitted at once", testSubmitRace},
 		{"commands/order", testCommandOrder},
-		{"commands/takes", testCountTakes},
 		{"inbox/dedup", testDedup},
 		{"inbox/outcomes", testOutcomes},
 		{"inbox/of a command", testInboxOfCommand},

@@ -1,0 +1,177 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"baton/internal/flow"
+	"baton/internal/rpc"
+)
+
+// gone answers the commit under way: none of its instances was as the commit expected.
+func (b *bench) gone() {
+	b.t.Helper()
+	c := one[Commit](b)
+	b.step(Committed{Lane: c.Lane, Result: flow.CommitResult{Changes: slices.Repeat([]flow.ChangeResult{{Fate: flow.Gone}}, len(c.Batch.Changes))}})
+}
+
+// poll lets the net under the pokes come round.
+func (b *bench) poll() {
+	b.now = b.now.Add(DefaultConfig().Poll)
+	b.step(Tick{})
+}
+
+// parked loads an instance of two tasks, the first of which was left to be settled by hand.
+func unknownTask() flow.Loaded {
+	return flow.Loaded{
+		Instance: flow.Instance{ID: 100, Workflow: 9, Version: 1, State: flow.InstanceRunning, Owner: 7, Seq: 3, Spec: []byte(`{}`)},
+		Tasks: []flow.TaskRow{{
+			ID: 1, Instance: 100, Name: "a", Type: "nothing", Valid: true, State: flow.TaskUnknown, Reason: "unknown",
+			Attempt: flow.AttemptRow{Task: 1, Number: 1, Token: 5, State: flow.AttemptUnknown, GrantedAt: t0, StartedAt: t0},
+		}},
+	}
+}
+
+func (b *bench) claim(l flow.Loaded) {
+	b.t.Helper()
+	b.step(Claimed{IDs: []flow.ID{l.Instance.ID}})
+	b.step(LoadedRows{Asked: []flow.ID{l.Instance.ID}, Loaded: []flow.Loaded{l}})
+	b.step(DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing", Delivery: flow.AtMostOnce})})
+}
+
+// What was claimed is mine, although what was asked after the claim failed: nobody else drives it.
+func TestClaimedAlthoughTheNextWakeIsNotKnown(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.step(Claimed{IDs: []flow.ID{100}, Err: errors.New("the next wake is not known")})
+	if l := one[Load](b); !slices.Equal(l.IDs, []flow.ID{100}) {
+		t.Errorf("loads %v", l.IDs)
+	}
+}
+
+// A commit that was held for failed may go through after the rows were read again. The next one
+// finds them changed, and they are this master's still.
+func TestGoneIsReadAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	b.gone()
+	b.poll()
+	if l := one[Load](b); !slices.Equal(l.IDs, []flow.ID{100}) {
+		t.Fatalf("loads %v", l.IDs)
+	}
+	b.step(LoadedRows{Asked: []flow.ID{100}}) // another master's, after all
+	if len(b.core.insts) != 0 {
+		t.Error("an instance of another master is kept")
+	}
+}
+
+// A result that came through the inbox while its instance was being parked is read again when it
+// has been claimed for it.
+func TestInboxWhileParking(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.claim(unknownTask())
+	for len(every[Commit](b)) == 0 {
+		b.step(InboxRead{})
+	}
+	if o := one[Commit](b).Batch.Changes[0].Instance.Owner; o != 0 {
+		b.answer()
+		if o = one[Commit](b).Batch.Changes[0].Instance.Owner; o != 0 {
+			t.Fatalf("it is not parked, owner %d", o)
+		}
+	}
+	parking := one[Commit](b)
+	b.step(Poked{Commands: true, Inbox: true})
+	b.step(InboxRead{Items: []flow.InboxItem{{ID: 60, Instance: 100, Kind: flow.InboxResult, Payload: []byte(`{"task":"1","result":{}}`)}}})
+	b.step(Committed{Lane: parking.Lane, Result: flow.CommitResult{Changes: []flow.ChangeResult{{Fate: flow.Committed}}}})
+	if len(every[HandOver](b)) > 0 {
+		t.Error("what is in the inbox is put into it")
+	}
+	if len(b.core.seen) != 0 {
+		t.Errorf("%v is never read again", b.core.seen)
+	}
+}
+
+// A grant that was lost with its connection is sent again although a commit of its instance is
+// under way when the worker is back.
+func TestGrantIsSentAgainAfterTheCommitUnderWay(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9,
+		flow.Task{Name: "a", Type: "nothing"}, flow.Task{Name: "b", Type: "nothing"})})
+	rows := b.answer()[0].NewTasks
+	if g := every[Grant](b); len(g) != 2 {
+		t.Fatalf("granted %+v", g)
+	}
+	b.step(Frame{1, &rpc.FromWorker{Ended: []*rpc.Ended{{Instance: 100, Task: int64(rows[0].ID), Token: 1, State: uint32(flow.AttemptSucceeded)}}}})
+	under := one[Commit](b)
+	b.step(Closed{1})
+	b.step(Frame{2, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w1", Home: "h", Groups: []string{"default"}, Slots: 4, Session: 50, Generation: 1}}})
+	b.step(Committed{Lane: under.Lane, Result: flow.CommitResult{Changes: []flow.ChangeResult{{Fate: flow.Committed}}}})
+	if g := one[Grant](b); g.Conn != 2 || g.Order.Token != 2 {
+		t.Errorf("granted %+v", g)
+	}
+}
+
+// An at-most-once attempt is told to begin when its start is durable, not when its worker is back.
+func TestBeginWaitsForItsCommit(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9,
+		flow.Task{Name: "a", Type: "nothing", Delivery: flow.AtMostOnce})})
+	row := b.answer()[0].NewTasks[0]
+	b.step(CommandsRead{Commands: []flow.Command{command(101, 9)}}) // keeps the lane busy
+	under := one[Commit](b)
+	b.step(Frame{1, &rpc.FromWorker{Started: []*rpc.Started{{Token: 1, Instance: 100, Task: int64(row.ID), At: int64(b.now)}}}})
+	b.step(Closed{1})
+	b.step(Frame{2, &rpc.FromWorker{Hello: &rpc.Hello{
+		Name: "w1", Home: "h", Groups: []string{"default"}, Slots: 4, Session: 50, Generation: 1,
+		Held: []*rpc.Held{{Token: 1, Instance: 100, Task: int64(row.ID), State: rpc.HeldState_HELD_STATE_RUNNING}},
+	}}})
+	for _, s := range every[Send](b) {
+		if len(s.Frame.Begins) > 0 {
+			t.Fatal("it begins before its start is durable")
+		}
+	}
+	b.step(Committed{Lane: under.Lane, Result: flow.CommitResult{Changes: []flow.ChangeResult{{Fate: flow.Committed, Tokens: []int64{2}}}}})
+	b.answer()
+	begins := 0
+	for _, s := range every[Send](b) {
+		if s.Conn == 2 && len(s.Frame.Begins) > 0 {
+			begins++
+		}
+	}
+	if begins != 1 {
+		t.Errorf("told to begin %d times", begins)
+	}
+}
+
+// A watcher that was too slow for the last changes of all is told so.
+func TestGapAtTheEnd(t *testing.T) {
+	t.Parallel()
+	var m Master
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ch := m.Watch(ctx, 0)
+	for i := range flow.ID(2 * watchDepth) {
+		m.feed.publish(flow.Change{Instance: flow.Instance{ID: i + 1}})
+	}
+	for n := 1; ; n++ {
+		c := <-ch
+		if c.Gap {
+			if n != watchDepth {
+				t.Errorf("the gap is number %d", n)
+			}
+			break
+		}
+	}
+	m.feed.publish(flow.Change{Instance: flow.Instance{ID: 9999}})
+	if c := <-ch; c.Instance.ID != 9999 {
+		t.Errorf("after the gap %+v", c)
+	}
+}
