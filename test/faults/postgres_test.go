@@ -34,17 +34,11 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil || len(found) == 0 {
 		t.Fatal("there are no PostgreSQL binaries; run `make deps` (apt-get install postgresql)")
 	}
-	dir, err := os.MkdirTemp("", "batonpg")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := t.TempDir()
 	c := &cluster{bin: found[len(found)-1], dir: dir, attr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}}
 	t.Cleanup(func() {
 		if c.process != nil {
 			c.stop(t, syscall.SIGQUIT)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
 		}
 	})
 	if os.Getuid() == 0 { // PostgreSQL refuses to run as root

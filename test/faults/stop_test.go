@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -234,6 +233,6 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	for _, begins := range l.begins {
 		tries += len(begins)
 	}
-	t.Log(fmt.Sprintf("%d runs, %d rows, %d begins", len(runs), len(l.begins), tries))
+	t.Logf("%d runs, %d rows, %d begins", len(runs), len(l.begins), tries)
 	healthy(t, s)
 }
