@@ -188,7 +188,7 @@ func (s *State) proceed(env Env, fx *Effects) {
 			break
 		}
 	}
-	s.Inst.WakeAt = s.nextWake()
+	s.wakeStale = true
 	s.Inst.Reason = s.reason()
 }
 

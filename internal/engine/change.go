@@ -52,6 +52,7 @@ func (s *State) Dirty() bool { return s.change.touched }
 // Grants is that of the rows returned.
 func (s *State) Take(command flow.ID) (flow.Change, []int32) {
 	c := &s.change
+	s.Wake()
 	s.Inst.Seq++
 	s.Inst.Engine = flow.EngineVersion
 	out := flow.Change{

@@ -29,6 +29,8 @@ type State struct {
 	orders map[int32]rendered // of rows granted but not yet sent
 	loc    *time.Location
 
+	wakeStale bool // Inst.WakeAt is to be computed anew
+
 	// Derived; rebuilt by rebuild.
 	row     []int32 // node → index of its valid row, -1
 	verdict []verdict

@@ -116,6 +116,15 @@ func (s *State) clockRuns() bool {
 	return s.Inst.State == flow.InstanceRunning || s.Inst.State == flow.InstancePausing
 }
 
+// Wake returns the earliest time at which Due would do something, 0 for none. It looks at every
+// row, so it is computed when it is asked for, once for all events of a commit.
+func (s *State) Wake() flow.Time {
+	if s.wakeStale {
+		s.Inst.WakeAt, s.wakeStale = s.nextWake(), false
+	}
+	return s.Inst.WakeAt
+}
+
 // nextWake is the earliest time at which Due would do something, 0 for none.
 func (s *State) nextWake() flow.Time {
 	if s.Inst.State.AtRest() {

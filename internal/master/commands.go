@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"baton/internal/engine"
 	"baton/internal/flow"
@@ -16,6 +17,7 @@ const (
 	inboxAtOnce    = 500
 	claimAtOnce    = 500
 	takeOverAtOnce = 500
+	ownedAtOnce    = 500
 )
 
 // readCommands asks for commands unless a read is under way or enough are being taken.
@@ -208,6 +210,7 @@ func (c *Core) claimed(e Claimed) {
 	c.polls.claim = false
 	c.load(e.IDs) // mine, also when what was asked after them failed
 	if e.Err != nil {
+		c.doubtOwned()
 		return
 	}
 	c.polls.parked = e.Next
@@ -227,9 +230,42 @@ func (c *Core) tookOver(e TookOver) {
 	switch {
 	case e.Err != nil:
 		c.again = append(c.again, e.Dead)
+		c.doubtOwned()
 	case len(e.IDs) > 0:
 		c.load(e.IDs)
 		c.takeOver(e.Dead)
 	}
 	c.becomeReady()
+}
+
+// ownedEvery is how often a master asks which instances are its own in the store. Each of them is
+// in memory, unless the answer of a claim was lost.
+const ownedEvery = time.Minute
+
+// doubtOwned has the store asked soon: a claim or a takeover may have been carried out although
+// nobody heard of it.
+func (c *Core) doubtOwned() { c.polls.owned = flow.Earliest(c.polls.owned, c.now.Add(c.cfg.Poll)) }
+
+func (c *Core) readOwned(after flow.ID) {
+	c.polls.owning = true
+	c.polls.owned = c.now.Add(ownedEvery)
+	c.emit(ReadOwned{After: after, Limit: ownedAtOnce})
+}
+
+func (c *Core) ownedRead(e OwnedRead) {
+	c.polls.owning = false
+	if e.Err != nil {
+		c.doubtOwned()
+		return
+	}
+	var lost []flow.ID
+	for _, id := range e.IDs {
+		if c.insts[id] == nil {
+			lost = append(lost, id)
+		}
+	}
+	c.load(lost)
+	if len(e.IDs) == ownedAtOnce {
+		c.readOwned(e.IDs[len(e.IDs)-1])
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -211,6 +212,15 @@ func (m *Master) sendGrant(ctx context.Context, out *outgoing, e Grant) {
 	}
 	go func() {
 		source, err := m.source(ctx, e.Order.Project, e.Order.Source)
+		for err != nil && flow.CodeOf(err) != flow.CodeNotFound {
+			// The store is away, which is no fault of the task.
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(m.cfg.Poll):
+			}
+			source, err = m.source(ctx, e.Order.Project, e.Order.Source)
+		}
 		if err != nil {
 			m.post(ctx, Unsendable{e.Order.Instance, e.Order.Task, e.Order.Token, err.Error()})
 			return
@@ -234,7 +244,7 @@ func (m *Master) source(ctx context.Context, project, name string) ([]byte, erro
 		}
 		names = append(names, all[i].Name)
 	}
-	return nil, fmt.Errorf("project %s has no data source %q; it has %v", project, name, names)
+	return nil, flow.Errorf(flow.CodeNotFound, "datasource", "project %s has no data source %q; it has %v", project, name, names)
 }
 
 func grantOf(o engine.Order) *rpc.Grant {

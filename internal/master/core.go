@@ -76,7 +76,9 @@ type polls struct {
 	beat                           flow.Time
 	reading                        int // of unread, how many the read under way covers
 	pokes                          int
-	asked                          int // of commands, by the read under way
+	owned                          flow.Time // when to ask what is mine in the store
+	owning                         bool      // that read is under way
+	asked                          int       // of commands, by the read under way
 }
 
 // NewCore returns a core that waits for Started.
@@ -135,6 +137,8 @@ func (c *Core) handle(ev Event) {
 		c.inboxRead(e)
 	case Claimed:
 		c.claimed(e)
+	case OwnedRead:
+		c.ownedRead(e)
 	case TookOver:
 		c.tookOver(e)
 	case LoadedRows:
@@ -165,6 +169,7 @@ func (c *Core) start(e Started) {
 		c.takeOver(dead)
 	}
 	c.polls.next = c.now
+	c.polls.owned = c.now.Add(ownedEvery)
 	c.polls.beat = c.now
 	c.becomeReady()
 }

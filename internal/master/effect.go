@@ -33,6 +33,11 @@ type (
 	}
 	// Claim is answered by Claimed.
 	Claim struct{ Limit int }
+	// ReadOwned asks which instances are mine in the store, and is answered by OwnedRead.
+	ReadOwned struct {
+		After flow.ID
+		Limit int
+	}
 	// TakeOver is answered by TookOver.
 	TakeOver struct {
 		Dead  int64
@@ -89,6 +94,7 @@ func (WakeAt) effect()         {}
 func (ReadCommands) effect()   {}
 func (ReadInbox) effect()      {}
 func (Claim) effect()          {}
+func (ReadOwned) effect()      {}
 func (TakeOver) effect()       {}
 func (Load) effect()           {}
 func (ReadDefinition) effect() {}

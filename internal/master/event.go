@@ -36,6 +36,11 @@ type (
 		Next flow.Time // earliest wake of what is still parked
 		Err  error
 	}
+	// OwnedRead answers ReadOwned.
+	OwnedRead struct {
+		IDs []flow.ID
+		Err error
+	}
 	// TookOver answers TakeOver.
 	TookOver struct {
 		Dead int64
@@ -96,6 +101,7 @@ func (Fenced) event()         {}
 func (CommandsRead) event()   {}
 func (InboxRead) event()      {}
 func (Claimed) event()        {}
+func (OwnedRead) event()      {}
 func (TookOver) event()       {}
 func (LoadedRows) event()     {}
 func (DefinitionRead) event() {}

@@ -88,7 +88,6 @@ func (c *Core) apply(in *inst, p pending) {
 	} else {
 		c.settleAcks(in)
 	}
-	c.wake(in)
 }
 
 // lazy tells whether an event's changes may wait for the next commit: nobody waits for them.

@@ -86,6 +86,7 @@ func (c *Core) commit(i int) {
 			in.st.Inst.Owner = c.lease.Incarnation
 		}
 		ch, grants := in.st.Take(in.command)
+		c.wake(in)
 		rows += 1 + len(ch.NewTasks) + len(ch.Tasks) + len(ch.Past)
 		batch.Changes = append(batch.Changes, ch)
 		l.inflight, l.grants = append(l.inflight, in), append(l.grants, grants)
@@ -101,7 +102,7 @@ func (c *Core) commit(i int) {
 // parks tells whether an instance needs no owner after this commit: nothing of it is in flight or
 // due soon.
 func (c *Core) parks(in *inst) bool {
-	wake := in.st.Inst.WakeAt
+	wake := in.st.Wake()
 	return in.st.Resting() && !in.unread && len(in.queue) == 0 && (wake == 0 || wake.Sub(c.now) > c.cfg.Linger)
 }
 

@@ -200,6 +200,9 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 			next, err = m.store.NextWake(ctx)
 		}
 		m.answer(ctx, "claim", err, Claimed{ids, next, err})
+	case ReadOwned:
+		ids, err := m.store.Owned(ctx, owner, e.After, e.Limit)
+		m.answer(ctx, "read what is mine", err, OwnedRead{ids, err})
 	case TakeOver:
 		ids, err := m.store.TakeOver(ctx, owner, e.Dead, now, e.Limit)
 		m.answer(ctx, "take over", err, TookOver{e.Dead, ids, err})

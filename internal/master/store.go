@@ -39,6 +39,8 @@ type Store interface {
 	// Claim makes owner the owner of up to n parked instances that are due: WakeAt has come, or an
 	// inbox item waits. It raises Seq and the takes counter, and returns their ids.
 	Claim(ctx context.Context, owner int64, now flow.Time, n int) ([]flow.ID, error)
+	// Owned returns up to n ids above after, in order, of the instances that owner holds.
+	Owned(ctx context.Context, owner int64, after flow.ID, n int) ([]flow.ID, error)
 	// NextWake returns the earliest WakeAt of a parked instance, 0 for none.
 	NextWake(ctx context.Context) (flow.Time, error)
 	// Load reads instances with all their task rows in order of creation, those that owner holds.

@@ -36,7 +36,7 @@ func (h *wakeHeap) Pop() any {
 
 // wake notes when an owned instance is due. Entries are checked when they come up, never removed.
 func (c *Core) wake(in *inst) {
-	if at := in.st.Inst.WakeAt; at != 0 && at != in.woken {
+	if at := in.st.Wake(); at != 0 && at != in.woken {
 		in.woken = at
 		heap.Push(&c.wakes, wakeAt{at, in.id})
 	}
@@ -52,8 +52,10 @@ func (c *Core) tick() {
 		if in.woken == w.at {
 			in.woken = 0
 		}
-		if at := in.st.Inst.WakeAt; at != 0 && at <= c.now {
+		if at := in.st.Wake(); at != 0 && at <= c.now {
 			c.route(w.id, pending{ev: engine.Due{}})
+		} else {
+			c.wake(in)
 		}
 	}
 	if p := c.polls.parked; p != 0 && p <= c.now {
@@ -74,6 +76,9 @@ func (c *Core) tick() {
 // poll is the net under the pokes.
 func (c *Core) poll() {
 	c.polls.next = c.now.Add(c.cfg.Poll)
+	if c.polls.owned <= c.now && !c.polls.owning {
+		c.readOwned(0)
+	}
 	for ids := range slices.Chunk(c.retry, loadAtOnce) {
 		ids = slices.DeleteFunc(slices.Clone(ids), func(id flow.ID) bool {
 			in := c.insts[id]

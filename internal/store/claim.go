@@ -48,6 +48,14 @@ func (m *Master) Claim(ctx context.Context, owner int64, now flow.Time, n int) (
 	return ids, m.wrap("claim", err)
 }
 
+// Owned returns the instances an incarnation holds, page by page: what a claim whose answer was
+// lost has taken is among them.
+func (m *Master) Owned(ctx context.Context, owner int64, after flow.ID, n int) ([]flow.ID, error) {
+	ids, err := all(ctx, m.DB, m.read(forEngine), scanID, `
+		SELECT id FROM instance WHERE owner = $1 AND owner > 0 AND id > $2 ORDER BY id LIMIT $3`, owner, int64(after), n)
+	return ids, m.wrap("read owned instances", err)
+}
+
 // NextWake returns the earliest wake of a parked instance.
 func (m *Master) NextWake(ctx context.Context) (flow.Time, error) {
 	ts, err := all(ctx, m.DB, m.read(forEngine), scalar[flow.Time], `

@@ -34,11 +34,17 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil || len(found) == 0 {
 		t.Fatal("there are no PostgreSQL binaries; run `make deps` (apt-get install postgresql)")
 	}
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "batonpg") //nolint:usetesting // a test's own folder is closed to the user postgres
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := &cluster{bin: found[len(found)-1], dir: dir, attr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}}
 	t.Cleanup(func() {
 		if c.process != nil {
 			c.stop(t, syscall.SIGQUIT)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
 		}
 	})
 	if os.Getuid() == 0 { // PostgreSQL refuses to run as root

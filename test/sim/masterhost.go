@@ -91,10 +91,23 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 	case master.Claim:
 		m.later(life, read, func() master.Event {
 			ids, next := s.claim(me, m.w.now, e.Limit)
+			if m.w.chance(m.w.cfg.Unknown) {
+				m.w.log("the answer of a claim is lost, with %d instances", len(ids))
+				return master.Claimed{Err: errUnknown}
+			}
 			return master.Claimed{IDs: ids, Next: next}
 		})
+	case master.ReadOwned:
+		m.later(life, read, func() master.Event { return master.OwnedRead{IDs: s.owned(me, e.After, e.Limit)} })
 	case master.TakeOver:
-		m.later(life, write, func() master.Event { return master.TookOver{Dead: e.Dead, IDs: s.takeOver(me, e.Dead, e.Limit)} })
+		m.later(life, write, func() master.Event {
+			ids := s.takeOver(me, e.Dead, e.Limit)
+			if m.w.chance(m.w.cfg.Unknown) {
+				m.w.log("the answer of a takeover is lost, with %d instances", len(ids))
+				return master.TookOver{Dead: e.Dead, Err: errUnknown}
+			}
+			return master.TookOver{Dead: e.Dead, IDs: ids}
+		})
 	case master.Load:
 		m.later(life, read, func() master.Event { return master.LoadedRows{Asked: e.IDs, Loaded: s.load(me, e.IDs)} })
 	case master.ReadDefinition:

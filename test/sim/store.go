@@ -123,6 +123,16 @@ func (s *Store) claim(owner int64, now flow.Time, limit int) (ids []flow.ID, nex
 	return ids, next
 }
 
+func (s *Store) owned(owner int64, after flow.ID, limit int) []flow.ID {
+	var ids []flow.ID
+	for _, id := range sorted(s.instances) {
+		if id > after && s.instances[id].Instance.Owner == owner && len(ids) < limit {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 func (s *Store) takeOver(owner, dead int64, limit int) []flow.ID {
 	var ids []flow.ID
 	for _, id := range sorted(s.instances) {

@@ -88,6 +88,7 @@ func (w *World) Everything() {
 	x.parked(flow.InstanceRunning, now)
 	x.claim(x.me, 10)
 	must(x.m.NextWake(x.ctx))(x)
+	must(x.m.Owned(x.ctx, x.me, 1, 10))(x)
 	must(x.m.Commands(x.ctx, 10, []flow.ID{1}))(x)
 	must(x.m.Inbox(x.ctx, x.me, 10, []flow.ID{1}))(x)
 	held := x.run(1).Instance.ID
