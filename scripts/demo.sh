@@ -38,7 +38,7 @@ if answers; then
 else
 	say "Starting a server on $data"
 	rm -f "$data/server"
-	mkdir -p "$data"
+	mkdir -p -m 700 "$data"
 	listen=127.0.0.1:7077
 	if (exec 3<>/dev/tcp/127.0.0.1/7077) 2>/dev/null; then
 		listen=127.0.0.1:0 # somebody else has the usual port

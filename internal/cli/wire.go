@@ -72,6 +72,7 @@ func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.
 		return err
 	}
 
+	asked := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	// The worker ends first: how its attempts ended is told to a master that still listens.
 	mastering, stopMaster := context.WithCancel(context.WithoutCancel(ctx))
@@ -85,11 +86,36 @@ func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.
 		select {
 		case <-m.Ready():
 			welcome(people, log, cfg, url, reachable(admin.Addr()))
+			warnOfOthers(ctx, db, home, log)
 		case <-ctx.Done():
 		}
 		return nil
 	})
-	return g.Wait()
+	g.Go(func() error {
+		<-ctx.Done()
+		if asked.Err() != nil {
+			log.LogAttrs(asked, slog.LevelInfo, "stopping: nothing new is taken, what runs is ended and goes on after the next start")
+		}
+		return nil
+	})
+	err = g.Wait()
+	log.LogAttrs(asked, slog.LevelInfo, "stopped")
+	return err
+}
+
+// warnOfOthers says when another server works on the same store: runs then go on where the other
+// cannot show their logs, and it takes a lease to notice that one of them died.
+func warnOfOthers(ctx context.Context, db *store.DB, home string, log *slog.Logger) {
+	nodes, err := db.Nodes(ctx, flow.RoleStandalone)
+	if err != nil {
+		return // a look, nothing more
+	}
+	for _, n := range nodes {
+		if n.Home != home && n.State != "lost" {
+			log.LogAttrs(ctx, slog.LevelWarn, "another standalone server uses this store; several on one store are not supported yet",
+				slog.String("server", n.Name), slog.Int("pid", n.PID))
+		}
+	}
 }
 
 // lanes is how many commits may be under way at a time: SQLite has one writer; on PostgreSQL a

@@ -55,6 +55,15 @@ func dialSQLite(path string, readOnly bool) (*sql.DB, error) {
 		if fresh {
 			// Before WAL, so that it is in the file itself from the first byte on.
 			q.Add("_pragma", fmt.Sprintf("application_id(%d)", sqliteApplication))
+			// What runs printed and were given is in it: its owner's alone. SQLite gives the files beside
+			// it the same mode.
+			f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+			if err != nil {
+				return nil, flow.Errorf(flow.CodeUnavailable, "store", "the store %s cannot be made: %v", path, err)
+			}
+			if err := f.Close(); err != nil {
+				return nil, fmt.Errorf("make %s: %w", path, err)
+			}
 		}
 		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)")
 	}
