@@ -17,7 +17,7 @@ const (
 	// DefaultRetention is how long ended runs are kept when the cluster's setting says nothing.
 	DefaultRetention = "365d"
 	housekeepingGap  = time.Minute
-	pruneStep        = 200 // runs a statement, so that nobody waits long for the writer
+	pruneStep        = 25 // runs a statement, so that nobody waits long for the writer
 )
 
 // Housekeeper keeps the store small and honest. One per cluster is enough; several do no harm.
@@ -71,12 +71,18 @@ func (h *Housekeeper) prune(ctx context.Context, now time.Time) error {
 		return nil // for ever
 	}
 	for ctx.Err() == nil {
+		began := time.Now()
 		n, err := h.Store.Prune(ctx, flow.At(now.Add(-keep.Std())), pruneStep)
 		if err != nil {
 			return fmt.Errorf("prune runs: %w", err)
 		}
 		if n < pruneStep {
 			return nil
+		}
+		// Half of the store's time is everybody else's.
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Since(began)):
 		}
 	}
 	return nil

@@ -78,19 +78,28 @@ func (s *Server) await(ctx context.Context, id flow.ID, timeout time.Duration, w
 		case run.State.Ended():
 			return false, nil
 		}
-		select {
-		case e, open := <-events:
-			if !open {
-				events = nil // the masters are gone; the net remains
+		// Events say what changed: the run is read again only when some were lost.
+		for read := false; !read; {
+			select {
+			case e, open := <-events:
+				switch {
+				case !open:
+					events, read = nil, true // the masters are gone; the net remains
+				case e.Gap:
+					read = true
+				case e.Seq <= run.Seq: // older than what was read
+				case wanted(e.State):
+					return true, nil
+				case e.State.Ended():
+					return false, nil
+				}
+			case <-net.C:
+				read = true
+			case <-over.C:
+				return false, nil
+			case <-ctx.Done():
+				return false, nil
 			}
-			if open && !e.Gap && wanted(e.State) {
-				return true, nil
-			}
-		case <-net.C:
-		case <-over.C:
-			return false, nil
-		case <-ctx.Done():
-			return false, nil
 		}
 	}
 }

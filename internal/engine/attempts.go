@@ -175,11 +175,11 @@ func (s *State) ended(e Ended, env Env, fx *Effects) {
 	case flow.AttemptKilled:
 		s.killedAttempt(r, res, env, fx)
 	case flow.AttemptLost:
-		s.gone(r, res.Reason, env, fx)
+		s.gone(r, res.Cause, res.Reason, env, fx)
 	default:
 		a.State, a.Class = flow.AttemptFailed, res.Class
 		if a.Class == flow.ClassInfrastructure {
-			s.gone(r, res.Reason, env, fx)
+			s.gone(r, res.Cause, res.Reason, env, fx)
 			return
 		}
 		a.Class = flow.ClassUser
@@ -330,7 +330,7 @@ func (s *State) killedAttempt(r int32, res flow.Result, env Env, fx *Effects) {
 		s.tryAgain(r, res, env, fx)
 	case flow.KillNone:
 		// Nobody here asked for it: the worker stopped it because it was cut off or is shutting down.
-		s.gone(r, res.Reason, env, fx)
+		s.gone(r, res.Cause, res.Reason, env, fx)
 	default:
 		s.endRow(r, flow.TaskKilled, killReason(row.Kill), env)
 		if row.Valid {
@@ -361,14 +361,18 @@ func (s *State) lost(e Lost, env Env, fx *Effects) {
 	}
 	fx.Freed = append(fx.Freed, e.Token)
 	s.Rows[r].Attempt.EndedAt = env.Now
-	s.gone(r, e.Reason, env, fx)
+	s.gone(r, flow.ReasonWorkerLost, e.Reason, env, fx)
 }
 
 // gone decides after an infrastructure loss: nobody will tell how the attempt ended.
-func (s *State) gone(r int32, why string, env Env, fx *Effects) {
+func (s *State) gone(r int32, cause, why string, env Env, fx *Effects) {
 	row := &s.Rows[r]
 	a := &row.Attempt
+	inOrder := cause == flow.ReasonWorkerStop
 	a.State, a.Class, a.Cause = flow.AttemptLost, flow.ClassInfrastructure, flow.ReasonWorkerLost
+	if inOrder {
+		a.Cause = cause
+	}
 	a.Infra++
 	n, undo := s.node(row)
 	switch once := !undo && n.Delivery == flow.AtMostOnce && a.StartedAt != 0; {
@@ -388,7 +392,7 @@ func (s *State) gone(r int32, why string, env Env, fx *Effects) {
 		row.Kill, row.NextCheck = flow.KillNone, 0
 		row.Reason = flow.ReasonUnknown + ": its worker was lost while it ran and it may run at most once; settle it with `baton task succeed|skip|retry|kill` (" + flow.Text(why, 300) + ")"
 		s.alert(flow.AlertTaskUnknown, row.Name, row.Reason, env)
-	case int(a.Infra) > attempt.InfrastructureBudget || s.closing():
+	case int(a.Infra) > attempt.InfrastructureBudget && !inOrder || s.closing():
 		s.endRow(r, flow.TaskFailed, flow.ReasonWorkerLost, env)
 		s.failed(r, why, env, fx)
 	case s.resting():

@@ -223,3 +223,23 @@ func TestForeignClocks(t *testing.T) {
 		}
 	}
 }
+
+// A worker that is stopped in order, however often, never fails a task: the budget is for losses.
+func TestOrderlyStopsAreNoLosses(t *testing.T) {
+	t.Parallel()
+	for cause, want := range map[string]flow.TaskState{flow.ReasonWorkerStop: flow.TaskQueued, flow.ReasonWorkerLost: flow.TaskFailed} {
+		w := newWorld(t, chainOf(1, "shell"), flow.Start{})
+		w.apply(Begin{})
+		for range 10 {
+			if w.s.Rows[0].State != flow.TaskQueued {
+				break
+			}
+			w.place("t0")
+			w.start("t0")
+			w.end("t0", flow.Result{State: flow.AttemptLost, Class: flow.ClassInfrastructure, Cause: cause, Confirmed: true})
+		}
+		if got := w.s.Rows[0].State; got != want {
+			t.Errorf("%s: the task is %s, want %s", cause, got, want)
+		}
+	}
+}

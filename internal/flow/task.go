@@ -85,6 +85,7 @@ const (
 	ReasonNoCase       = "no_case"
 	ReasonTimeout      = "timeout"
 	ReasonWorkerLost   = "worker_lost"
+	ReasonWorkerStop   = "worker_stopped" // in order: it does not use up the budget of losses
 	ReasonStopped      = "stopped"
 	ReasonFailureEnd   = "failure_end"
 	ReasonUnknown      = "unknown"

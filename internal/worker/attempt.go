@@ -149,7 +149,7 @@ func judge(why killReason, e End) End {
 		e.State, e.Class, e.Cause = flow.AttemptLost, flow.ClassInfrastructure, flow.ReasonWorkerLost
 		e.Reason = "the worker reached no master for most of its lease and stopped the attempt, so that a successor may begin"
 	case killStop:
-		e.State, e.Class, e.Cause = flow.AttemptLost, flow.ClassInfrastructure, flow.ReasonWorkerLost
+		e.State, e.Class, e.Cause = flow.AttemptLost, flow.ClassInfrastructure, flow.ReasonWorkerStop
 		e.Reason = "the worker was stopped"
 	case killNone, killOrdered:
 	}
