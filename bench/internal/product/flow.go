@@ -1,0 +1,49 @@
+// The workflows that are measured.
+
+package product
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Flow is a workflow: tasks one after the other, or all at once between a first and a last one.
+type Flow struct {
+	Name  string
+	Tasks int // in all
+	Wide  bool
+	Shell bool
+}
+
+// Chain is a workflow of n steps that do nothing, one after the other.
+func Chain(name string, n int) Flow { return Flow{Name: name, Tasks: n} }
+
+// Fan is a workflow of a first task, n that follow it, and one that joins them.
+func Fan(name string, n int) Flow { return Flow{Name: name, Tasks: n + 2, Wide: true} }
+
+// Shells is a workflow of n shell commands side by side.
+func Shells(name string, n int) Flow { return Flow{Name: name, Tasks: n, Shell: true, Wide: true} }
+
+// YAML is the workflow's file.
+func (f Flow) YAML() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "name: %s\ntasks:\n", f.Name)
+	for i := range f.Tasks {
+		switch {
+		case f.Shell:
+			fmt.Fprintf(&b, "  t%d: {run: echo hello}\n", i)
+		case i == 0:
+			fmt.Fprintf(&b, "  t%d: {type: noop}\n", i)
+		case !f.Wide:
+			fmt.Fprintf(&b, "  t%d: {type: noop, needs: [t%d]}\n", i, i-1)
+		case i < f.Tasks-1:
+			fmt.Fprintf(&b, "  t%d: {type: noop, needs: [t0]}\n", i)
+		default:
+			fmt.Fprintf(&b, "  t%d:\n    type: noop\n    needs:\n", i)
+			for j := 1; j < i; j++ {
+				fmt.Fprintf(&b, "      - t%d\n", j)
+			}
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,220 @@
+// River, driven by bench: it reads one order a line as JSON and answers with one line.
+//
+// drain inserts jobs, starts the workers and waits until the database says that all are done;
+// latency inserts at a rate and tells how long each job took from insert to start. Both are as
+// durable as PostgreSQL's defaults.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+)
+
+type order struct {
+	Shape   string  `json:"shape"` // drain, latency, shell
+	Jobs    int     `json:"jobs"`
+	Tuned   bool    `json:"tuned"` // 2,000 workers and a fetch each millisecond, in place of 100 and 100 ms
+	Rate    float64 `json:"rate"`
+	Seconds float64 `json:"seconds"`
+}
+
+type answer struct {
+	Error   string    `json:"error,omitempty"`
+	Done    int       `json:"done"`
+	Seconds float64   `json:"seconds"`
+	Gaps    []float64 `json:"gaps"` // µs
+}
+
+type noop struct {
+	T int64 `json:"t"`
+}
+
+func (noop) Kind() string { return "noop" }
+
+type shell struct{}
+
+func (shell) Kind() string { return "shell" }
+
+type world struct {
+	pool *pgxpool.Pool
+	done atomic.Int64
+	mu   sync.Mutex
+	gaps []float64
+}
+
+type noopWorker struct {
+	river.WorkerDefaults[noop]
+	w *world
+}
+
+func (n noopWorker) Work(_ context.Context, j *river.Job[noop]) error {
+	gap := time.Since(time.Unix(0, j.Args.T))
+	n.w.mu.Lock()
+	n.w.gaps = append(n.w.gaps, float64(gap.Microseconds()))
+	n.w.mu.Unlock()
+	n.w.done.Add(1)
+	return nil
+}
+
+type shellWorker struct {
+	river.WorkerDefaults[shell]
+	w *world
+}
+
+// Work keeps what the command printed, as a scheduler must.
+func (s shellWorker) Work(ctx context.Context, _ *river.Job[shell]) error {
+	cmd := exec.Command("/bin/sh", "-c", "echo hello")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return err
+	}
+	s.w.done.Add(1)
+	return river.RecordOutput(ctx, string(out))
+}
+
+func (w *world) client(tuned bool, workers int) (*river.Client[pgx.Tx], error) {
+	ws := river.NewWorkers()
+	river.AddWorker(ws, noopWorker{w: w})
+	river.AddWorker(ws, shellWorker{w: w})
+	cfg := &river.Config{Workers: ws, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))}
+	if tuned {
+		cfg.FetchCooldown, cfg.FetchPollInterval = time.Millisecond, 50*time.Millisecond
+	}
+	cfg.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}}
+	return river.NewClient(riverpgxv5.New(w.pool), cfg)
+}
+
+func (w *world) run(ctx context.Context, o order) (a answer, err error) {
+	if _, err := w.pool.Exec(ctx, "TRUNCATE river_job"); err != nil {
+		return a, err
+	}
+	workers := 100
+	if o.Tuned {
+		workers = 2000
+	}
+	if o.Shape == "shell" {
+		workers = 16 // as many as Baton's slots on two cores
+	}
+	cl, err := w.client(o.Tuned, workers)
+	if err != nil {
+		return a, err
+	}
+	w.done.Store(0)
+	w.gaps = nil
+	if o.Shape == "latency" {
+		return w.latency(ctx, cl, o)
+	}
+	var args river.JobArgs = noop{T: time.Now().UnixNano()}
+	if o.Shape == "shell" {
+		args = shell{}
+	}
+	for inserted := 0; inserted < o.Jobs; inserted += 1000 {
+		batch := make([]river.InsertManyParams, min(1000, o.Jobs-inserted))
+		for i := range batch {
+			batch[i].Args = args
+		}
+		if _, err := cl.InsertManyFast(ctx, batch); err != nil {
+			return a, err
+		}
+	}
+	start := time.Now()
+	if err := cl.Start(ctx); err != nil {
+		return a, err
+	}
+	for left := 1; left > 0; {
+		time.Sleep(20 * time.Millisecond)
+		if w.done.Load() >= int64(o.Jobs) {
+			if err := w.pool.QueryRow(ctx, "SELECT count(*) FROM river_job WHERE state <> 'completed'").Scan(&left); err != nil {
+				return a, err
+			}
+		}
+	}
+	a.Done, a.Seconds = o.Jobs, time.Since(start).Seconds()
+	return a, cl.Stop(ctx)
+}
+
+func (w *world) latency(ctx context.Context, cl *river.Client[pgx.Tx], o order) (a answer, err error) {
+	if err := cl.Start(ctx); err != nil {
+		return a, err
+	}
+	start := time.Now()
+	n := int(o.Rate * o.Seconds)
+	for i := range n {
+		time.Sleep(time.Until(start.Add(time.Duration(float64(i) / o.Rate * float64(time.Second)))))
+		if _, err := cl.Insert(ctx, noop{time.Now().UnixNano()}, nil); err != nil {
+			return a, err
+		}
+	}
+	for w.done.Load() < int64(n) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	a.Done, a.Seconds = n, time.Since(start).Seconds()
+	if err := cl.Stop(ctx); err != nil {
+		return a, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a.Gaps = w.gaps
+	return a, nil
+}
+
+func main() {
+	if err := serve(context.Background(), os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func serve(ctx context.Context, url string) error {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return err
+	}
+	cfg.MaxConns = 20
+	w := &world{}
+	if w.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return err
+	}
+	mig, err := rivermigrate.New(riverpgxv5.New(w.pool), nil)
+	if err != nil {
+		return err
+	}
+	if _, err := mig.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return err
+	}
+	out := json.NewEncoder(os.Stdout)
+	if err := out.Encode(answer{}); err != nil { // ready
+		return err
+	}
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		var o order
+		if err := json.Unmarshal(lines.Bytes(), &o); err != nil {
+			return err
+		}
+		a, err := w.run(ctx, o)
+		if err != nil {
+			a.Error = err.Error()
+		}
+		if err := out.Encode(a); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
