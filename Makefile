@@ -49,6 +49,7 @@ deps: ## Install what the tests need and this machine lacks (apt-get)
 
 .PHONY: test
 test: deps ## All tests: race detector, real PostgreSQL and MariaDB, end to end
+	cd bench && go test ./...
 	go test -race -timeout 30m $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: quick
