@@ -33,7 +33,7 @@ func (db *DB) Order(ctx context.Context, item flow.InboxItem) (flow.ID, error) {
 	if n == 1 {
 		return item.ID, nil
 	}
-	id, err := one(ctx, db, db.read(forAPI), scanID, "SELECT id FROM inbox WHERE dedup = $1", dedup)
+	id, err := one(ctx, db, db.read(byKey), scanID, "SELECT id FROM inbox WHERE dedup = $1", dedup)
 	return id, db.wrap("order", notFound(err, "there is no run %s", item.Instance))
 }
 
@@ -63,7 +63,7 @@ func scanOutcome(s scanner) (flow.Outcome, error) {
 
 // Outcome returns what became of an item, nil while it is not known.
 func (db *DB) Outcome(ctx context.Context, inbox flow.ID) (*flow.Outcome, error) {
-	o, err := one(ctx, db, db.read(forAPI), scanOutcome, "SELECT "+outcomeColumns+" FROM inbox WHERE id = $1 AND state IN (2, 3)", inbox)
+	o, err := one(ctx, db, db.read(byKey), scanOutcome, "SELECT "+outcomeColumns+" FROM inbox WHERE id = $1 AND state IN (2, 3)", inbox)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // not known yet is an answer
 	}

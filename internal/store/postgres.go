@@ -21,14 +21,15 @@ import (
 	"baton/internal/store/pgdriver"
 )
 
-// postgresDB is two pools on one server. hot serves masters: few connections, no plans that read
-// whole tables, short timeouts, named by incarnation so that a fencer can end them. cold serves
-// the API, with the planner as it is.
+// postgresDB is three pools on one server. hot serves masters: few connections, no plans that read
+// whole tables, short timeouts, named by incarnation so that a fencer can end them. keyed serves
+// the API's reads by key with the same plans, which are made once. cold serves its searches, with
+// the planner as it is.
 type postgresDB struct {
-	hot, cold *sql.DB
-	connector *pgdriver.Connector
-	lease     time.Duration
-	commits   commitTexts
+	hot, keyed, cold *sql.DB
+	connector        *pgdriver.Connector
+	lease            time.Duration
+	commits          commitTexts
 }
 
 func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
@@ -83,6 +84,7 @@ func newPostgres(ctx context.Context, config *pgx.ConnConfig, opts Options) (*po
 	}
 	// Planning a group commit takes longer than running it, and there is only one good plan.
 	hot.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	keyed := hot.Copy()
 	cold := config.Copy()
 	timeouts(cold, 3*opts.Lease, opts.Lease/4)
 	cold.RuntimeParams["jit"] = "off"
@@ -91,6 +93,7 @@ func newPostgres(ctx context.Context, config *pgx.ConnConfig, opts Options) (*po
 
 	p := &postgresDB{lease: opts.Lease}
 	p.hot, p.connector = dialPostgres(hot, 4)
+	p.keyed, _ = dialPostgres(keyed, opts.MaxConns)
 	p.cold, _ = dialPostgres(cold, opts.MaxConns)
 	if err := p.hot.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store: %w", explainPostgres(err)), p.close())
@@ -98,7 +101,9 @@ func newPostgres(ctx context.Context, config *pgx.ConnConfig, opts Options) (*po
 	return p, nil
 }
 
-func (p *postgresDB) close() error { return errors.Join(p.hot.Close(), p.cold.Close()) }
+func (p *postgresDB) close() error {
+	return errors.Join(p.hot.Close(), p.keyed.Close(), p.cold.Close())
+}
 
 func (p *postgresDB) text(query string) string { return query }
 
@@ -126,7 +131,12 @@ func (p *postgresDB) pool(c class) *sql.DB {
 	return p.cold
 }
 
-func (p *postgresDB) read(c class) querier { return p.pool(c) }
+func (p *postgresDB) read(c class) querier {
+	if c == byKey {
+		return p.keyed
+	}
+	return p.pool(c)
+}
 
 // write retries a deadlock or serialization failure once, at once.
 func (p *postgresDB) write(ctx context.Context, c class, fn func(querier) error) error {

@@ -35,7 +35,7 @@ func scanRun(s scanner) (flow.Run, error) {
 // Instance reads one run. A single statement looks in both places, so that a command that is
 // being taken is in exactly one of them.
 func (db *DB) Instance(ctx context.Context, id flow.ID) (flow.Run, error) {
-	r, err := one(ctx, db, db.read(forAPI), scanRun, `
+	r, err := one(ctx, db, db.read(byKey), scanRun, `
 		SELECT `+runColumns+` FROM (
 			SELECT `+instanceColumns+` FROM instance i WHERE i.id = $1
 			UNION ALL `+waitingAsInstance+` WHERE c.id = $1) i`+runJoins, id)

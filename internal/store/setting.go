@@ -45,6 +45,6 @@ func (db *DB) CreateToken(ctx context.Context, name, sum string, now flow.Time) 
 
 // TokenName returns the name of the token with this sum.
 func (db *DB) TokenName(ctx context.Context, sum string) (string, error) {
-	name, err := one(ctx, db, db.read(forAPI), scalar[string], "SELECT name FROM api_token WHERE sum = $1", sum)
+	name, err := one(ctx, db, db.read(byKey), scalar[string], "SELECT name FROM api_token WHERE sum = $1", sum)
 	return name, db.wrap("read token", notFound(err, "there is no such token"))
 }

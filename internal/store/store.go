@@ -25,7 +25,8 @@ type Options struct {
 	// Lease bounds how long a statement may hold locks (a quarter of it); 0 is 10 s. It is not the
 	// length of leases, which is a setting of the cluster.
 	Lease time.Duration
-	// MaxConns bounds PostgreSQL connections for the API; 0 is 8. Masters use 4 of their own.
+	// MaxConns bounds PostgreSQL connections for the API, for reads by key and for the rest each; 0 is
+	// 8. Masters use 4 of their own.
 	MaxConns int
 	// KeyTTL is how long an idempotency key is remembered; 0 is 7 days.
 	KeyTTL time.Duration
@@ -74,6 +75,7 @@ type class uint8
 const (
 	forAPI    class = iota // people wait for it
 	forEngine              // runs wait for it: goes first
+	byKey                  // people wait for it, and a key finds it: one plan serves everybody
 )
 
 // How queries are written so that their plans hold on PostgreSQL, also one that was made while the

@@ -50,14 +50,14 @@ func scanNamedAttempt(s scanner) (flow.NamedAttempt, error) {
 
 // Tasks reads the task rows of a run in order of creation.
 func (db *DB) Tasks(ctx context.Context, instance flow.ID) ([]flow.TaskRow, error) {
-	out, err := all(ctx, db, db.read(forAPI), scanTask, `
+	out, err := all(ctx, db, db.read(byKey), scanTask, `
 		SELECT `+taskColumns+` FROM task t WHERE t.instance_id = $1 ORDER BY t.id`, instance)
 	return out, db.wrap("read tasks", err)
 }
 
 // Attempts reads all attempts of a run, or of one task of it, in order of creation.
 func (db *DB) Attempts(ctx context.Context, instance flow.ID, task string) ([]flow.NamedAttempt, error) {
-	out, err := all(ctx, db, db.read(forAPI), scanNamedAttempt, `
+	out, err := all(ctx, db, db.read(byKey), scanNamedAttempt, `
 		SELECT`+attemptColumns+`, t.name
 		FROM attempt a JOIN task t ON t.instance_id = a.instance_id AND t.id = a.task_id
 		WHERE a.instance_id = $1 AND ($2 = '' OR t.name = $2)

@@ -41,7 +41,7 @@ func (m *Master) Definition(ctx context.Context, workflow flow.ID, version int32
 
 // Workflow reads a workflow by name; version 0 is the newest.
 func (db *DB) Workflow(ctx context.Context, project, name string, version int32) (flow.Definition, error) {
-	d, err := one(ctx, db, db.read(forAPI), scanDefinition, `
+	d, err := one(ctx, db, db.read(byKey), scanDefinition, `
 		SELECT `+definitionColumns+definitionJoins+`
 		WHERE p.name = $1 AND w.name = $2 AND v.version = CASE WHEN $3 = 0 THEN w.version ELSE CAST($3 AS INTEGER) END`, project, name, version)
 	if version == 0 {
