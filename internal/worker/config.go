@@ -41,7 +41,7 @@ func (c Config) Defaults() Config {
 	set(&c.Data, "baton-data")
 	// Tasks mostly wait for something else, so slots are many more than cores; and a small machine
 	// still takes a usable number.
-	set(&c.Slots, max(16, 8*runtime.NumCPU()))
+	set(&c.Slots, max(32, 16*runtime.NumCPU()))
 	set(&c.LogLimit, 1<<30)
 	set(&c.LogKeep, 30*24*time.Hour)
 	set(&c.KillGrace, 10*time.Second)
