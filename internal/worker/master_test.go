@@ -217,18 +217,47 @@ func noop(context.Context, *task.Attempt) (task.Outputs, error) { return nil, ni
 type world struct {
 	m    *master
 	cfg  worker.Config
+	dial rpc.Dialer
 	stop func()
+}
+
+// wires are the two ways frames go in one process: as they are, and encoded by gRPC.
+var wires = map[string]func(testing.TB, *master) rpc.Dialer{
+	"memory": func(_ testing.TB, m *master) rpc.Dialer { return rpc.Pipe(m) },
+	"grpc": func(t testing.TB, m *master) rpc.Dialer {
+		l, conn, err := rpc.InMemory()
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := rpc.NewServer(m, nil)
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			srv.Serve(l)
+		}()
+		t.Cleanup(func() {
+			conn.Close()
+			srv.Stop()
+			<-served
+		})
+		return rpc.Over(conn)
+	},
 }
 
 // setup runs a worker against a fresh master until the test ends.
 func setup(t testing.TB, change func(*worker.Config, *master), types ...task.Type) *world {
+	t.Helper()
+	return setupOver(t, "memory", change, types...)
+}
+
+func setupOver(t testing.TB, wire string, change func(*worker.Config, *master), types ...task.Type) *world {
 	t.Helper()
 	m := newMaster()
 	cfg := worker.Config{Name: "w", Data: t.TempDir(), Slots: 64, KillGrace: 5 * time.Second}
 	if change != nil {
 		change(&cfg, m)
 	}
-	w := &world{m: m, cfg: cfg}
+	w := &world{m: m, cfg: cfg, dial: wires[wire](t, m)}
 	w.run(t, types...)
 	return w
 }
@@ -237,7 +266,7 @@ func setup(t testing.TB, change func(*worker.Config, *master), types ...task.Typ
 func (w *world) run(t testing.TB, types ...task.Type) {
 	t.Helper()
 	before := len(w.m.hellos)
-	w.stop = w.runWith(t, rpc.Pipe(w.m), types...)
+	w.stop = w.runWith(t, w.dial, types...)
 	w.m.wait(t, "a hello", func() bool { return len(w.m.hellos) > before })
 }
 

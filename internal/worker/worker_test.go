@@ -20,9 +20,21 @@ import (
 	"baton/internal/worker"
 )
 
-func TestFunctionAndProcessRunToTheirEnd(t *testing.T) {
+// overWires runs a test over each of the wires.
+func overWires(t *testing.T, test func(t *testing.T, wire string)) {
 	t.Parallel()
-	w := setup(t, nil)
+	for wire := range wires {
+		t.Run(wire, func(t *testing.T) {
+			t.Parallel()
+			test(t, wire)
+		})
+	}
+}
+
+func TestFunctionAndProcessRunToTheirEnd(t *testing.T) { overWires(t, runToTheirEnd) }
+
+func runToTheirEnd(t *testing.T, wire string) {
+	w := setupOver(t, wire, nil)
 	w.m.grant(order(1, "noop", ""), order(2, "script", `echo hello; echo '${setValue(k=v)}'; echo '{"n": 1}' > $BATON_OUTPUT`), order(3, "script", "exit 75"), order(4, "script", "kill -9 $$"))
 	if e := w.m.end(t, 1); flow.AttemptState(e.State) != flow.AttemptSucceeded || e.HasExitCode {
 		t.Errorf("noop: %v", e)
@@ -44,9 +56,10 @@ func TestFunctionAndProcessRunToTheirEnd(t *testing.T) {
 	}
 }
 
-func TestKillIsConfirmedOrRefused(t *testing.T) {
-	t.Parallel()
-	w := setup(t, nil)
+func TestKillIsConfirmedOrRefused(t *testing.T) { overWires(t, killIsConfirmed) }
+
+func killIsConfirmed(t *testing.T, wire string) {
+	w := setupOver(t, wire, nil)
 	w.m.grant(order(1, "script", "trap '' TERM; setsid sleep 1000 & sleep 1000"), order(2, "script", "sleep 1000"))
 	w.m.wait(t, "starts", func() bool { return w.m.started[1] != nil && w.m.started[2] != nil })
 	w.m.send(&rpc.FromMaster{Kills: []*rpc.Kill{{Token: 2, Instance: 1, Task: 2}, {Token: 7, Instance: 1, Task: 7}}})
@@ -60,9 +73,10 @@ func TestKillIsConfirmedOrRefused(t *testing.T) {
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestSecretsFilesAndPatterns(t *testing.T) {
-	t.Parallel()
-	w := setup(t, nil)
+func TestSecretsFilesAndPatterns(t *testing.T) { overWires(t, secretsFilesAndPatterns) }
+
+func secretsFilesAndPatterns(t *testing.T, wire string) {
+	w := setupOver(t, wire, nil)
 	content := []byte("#!/bin/sh\necho from the file, $DB, $DB\n")
 	sum := fmt.Sprintf("%x", sha256.Sum256(content))
 	secret := filepath.Join(t.TempDir(), "secret")
