@@ -99,11 +99,11 @@ tasks: {a: {run: "trap '' TERM; echo up; while :; do sleep 0.1; done"}}
 ---
 name: daemon
 params: {nap: ""}
-tasks: {a: {run: "(setsid sleep $nap >/dev/null 2>&1 &); (env -i setsid setsid sleep $nap </dev/null >/dev/null 2>&1 &); sleep 0.1; echo done"}}
+tasks: {a: {run: "(setsid sleep $nap >/dev/null 2>&1 &); (setsid setsid sleep $nap </dev/null >/dev/null 2>&1 &); sleep 0.1; echo done"}}
 ---
 name: daemon-killed
 params: {nap: ""}
-tasks: {a: {run: "(setsid sleep $nap >/dev/null 2>&1 &); (env -i setsid setsid sleep $nap </dev/null >/dev/null 2>&1 &); echo up; sleep $nap"}}
+tasks: {a: {run: "(setsid sleep $nap >/dev/null 2>&1 &); (setsid setsid sleep $nap </dev/null >/dev/null 2>&1 &); echo up; sleep $nap"}}
 ---
 name: breeder
 params: {nap: ""}
@@ -164,6 +164,29 @@ func TestProcessesAreGone(t *testing.T) {
 		}
 		healthy(t, s)
 	})
+}
+
+// A daemon that cleared its environment too is known by having no other parent: of several tasks
+// that run at the same time nobody can tell whose it is, so this one has a server to itself.
+const washed = `
+name: washed
+params: {nap: ""}
+tasks: {a: {run: "(env -i setsid setsid sleep $nap </dev/null >/dev/null 2>&1 &); echo up; sleep $nap"}}
+`
+
+func TestWashedDaemonIsGone(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t)
+	s.Apply(t, washed)
+	nap := napOf(4)
+	run := s.Begin(t, "washed", "-p", "nap="+nap)
+	harness.Eventually(t, "the task is up, and its daemon", func() bool {
+		return strings.HasPrefix(s.Baton(t, "logs", run.ID, "a").Stdout, "up") && processes(t, nap) == 2
+	})
+	s.Must(t, "stop", run.ID)
+	if a := until(t, s, run.ID, "stopped").Task(t, "a"); a.State != "killed" || processes(t, nap) > 0 {
+		t.Errorf("%s, and %d processes are left", a.State, processes(t, nap))
+	}
 }
 
 func napOf(n int) string { return strconv.Itoa(100_000+os.Getpid()) + "." + strconv.Itoa(n) }
