@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"path"
 	"slices"
 	"sync"
 	"time"
@@ -256,18 +257,9 @@ func grantOf(o engine.Order) *rpc.Grant {
 		g.Secrets = append(g.Secrets, &rpc.SecretEnv{Name: s.Name, FromEnv: s.Secret.Env, FromFile: s.Secret.File})
 	}
 	for _, f := range o.Files {
-		g.Files = append(g.Files, &rpc.Resource{Name: baseName(f.Path), Sha256: f.SHA256, Executable: f.Executable})
+		g.Files = append(g.Files, &rpc.Resource{Name: path.Base(f.Path), Sha256: f.SHA256, Executable: f.Executable})
 	}
 	return g
-}
-
-func baseName(path string) string {
-	for i := len(path) - 1; i >= 0; i-- {
-		if path[i] == '/' {
-			return path[i+1:]
-		}
-	}
-	return path
 }
 
 // sendBlob streams a resource in pieces that fit a frame.

@@ -285,8 +285,8 @@ func (c *Core) missing(session int64) {
 	}
 }
 
-// loseAbsent gives up sessions whose lease is over: suspect first, so that a result that is on its
-// way still counts until a successor is granted.
+// loseAbsent gives up sessions whose lease is over. A result that is on its way still counts until
+// a successor is granted: the engine sees to that.
 func (c *Core) loseAbsent() {
 	var over []absence
 	c.away = slices.DeleteFunc(c.away, func(a absence) bool {

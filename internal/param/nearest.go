@@ -26,7 +26,7 @@ func nearest(name string, valid []string) string {
 			continue
 		}
 		limit := max(len(a), utf8.RuneCountInString(v), 3) / 3
-		d := editDistance(a, []rune(strings.ToLower(v)))
+		d := EditDistance(a, []rune(strings.ToLower(v)))
 		if d <= limit && (d < bestDistance || d == bestDistance && v < best) {
 			best, bestDistance = v, d
 		}
@@ -34,8 +34,9 @@ func nearest(name string, valid []string) string {
 	return best
 }
 
-// editDistance counts insertions, deletions, replacements and swaps of neighbours.
-func editDistance(a, b []rune) int {
+// EditDistance counts the insertions, deletions, replacements and swaps of neighbours that lead from
+// a to b.
+func EditDistance(a, b []rune) int {
 	before, prev, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range prev {
 		prev[j] = j
