@@ -12,7 +12,7 @@ trap 'rm -rf "$bin"' EXIT
 go build -o "$bin/" ./cmd/baton google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
 
 PATH=$bin:$PATH protoc --go_out="$out" --go_opt=paths=source_relative \
-	--go-grpc_out="$out" --go-grpc_opt=paths=source_relative internal/rpc/wire.proto
+	--go-grpc_out="$out" --go-grpc_opt=paths=source_relative internal/rpc/wire.proto internal/rpc/peers.proto
 
 # Through a file: a program that fails must not leave an empty document.
 "$bin/baton" openapi >"$bin/openapi.json" && cat "$bin/openapi.json" >"$out/docs/openapi.json"

@@ -7,13 +7,17 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 )
 
@@ -84,4 +88,12 @@ func InMemory() (net.Listener, *grpc.ClientConn, error) {
 		return l.DialContext(ctx)
 	}))
 	return l, conn, err
+}
+
+// NobodyListens tells from the error of a call that the host of the other side said so: the
+// process is gone. gRPC keeps of the system's error its text only.
+func NobodyListens(err error) bool {
+	st, ok := status.FromError(err)
+	return ok && st.Code() == codes.Unavailable &&
+		(strings.Contains(st.Message(), syscall.ECONNREFUSED.Error()) || strings.Contains(st.Message(), syscall.ECONNRESET.Error()))
 }

@@ -1,0 +1,92 @@
+package assign
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"baton/internal/flow"
+)
+
+func TestRoom(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		places  int
+		masters []Demand
+		want    []int
+	}{
+		{"nobody", 8, nil, []int{}},
+		{"one has all", 8, []Demand{{0, 0}}, []int{8}},
+		{"one of three wants all", 9, []Demand{{0, 100}, {0, 0}, {0, 0}}, []int{9, 0, 0}},
+		{"one of three wants some", 9, []Demand{{0, 3}, {0, 0}, {0, 0}}, []int{5, 2, 2}},
+		{"idle ones have the same", 9, []Demand{{0, 0}, {0, 0}, {0, 0}}, []int{3, 3, 3}},
+		{"hungry ones have the same", 9, []Demand{{0, 50}, {0, 50}, {0, 0}}, []int{5, 4, 0}},
+		{"a small wish is met first", 9, []Demand{{0, 1}, {0, 50}}, []int{1, 8}},
+		{"what is held stays", 9, []Demand{{6, 0}, {0, 10}}, []int{6, 3}},
+		{"more held than there is", 4, []Demand{{3, 5}, {3, 5}}, []int{3, 3}},
+		{"fewer places than masters", 2, []Demand{{0, 0}, {0, 0}, {0, 0}}, []int{1, 1, 0}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(c.want, Room(c.places, c.masters)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRoomHolds(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		places := rapid.IntRange(0, 40).Draw(t, "places")
+		n := rapid.IntRange(1, 6).Draw(t, "masters")
+		masters := make([]Demand, n)
+		held, wanted := 0, 0
+		for i := range masters {
+			masters[i] = Demand{rapid.IntRange(0, 10).Draw(t, "held"), rapid.IntRange(0, 60).Draw(t, "wants")}
+			held += masters[i].Held
+			wanted += masters[i].Wants
+		}
+		room := Room(places, masters)
+		sum := 0
+		for i, r := range room {
+			sum += r
+			if r < masters[i].Held {
+				t.Fatalf("master %d holds %d and may hold %d", i, masters[i].Held, r)
+			}
+		}
+		if sum != max(places, held) {
+			t.Fatalf("%d places are given of %d, %d held", sum, places, held)
+		}
+		// Max-min: nobody could get more without taking from one that has less of what it wants.
+		for i, a := range masters {
+			for j := range masters {
+				got, other := room[i]-a.Held, room[j]-masters[j].Held
+				if got < a.Wants && other > got+1 {
+					t.Fatalf("master %d got %d of the %d it wants, master %d got %d: %v of %v", i, got, a.Wants, j, other, room, masters)
+				}
+			}
+		}
+	})
+}
+
+func TestSlotsAreEven(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 2, 3, 4, 5, 8} {
+		for _, step := range []flow.Time{1_000, 7_000, 250} { // one a millisecond, one in seven, four in one
+			ids := flow.NewIDSource(5, 0)
+			count := make([]int, n)
+			const all = 4000
+			for i := range all {
+				count[Slot(ids.Next(flow.Time(1767225600*1_000_000)+flow.Time(i)*step), n)]++
+			}
+			for slot, c := range count {
+				if c < all/n/2 || c > all/n*2 {
+					t.Errorf("%d slots, an id every %d µs: slot %d has %d of %d", n, step, slot, c, all)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,117 @@
+// Pokes: hints that something durable waits. Many of a kind for one master become one.
+
+package peer
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"baton/internal/assign"
+	"baton/internal/flow"
+	"baton/internal/rpc"
+)
+
+// pokeTimeout is how long a master is waited for. One that does not answer is passed over: its
+// poll, or somebody else's, finds what it was poked for.
+const pokeTimeout = 300 * time.Millisecond
+
+// pokes of one peer: what is to be said with the next call, merged.
+type pokes struct {
+	mu    sync.Mutex
+	next  *rpc.PokeRequest
+	miss  func(*rpc.PokeRequest) // of next: nobody heard it
+	ready chan struct{}
+}
+
+func (p *pokes) init() { p.ready = make(chan struct{}, 1) }
+
+// add says something with the next call. miss is called if the master did not hear it.
+func (p *pokes) add(r *rpc.PokeRequest, miss func(*rpc.PokeRequest)) {
+	p.mu.Lock()
+	if p.next == nil {
+		p.next = r
+	} else {
+		p.next.Commands = p.next.Commands || r.Commands
+		p.next.Inbox = p.next.Inbox || r.Inbox
+		p.next.Handed = p.next.Handed || r.Handed
+		p.next.Forwarded = p.next.Forwarded && r.Forwarded
+		if p.next.Owner != r.Owner {
+			p.next.Owner = 0
+		}
+	}
+	p.miss = miss
+	p.mu.Unlock()
+	select {
+	case p.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (p *pokes) run(ctx context.Context, client rpc.PeersClient) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.ready:
+		}
+		p.mu.Lock()
+		r, miss := p.next, p.miss
+		p.next, p.miss = nil, nil
+		p.mu.Unlock()
+		if r == nil {
+			continue
+		}
+		call, cancel := context.WithTimeout(ctx, pokeTimeout)
+		reply, err := client.Poke(call, r)
+		cancel()
+		if (err != nil || !reply.GetReached()) && miss != nil && ctx.Err() == nil {
+			miss(r)
+		}
+	}
+}
+
+// Poke tells the master that is meant (r.Owner), or any one if nobody is, that something waits. It never blocks. A
+// master that cannot be reached from here is reached through the others.
+func (s *Set) Poke(r *rpc.PokeRequest) {
+	if p := s.peer(r.GetOwner()); p != nil {
+		p.pokes.add(r, s.detour(r.GetOwner()))
+		return
+	}
+	if r.GetOwner() == 0 {
+		s.pokeSlot(flow.ID(r.GetInstance()), r)
+		return
+	}
+	// Nobody here knows that master: somebody else may, or it is dead and its heir must look.
+	s.pokeOthers(0, r)
+}
+
+// detour asks the other masters to pass on what a master did not hear.
+func (s *Set) detour(unheard int64) func(*rpc.PokeRequest) {
+	return func(r *rpc.PokeRequest) { s.pokeOthers(unheard, r) }
+}
+
+func (s *Set) pokeOthers(but int64, r *rpc.PokeRequest) {
+	for _, p := range s.all() {
+		if p.member.Incarnation != but {
+			p.pokes.add(clone(r), nil)
+		}
+	}
+}
+
+// pokeSlot pokes the master whose slot an id is; when that does not answer, all others.
+func (s *Set) pokeSlot(id flow.ID, r *rpc.PokeRequest) {
+	all := s.all()
+	if len(all) == 0 {
+		return
+	}
+	p := all[assign.Slot(id, len(all))]
+	p.pokes.add(r, s.detour(p.member.Incarnation))
+}
+
+func clone(r *rpc.PokeRequest) *rpc.PokeRequest {
+	c, _ := proto.Clone(r).(*rpc.PokeRequest)
+	return c
+}

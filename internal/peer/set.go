@@ -1,0 +1,154 @@
+// Set: the masters there are, each with a connection.
+
+package peer
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"baton/internal/flow"
+	"baton/internal/registry"
+	"baton/internal/rpc"
+)
+
+// Config of a Set.
+type Config struct {
+	// Watch tells the views of the registry; see registry.Registry.
+	Watch func(context.Context) <-chan registry.View
+	// Creds of connections; nil: no TLS.
+	Creds credentials.TransportCredentials
+	// Identity of the master this Set belongs to. Nil in a process that is none: it keeps no links.
+	Identity func() *rpc.Identity
+	// Linked tells that a link to a master came up or went down. It must not block.
+	Linked func(incarnation int64, up bool)
+	Log    *slog.Logger
+}
+
+// Set follows the registry. Safe for concurrent use.
+type Set struct {
+	cfg Config
+
+	mu      sync.Mutex
+	members []registry.Member // masters other than this one, by incarnation
+	peers   map[int64]*peer
+	changed chan struct{} // closed and replaced when members change
+	wg      sync.WaitGroup
+}
+
+// peer is one other master.
+type peer struct {
+	member registry.Member
+	conn   *grpc.ClientConn
+	client rpc.PeersClient
+	cancel context.CancelFunc
+	pokes  pokes
+}
+
+// New returns a Set; nothing happens until Run.
+func New(cfg Config) *Set {
+	return &Set{cfg: cfg, peers: make(map[int64]*peer), changed: make(chan struct{})}
+}
+
+// Run follows the registry until ctx is done.
+func (s *Set) Run(ctx context.Context) error {
+	for view := range s.cfg.Watch(ctx) {
+		s.follow(ctx, view)
+	}
+	s.follow(ctx, registry.View{})
+	s.wg.Wait()
+	return ctx.Err()
+}
+
+// self is the incarnation of this process's own master, 0 if it has none.
+func (s *Set) self() int64 {
+	if s.cfg.Identity == nil {
+		return 0
+	}
+	return s.cfg.Identity().GetIncarnation()
+}
+
+// follow makes the set what the view shows.
+func (s *Set) follow(ctx context.Context, view registry.View) {
+	masters := slices.DeleteFunc(view.OfRole(flow.RoleMaster), func(m registry.Member) bool {
+		return m.Address == "" || m.Incarnation == s.self()
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := make(map[int64]bool, len(masters))
+	differ := len(masters) != len(s.members)
+	for i, m := range masters {
+		known[m.Incarnation] = true
+		differ = differ || s.members[i].Incarnation != m.Incarnation || s.members[i].State != m.State
+		if p := s.peers[m.Incarnation]; p != nil {
+			p.member = m
+			continue
+		}
+		if p := s.dial(ctx, m); p != nil {
+			s.peers[m.Incarnation] = p
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.peers)) {
+		if !known[id] {
+			s.peers[id].cancel()
+			delete(s.peers, id)
+		}
+	}
+	s.members = masters
+	if differ {
+		close(s.changed)
+		s.changed = make(chan struct{})
+	}
+}
+
+// dial makes a peer; its connection ends when it is cancelled.
+func (s *Set) dial(ctx context.Context, m registry.Member) *peer {
+	conn, err := rpc.Dial(m.Address, s.cfg.Creds)
+	if err != nil {
+		s.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "a master's address cannot be used", slog.String("master", m.Name), slog.String("address", m.Address), slog.Any("error", err))
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	p := &peer{member: m, conn: conn, client: rpc.NewPeersClient(conn), cancel: cancel}
+	p.pokes.init()
+	s.wg.Go(func() {
+		defer conn.Close()
+		p.pokes.run(ctx, p.client)
+	})
+	if s.cfg.Identity != nil {
+		s.wg.Go(func() { s.keepLink(ctx, p) })
+	}
+	return p
+}
+
+// Masters returns the other masters by incarnation, and a channel that is closed when they change.
+func (s *Set) Masters() ([]registry.Member, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.members), s.changed
+}
+
+// peer returns the peer with an incarnation, nil if there is none.
+func (s *Set) peer(incarnation int64) *peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peers[incarnation]
+}
+
+// all returns the peers by incarnation.
+func (s *Set) all() []*peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*peer, 0, len(s.members))
+	for _, m := range s.members {
+		if p := s.peers[m.Incarnation]; p != nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
