@@ -42,6 +42,16 @@ type Lease struct {
 	Dead []int64
 }
 
+// Peer is a master as the store knows it, for the other masters.
+type Peer struct {
+	Incarnation int64
+	Name        string
+	Address     string // where the others reach it, "" if it never said
+	Fenced      bool   // it commits nothing any more
+	Stale       bool   // it did not renew its lease in the store, by the store's clock
+	Owns        bool   // instances are its own, or may be
+}
+
 // EngineVersion is the version of the rows this program writes. An instance written by a newer
 // engine is left alone.
 const EngineVersion int32 = 1

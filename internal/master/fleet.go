@@ -1,0 +1,242 @@
+// The fleet: which other masters are there, which seem dead, and when one may be declared so.
+//
+// Two things end a master. Its host says that its process is gone: that is proof, and it is acted
+// on at once. Or its lease in the registry is over: that is a guess, and only a witness may make
+// it, who has seen registry and store without a gap for a whole lease; after an outage everybody
+// is missing for a while, and everybody's lease begins anew. A guess may be wrong, since a frozen
+// process wakes up: the fence in the store makes that harmless.
+
+package master
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/registry"
+)
+
+// Outcome of a probe: what the address of a master answered.
+type Outcome uint8
+
+// Outcomes. Silent proves nothing: the host may be cut off, or the process frozen.
+const (
+	Silent Outcome = iota
+	Alive          // the process is there, and the store answers it
+	Astray         // the process is there, but the store does not answer it
+	Gone           // its host says that nobody listens there, or another process does
+)
+
+const (
+	// probeAgain is how long a probe's answer stands.
+	probeAgain = time.Second
+	// fenceGap is kept between two fences while most of the fleet looks dead: then it is likelier
+	// that the witness is wrong.
+	fenceGap = 200 * time.Millisecond
+)
+
+// fleet is what a core knows of the other masters.
+type fleet struct {
+	lease  time.Duration
+	view   registry.View
+	rows   []flow.Peer // masters of the store that are not done with, without me, by incarnation
+	stands map[int64]*stand
+	// stored is since when the store has answered without a gap, 0 while it does not.
+	stored  flow.Time
+	fenced  flow.Time // the last one
+	reading bool      // the store is being asked for rows
+	again   bool      // and is to be asked once more
+}
+
+// stand is how one master stands.
+type stand struct {
+	seen    bool      // in some view
+	missing flow.Time // since when it is absent, 0: it is not
+	suspect bool      // its link broke
+	probing bool
+	probed  flow.Time // when the last probe answered, 0: none since it was last well
+	outcome Outcome
+	fencing bool
+}
+
+func newFleet(lease time.Duration) fleet {
+	return fleet{lease: lease, stands: make(map[int64]*stand)}
+}
+
+func (f *fleet) stand(id int64) *stand {
+	s := f.stands[id]
+	if s == nil {
+		s = &stand{}
+		f.stands[id] = s
+	}
+	return s
+}
+
+// viewed takes what the registry shows.
+func (f *fleet) viewed(v registry.View, now flow.Time) {
+	f.view = v
+	for _, m := range v.OfRole(flow.RoleMaster) {
+		f.stand(m.Incarnation).seen = true
+	}
+	f.note(now)
+}
+
+// read takes the masters that the store knows.
+func (f *fleet) read(rows []flow.Peer, now flow.Time) {
+	f.rows = rows
+	for id := range f.stands { // only removal: the order does not matter
+		if _, shown := f.view.Find(id); !shown && !slices.ContainsFunc(rows, func(r flow.Peer) bool { return r.Incarnation == id }) {
+			delete(f.stands, id)
+		}
+	}
+	f.note(now)
+}
+
+// note begins or ends absences: a master is absent when the registry does not show it, or when it
+// did not renew its lease in the store, which it may be cut off from while the registry hears it.
+func (f *fleet) note(now flow.Time) {
+	for _, r := range f.rows {
+		s := f.stand(r.Incarnation)
+		_, shown := f.view.Find(r.Incarnation)
+		switch {
+		case shown && !r.Stale:
+			s.missing = 0
+		case s.missing == 0:
+			s.missing = now
+		}
+	}
+}
+
+// linked takes what became of the link to a master.
+func (f *fleet) linked(id int64, up bool) {
+	s := f.stand(id)
+	s.suspect = !up
+	if up {
+		s.probed = 0
+	}
+}
+
+// answered notes whether the store answers.
+func (f *fleet) answered(ok bool, now flow.Time) {
+	switch {
+	case !ok:
+		f.stored = 0
+	case f.stored == 0:
+		f.stored = now
+	}
+}
+
+// witness tells whether this master may conclude a death from an absence.
+func (f *fleet) witness(now flow.Time) bool {
+	return f.view.Since != 0 && now.Sub(f.view.Since) >= f.lease && f.stored != 0 && now.Sub(f.stored) >= f.lease
+}
+
+// verdict on one master, and why.
+type verdict struct {
+	peer  flow.Peer
+	fence bool   // declare it dead
+	why   string // for people
+	probe bool   // ask it first
+	heir  bool   // it is declared dead, and what it owned is to be handed on
+}
+
+// judge says what is to be done about each master of the store, by incarnation.
+func (f *fleet) judge(now flow.Time) []verdict {
+	var out []verdict
+	for _, r := range f.rows {
+		s := f.stand(r.Incarnation)
+		switch {
+		case r.Fenced:
+			if r.Owns && !s.fencing {
+				out = append(out, verdict{peer: r, heir: true})
+			}
+		case s.fencing || !s.suspect && s.missing == 0:
+		case s.probed != 0 && s.outcome == Gone:
+			out = append(out, verdict{peer: r, fence: true, why: "its host says that its process is gone"})
+		case r.Address != "" && !s.probing && (s.probed == 0 || now.Sub(s.probed) >= probeAgain):
+			out = append(out, verdict{peer: r, probe: true})
+		case s.missing == 0, s.probing, s.probed != 0 && s.outcome == Alive:
+			// Its lease holds, or it answers and does its work: a lost session of the registry is no death.
+		case f.witness(now) && (s.seen || now.Sub(s.missing) >= f.lease):
+			out = append(out, verdict{peer: r, fence: true, why: fmt.Sprintf("its lease of %s is over and it %s", f.lease, s.outcome.words())})
+		}
+	}
+	return f.calm(out, now)
+}
+
+// words end the reason of a fence.
+func (o Outcome) words() string {
+	if o == Astray {
+		return "says that the store does not answer it"
+	}
+	return "does not answer"
+}
+
+// calm leaves at most one guess at a time while most of the fleet looks dead.
+func (f *fleet) calm(all []verdict, now flow.Time) []verdict {
+	fences := 0
+	for _, v := range all {
+		if v.fence {
+			fences++
+		}
+	}
+	for _, r := range f.rows {
+		if f.stand(r.Incarnation).fencing {
+			fences++
+		}
+	}
+	if fences*2 <= len(f.rows)+1 {
+		return all
+	}
+	left := now.Sub(f.fenced) >= fenceGap
+	return slices.DeleteFunc(all, func(v verdict) bool {
+		if !v.fence {
+			return false
+		}
+		first := left
+		left = false
+		return !first
+	})
+}
+
+// next is when judge may say something new although nothing happens, 0 for never.
+func (f *fleet) next(now flow.Time) flow.Time {
+	var at flow.Time
+	for _, r := range f.rows {
+		s := f.stand(r.Incarnation)
+		if r.Fenced || s.fencing || !s.suspect && s.missing == 0 {
+			continue
+		}
+		if s.probed != 0 && !s.probing {
+			at = flow.Earliest(at, s.probed.Add(probeAgain))
+		}
+		if s.missing == 0 {
+			continue
+		}
+		for _, t := range []flow.Time{f.view.Since, f.stored, s.missing} {
+			if t != 0 && t.Add(f.lease) > now {
+				at = flow.Earliest(at, t.Add(f.lease))
+			}
+		}
+	}
+	if f.fenced.Add(fenceGap) > now && f.fenced != 0 {
+		at = flow.Earliest(at, f.fenced.Add(fenceGap))
+	}
+	return at
+}
+
+// heirs are the masters that a dead one's work is handed to, me among them, by incarnation:
+// everybody who is well and takes work, me alone if nobody else is.
+func (f *fleet) heirs(me, dead int64) []int64 {
+	out := []int64{me}
+	for _, m := range f.view.OfRole(flow.RoleMaster) {
+		s := f.stands[m.Incarnation]
+		if m.Incarnation == me || m.Incarnation == dead || m.State == "draining" || s != nil && (s.suspect || s.fencing) || m.Engine < flow.EngineVersion {
+			continue
+		}
+		out = append(out, m.Incarnation)
+	}
+	slices.Sort(out)
+	return out
+}
