@@ -35,6 +35,7 @@ const (
 	HeldState_HELD_STATE_GRANTED     HeldState = 1 // taken, not begun
 	HeldState_HELD_STATE_RUNNING     HeldState = 2
 	HeldState_HELD_STATE_ENDED       HeldState = 3 // its Ended follows
+	HeldState_HELD_STATE_DONE        HeldState = 4 // it ended, and a master acknowledged its result as durable
 )
 
 // Enum value maps for HeldState.
@@ -44,12 +45,14 @@ var (
 		1: "HELD_STATE_GRANTED",
 		2: "HELD_STATE_RUNNING",
 		3: "HELD_STATE_ENDED",
+		4: "HELD_STATE_DONE",
 	}
 	HeldState_value = map[string]int32{
 		"HELD_STATE_UNSPECIFIED": 0,
 		"HELD_STATE_GRANTED":     1,
 		"HELD_STATE_RUNNING":     2,
 		"HELD_STATE_ENDED":       3,
+		"HELD_STATE_DONE":        4,
 	}
 )
 
@@ -145,6 +148,8 @@ type FromWorker struct {
 	Beat          *Beat                  `protobuf:"bytes,5,opt,name=beat,proto3" json:"beat,omitempty"`
 	Logs          []*LogChunk            `protobuf:"bytes,6,rep,name=logs,proto3" json:"logs,omitempty"`
 	Blobs         []*BlobRequest         `protobuf:"bytes,7,rep,name=blobs,proto3" json:"blobs,omitempty"`
+	Held          []*Held                `protobuf:"bytes,8,rep,name=held,proto3" json:"held,omitempty"` // answers to asks, one each
+	Room          *Room                  `protobuf:"bytes,9,opt,name=room,proto3" json:"room,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -228,6 +233,20 @@ func (x *FromWorker) GetBlobs() []*BlobRequest {
 	return nil
 }
 
+func (x *FromWorker) GetHeld() []*Held {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+func (x *FromWorker) GetRoom() *Room {
+	if x != nil {
+		return x.Room
+	}
+	return nil
+}
+
 // FromMaster is one frame; several parts may be filled, they are read in the order of the fields.
 type FromMaster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -243,6 +262,11 @@ type FromMaster struct {
 	Forget        []int64                `protobuf:"varint,10,rep,packed,name=forget,proto3" json:"forget,omitempty"` // tokens the worker need not keep in journal and outbox any more
 	Beat          int64                  `protobuf:"varint,11,opt,name=beat,proto3" json:"beat,omitempty"`            // with renew or outage: the number of the beat that is answered
 	Outage        bool                   `protobuf:"varint,12,opt,name=outage,proto3" json:"outage,omitempty"`        // answers a beat: the store is unreachable for this master too
+	Asks          []*Ask                 `protobuf:"bytes,13,rep,name=asks,proto3" json:"asks,omitempty"`
+	Settles       []*Settle              `protobuf:"bytes,14,rep,name=settles,proto3" json:"settles,omitempty"`       // what to do with what was told in answer to asks
+	Fenced        []int64                `protobuf:"varint,15,rep,packed,name=fenced,proto3" json:"fenced,omitempty"` // masters that are declared dead: nothing they say counts any more
+	Wants         *int32                 `protobuf:"varint,16,opt,name=wants,proto3,oneof" json:"wants,omitempty"`    // how many more attempts this master could place here at once
+	Room          int64                  `protobuf:"varint,17,opt,name=room,proto3" json:"room,omitempty"`            // number of the Room heard last
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -361,6 +385,41 @@ func (x *FromMaster) GetOutage() bool {
 	return false
 }
 
+func (x *FromMaster) GetAsks() []*Ask {
+	if x != nil {
+		return x.Asks
+	}
+	return nil
+}
+
+func (x *FromMaster) GetSettles() []*Settle {
+	if x != nil {
+		return x.Settles
+	}
+	return nil
+}
+
+func (x *FromMaster) GetFenced() []int64 {
+	if x != nil {
+		return x.Fenced
+	}
+	return nil
+}
+
+func (x *FromMaster) GetWants() int32 {
+	if x != nil && x.Wants != nil {
+		return *x.Wants
+	}
+	return 0
+}
+
+func (x *FromMaster) GetRoom() int64 {
+	if x != nil {
+		return x.Room
+	}
+	return 0
+}
+
 // Hello says who dials and what it holds.
 type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -375,7 +434,6 @@ type Hello struct {
 	Held          []*Held                `protobuf:"bytes,9,rep,name=held,proto3" json:"held,omitempty"` // every attempt that lives or whose end is not acknowledged
 	Version       string                 `protobuf:"bytes,10,opt,name=version,proto3" json:"version,omitempty"`
 	Pid           int32                  `protobuf:"varint,11,opt,name=pid,proto3" json:"pid,omitempty"`
-	MastersFenced []int64                `protobuf:"varint,12,rep,packed,name=masters_fenced,json=mastersFenced,proto3" json:"masters_fenced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -487,13 +545,6 @@ func (x *Hello) GetPid() int32 {
 	return 0
 }
 
-func (x *Hello) GetMastersFenced() []int64 {
-	if x != nil {
-		return x.MastersFenced
-	}
-	return nil
-}
-
 // Held is one attempt that a worker knows when it says hello.
 type Held struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -570,6 +621,7 @@ type Welcome struct {
 	Generation    int64                  `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
 	LeaseMicros   int64                  `protobuf:"varint,3,opt,name=lease_micros,json=leaseMicros,proto3" json:"lease_micros,omitempty"`
 	Settle        []*Settle              `protobuf:"bytes,4,rep,name=settle,proto3" json:"settle,omitempty"` // what to do with each held attempt
+	Over          bool                   `protobuf:"varint,5,opt,name=over,proto3" json:"over,omitempty"`    // the session was declared lost: kill what it holds, then say hello as a new one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -632,6 +684,13 @@ func (x *Welcome) GetSettle() []*Settle {
 	return nil
 }
 
+func (x *Welcome) GetOver() bool {
+	if x != nil {
+		return x.Over
+	}
+	return false
+}
+
 // Settle is the answer to one held attempt: the cell of the reconciliation table.
 type Settle struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -685,6 +744,138 @@ func (x *Settle) GetAction() SettleAction {
 	return SettleAction_SETTLE_ACTION_UNSPECIFIED
 }
 
+// Ask names an attempt that its owner believes to be with this worker: after a takeover, or in doubt. The worker hears
+// this master for it from now on, and answers with Held; of what it does not know the state is unspecified.
+type Ask struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         int64                  `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
+	Instance      int64                  `protobuf:"varint,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	Task          int64                  `protobuf:"varint,3,opt,name=task,proto3" json:"task,omitempty"`
+	Epoch         int64                  `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"` // as in Grant
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ask) Reset() {
+	*x = Ask{}
+	mi := &file_internal_rpc_wire_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ask) ProtoMessage() {}
+
+func (x *Ask) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_wire_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ask.ProtoReflect.Descriptor instead.
+func (*Ask) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Ask) GetToken() int64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *Ask) GetInstance() int64 {
+	if x != nil {
+		return x.Instance
+	}
+	return 0
+}
+
+func (x *Ask) GetTask() int64 {
+	if x != nil {
+		return x.Task
+	}
+	return 0
+}
+
+func (x *Ask) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+// Room says how many attempts this master may have on the worker at the same time. The masters of
+// a worker share its places; what one gives up is another's once it has said that it heard so.
+type Room struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Places        int32                  `protobuf:"varint,1,opt,name=places,proto3" json:"places,omitempty"`
+	Number        int64                  `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"` // counts up
+	Shared        bool                   `protobuf:"varint,3,opt,name=shared,proto3" json:"shared,omitempty"` // other masters have room too: wants are asked for
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Room) Reset() {
+	*x = Room{}
+	mi := &file_internal_rpc_wire_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Room) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Room) ProtoMessage() {}
+
+func (x *Room) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_wire_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Room.ProtoReflect.Descriptor instead.
+func (*Room) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Room) GetPlaces() int32 {
+	if x != nil {
+		return x.Places
+	}
+	return 0
+}
+
+func (x *Room) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Room) GetShared() bool {
+	if x != nil {
+		return x.Shared
+	}
+	return false
+}
+
 // Grant orders an attempt to run.
 type Grant struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
@@ -712,7 +903,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[6]
+	mi := &file_internal_rpc_wire_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +915,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[6]
+	mi := &file_internal_rpc_wire_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +928,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{6}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Grant) GetToken() int64 {
@@ -878,7 +1069,7 @@ type SecretEnv struct {
 
 func (x *SecretEnv) Reset() {
 	*x = SecretEnv{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[7]
+	mi := &file_internal_rpc_wire_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +1081,7 @@ func (x *SecretEnv) String() string {
 func (*SecretEnv) ProtoMessage() {}
 
 func (x *SecretEnv) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[7]
+	mi := &file_internal_rpc_wire_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +1094,7 @@ func (x *SecretEnv) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretEnv.ProtoReflect.Descriptor instead.
 func (*SecretEnv) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{7}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SecretEnv) GetName() string {
@@ -939,7 +1130,7 @@ type Resource struct {
 
 func (x *Resource) Reset() {
 	*x = Resource{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[8]
+	mi := &file_internal_rpc_wire_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1142,7 @@ func (x *Resource) String() string {
 func (*Resource) ProtoMessage() {}
 
 func (x *Resource) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[8]
+	mi := &file_internal_rpc_wire_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1155,7 @@ func (x *Resource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resource.ProtoReflect.Descriptor instead.
 func (*Resource) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{8}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Resource) GetName() string {
@@ -1000,7 +1191,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[9]
+	mi := &file_internal_rpc_wire_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1203,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[9]
+	mi := &file_internal_rpc_wire_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1216,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{9}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Started) GetToken() int64 {
@@ -1079,7 +1270,7 @@ type Ended struct {
 
 func (x *Ended) Reset() {
 	*x = Ended{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[10]
+	mi := &file_internal_rpc_wire_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1091,7 +1282,7 @@ func (x *Ended) String() string {
 func (*Ended) ProtoMessage() {}
 
 func (x *Ended) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[10]
+	mi := &file_internal_rpc_wire_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1104,7 +1295,7 @@ func (x *Ended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ended.ProtoReflect.Descriptor instead.
 func (*Ended) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{10}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Ended) GetToken() int64 {
@@ -1219,7 +1410,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[11]
+	mi := &file_internal_rpc_wire_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1422,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[11]
+	mi := &file_internal_rpc_wire_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1435,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{11}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Refused) GetToken() int64 {
@@ -1289,7 +1480,7 @@ type Kill struct {
 
 func (x *Kill) Reset() {
 	*x = Kill{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[12]
+	mi := &file_internal_rpc_wire_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +1492,7 @@ func (x *Kill) String() string {
 func (*Kill) ProtoMessage() {}
 
 func (x *Kill) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[12]
+	mi := &file_internal_rpc_wire_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +1505,7 @@ func (x *Kill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kill.ProtoReflect.Descriptor instead.
 func (*Kill) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{12}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Kill) GetToken() int64 {
@@ -1353,13 +1544,14 @@ type Beat struct {
 	Memory        float64                `protobuf:"fixed64,3,opt,name=memory,proto3" json:"memory,omitempty"`   // 0..1 used
 	Live          []int64                `protobuf:"varint,4,rep,packed,name=live,proto3" json:"live,omitempty"` // tokens of attempts with a sign of life since the last beat
 	Number        int64                  `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`    // counts up; the lease runs from the sending of the beat answered last
+	Keep          bool                   `protobuf:"varint,6,opt,name=keep,proto3" json:"keep,omitempty"`        // this master writes the renewal into the store; the others only hear it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[13]
+	mi := &file_internal_rpc_wire_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1563,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[13]
+	mi := &file_internal_rpc_wire_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1576,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{13}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Beat) GetRunning() int32 {
@@ -1422,6 +1614,13 @@ func (x *Beat) GetNumber() int64 {
 	return 0
 }
 
+func (x *Beat) GetKeep() bool {
+	if x != nil {
+		return x.Keep
+	}
+	return false
+}
+
 // ReadLog asks for a part of an attempt's log. One LogChunk answers it; whoever wants more asks
 // again from where that ended, so a slow reader holds up nobody.
 type ReadLog struct {
@@ -1440,7 +1639,7 @@ type ReadLog struct {
 
 func (x *ReadLog) Reset() {
 	*x = ReadLog{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[14]
+	mi := &file_internal_rpc_wire_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1452,7 +1651,7 @@ func (x *ReadLog) String() string {
 func (*ReadLog) ProtoMessage() {}
 
 func (x *ReadLog) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[14]
+	mi := &file_internal_rpc_wire_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1465,7 +1664,7 @@ func (x *ReadLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLog.ProtoReflect.Descriptor instead.
 func (*ReadLog) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{14}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReadLog) GetRequest() int64 {
@@ -1537,7 +1736,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[15]
+	mi := &file_internal_rpc_wire_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1748,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[15]
+	mi := &file_internal_rpc_wire_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +1761,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{15}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LogChunk) GetRequest() int64 {
@@ -1609,7 +1808,7 @@ type BlobRequest struct {
 
 func (x *BlobRequest) Reset() {
 	*x = BlobRequest{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[16]
+	mi := &file_internal_rpc_wire_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1820,7 @@ func (x *BlobRequest) String() string {
 func (*BlobRequest) ProtoMessage() {}
 
 func (x *BlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[16]
+	mi := &file_internal_rpc_wire_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1833,7 @@ func (x *BlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobRequest.ProtoReflect.Descriptor instead.
 func (*BlobRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{16}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BlobRequest) GetSha256() string {
@@ -1656,7 +1855,7 @@ type BlobChunk struct {
 
 func (x *BlobChunk) Reset() {
 	*x = BlobChunk{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[17]
+	mi := &file_internal_rpc_wire_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1668,7 +1867,7 @@ func (x *BlobChunk) String() string {
 func (*BlobChunk) ProtoMessage() {}
 
 func (x *BlobChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[17]
+	mi := &file_internal_rpc_wire_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1681,7 +1880,7 @@ func (x *BlobChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobChunk.ProtoReflect.Descriptor instead.
 func (*BlobChunk) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{17}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BlobChunk) GetSha256() string {
@@ -1716,7 +1915,7 @@ var File_internal_rpc_wire_proto protoreflect.FileDescriptor
 
 const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\n" +
-	"\x17internal/rpc/wire.proto\x12\rbaton.wire.v1\"\xd0\x02\n" +
+	"\x17internal/rpc/wire.proto\x12\rbaton.wire.v1\"\xa2\x03\n" +
 	"\n" +
 	"FromWorker\x12*\n" +
 	"\x05hello\x18\x01 \x01(\v2\x14.baton.wire.v1.HelloR\x05hello\x120\n" +
@@ -1725,7 +1924,9 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\arefused\x18\x04 \x03(\v2\x16.baton.wire.v1.RefusedR\arefused\x12'\n" +
 	"\x04beat\x18\x05 \x01(\v2\x13.baton.wire.v1.BeatR\x04beat\x12+\n" +
 	"\x04logs\x18\x06 \x03(\v2\x17.baton.wire.v1.LogChunkR\x04logs\x120\n" +
-	"\x05blobs\x18\a \x03(\v2\x1a.baton.wire.v1.BlobRequestR\x05blobs\"\x9a\x03\n" +
+	"\x05blobs\x18\a \x03(\v2\x1a.baton.wire.v1.BlobRequestR\x05blobs\x12'\n" +
+	"\x04held\x18\b \x03(\v2\x13.baton.wire.v1.HeldR\x04held\x12'\n" +
+	"\x04room\x18\t \x01(\v2\x13.baton.wire.v1.RoomR\x04room\"\xc4\x04\n" +
 	"\n" +
 	"FromMaster\x12\x16\n" +
 	"\x06master\x18\x01 \x01(\x03R\x06master\x120\n" +
@@ -1740,7 +1941,13 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x06forget\x18\n" +
 	" \x03(\x03R\x06forget\x12\x12\n" +
 	"\x04beat\x18\v \x01(\x03R\x04beat\x12\x16\n" +
-	"\x06outage\x18\f \x01(\bR\x06outage\"\xa2\x03\n" +
+	"\x06outage\x18\f \x01(\bR\x06outage\x12&\n" +
+	"\x04asks\x18\r \x03(\v2\x12.baton.wire.v1.AskR\x04asks\x12/\n" +
+	"\asettles\x18\x0e \x03(\v2\x15.baton.wire.v1.SettleR\asettles\x12\x16\n" +
+	"\x06fenced\x18\x0f \x03(\x03R\x06fenced\x12\x19\n" +
+	"\x05wants\x18\x10 \x01(\x05H\x00R\x05wants\x88\x01\x01\x12\x12\n" +
+	"\x04room\x18\x11 \x01(\x03R\x04roomB\b\n" +
+	"\x06_wants\"\x81\x03\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04home\x18\x02 \x01(\tR\x04home\x12\x18\n" +
@@ -1755,26 +1962,35 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x04held\x18\t \x03(\v2\x13.baton.wire.v1.HeldR\x04held\x12\x18\n" +
 	"\aversion\x18\n" +
 	" \x01(\tR\aversion\x12\x10\n" +
-	"\x03pid\x18\v \x01(\x05R\x03pid\x12%\n" +
-	"\x0emasters_fenced\x18\f \x03(\x03R\rmastersFenced\x1a9\n" +
+	"\x03pid\x18\v \x01(\x05R\x03pid\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"|\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\f\x10\r\"|\n" +
 	"\x04Held\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
 	"\x04task\x18\x03 \x01(\x03R\x04task\x12.\n" +
-	"\x05state\x18\x04 \x01(\x0e2\x18.baton.wire.v1.HeldStateR\x05state\"\x95\x01\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x18.baton.wire.v1.HeldStateR\x05state\"\xa9\x01\n" +
 	"\aWelcome\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x03R\asession\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\x03R\n" +
 	"generation\x12!\n" +
 	"\flease_micros\x18\x03 \x01(\x03R\vleaseMicros\x12-\n" +
-	"\x06settle\x18\x04 \x03(\v2\x15.baton.wire.v1.SettleR\x06settle\"S\n" +
+	"\x06settle\x18\x04 \x03(\v2\x15.baton.wire.v1.SettleR\x06settle\x12\x12\n" +
+	"\x04over\x18\x05 \x01(\bR\x04over\"S\n" +
 	"\x06Settle\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x123\n" +
-	"\x06action\x18\x02 \x01(\x0e2\x1b.baton.wire.v1.SettleActionR\x06action\"\xe4\x04\n" +
+	"\x06action\x18\x02 \x01(\x0e2\x1b.baton.wire.v1.SettleActionR\x06action\"a\n" +
+	"\x03Ask\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
+	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
+	"\x04task\x18\x03 \x01(\x03R\x04task\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\x03R\x05epoch\"N\n" +
+	"\x04Room\x12\x16\n" +
+	"\x06places\x18\x01 \x01(\x05R\x06places\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x03R\x06number\x12\x16\n" +
+	"\x06shared\x18\x03 \x01(\bR\x06shared\"\xe4\x04\n" +
 	"\x05Grant\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
@@ -1840,13 +2056,14 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
 	"\x04task\x18\x03 \x01(\x03R\x04task\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x03R\x05epoch\"v\n" +
+	"\x05epoch\x18\x04 \x01(\x03R\x05epoch\"\x8a\x01\n" +
 	"\x04Beat\x12\x18\n" +
 	"\arunning\x18\x01 \x01(\x05R\arunning\x12\x10\n" +
 	"\x03cpu\x18\x02 \x01(\x01R\x03cpu\x12\x16\n" +
 	"\x06memory\x18\x03 \x01(\x01R\x06memory\x12\x12\n" +
 	"\x04live\x18\x04 \x03(\x03R\x04live\x12\x16\n" +
-	"\x06number\x18\x05 \x01(\x03R\x06number\"\xc7\x01\n" +
+	"\x06number\x18\x05 \x01(\x03R\x06number\x12\x12\n" +
+	"\x04keep\x18\x06 \x01(\bR\x04keep\"\xc7\x01\n" +
 	"\aReadLog\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x03R\arequest\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x03R\x05token\x12\x16\n" +
@@ -1868,12 +2085,13 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x12\n" +
 	"\x04last\x18\x03 \x01(\bR\x04last\x12\x14\n" +
-	"\x05error\x18\x04 \x01(\tR\x05error*m\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error*\x82\x01\n" +
 	"\tHeldState\x12\x1a\n" +
 	"\x16HELD_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12HELD_STATE_GRANTED\x10\x01\x12\x16\n" +
 	"\x12HELD_STATE_RUNNING\x10\x02\x12\x14\n" +
-	"\x10HELD_STATE_ENDED\x10\x03*\x98\x01\n" +
+	"\x10HELD_STATE_ENDED\x10\x03\x12\x13\n" +
+	"\x0fHELD_STATE_DONE\x10\x04*\x98\x01\n" +
 	"\fSettleAction\x12\x1d\n" +
 	"\x19SETTLE_ACTION_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12SETTLE_ACTION_KEEP\x10\x01\x12\x18\n" +
@@ -1896,7 +2114,7 @@ func file_internal_rpc_wire_proto_rawDescGZIP() []byte {
 }
 
 var file_internal_rpc_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_internal_rpc_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_internal_rpc_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_internal_rpc_wire_proto_goTypes = []any{
 	(HeldState)(0),      // 0: baton.wire.v1.HeldState
 	(SettleAction)(0),   // 1: baton.wire.v1.SettleAction
@@ -1906,49 +2124,55 @@ var file_internal_rpc_wire_proto_goTypes = []any{
 	(*Held)(nil),        // 5: baton.wire.v1.Held
 	(*Welcome)(nil),     // 6: baton.wire.v1.Welcome
 	(*Settle)(nil),      // 7: baton.wire.v1.Settle
-	(*Grant)(nil),       // 8: baton.wire.v1.Grant
-	(*SecretEnv)(nil),   // 9: baton.wire.v1.SecretEnv
-	(*Resource)(nil),    // 10: baton.wire.v1.Resource
-	(*Started)(nil),     // 11: baton.wire.v1.Started
-	(*Ended)(nil),       // 12: baton.wire.v1.Ended
-	(*Refused)(nil),     // 13: baton.wire.v1.Refused
-	(*Kill)(nil),        // 14: baton.wire.v1.Kill
-	(*Beat)(nil),        // 15: baton.wire.v1.Beat
-	(*ReadLog)(nil),     // 16: baton.wire.v1.ReadLog
-	(*LogChunk)(nil),    // 17: baton.wire.v1.LogChunk
-	(*BlobRequest)(nil), // 18: baton.wire.v1.BlobRequest
-	(*BlobChunk)(nil),   // 19: baton.wire.v1.BlobChunk
-	nil,                 // 20: baton.wire.v1.Hello.LabelsEntry
-	nil,                 // 21: baton.wire.v1.Grant.EnvEntry
+	(*Ask)(nil),         // 8: baton.wire.v1.Ask
+	(*Room)(nil),        // 9: baton.wire.v1.Room
+	(*Grant)(nil),       // 10: baton.wire.v1.Grant
+	(*SecretEnv)(nil),   // 11: baton.wire.v1.SecretEnv
+	(*Resource)(nil),    // 12: baton.wire.v1.Resource
+	(*Started)(nil),     // 13: baton.wire.v1.Started
+	(*Ended)(nil),       // 14: baton.wire.v1.Ended
+	(*Refused)(nil),     // 15: baton.wire.v1.Refused
+	(*Kill)(nil),        // 16: baton.wire.v1.Kill
+	(*Beat)(nil),        // 17: baton.wire.v1.Beat
+	(*ReadLog)(nil),     // 18: baton.wire.v1.ReadLog
+	(*LogChunk)(nil),    // 19: baton.wire.v1.LogChunk
+	(*BlobRequest)(nil), // 20: baton.wire.v1.BlobRequest
+	(*BlobChunk)(nil),   // 21: baton.wire.v1.BlobChunk
+	nil,                 // 22: baton.wire.v1.Hello.LabelsEntry
+	nil,                 // 23: baton.wire.v1.Grant.EnvEntry
 }
 var file_internal_rpc_wire_proto_depIdxs = []int32{
 	4,  // 0: baton.wire.v1.FromWorker.hello:type_name -> baton.wire.v1.Hello
-	11, // 1: baton.wire.v1.FromWorker.started:type_name -> baton.wire.v1.Started
-	12, // 2: baton.wire.v1.FromWorker.ended:type_name -> baton.wire.v1.Ended
-	13, // 3: baton.wire.v1.FromWorker.refused:type_name -> baton.wire.v1.Refused
-	15, // 4: baton.wire.v1.FromWorker.beat:type_name -> baton.wire.v1.Beat
-	17, // 5: baton.wire.v1.FromWorker.logs:type_name -> baton.wire.v1.LogChunk
-	18, // 6: baton.wire.v1.FromWorker.blobs:type_name -> baton.wire.v1.BlobRequest
-	6,  // 7: baton.wire.v1.FromMaster.welcome:type_name -> baton.wire.v1.Welcome
-	8,  // 8: baton.wire.v1.FromMaster.grants:type_name -> baton.wire.v1.Grant
-	14, // 9: baton.wire.v1.FromMaster.kills:type_name -> baton.wire.v1.Kill
-	16, // 10: baton.wire.v1.FromMaster.read_logs:type_name -> baton.wire.v1.ReadLog
-	19, // 11: baton.wire.v1.FromMaster.blobs:type_name -> baton.wire.v1.BlobChunk
-	20, // 12: baton.wire.v1.Hello.labels:type_name -> baton.wire.v1.Hello.LabelsEntry
-	5,  // 13: baton.wire.v1.Hello.held:type_name -> baton.wire.v1.Held
-	0,  // 14: baton.wire.v1.Held.state:type_name -> baton.wire.v1.HeldState
-	7,  // 15: baton.wire.v1.Welcome.settle:type_name -> baton.wire.v1.Settle
-	1,  // 16: baton.wire.v1.Settle.action:type_name -> baton.wire.v1.SettleAction
-	21, // 17: baton.wire.v1.Grant.env:type_name -> baton.wire.v1.Grant.EnvEntry
-	9,  // 18: baton.wire.v1.Grant.secrets:type_name -> baton.wire.v1.SecretEnv
-	10, // 19: baton.wire.v1.Grant.files:type_name -> baton.wire.v1.Resource
-	2,  // 20: baton.wire.v1.Masters.Session:input_type -> baton.wire.v1.FromWorker
-	3,  // 21: baton.wire.v1.Masters.Session:output_type -> baton.wire.v1.FromMaster
-	21, // [21:22] is the sub-list for method output_type
-	20, // [20:21] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	13, // 1: baton.wire.v1.FromWorker.started:type_name -> baton.wire.v1.Started
+	14, // 2: baton.wire.v1.FromWorker.ended:type_name -> baton.wire.v1.Ended
+	15, // 3: baton.wire.v1.FromWorker.refused:type_name -> baton.wire.v1.Refused
+	17, // 4: baton.wire.v1.FromWorker.beat:type_name -> baton.wire.v1.Beat
+	19, // 5: baton.wire.v1.FromWorker.logs:type_name -> baton.wire.v1.LogChunk
+	20, // 6: baton.wire.v1.FromWorker.blobs:type_name -> baton.wire.v1.BlobRequest
+	5,  // 7: baton.wire.v1.FromWorker.held:type_name -> baton.wire.v1.Held
+	9,  // 8: baton.wire.v1.FromWorker.room:type_name -> baton.wire.v1.Room
+	6,  // 9: baton.wire.v1.FromMaster.welcome:type_name -> baton.wire.v1.Welcome
+	10, // 10: baton.wire.v1.FromMaster.grants:type_name -> baton.wire.v1.Grant
+	16, // 11: baton.wire.v1.FromMaster.kills:type_name -> baton.wire.v1.Kill
+	18, // 12: baton.wire.v1.FromMaster.read_logs:type_name -> baton.wire.v1.ReadLog
+	21, // 13: baton.wire.v1.FromMaster.blobs:type_name -> baton.wire.v1.BlobChunk
+	8,  // 14: baton.wire.v1.FromMaster.asks:type_name -> baton.wire.v1.Ask
+	7,  // 15: baton.wire.v1.FromMaster.settles:type_name -> baton.wire.v1.Settle
+	22, // 16: baton.wire.v1.Hello.labels:type_name -> baton.wire.v1.Hello.LabelsEntry
+	5,  // 17: baton.wire.v1.Hello.held:type_name -> baton.wire.v1.Held
+	0,  // 18: baton.wire.v1.Held.state:type_name -> baton.wire.v1.HeldState
+	7,  // 19: baton.wire.v1.Welcome.settle:type_name -> baton.wire.v1.Settle
+	1,  // 20: baton.wire.v1.Settle.action:type_name -> baton.wire.v1.SettleAction
+	23, // 21: baton.wire.v1.Grant.env:type_name -> baton.wire.v1.Grant.EnvEntry
+	11, // 22: baton.wire.v1.Grant.secrets:type_name -> baton.wire.v1.SecretEnv
+	12, // 23: baton.wire.v1.Grant.files:type_name -> baton.wire.v1.Resource
+	2,  // 24: baton.wire.v1.Masters.Session:input_type -> baton.wire.v1.FromWorker
+	3,  // 25: baton.wire.v1.Masters.Session:output_type -> baton.wire.v1.FromMaster
+	25, // [25:26] is the sub-list for method output_type
+	24, // [24:25] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_internal_rpc_wire_proto_init() }
@@ -1956,13 +2180,14 @@ func file_internal_rpc_wire_proto_init() {
 	if File_internal_rpc_wire_proto != nil {
 		return
 	}
+	file_internal_rpc_wire_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_rpc_wire_proto_rawDesc), len(file_internal_rpc_wire_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

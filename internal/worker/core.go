@@ -27,6 +27,8 @@ type Core struct {
 	tombOrder []Tombstone
 	done      recent[int64, struct{}] // tokens acknowledged, so that a late copy of the grant is no new one
 	owners    recent[int64, owner]    // by instance: the newest owner seen
+	fenced    recent[int64, struct{}] // masters declared dead
+	unshared  bool                    // rooms are to be shared out again
 
 	announce []announcement // Started to be sent, by time
 	resendAt flow.Time
@@ -68,6 +70,7 @@ func NewCore(cfg CoreConfig, s State) *Core {
 		cfg: cfg, held: map[int64]*held{}, tombs: map[int64]bool{},
 		done:   newRecent[int64, struct{}](1 << 15),
 		owners: newRecent[int64, owner](1 << 15),
+		fenced: newRecent[int64, struct{}](1 << 10),
 	}
 	c.session.earlier = slices.Clone(s.Earlier)
 	if s.Session != 0 {
@@ -99,6 +102,7 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 	}
 	c.checkTimers()
 	c.checkStopped()
+	c.shareRoom()
 	c.flush()
 	return c.turn.effects
 }
@@ -119,6 +123,8 @@ func (c *Core) apply(e Event) {
 		c.finished(e)
 	case Measured:
 		c.beat(e)
+	case Unseen:
+		c.session.unseen = e.Masters
 	case Stop:
 		c.stop()
 	case Tick:
@@ -158,6 +164,7 @@ func (c *Core) checkTimers() {
 	c.announceDue()
 	c.resendDue()
 	c.beatDue()
+	c.helloDue()
 }
 
 func (c *Core) nextWake() flow.Time {
@@ -165,7 +172,7 @@ func (c *Core) nextWake() flow.Time {
 	if len(c.announce) > 0 {
 		announce = c.announce[0].at
 	}
-	return flow.Earliest(announce, c.resendAt, c.session.beatAt, c.session.stopAt(), c.ackBy)
+	return flow.Earliest(announce, c.resendAt, c.session.beatAt, c.session.stopAt(), c.helloBy(), c.ackBy)
 }
 
 // sortedHeld returns the held attempts by token.

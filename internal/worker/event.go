@@ -70,6 +70,10 @@ type Measured struct {
 	Live   []int64 // tokens with a sign of life since the last Measured, ascending
 }
 
+// Unseen tells how many masters there are that no stream leads to, without those whose host says
+// that their process is gone.
+type Unseen struct{ Masters int }
+
 // Stop orders the worker to end: nothing new is taken and everything is killed.
 type Stop struct{}
 
@@ -81,4 +85,5 @@ func (Began) event()      {}
 func (Finished) event()   {}
 func (Tick) event()       {}
 func (Measured) event()   {}
+func (Unseen) event()     {}
 func (Stop) event()       {}

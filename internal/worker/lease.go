@@ -3,6 +3,8 @@
 package worker
 
 import (
+	"slices"
+
 	"baton/internal/flow"
 	"baton/internal/rpc"
 )
@@ -36,9 +38,19 @@ func (c *Core) beat(m Measured) {
 		s.beats = append(s.beats, beat{c.session.beats, c.turn.now})
 		s.frame(recordSize).Beat = &rpc.Beat{
 			Running: int32(len(c.held) - c.ended), Cpu: m.CPU, Memory: m.Memory, Live: m.Live,
-			Number: c.session.beats,
+			Number: c.session.beats, Keep: s == c.keeper(),
 		}
 	}
+}
+
+// keeper is the master that writes this session's lease into the store: the first that can.
+func (c *Core) keeper() *stream {
+	for _, s := range c.streams {
+		if s.welcomed && !s.outage {
+			return s
+		}
+	}
+	return c.welcomed()
 }
 
 // renewed counts the lease from when the answered beat was *sent*: the authority counts from its
@@ -49,9 +61,13 @@ func (c *Core) renewed(s *stream, f *rpc.FromMaster) {
 	if !ok {
 		return
 	}
+	s.outage = !f.GetRenew()
 	if f.GetRenew() {
 		c.session.renewedAt, c.session.outageAt = max(c.session.renewedAt, at), 0
 		return
+	}
+	if c.session.unseen > 0 || slices.ContainsFunc(c.streams, func(s *stream) bool { return !s.welcomed || !s.outage }) {
+		return // somebody may have the store and grant a successor
 	}
 	// No master can write, so nobody can be granted this worker's attempts: the lease goes on, but
 	// not for ever, since a master nobody here sees may have found the store again.
@@ -93,9 +109,18 @@ func (c *Core) checkLease() {
 		}
 		return
 	}
+	c.giveUp("no master renewed the lease: killing every attempt")
+}
+
+// giveUp ends a session that may be lost for the masters: everything is killed before anything
+// else is said.
+func (c *Core) giveUp(why string) {
+	if c.session.over {
+		return
+	}
 	c.session.over = true
 	c.session.beatAt = 0
-	c.do(Note{Text: "no master renewed the lease: killing every attempt", Count: len(c.held) - c.ended})
+	c.do(Note{Text: why, Count: len(c.held) - c.ended})
 	// From 0.75 to 0.9 of the lease for a friendly end, the rest for the hard one.
 	c.killAll(killIsolated, c.session.lease*15/100)
 	for _, s := range c.streams {

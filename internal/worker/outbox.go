@@ -60,4 +60,5 @@ func (c *Core) drop(h *held) {
 	c.ended--
 	c.done.put(h.token, struct{}{})
 	c.drops = append(c.drops, h.token)
+	c.roomChanged()
 }

@@ -22,6 +22,7 @@ type session struct {
 	over       bool      // the lease is over and what it held is being killed
 	measuring  bool
 	beats      int64
+	unseen     int // masters that there are and that no stream leads to, though they may live
 }
 
 // stream is a connection to a master.
@@ -31,6 +32,8 @@ type stream struct {
 	welcomed bool
 	helloAt  flow.Time // 0: not said yet
 	beats    []beat    // sent and not answered, oldest first
+	outage   bool      // its last answer to a beat was that it cannot reach the store
+	room     room
 	out      []*rpc.FromWorker
 	size     int // of the last of out, about
 }
@@ -83,6 +86,8 @@ func (c *Core) streamUp(id StreamID) {
 
 func (c *Core) streamDown(id StreamID) {
 	c.streams = slices.DeleteFunc(c.streams, func(s *stream) bool { return s.id == id })
+	c.roomChanged()
+	c.sayHellos()
 	for _, h := range c.sortedHeld() {
 		if h.stream == id {
 			h.announced, h.sentAt = false, 0
@@ -93,8 +98,12 @@ func (c *Core) streamDown(id StreamID) {
 	}
 }
 
-// sayHellos greets on every stream that was not greeted yet. While a lost session's attempts are
-// being killed nothing is said: they are to be dead before a successor can be granted.
+// helloTimeout is how long a master may take to give a session before another one is asked.
+const helloTimeout = 3 * time.Second
+
+// sayHellos greets on every stream that was not greeted yet; without a session on one only, since
+// each master would give another. While a lost session's attempts are being killed nothing is
+// said: they are to be dead before a successor can be granted.
 func (c *Core) sayHellos() {
 	if c.session.over {
 		if len(c.held) > c.ended {
@@ -102,12 +111,46 @@ func (c *Core) sayHellos() {
 		}
 		c.renewIdentity()
 	}
+	if c.session.id == 0 && slices.ContainsFunc(c.streams, func(s *stream) bool { return s.helloAt != 0 }) {
+		return
+	}
 	for _, s := range c.streams {
-		if s.helloAt == 0 {
-			s.helloAt = c.turn.now
-			s.frame(recordSize).Hello = c.hello()
+		if s.helloAt != 0 {
+			continue
+		}
+		s.helloAt = c.turn.now
+		s.frame(recordSize).Hello = c.hello()
+		if c.session.id == 0 {
+			return
 		}
 	}
+}
+
+// helloDue gives up a master that gives no session, when there is another one to ask.
+func (c *Core) helloDue() {
+	at := c.helloBy()
+	if at == 0 || at > c.turn.now {
+		return
+	}
+	for _, s := range c.streams {
+		if s.helloAt != 0 {
+			s.helloAt = c.turn.now // once
+			c.do(Close{s.id, "it gives no session; another master is asked"})
+		}
+	}
+}
+
+// helloBy is when helloDue has something to do, 0 for never.
+func (c *Core) helloBy() flow.Time {
+	if c.session.id != 0 || len(c.streams) < 2 {
+		return 0
+	}
+	for _, s := range c.streams {
+		if s.helloAt != 0 {
+			return s.helloAt.Add(helloTimeout)
+		}
+	}
+	return 0
 }
 
 func (c *Core) hello() *rpc.Hello {
@@ -125,7 +168,7 @@ func (c *Core) hello() *rpc.Hello {
 // renewIdentity ends a lost session: what comes next is a new incarnation.
 func (c *Core) renewIdentity() {
 	c.session = session{
-		generation: c.session.generation, beats: c.session.beats,
+		generation: c.session.generation, beats: c.session.beats, unseen: c.session.unseen,
 		earlier: keepLast(append(c.session.earlier, c.session.id), keepEarlier),
 	}
 }
@@ -136,8 +179,16 @@ func (c *Core) frame(id StreamID, f *rpc.FromMaster) {
 	if s == nil {
 		return
 	}
+	c.fence(f.GetFenced())
+	if c.isFenced(s, f) {
+		return
+	}
 	if w := f.GetWelcome(); w != nil && !s.welcomed && s.helloAt != 0 {
 		s.master = f.GetMaster()
+		if w.GetOver() {
+			c.giveUp("a master says that the session was declared lost: killing every attempt")
+			return
+		}
 		c.welcome(s, w)
 	}
 	if !s.welcomed {
@@ -162,6 +213,52 @@ func (c *Core) frame(id StreamID, f *rpc.FromMaster) {
 	for _, token := range f.GetForget() {
 		c.acknowledged(token)
 	}
+	for _, a := range f.GetAsks() {
+		c.asked(s, a)
+	}
+	for _, settle := range f.GetSettles() {
+		c.settle(s, settle)
+	}
+	c.heardRoom(s, f)
+}
+
+// fence remembers masters that were declared dead.
+func (c *Core) fence(masters []int64) {
+	for _, id := range masters {
+		c.fenced.put(id, struct{}{})
+		for _, s := range c.streams {
+			if s.welcomed && s.master == id {
+				c.do(Close{s.id, "its master was declared dead"})
+			}
+		}
+	}
+}
+
+// isFenced tells whether a frame comes from a master that was declared dead, perhaps while it was
+// frozen: what it says is no longer anybody's word.
+func (c *Core) isFenced(s *stream, f *rpc.FromMaster) bool {
+	if _, dead := c.fenced.get(f.GetMaster()); !dead {
+		return false
+	}
+	c.do(Close{s.id, "its master was declared dead"})
+	return true
+}
+
+// asked tells an owner what is known of an attempt, and hears that owner for it from now on.
+func (c *Core) asked(s *stream, a *rpc.Ask) {
+	if c.stale(a.GetInstance(), a.GetEpoch(), s.master) {
+		return
+	}
+	answer := &rpc.Held{Token: a.GetToken(), Instance: a.GetInstance(), Task: a.GetTask()}
+	if h := c.held[a.GetToken()]; h != nil {
+		h.stream = s.id
+		answer = h.wire()
+		c.roomChanged()
+	} else if _, over := c.done.get(a.GetToken()); over {
+		answer.State = rpc.HeldState_HELD_STATE_DONE
+	}
+	f := s.frame(recordSize)
+	f.Held = append(f.Held, answer)
 }
 
 // welcome takes up the session and settles what is held.
@@ -179,6 +276,7 @@ func (c *Core) welcome(s *stream, w *rpc.Welcome) {
 	c.session.lease = time.Duration(w.GetLeaseMicros()) * time.Microsecond
 	c.session.renewedAt = max(c.session.renewedAt, s.helloAt)
 	c.session.outageAt = 0
+	c.roomChanged()
 	if c.session.beatAt == 0 {
 		c.session.beatAt = c.turn.now
 	}
@@ -191,6 +289,7 @@ func (c *Core) welcome(s *stream, w *rpc.Welcome) {
 		}
 	}
 	c.sendEnds(0)
+	c.sayHellos() // the others can be greeted now
 }
 
 func (c *Core) settle(s *stream, settle *rpc.Settle) {

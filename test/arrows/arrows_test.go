@@ -45,7 +45,7 @@ var houses = []house{
 	{"internal/cli/...", []string{"internal/..."}, "only wire.go names concrete backends"},
 	{"internal/api/...", []string{"internal/auth", "internal/flow"}, "it speaks interfaces of its own and of flow"},
 	{"internal/master/...", []string{"internal/dispatch", "internal/engine", "internal/attempt", "internal/assign", "internal/cron", "internal/param", "internal/task", "internal/registry", "internal/rpc", "internal/clock", "internal/flow"}, "it never names a store or a backend of the registry, and it knows the contract of task types, not the types"},
-	{"internal/worker/...", []string{"internal/attempt", "internal/param", "internal/task", "internal/rpc", "internal/clock", "internal/flow"}, "it knows attempts, never workflows, stores or concrete types"},
+	{"internal/worker/...", []string{"internal/attempt", "internal/assign", "internal/param", "internal/task", "internal/rpc", "internal/clock", "internal/flow"}, "it knows attempts, never workflows, stores or concrete types"},
 	{"internal/dispatch/...", []string{"internal/attempt", "internal/assign", "internal/flow"}, "it knows attempts, not what they are for"},
 	{"internal/engine/...", []string{"internal/attempt", "internal/assign", "internal/cron", "internal/param", "internal/task", "internal/flow"}, "it is pure"},
 	{"internal/spec/...", []string{"internal/attempt", "internal/cron", "internal/param", "internal/task", "internal/flow"}, "files in, definitions out; it is given the task types"},
