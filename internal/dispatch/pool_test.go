@@ -112,7 +112,7 @@ func TestWhy(t *testing.T) {
 		{full, "old", `no_worker: every worker of group "old" is draining`},
 		{full, "default", `no_slot: all 2 places of the 2 workers of group "default" are taken; it goes on when one is free`},
 	} {
-		if got := c.p.Why(c.group); got != c.want {
+		if got := c.p.Why(c.group, "noop"); got != c.want {
 			t.Errorf("group %s: %s\nwant %s", c.group, got, c.want)
 		}
 	}
@@ -129,6 +129,60 @@ func TestFreshTellsOnce(t *testing.T) {
 	}
 	if got := p.Fresh(); len(got) != 0 {
 		t.Errorf("told twice: %v", got)
+	}
+}
+
+func typed(id int64, slots int, types ...string) Session {
+	s := session(id, slots)
+	s.Types = types
+	return s
+}
+
+// What only some workers can run goes to them, by priority over all types, and holds up nobody.
+func TestOnlyToWhoHasTheType(t *testing.T) {
+	t.Parallel()
+	p := pool(typed(1, 2, "noop"), typed(2, 2, "noop", "sql"))
+	for i, typ := range []string{"spark", "sql", "noop", "sql", "noop"} {
+		it := item(flow.ID(i+1), "default", flow.PriorityMedium)
+		it.Type = typ
+		p.Enqueue(it)
+	}
+	first := item(9, "default", flow.PriorityHigh)
+	first.Type = "sql"
+	p.Enqueue(first)
+	if got, want := order(p), "9@w2 2@w2 3@w1 5@w1"; got != want {
+		t.Errorf("placed %s, want %s", got, want)
+	}
+	if got, want := p.Why("default", "spark"), `no_worker: no worker of group "default" has type "spark", such as w1, which has [noop]; it goes on when one with it joins`; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	if got := p.Why("default", "sql"); !strings.HasPrefix(got, "no_slot: all 2 places of the 1 workers") {
+		t.Error(got)
+	}
+}
+
+// A session that did not say which types it has is asked once.
+func TestLacks(t *testing.T) {
+	t.Parallel()
+	p := pool(session(1, 2))
+	it := item(1, "default", flow.PriorityMedium)
+	it.Type = "sql"
+	p.Enqueue(it)
+	if got := order(p); got != "1@w1" {
+		t.Fatalf("placed %s", got)
+	}
+	p.Lacks(1, "sql")
+	p.Release(1)
+	p.Enqueue(it)
+	if got := order(p); got != "" {
+		t.Errorf("asked again: %s", got)
+	}
+	if got := p.Why("default", "sql"); !strings.Contains(got, `has type "sql"`) {
+		t.Error(got)
+	}
+	p.Join(session(1, 2)) // it may have been upgraded
+	if got := order(p); got != "1@w1" {
+		t.Errorf("placed %s after it joined anew", got)
 	}
 }
 

@@ -1,4 +1,4 @@
-// Queues: what waits for a place, by group, ordered by priority, then age.
+// Queues: what waits for a place, by group and type, ordered by priority, then age.
 
 package dispatch
 
@@ -15,6 +15,7 @@ type Item struct {
 	Instance flow.ID
 	Task     flow.ID
 	Group    string
+	Type     string
 	Priority flow.Priority
 	// Again: it lost its worker and goes before new work of equal priority.
 	Again bool
@@ -22,17 +23,20 @@ type Item struct {
 	seq uint64
 }
 
+// queue is what waits for the same sessions.
 type queue struct {
-	group string
-	items itemHeap
+	group, typ string
+	items      itemHeap
 }
 
 type itemHeap []Item
 
 func (h itemHeap) Len() int      { return len(h) }
 func (h itemHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h itemHeap) Less(i, j int) bool {
-	a, b := &h[i], &h[j]
+func (h itemHeap) Less(i, j int) bool { return before(&h[i], &h[j]) }
+
+// before orders what waits: by priority, then what lost its worker, then age.
+func before(a, b *Item) bool {
 	if a.Priority != b.Priority {
 		return a.Priority < b.Priority
 	}
@@ -53,9 +57,11 @@ func (h *itemHeap) Pop() any {
 func (p *Pool) Enqueue(it Item) {
 	p.seq++
 	it.seq = p.seq
-	i, found := slices.BinarySearchFunc(p.queues, it.Group, func(q *queue, g string) int { return cmp.Compare(q.group, g) })
+	i, found := slices.BinarySearchFunc(p.queues, it, func(q *queue, it Item) int {
+		return cmp.Or(cmp.Compare(q.group, it.Group), cmp.Compare(q.typ, it.Type))
+	})
 	if !found {
-		p.queues = slices.Insert(p.queues, i, &queue{group: it.Group})
+		p.queues = slices.Insert(p.queues, i, &queue{group: it.Group, typ: it.Type})
 	}
 	heap.Push(&p.queues[i].items, it)
 	p.fresh = append(p.fresh, it)
@@ -68,27 +74,30 @@ type Placement struct {
 	Worker  string
 }
 
-// Next takes the first item that can be placed and books the slot. Items are not checked: one
+// Next takes the first item of all that can be placed and books the slot. Items are not checked: one
 // whose row is no longer queued is the caller's to release. A row that was enqueued twice (held and
 // released, read again) is placed once: a second placement would move the slot to a session that
 // does not have the attempt.
 func (p *Pool) Next() (Placement, bool) {
+	var from *queue
+	var to *Session
 	for _, q := range p.queues {
 		for len(q.items) > 0 && p.Holder(q.items[0].Task) != 0 {
 			heap.Pop(&q.items)
 		}
-		if len(q.items) == 0 {
+		if len(q.items) == 0 || from != nil && !before(&q.items[0], &from.items[0]) {
 			continue
 		}
-		s := p.pick(q.group)
-		if s == nil {
-			continue
+		if s := p.pick(q.group, q.typ); s != nil {
+			from, to = q, s
 		}
-		it := heap.Pop(&q.items).(Item)
-		p.Hold(it.Task, it.Instance, s.ID)
-		return Placement{it, s.ID, s.Name}, true
 	}
-	return Placement{}, false
+	if from == nil {
+		return Placement{}, false
+	}
+	it := heap.Pop(&from.items).(Item)
+	p.Hold(it.Task, it.Instance, to.ID)
+	return Placement{it, to.ID, to.Name}, true
 }
 
 // Fresh returns, once, the items enqueued since the last call that were not placed meanwhile. It

@@ -15,13 +15,16 @@ type Session struct {
 	ID       int64
 	Name     string
 	Groups   []string
+	Types    []string // task types it runs; none: it did not say, and is asked
 	Slots    int
 	Labels   map[string]string
 	CPU      float64 // 0..1 of all cores, as of its last beat
 	Memory   float64 // 0..1
 	Draining bool    // takes nothing new
+	Refusal  string  // why it took nothing when it was asked last; it is not asked now
 
-	used int
+	lacks []string // types it was asked to run and does not have
+	used  int
 }
 
 // Used is how many of its slots are held.
@@ -33,14 +36,26 @@ func (s *Session) weight() float64 {
 	return float64(s.used)/float64(s.Slots) + 0.5*s.CPU + 0.5*s.Memory
 }
 
-func (s *Session) free() bool { return !s.Draining && s.used < s.Slots }
+func (s *Session) free() bool { return !s.Draining && s.Refusal == "" && s.used < s.Slots }
+
+// runs tells whether a session may be asked to run a type.
+func (s *Session) runs(typ string) bool {
+	return (len(s.Types) == 0 || slices.Contains(s.Types, typ)) && !slices.Contains(s.lacks, typ)
+}
+
+// Lacks notes that a session refused a type for good: it is not asked again until it joins anew.
+func (p *Pool) Lacks(session int64, typ string) {
+	if s := p.Session(session); s != nil && s.runs(typ) {
+		s.lacks = append(s.lacks, typ)
+	}
+}
 
 // Pool is all sessions, what they hold, and what waits for them.
 type Pool struct {
 	sessions []*Session         // by ID
 	held     map[flow.ID]holder // task row → what holds a slot for it
 	used     map[int64]int      // session → slots held, also of sessions that are away
-	queues   []*queue           // by group name
+	queues   []*queue           // by group, then type
 	fresh    []Item             // enqueued since Fresh was asked
 	seq      uint64
 }
@@ -137,39 +152,55 @@ func (p *Pool) HeldBy(sessions ...int64) []flow.ID {
 	return out
 }
 
-// pick returns the session of a group with the least weight that has a slot, nil if there is none.
-func (p *Pool) pick(group string) *Session {
+// pick returns the session of a group with the least weight that runs a type and has a slot, nil if
+// there is none.
+func (p *Pool) pick(group, typ string) *Session {
 	var best *Session
 	for _, s := range p.sessions {
-		if s.free() && slices.Contains(s.Groups, group) && (best == nil || s.weight() < best.weight()) {
+		if s.free() && slices.Contains(s.Groups, group) && s.runs(typ) && (best == nil || s.weight() < best.weight()) {
 			best = s
 		}
 	}
 	return best
 }
 
-// Why says why nothing of a group can be placed now.
-func (p *Pool) Why(group string) string {
-	workers, slots, draining := 0, 0, 0
+// Why says why nothing of a group and type can be placed now.
+func (p *Pool) Why(group, typ string) string {
+	var inGroup, able, willing, refusing []*Session
+	slots := 0
 	for _, s := range p.sessions {
 		if !slices.Contains(s.Groups, group) {
 			continue
 		}
-		workers++
-		slots += s.Slots
+		inGroup = append(inGroup, s)
+		if !s.runs(typ) {
+			continue
+		}
+		able = append(able, s)
 		if s.Draining {
-			draining++
+			continue
+		}
+		willing = append(willing, s)
+		slots += s.Slots
+		if s.Refusal != "" {
+			refusing = append(refusing, s)
 		}
 	}
 	switch {
-	case workers == 0 && len(p.sessions) == 0:
+	case len(p.sessions) == 0:
 		return fmt.Sprintf("%s: no worker is connected; the task needs one of group %q", flow.ReasonNoWorker, group)
-	case workers == 0:
+	case len(inGroup) == 0:
 		return fmt.Sprintf("%s: no worker serves group %q; the groups served are %v", flow.ReasonNoWorker, group, p.groups())
-	case workers == draining:
+	case len(able) == 0:
+		return fmt.Sprintf("%s: no worker of group %q has type %q, such as %s, which has %v; it goes on when one with it joins",
+			flow.ReasonNoWorker, group, typ, inGroup[0].Name, inGroup[0].Types)
+	case len(willing) == 0:
 		return fmt.Sprintf("%s: every worker of group %q is draining", flow.ReasonNoWorker, group)
+	case len(refusing) > 0:
+		return fmt.Sprintf("%s: no place on the %d workers of group %q: worker %s takes nothing now (%s), and is asked again after a while",
+			flow.ReasonNoSlot, len(willing), group, refusing[0].Name, refusing[0].Refusal)
 	default:
-		return fmt.Sprintf("%s: all %d places of the %d workers of group %q are taken; it goes on when one is free", flow.ReasonNoSlot, slots, workers, group)
+		return fmt.Sprintf("%s: all %d places of the %d workers of group %q are taken; it goes on when one is free", flow.ReasonNoSlot, slots, len(willing), group)
 	}
 }
 

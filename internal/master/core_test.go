@@ -203,6 +203,88 @@ func TestWaitingRowsSayWhy(t *testing.T) {
 	}
 }
 
+// A type that no worker of the group has is offered to nobody, and the row says what is missing.
+func TestTypeThatNoWorkerHas(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.step(Frame{1, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w1", Home: "h", Groups: []string{"default"}, Types: []string{"shell"}, Slots: 4}}})
+	b.step(Registered{Conn: 1, Lease: flow.Lease{Incarnation: 50}})
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	ch := one[Commit](b).Batch.Changes[0]
+	if len(ch.Grants) > 0 || !strings.HasPrefix(ch.NewTasks[0].Reason, `no_worker: no worker of group "default" has type "nothing"`) {
+		t.Errorf("%d grants, %q", len(ch.Grants), ch.NewTasks[0].Reason)
+	}
+	b.answer()
+	b.step(Frame{2, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w2", Home: "i", Groups: []string{"default"}, Types: []string{"nothing"}, Slots: 4}}})
+	b.step(Registered{Conn: 2, Lease: flow.Lease{Incarnation: 51}})
+	if ch := one[Commit](b).Batch.Changes[0]; len(ch.Grants) != 1 || ch.Tasks[0].Row.Attempt.Session != 51 {
+		t.Errorf("not granted to the worker that has the type: %+v", ch)
+	}
+}
+
+// refuse has the worker refuse the grants it got, and counts what is granted anew at once.
+func (b *bench) refuse(reason string) int {
+	b.t.Helper()
+	f := &rpc.FromWorker{}
+	for _, g := range every[Grant](b) {
+		f.Refused = append(f.Refused, &rpc.Refused{Token: g.Order.Token, Instance: int64(g.Order.Instance), Task: int64(g.Order.Task), Reason: reason})
+	}
+	b.step(Frame{1, f})
+	n := 0
+	for _, ch := range b.answer() {
+		n += len(ch.Grants)
+	}
+	return n
+}
+
+// A worker that did not say which types it has refuses one once, not once a beat.
+func TestRefusedTypeIsNotOfferedAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	b.answer()
+	if n := b.refuse("unknown_type"); n > 0 {
+		t.Fatalf("granted again %d times", n)
+	}
+	for range 5 {
+		b.now = b.now.Add(DefaultConfig().Lease / 3)
+		b.step(Frame{1, &rpc.FromWorker{Beat: &rpc.Beat{Number: 1}}})
+		if len(every[Commit](b)) > 0 {
+			t.Fatal("offered again after a beat")
+		}
+	}
+}
+
+// A worker that refuses everything is asked ever more rarely.
+func TestRefusalsBackOff(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	b.answer()
+	asked := []time.Duration{}
+	last := b.now
+	for len(asked) < 9 {
+		if n := b.refuse("disk"); n > 0 {
+			t.Fatalf("granted again at once, %d times", n)
+		}
+		for len(every[Commit](b)) == 0 {
+			b.now = b.now.Add(DefaultConfig().Lease / 3)
+			b.step(Frame{1, &rpc.FromWorker{Beat: &rpc.Beat{Number: 1}}})
+			if b.now.Sub(last) > 2*askAgainMost {
+				t.Fatalf("not asked again for %s", b.now.Sub(last))
+			}
+		}
+		asked = append(asked, b.now.Sub(last))
+		last = b.now
+		b.answer()
+	}
+	if asked[0] > DefaultConfig().Lease/3 || asked[3] < 2*asked[1] || asked[8] < askAgainMost {
+		t.Errorf("asked after %v", asked)
+	}
+}
+
 // An instance that only waits, for longer than it is worth keeping, has no owner after the commit.
 func TestLongWaitIsParked(t *testing.T) {
 	t.Parallel()

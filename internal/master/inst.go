@@ -104,7 +104,7 @@ func (c *Core) follow(in *inst, fx engine.Effects, p pending) {
 	for _, r := range fx.Queued {
 		row := &in.st.Rows[r]
 		c.pool.Enqueue(dispatch.Item{
-			Instance: in.id, Task: row.ID, Group: in.st.Group(r), Priority: in.st.Priority(r),
+			Instance: in.id, Task: row.ID, Group: in.st.Group(r), Type: row.Type, Priority: in.st.Priority(r),
 			Again: row.Attempt.Number > 0 && row.Attempt.State == flow.AttemptLost,
 		})
 	}

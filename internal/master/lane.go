@@ -63,7 +63,7 @@ func (c *Core) place() {
 	for _, it := range c.pool.Fresh() {
 		if in := c.insts[it.Instance]; in != nil && in.st != nil {
 			if r := in.st.RowByID(it.Task); r >= 0 {
-				c.route(in.id, pending{ev: engine.Stuck{Row: r, Reason: c.pool.Why(it.Group)}})
+				c.route(in.id, pending{ev: engine.Stuck{Row: r, Reason: c.pool.Why(it.Group, it.Type)}})
 			}
 		}
 	}

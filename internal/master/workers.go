@@ -5,6 +5,7 @@ package master
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"baton/internal/attempt"
 	"baton/internal/dispatch"
@@ -20,6 +21,9 @@ type conn struct {
 	node    flow.Node
 	hello   *rpc.Hello
 	frame   *rpc.FromMaster // being filled in this step
+
+	refusals int       // in a row
+	askAgain flow.Time // not before, when it refused
 }
 
 // absence is a session that holds attempts and is not connected.
@@ -68,17 +72,60 @@ func (c *Core) frame(f Frame) {
 			c.handOver(f.Conn, flow.ID(e.Instance), ev)
 		}
 	}
+	if len(f.Started)+len(f.Ended) > 0 {
+		cn.refusals = 0
+	}
 	for _, r := range f.Refused {
-		// What it cannot take now it cannot take a moment later either: it is asked again after its
-		// next beat, else the same attempt would go to and fro as fast as the store commits.
-		if s := c.pool.Session(cn.session); s != nil && (r.Reason == "full" || r.Reason == "disk" || r.Reason == "stopping") {
-			s.Draining = true
-		}
+		c.refused(cn, r)
 		c.route(flow.ID(r.Instance), pending{ev: engine.Refused{Task: flow.ID(r.Task), Token: r.Token, Reason: r.Reason}})
 	}
 	if f.Beat != nil {
 		c.beat(cn, f.Beat)
 	}
+}
+
+// Reasons of refusals, as workers give them.
+const (
+	refusedFull       = "full"
+	refusedType       = "unknown_type"
+	refusedStale      = "stale"      // a newer owner spoke of the instance
+	refusedTombstoned = "tombstoned" // this one attempt never begins
+)
+
+// askAgainMost bounds how long a worker that refuses is not asked.
+const askAgainMost = time.Minute
+
+// refused keeps a grant from going to and fro as fast as the store commits: what a worker cannot
+// take now it cannot take a moment later either. It is asked again after its next beat, and when it
+// refuses again and again for something else than a lack of room, ever more rarely.
+func (c *Core) refused(cn *conn, r *rpc.Refused) {
+	s := c.pool.Session(cn.session)
+	if s == nil {
+		return
+	}
+	switch r.Reason {
+	case refusedStale, refusedTombstoned:
+		return
+	case refusedType:
+		if in := c.insts[flow.ID(r.Instance)]; in != nil && in.st != nil {
+			if row := in.st.RowByID(flow.ID(r.Task)); row >= 0 {
+				c.pool.Lacks(cn.session, in.st.Rows[row].Type)
+			}
+		}
+		return
+	}
+	if s.Refusal != "" {
+		return // granted before it was known to refuse
+	}
+	s.Refusal = flow.Text(r.Reason, 100)
+	cn.askAgain = c.now
+	if r.Reason == refusedFull {
+		return
+	}
+	if beat := c.cfg.Lease / 3; cn.refusals > 0 {
+		cn.askAgain = c.now.Add(min(beat<<min(cn.refusals-1, 20), askAgainMost))
+	}
+	cn.refusals++
 }
 
 func resultOf(e *rpc.Ended) flow.Result {
@@ -95,7 +142,10 @@ func resultOf(e *rpc.Ended) flow.Result {
 
 func (c *Core) beat(cn *conn, b *rpc.Beat) {
 	if s := c.pool.Session(cn.session); s != nil {
-		s.CPU, s.Memory, s.Draining = b.Cpu, b.Memory, false
+		s.CPU, s.Memory = b.Cpu, b.Memory
+		if cn.askAgain <= c.now {
+			s.Refusal = ""
+		}
 	}
 	cn.node.Running = int(b.Running)
 	if len(b.Live) > 0 {
@@ -175,7 +225,7 @@ func (c *Core) welcome(cn *conn, session int64) {
 			c.settleUnknown(h, w)
 		}
 	}
-	c.pool.Join(dispatch.Session{ID: session, Name: cn.hello.Name, Groups: cn.hello.Groups, Slots: int(cn.hello.Slots), Labels: cn.hello.Labels})
+	c.pool.Join(dispatch.Session{ID: session, Name: cn.hello.Name, Groups: cn.hello.Groups, Types: cn.hello.Types, Slots: int(cn.hello.Slots), Labels: cn.hello.Labels})
 }
 
 // settle answers one attempt by the table in attempt.

@@ -434,6 +434,7 @@ type Hello struct {
 	Held          []*Held                `protobuf:"bytes,9,rep,name=held,proto3" json:"held,omitempty"` // every attempt that lives or whose end is not acknowledged
 	Version       string                 `protobuf:"bytes,10,opt,name=version,proto3" json:"version,omitempty"`
 	Pid           int32                  `protobuf:"varint,11,opt,name=pid,proto3" json:"pid,omitempty"`
+	Types         []string               `protobuf:"bytes,13,rep,name=types,proto3" json:"types,omitempty"` // task types it runs; none: it does not say, and is asked
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -543,6 +544,13 @@ func (x *Hello) GetPid() int32 {
 		return x.Pid
 	}
 	return 0
+}
+
+func (x *Hello) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
 }
 
 // Held is one attempt that a worker knows when it says hello.
@@ -1947,7 +1955,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x06fenced\x18\x0f \x03(\x03R\x06fenced\x12\x19\n" +
 	"\x05wants\x18\x10 \x01(\x05H\x00R\x05wants\x88\x01\x01\x12\x12\n" +
 	"\x04room\x18\x11 \x01(\x03R\x04roomB\b\n" +
-	"\x06_wants\"\x81\x03\n" +
+	"\x06_wants\"\x97\x03\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04home\x18\x02 \x01(\tR\x04home\x12\x18\n" +
@@ -1962,7 +1970,8 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x04held\x18\t \x03(\v2\x13.baton.wire.v1.HeldR\x04held\x12\x18\n" +
 	"\aversion\x18\n" +
 	" \x01(\tR\aversion\x12\x10\n" +
-	"\x03pid\x18\v \x01(\x05R\x03pid\x1a9\n" +
+	"\x03pid\x18\v \x01(\x05R\x03pid\x12\x14\n" +
+	"\x05types\x18\r \x03(\tR\x05types\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\f\x10\r\"|\n" +

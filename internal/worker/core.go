@@ -44,6 +44,7 @@ type Core struct {
 type CoreConfig struct {
 	Name, Home, Version string
 	Groups              []string
+	Types               []string // task types it announces
 	Slots               int
 	Labels              map[string]string
 	PID                 int

@@ -91,7 +91,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 
 func (w *Worker) coreConfig() CoreConfig {
 	return CoreConfig{
-		Name: w.cfg.Name, Home: w.cfg.Home, Version: w.cfg.Version, Groups: w.cfg.Groups,
+		Name: w.cfg.Name, Home: w.cfg.Home, Version: w.cfg.Version, Groups: w.cfg.Groups, Types: w.runnable(),
 		Slots: w.cfg.Slots, Labels: w.cfg.Labels, PID: os.Getpid(), Kind: w.kind,
 		ResendAfter: w.cfg.ResendAfter, AnnounceAfter: announceAfter, OutageGrace: w.cfg.OutageGrace,
 		KillGrace: w.cfg.KillGrace, StopGrace: w.cfg.StopGrace, CompactAfter: compactAfter,
@@ -104,6 +104,17 @@ const (
 	// compactAfter is read in a tenth of a second at the next start.
 	compactAfter = 32 << 20
 )
+
+// runnable lists the types that can run here.
+func (w *Worker) runnable() []string {
+	var names []string
+	for _, t := range w.types.All() {
+		if w.kind(t.Name()) != KindUnknown {
+			names = append(names, t.Name())
+		}
+	}
+	return names
+}
 
 func (w *Worker) kind(name string) Kind {
 	t, known := w.types.Get(name)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -187,6 +188,9 @@ func TestSlotsAndUnknownTypes(t *testing.T) {
 	w := setup(t, func(c *worker.Config, _ *master) { c.Slots = 2 })
 	w.m.grant(order(1, "script", "sleep 1000"), order(2, "script", "sleep 1000"), order(3, "noop", ""), order(4, "no_such_type", ""))
 	w.m.wait(t, "refusals", func() bool { return w.m.refused[3] != nil && w.m.refused[4] != nil })
+	if h := w.m.hellos[0]; !slices.Contains(h.Types, "script") || slices.Contains(h.Types, "no_such_type") {
+		t.Errorf("announced the types %v", h.Types)
+	}
 	if w.m.refused[3].Reason != "full" || w.m.refused[4].Reason != "unknown_type" {
 		t.Errorf("got %v, %v", w.m.refused[3], w.m.refused[4])
 	}

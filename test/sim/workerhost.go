@@ -62,8 +62,12 @@ func (h *workerHost) start() {
 	st := worker.Fold(h.disk)
 	h.disk = append(h.disk, st.Bury(h.w.now)...)
 	h.synced = len(h.disk)
+	var announced []string // or it does not say, as those of an older version
+	if h.w.rng.IntN(2) == 0 {
+		announced = []string{simTask{}.Name()}
+	}
 	h.core = worker.NewCore(worker.CoreConfig{
-		Name: h.name, Home: h.name, Groups: []string{"default"}, Slots: 4,
+		Name: h.name, Home: h.name, Groups: []string{"default"}, Types: announced, Slots: 4,
 		Kind:        func(t string) worker.Kind { return worker.KindProcess },
 		ResendAfter: 5 * time.Second, AnnounceAfter: 5 * time.Millisecond, OutageGrace: 10 * time.Minute,
 		KillGrace: time.Second, StopGrace: time.Second, CompactAfter: 1 << 20,
