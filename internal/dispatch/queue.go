@@ -31,8 +31,8 @@ type queue struct {
 
 type itemHeap []Item
 
-func (h itemHeap) Len() int      { return len(h) }
-func (h itemHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h itemHeap) Len() int           { return len(h) }
+func (h itemHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 func (h itemHeap) Less(i, j int) bool { return before(&h[i], &h[j]) }
 
 // before orders what waits: by priority, then what lost its worker, then age.

@@ -39,6 +39,7 @@ func (c *Core) readCommands() {
 	for _, id := range taking {
 		c.taking = append(c.taking, c.insts[id])
 	}
+	taking = append(taking, c.poisoned.commands()...)
 	room := c.cfg.Commands - len(taking)
 	if room <= 0 {
 		c.polls.moreCommands = true
@@ -48,6 +49,14 @@ func (c *Core) readCommands() {
 	c.emit(ReadCommands{Limit: room, Except: taking})
 }
 
+// moreCommands reads what was wanted and could not be read then.
+func (c *Core) moreCommands() {
+	if c.polls.moreCommands && !c.polls.commands {
+		c.polls.moreCommands = false
+		c.readCommands()
+	}
+}
+
 func (c *Core) commandsRead(e CommandsRead) {
 	c.polls.commands = false
 	if e.Err != nil {
@@ -55,14 +64,14 @@ func (c *Core) commandsRead(e CommandsRead) {
 	}
 	fresh := false
 	for _, cmd := range e.Commands {
-		if c.insts[cmd.ID] != nil {
+		if c.insts[cmd.ID] != nil || c.poisoned[cmd.ID] != nil {
 			continue // in doubt: what became of it is being read
 		}
 		in := c.add(cmd.ID)
 		in.command = cmd.ID
 		c.taking = append(c.taking, in)
 		c.withPlan(PlanKey{cmd.Workflow, cmd.Version}, func(p *engine.Plan, err error) { c.create(in, p, cmd, err) })
-		fresh = fresh || c.insts[cmd.ID] == in // one being quarantined waits for the next poll
+		fresh = true
 	}
 	if fresh && len(e.Commands) == c.polls.asked || c.polls.moreCommands {
 		c.polls.moreCommands = false
@@ -260,7 +269,7 @@ func (c *Core) ownedRead(e OwnedRead) {
 	}
 	var lost []flow.ID
 	for _, id := range e.IDs {
-		if c.insts[id] == nil {
+		if c.insts[id] == nil && c.poisoned[id] == nil {
 			lost = append(lost, id)
 		}
 	}

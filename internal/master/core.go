@@ -55,14 +55,15 @@ type Core struct {
 	loading      int
 	polls        polls
 	seen         map[flow.ID]bool // inbox items under way
-	hellos       []Frame          // that came before ready
-	retry        []flow.ID        // to be loaded again with the next poll
-	reread       []PlanKey        // definitions likewise
-	again        []int64          // takeovers likewise
-	unregistered []int64          // registrations of connections, with the next beat
-	unread       []*inst          // loaded, their inbox not read yet
-	taking       []*inst          // whose command is not consumed yet
-	framed       []*conn          // that get a frame in this step
+	poisoned     poisoned
+	hellos       []Frame   // that came before ready
+	retry        []flow.ID // to be loaded again with the next poll
+	reread       []PlanKey // definitions likewise
+	again        []int64   // takeovers likewise
+	unregistered []int64   // registrations of connections, with the next beat
+	unread       []*inst   // loaded, their inbox not read yet
+	taking       []*inst   // whose command is not consumed yet
+	framed       []*conn   // that get a frame in this step
 	out          []Effect
 	failed       bool
 }
@@ -87,6 +88,7 @@ func NewCore(cfg Config, types *task.Set) *Core {
 		cfg: cfg, types: types,
 		insts: make(map[flow.ID]*inst), lanes: make([]lane, max(cfg.Lanes, 1)), plans: make(map[PlanKey]*plan),
 		pool: dispatch.NewPool(), conns: make(map[int64]*conn), sessions: make(map[int64]*conn), seen: make(map[flow.ID]bool),
+		poisoned: make(poisoned),
 	}
 }
 
@@ -147,6 +149,8 @@ func (c *Core) handle(ev Event) {
 		c.definitionRead(e)
 	case Committed:
 		c.committed(e)
+	case Quarantined:
+		c.quarantined(e)
 	case HandedOver:
 		c.handedOver(e)
 	case Frame:

@@ -156,6 +156,45 @@ func TestOnlyTheCulpritIsQuarantined(t *testing.T) {
 	}
 }
 
+// What the store cannot set aside now is remembered, not taken again: neither the command, nor an
+// instance that is still this master's in the store.
+func TestQuarantineUnderWayIsRemembered(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	refused := definition(8, flow.Task{Name: "a", Type: "unheard-of"})
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 8)}}, DefinitionRead{Key: PlanKey{8, 1}, Definition: refused})
+	if q := one[Quarantine](b); q.ID != 100 || q.Again {
+		t.Fatalf("quarantined %+v", q)
+	}
+	b.step(Claimed{IDs: []flow.ID{101}})
+	b.step(LoadedRows{Asked: []flow.ID{101}, Loaded: []flow.Loaded{{Instance: flow.Instance{ID: 101}, Err: errors.New("cannot be read")}}})
+	one[Quarantine](b)
+
+	b.step(Poked{Commands: true})
+	if r := one[ReadCommands](b); !slices.Contains(r.Except, 100) {
+		t.Errorf("reads the command that is being quarantined: %+v", r)
+	}
+	full := errors.New("the disk is full")
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 8)}}, OwnedRead{IDs: []flow.ID{101}}, Quarantined{100, full}, Quarantined{101, full})
+	if len(every[Quarantine](b))+len(every[Load](b))+len(every[ReadDefinition](b)) > 0 {
+		t.Fatalf("taken again: %v", b.out)
+	}
+	b.poll()
+	again := every[Quarantine](b)
+	if len(again) != 2 || again[0].ID != 100 || again[1].ID != 101 || !again[0].Again || !again[0].Command || again[1].Command {
+		t.Fatalf("ordered again: %+v", again)
+	}
+	b.poll()
+	if len(every[Quarantine](b)) > 0 {
+		t.Error("ordered again while it is under way")
+	}
+	// Durable, and released before the answer came: it is this master's to load.
+	b.step(Claimed{IDs: []flow.ID{101}}, Quarantined{ID: 100}, Quarantined{ID: 101})
+	if l := one[Load](b); !slices.Equal(l.IDs, []flow.ID{101}) || len(b.core.poisoned) > 0 {
+		t.Errorf("loads %v, remembers %v", l.IDs, b.core.poisoned)
+	}
+}
+
 func TestDamagedRowsAreQuarantined(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

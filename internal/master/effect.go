@@ -60,10 +60,12 @@ type (
 		// Token of the result.
 		Token int64
 	}
-	// Quarantine parks a poisoned instance; Command says that it is still a command.
+	// Quarantine parks a poisoned instance, and is answered by Quarantined. Command says that it is
+	// still a command, Again that it was ordered before and is not known to be durable.
 	Quarantine struct {
 		ID      flow.ID
 		Command bool
+		Again   bool
 		Reason  string
 		Stack   []byte // of a panic, for the log
 	}

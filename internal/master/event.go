@@ -65,6 +65,11 @@ type (
 		Result flow.CommitResult
 		Err    error
 	}
+	// Quarantined answers Quarantine.
+	Quarantined struct {
+		ID  flow.ID
+		Err error
+	}
 	// HandedOver answers HandOver: the result is durable in the inbox.
 	HandedOver struct {
 		Conn  int64
@@ -106,6 +111,7 @@ func (TookOver) event()       {}
 func (LoadedRows) event()     {}
 func (DefinitionRead) event() {}
 func (Committed) event()      {}
+func (Quarantined) event()    {}
 func (HandedOver) event()     {}
 func (Frame) event()          {}
 func (Registered) event()     {}

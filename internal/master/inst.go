@@ -191,18 +191,6 @@ func (c *Core) drop(in *inst) {
 	}
 }
 
-// quarantineRemedy ends every reason of a quarantine.
-const quarantineRemedy = "; `baton release` tries again, `baton stop` ends the run"
-
-// poison quarantines an instance that cannot be driven.
-func (c *Core) poison(in *inst, reason string, stack []byte) {
-	c.emit(Quarantine{
-		ID: in.id, Command: in.command != 0, Stack: stack,
-		Reason: flow.Text(reason, flow.MaxReason-len(quarantineRemedy)) + quarantineRemedy,
-	})
-	c.drop(in)
-}
-
 // loadAtOnce bounds the instances of one Load.
 const loadAtOnce = 200
 
@@ -212,6 +200,9 @@ func (c *Core) load(ids []flow.ID) {
 	for _, id := range ids {
 		if in := c.insts[id]; in != nil {
 			in.claimed = true
+			continue
+		}
+		if c.poisoned.claimed(id) {
 			continue
 		}
 		c.add(id)

@@ -148,10 +148,7 @@ func (c *Core) committed(e Committed) {
 			c.poison(in, fmt.Sprintf("the store refused it: %v", res.Err), nil)
 		}
 	}
-	if c.polls.moreCommands && !c.polls.commands {
-		c.polls.moreCommands = false
-		c.readCommands() // there was no room before
-	}
+	c.moreCommands() // there may have been no room before
 }
 
 // letGo has an instance parked by a commit of its own when the last one could not know that

@@ -247,27 +247,18 @@ func (m *Master) commitLoop(ctx context.Context, lane int) error {
 	}
 }
 
-// quarantine goes on until it is durable: until then nobody drives the instance.
 func (m *Master) quarantine(ctx context.Context, e Quarantine) {
-	m.log.LogAttrs(ctx, slog.LevelError, "quarantine", slog.String("instance", e.ID.String()), slog.String("reason", e.Reason), slog.String("stack", string(e.Stack)))
-	for {
-		var err error
-		now := m.clock.Now()
-		if e.Command {
-			err = m.store.QuarantineCommand(ctx, e.ID, e.Reason, now)
-		} else {
-			err = m.store.Quarantine(ctx, m.node.Incarnation, e.ID, e.Reason, now)
-		}
-		if err == nil || ctx.Err() != nil || errors.Is(err, flow.ErrFenced) || flow.CodeOf(err) == flow.CodeNotFound {
-			return
-		}
-		m.log.LogAttrs(ctx, slog.LevelWarn, "quarantine", slog.Any("error", err))
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(m.cfg.Poll):
-		}
+	if !e.Again {
+		m.log.LogAttrs(ctx, slog.LevelError, "quarantine", slog.String("instance", e.ID.String()), slog.String("reason", e.Reason), slog.String("stack", string(e.Stack)))
 	}
+	var err error
+	now := m.clock.Now()
+	if e.Command {
+		err = m.store.QuarantineCommand(ctx, e.ID, e.Reason, now)
+	} else {
+		err = m.store.Quarantine(ctx, m.node.Incarnation, e.ID, e.Reason, now)
+	}
+	m.answer(ctx, "quarantine", err, Quarantined{e.ID, err})
 }
 
 func (m *Master) heartbeat(ctx context.Context, e Beat) {

@@ -98,6 +98,7 @@ func (c *Core) poll() {
 		c.takeOver(dead)
 	}
 	c.again = nil
+	c.quarantineAgain()
 	c.becomeReady()
 	c.readCommands()
 	c.readInbox()

@@ -30,7 +30,7 @@ func (w *World) done(runs []*accepted) bool {
 		if in == nil {
 			return false
 		}
-		if in.Instance.State.Ended() {
+		if in.Instance.State.Ended() || a.poison && in.Instance.State == flow.InstanceQuarantined {
 			continue
 		}
 		all = false

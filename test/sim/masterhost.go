@@ -25,12 +25,14 @@ type masterHost struct {
 	up    bool
 	tick  flow.Time
 	conns map[int64]*link
+	// quarantines under way, by id
+	poisons map[flow.ID]bool
 }
 
 func (m *masterHost) start() {
 	m.life++
 	m.up = true
-	m.conns = map[int64]*link{}
+	m.conns, m.poisons = map[int64]*link{}, map[flow.ID]bool{}
 	m.lease = m.w.store.register("master-home")
 	cfg := master.DefaultConfig()
 	cfg.Lanes = 1 + m.w.rng.IntN(2)
@@ -75,7 +77,10 @@ func (m *masterHost) later(life int, d time.Duration, ev func() master.Event) {
 	})
 }
 
-var errUnknown = errors.New("connection lost: the outcome is unknown")
+var (
+	errUnknown = errors.New("connection lost: the outcome is unknown")
+	errFull    = errors.New("the disk of the store is full")
+)
 
 func (m *masterHost) carryOut(life int, fx master.Effect) {
 	s := m.w.store
@@ -122,7 +127,14 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 	case master.Commit:
 		m.commit(life, e)
 	case master.Quarantine:
-		s.quarantine(e.ID, e.Reason)
+		if m.poisons[e.ID] {
+			s.violation("instance %d is quarantined while that is under way", e.ID)
+		}
+		m.poisons[e.ID] = true
+		m.later(life, write, func() master.Event {
+			delete(m.poisons, e.ID)
+			return master.Quarantined{ID: e.ID, Err: m.quarantine(e)}
+		})
 	case master.Send:
 		m.send(e.Conn, e.Frame)
 	case master.Grant:
@@ -139,6 +151,19 @@ func grantOf(e master.Grant) *rpc.Grant {
 		Token: o.Token, Instance: int64(o.Instance), Task: int64(o.Task), Attempt: o.Number, TaskName: o.Name, Type: o.Type,
 		Options: o.Options, Hold: o.Hold, Project: o.Project, Workflow: o.Workflow,
 	}
+}
+
+// quarantine writes, unless the store refuses it now, or it is not known what came of it.
+func (m *masterHost) quarantine(e master.Quarantine) error {
+	if m.w.chance(m.w.cfg.Refuse) {
+		m.w.log("the store refuses the quarantine of %d", e.ID)
+		return errFull
+	}
+	m.w.store.quarantine(m.lease.Incarnation, e)
+	if m.w.chance(m.w.cfg.Unknown) {
+		return errUnknown
+	}
+	return nil
 }
 
 func (m *masterHost) wakeAt(life int, at flow.Time) {

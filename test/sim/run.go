@@ -30,7 +30,7 @@ func (r Result) Err() error {
 // Faulty is a configuration with every fault, for a seed.
 func Faulty(seed uint64) Config {
 	return Config{
-		Seed: seed, Workers: 1 + int(seed%3), Runs: 12, Crash: 0.01, Unknown: 0.02, Break: 0.005, PowerLoss: 0.3, Verbs: 0.5,
+		Seed: seed, Workers: 1 + int(seed%3), Runs: 12, Crash: 0.01, Unknown: 0.02, Break: 0.005, PowerLoss: 0.3, Verbs: 0.5, Poison: 0.1, Refuse: 0.6,
 		Until: 30 * time.Minute,
 	}
 }

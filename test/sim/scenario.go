@@ -64,9 +64,13 @@ func (w *World) workflow(id flow.ID) flow.Definition {
 
 // accepted is a start that was acknowledged to its caller.
 type accepted struct {
-	id    flow.ID
-	verbs []flow.ID
+	id     flow.ID
+	verbs  []flow.ID
+	poison bool // it can only end in quarantine
 }
+
+// poisonous is a workflow that the engine refuses.
+const poisonous flow.ID = 99
 
 // play submits runs and lets people interfere.
 func (w *World) play() []*accepted {
@@ -74,21 +78,29 @@ func (w *World) play() []*accepted {
 		id := flow.ID(100 + i)
 		w.store.defs[id] = w.workflow(id)
 	}
+	w.store.defs[poisonous] = flow.Definition{ID: poisonous, ProjectID: 1, Project: "sim", Name: "poison", Version: 1, Workflow: flow.Workflow{
+		Project: "sim", Name: "poison", Tasks: []flow.Task{{Name: "t0", Type: "unheard-of"}},
+	}}
 	runs := make([]*accepted, w.cfg.Runs)
 	for i := range runs {
 		a := &accepted{}
 		runs[i] = a
 		w.after(time.Duration(w.rng.Int64N(int64(5*time.Second))), func() {
 			a.id = w.store.ids.Next(w.now)
+			workflow := flow.ID(100 + w.rng.IntN(5))
+			if a.poison = w.chance(w.cfg.Poison); a.poison {
+				workflow = poisonous
+				w.store.poison[a.id] = true
+			}
 			w.store.submit(flow.Command{
-				ID: a.id, Project: 1, Workflow: flow.ID(100 + w.rng.IntN(5)), Version: 1, Priority: flow.Priority(w.rng.IntN(6)),
+				ID: a.id, Project: 1, Workflow: workflow, Version: 1, Priority: flow.Priority(w.rng.IntN(6)),
 				Start: spec(flow.Start{}), At: w.now,
 			})
 			w.log("run %d is accepted", a.id)
 			if w.rng.IntN(4) > 0 {
 				w.after(w.delay(time.Millisecond), func() { w.poke() }) // or the poll finds it
 			}
-			if w.chance(w.cfg.Verbs) {
+			if w.chance(w.cfg.Verbs) && !a.poison {
 				w.interfere(a)
 			}
 		})

@@ -27,6 +27,7 @@ type Store struct {
 	defs      map[flow.ID]flow.Definition
 	fenced    map[int64]bool
 	homes     map[int64]string
+	poison    map[flow.ID]bool // runs that cannot be driven
 	token     int64
 	inc       int64
 	ids       *flow.IDSource
@@ -37,7 +38,7 @@ func newStore(w *World) *Store {
 	return &Store{
 		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
 		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
-		fenced: map[int64]bool{}, homes: map[int64]string{}, ids: flow.NewIDSource(1023, 0),
+		fenced: map[int64]bool{}, homes: map[int64]string{}, poison: map[flow.ID]bool{}, ids: flow.NewIDSource(1023, 0),
 	}
 }
 
@@ -238,12 +239,27 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 	return flow.ChangeResult{Fate: flow.Committed, Tokens: tokens}
 }
 
-func (s *Store) quarantine(id flow.ID, reason string) {
-	if in := s.instances[id]; in != nil {
-		in.Instance.Prior, in.Instance.State, in.Instance.Owner, in.Instance.Reason = in.Instance.State, flow.InstanceQuarantined, 0, reason
-		in.Instance.Seq++
+// quarantine parks what its owner holds, or makes a parked instance of a command.
+func (s *Store) quarantine(owner int64, e master.Quarantine) {
+	if !s.poison[e.ID] {
+		s.violation("instance %d was quarantined: %s", e.ID, e.Reason)
 	}
-	s.violation("instance %d was quarantined: %s", id, reason)
+	in := s.instances[e.ID]
+	switch c, waits := s.commands[e.ID]; {
+	case e.Command && waits:
+		delete(s.commands, e.ID)
+		in = &flow.Loaded{Instance: flow.Instance{ID: e.ID, Workflow: c.Workflow, Version: c.Version, State: flow.InstanceSubmitted, Spec: c.Start}}
+		s.instances[e.ID] = in
+	case e.Command || in == nil || in.Instance.Owner != owner:
+		return
+	}
+	s.w.log("instance %d is quarantined: %s", e.ID, e.Reason)
+	i := &in.Instance
+	if i.State != flow.InstanceQuarantined {
+		i.Prior, i.State = i.State, flow.InstanceQuarantined
+	}
+	i.Owner, i.Reason = 0, e.Reason
+	i.Seq++
 }
 
 func spec(st flow.Start) []byte {

@@ -40,6 +40,8 @@ type Config struct {
 	Break     float64 // of a connection, per frame
 	PowerLoss float64 // of a worker crash: what was not synced is gone too
 	Verbs     float64 // per run: a person interferes
+	Poison    float64 // per run: the engine cannot drive it
+	Refuse    float64 // of a quarantine: the store does not write it now
 	Until     time.Duration
 	Mutant    Mutant
 }
