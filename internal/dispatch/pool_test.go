@@ -22,7 +22,7 @@ func session(id int64, slots int, groups ...string) Session {
 	if len(groups) == 0 {
 		groups = []string{"default"}
 	}
-	return Session{ID: id, Name: fmt.Sprintf("w%d", id), Groups: groups, Slots: slots}
+	return Session{ID: id, Name: fmt.Sprintf("w%d", id), Groups: groups, Slots: slots, Room: slots}
 }
 
 func item(task flow.ID, group string, p flow.Priority) Item {
@@ -259,5 +259,27 @@ func TestEnqueuedTwiceIsPlacedOnce(t *testing.T) {
 	}
 	if p.Len() != 0 {
 		t.Errorf("%d items are left", p.Len())
+	}
+}
+
+// A worker is shared with other masters: only the room it gave is filled, and more is asked for.
+func TestRoomIsNotExceeded(t *testing.T) {
+	t.Parallel()
+	shared := session(1, 8)
+	shared.Room = 2
+	p := pool(shared)
+	for i := range 5 {
+		p.Enqueue(item(flow.ID(i+1), "default", flow.PriorityMedium))
+	}
+	p.Enqueue(item(9, "other", flow.PriorityMedium))
+	if got, want := order(p), "1@w1 2@w1"; got != want {
+		t.Errorf("placed %s, want %s", got, want)
+	}
+	if got := p.Wants(p.Session(1)); got != 3 {
+		t.Errorf("it wants %d more places, not 3", got)
+	}
+	p.Session(1).Room = 4
+	if got, want := order(p), "3@w1 4@w1"; got != want {
+		t.Errorf("placed %s, want %s", got, want)
 	}
 }

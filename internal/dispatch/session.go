@@ -17,9 +17,13 @@ type Session struct {
 	Groups   []string
 	Types    []string // task types it runs; none: it did not say, and is asked
 	Slots    int
-	Labels   map[string]string
-	CPU      float64 // 0..1 of all cores, as of its last beat
-	Memory   float64 // 0..1
+	// Room is how many of the slots this master may fill. The others are other masters'; whose they
+	// are changes with what each asks for (Wants).
+	Room    int
+	Labels  map[string]string
+	CPU     float64 // 0..1 of all cores, as of its last beat
+	Memory  float64 // 0..1
+	Running int     // attempts of all masters, as of its last beat
 	Draining bool    // takes nothing new
 	Refusal  string  // why it took nothing when it was asked last; it is not asked now
 
@@ -31,12 +35,23 @@ type Session struct {
 func (s *Session) Used() int { return s.used }
 
 // weight orders sessions: the emptiest first, live load on top. What was granted since the last
-// beat counts at once, since used does.
+// beat counts at once, since used does; what other masters have there is known from the beat.
 func (s *Session) weight() float64 {
-	return float64(s.used)/float64(s.Slots) + 0.5*s.CPU + 0.5*s.Memory
+	return float64(max(s.used, s.Running))/float64(s.Slots) + 0.5*s.CPU + 0.5*s.Memory
 }
 
-func (s *Session) free() bool { return !s.Draining && s.Refusal == "" && s.used < s.Slots }
+func (s *Session) free() bool { return !s.Draining && s.Refusal == "" && s.used < min(s.Slots, s.Room) }
+
+// Wants is how many more items a session could be given at once if it had room for them.
+func (p *Pool) Wants(s *Session) int {
+	n := 0
+	for _, q := range p.queues {
+		if slices.Contains(s.Groups, q.group) && s.runs(q.typ) {
+			n += len(q.items)
+		}
+	}
+	return min(n, s.Slots)
+}
 
 // runs tells whether a session may be asked to run a type.
 func (s *Session) runs(typ string) bool {

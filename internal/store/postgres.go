@@ -205,7 +205,8 @@ func (p *postgresDB) native(ctx context.Context, fn func(*pgx.Conn) error) (err 
 
 // raise waits for commits of the dead incarnation, which hold its fence row while they run. They
 // take milliseconds, unless their client is frozen in the middle: then the server side of it is
-// ended, which undoes what it had not committed.
+// ended, which undoes what it had not committed. Names repeat in other databases of the same
+// server, which have incarnations of their own, so only who holds a lock on this fence is ended.
 func (p *postgresDB) raise(ctx context.Context, dead int64) (won bool, err error) {
 	for try := 0; ; try++ {
 		err = p.transact(ctx, forEngine, func(q querier) error {
@@ -224,8 +225,9 @@ func (p *postgresDB) raise(ctx context.Context, dead int64) (won bool, err error
 			return won, err
 		}
 		if _, err := p.cold.ExecContext(ctx, `
-			SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-			WHERE application_name = $1 AND pid <> pg_backend_pid()`, applicationName(dead)); err != nil {
+			SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
+			JOIN pg_locks l ON l.pid = a.pid AND l.database = a.datid AND l.relation = 'fence'::regclass
+			WHERE a.datname = current_database() AND a.application_name = $1 AND a.pid <> pg_backend_pid()`, applicationName(dead)); err != nil {
 			return false, err
 		}
 	}

@@ -41,7 +41,7 @@ func waitForLock(t *testing.T, c *pgx.Conn, name string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for n := 0; n == 0; {
-		err := c.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'", name).Scan(&n)
+		err := c.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 AND wait_event_type = 'Lock'", name).Scan(&n)
 		if err != nil {
 			t.Fatalf("nobody waits for a lock: %v", err)
 		}
@@ -95,6 +95,42 @@ func TestFenceEndsAFrozenMaster(t *testing.T) {
 	}
 }
 
+// Every database counts its incarnations from one, so a name says nothing beyond its database:
+// fencing a master of one cluster ends nothing of another on the same server.
+func TestFenceSparesOtherDatabases(t *testing.T) {
+	t.Parallel()
+	dsn, elsewhere := pgtest.New(t), pgtest.New(t)
+	w := storetest.NewWorld(t, open(t, dsn))
+	name := fmt.Sprint("baton/", w.Me)
+	frozen := connect(t, dsn, name)
+	tx, err := frozen.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "SELECT epoch FROM fence WHERE incarnation = $1 FOR SHARE", w.Me); err != nil {
+		t.Fatal(err)
+	}
+	namesake := connect(t, elsewhere, name)
+	work, err := namesake.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := work.Exec(t.Context(), "LOCK TABLE fence IN ROW SHARE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	survivor := open(t, dsn)
+	storetest.Join(t, survivor, "heir")
+	if won, err := survivor.Master().Fence(t.Context(), w.Me); err != nil || !won {
+		t.Fatal(won, err)
+	}
+	if err := tx.Commit(t.Context()); err == nil {
+		t.Error("the frozen transaction was committed")
+	}
+	if err := work.Commit(t.Context()); err != nil {
+		t.Errorf("a master of another database was cut off: %v", err)
+	}
+}
+
 // A commit whose connection is lost in the middle is an error, whatever became of it; loading
 // again tells.
 func TestUnknownOutcome(t *testing.T) {
@@ -118,7 +154,7 @@ func TestUnknownOutcome(t *testing.T) {
 	}()
 	name := fmt.Sprint("baton/", w.Me)
 	waitForLock(t, other, name)
-	if _, err := other.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1", name); err != nil {
+	if _, err := other.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1", name); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-failed; err == nil || errors.Is(err, flow.ErrFenced) || flow.CodeOf(err) != flow.CodeUnavailable {
