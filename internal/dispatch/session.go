@@ -12,18 +12,18 @@ import (
 
 // Session is a worker as its master sees it.
 type Session struct {
-	ID       int64
-	Name     string
-	Groups   []string
-	Types    []string // task types it runs; none: it did not say, and is asked
-	Slots    int
+	ID     int64
+	Name   string
+	Groups []string
+	Types  []string // task types it runs; none: it did not say, and is asked
+	Slots  int
 	// Room is how many of the slots this master may fill. The others are other masters'; whose they
 	// are changes with what each asks for (Wants).
-	Room    int
-	Labels  map[string]string
-	CPU     float64 // 0..1 of all cores, as of its last beat
-	Memory  float64 // 0..1
-	Running int     // attempts of all masters, as of its last beat
+	Room     int
+	Labels   map[string]string
+	CPU      float64 // 0..1 of all cores, as of its last beat
+	Memory   float64 // 0..1
+	Running  int     // attempts of all masters, as of its last beat
 	Draining bool    // takes nothing new
 	Refusal  string  // why it took nothing when it was asked last; it is not asked now
 

@@ -2,6 +2,8 @@
 
 package flow
 
+import "time"
+
 // Node is a running process of a role. A new start is a new incarnation, never the same.
 type Node struct {
 	Incarnation int64
@@ -20,7 +22,10 @@ type Node struct {
 	Version    string // of the program
 	Engine     int32  // newest engine version it knows
 	StartedAt  Time
-	LeaseUntil Time // by the database's clock
+	LeaseUntil Time    // by the database's clock
+	Address    string  // host:port that other nodes reach it at, "" if none does
+	CPU        float64 // 0..1 of all cores
+	Memory     float64 // 0..1 of the machine's
 }
 
 // Roles of a node.
@@ -38,6 +43,8 @@ type Lease struct {
 	Epoch       int64
 	Generation  int64 // of the store; another generation is another history
 	MaxID       ID    // greatest id in the store: floor of the IDSource
+	// Length of the lease, as the cluster has set it.
+	Length time.Duration
 	// Dead lists earlier incarnations of the same home: fenced already, to be taken over.
 	Dead []int64
 }
@@ -50,6 +57,19 @@ type Peer struct {
 	Fenced      bool   // it commits nothing any more
 	Stale       bool   // it did not renew its lease in the store, by the store's clock
 	Owns        bool   // instances are its own, or may be
+}
+
+// Failover is a node that was declared dead, by whom and why, and what became of its work.
+type Failover struct {
+	Incarnation int64
+	Role        string
+	Name        string
+	Witness     int64 // incarnation that declared it dead
+	WitnessName string
+	Reason      string
+	Instances   int // handed on
+	FencedAt    Time
+	ReleasedAt  Time // everything was handed on; 0: not yet, or there was nothing
 }
 
 // EngineVersion is the version of the rows this program writes. An instance written by a newer

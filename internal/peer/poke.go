@@ -9,7 +9,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"baton/internal/assign"
 	"baton/internal/flow"
 	"baton/internal/rpc"
 )
@@ -107,7 +106,7 @@ func (s *Set) pokeSlot(id flow.ID, r *rpc.PokeRequest) {
 	if len(all) == 0 {
 		return
 	}
-	p := all[assign.Slot(id, len(all))]
+	p := all[id.Slot(len(all))]
 	p.pokes.add(r, s.detour(p.member.Incarnation))
 }
 

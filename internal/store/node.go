@@ -79,10 +79,11 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 			return err
 		}
 		_, err = exec(ctx, m.DB, q, `
-			INSERT INTO node (incarnation, number, role, name, home, pid, groups, slots, running, labels, state, version, engine, started_at, lease_until)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, baton_now(), baton_now() + $14)`,
+			INSERT INTO node (incarnation, number, role, name, home, pid, groups, slots, running, labels, state, version, engine, started_at, lease_until, address)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, baton_now(), baton_now() + $14, $15)`,
 			l.Incarnation, l.Number, node.Role, node.Name, node.Home, node.PID, groups, node.Slots, node.Running, labels,
-			stateOf(node), node.Version, node.Engine, leaseLength(length))
+			stateOf(node), node.Version, node.Engine, leaseLength(length), node.Address)
+		l.Length = time.Duration(leaseLength(length)) * time.Microsecond
 		return err
 	})
 	if err != nil {
@@ -230,7 +231,7 @@ func (db *DB) Nodes(ctx context.Context, role string) ([]flow.Node, error) {
 	out, err := all(ctx, db, db.read(forAPI), scanNode, `
 		SELECT n.incarnation, n.number, n.role, n.name, n.home, n.pid, n.groups, n.slots, n.running, n.labels,
 			CASE WHEN n.lease_until <= baton_now() OR f.epoch > 1 THEN 'lost' ELSE n.state END,
-			n.version, n.engine, n.started_at, n.lease_until
+			n.version, n.engine, n.started_at, n.lease_until, n.address, n.cpu, n.memory
 		FROM node n JOIN fence f ON f.incarnation = n.incarnation
 		WHERE n.lease_until > baton_now() - $2 AND n.state <> $3 AND ($1 = '' OR n.role = $1)
 		ORDER BY n.name, n.incarnation`, role, lostFor.Microseconds(), left)
@@ -241,7 +242,7 @@ func scanNode(s scanner) (flow.Node, error) {
 	var n flow.Node
 	var groups, labels []byte
 	if err := s.Scan(&n.Incarnation, &n.Number, &n.Role, &n.Name, &n.Home, &n.PID, &groups, &n.Slots, &n.Running, &labels,
-		&n.State, &n.Version, &n.Engine, &n.StartedAt, &n.LeaseUntil); err != nil {
+		&n.State, &n.Version, &n.Engine, &n.StartedAt, &n.LeaseUntil, &n.Address, &n.CPU, &n.Memory); err != nil {
 		return n, err
 	}
 	if err := json.Unmarshal(groups, &n.Groups); err != nil {

@@ -60,7 +60,7 @@ var houses = []house{
 	{"internal/clock/...", []string{"internal/flow"}, "it tells the time"},
 	{"internal/registry", []string{"internal/flow"}, "the contract; backends lie below it"},
 	{"internal/registry/*", []string{"internal/registry", "internal/clock", "internal/flow"}, "backends do not know each other, and reach the database by an interface of their own"},
-	{"internal/peer/...", []string{"internal/registry", "internal/assign", "internal/rpc", "internal/flow"}, "it carries hints and views between processes"},
+	{"internal/peer/...", []string{"internal/registry", "internal/rpc", "internal/flow"}, "it carries hints and views between processes"},
 	{"internal/rpc/...", []string{"internal/flow"}, "it carries frames"},
 	{"internal/store/...", []string{"internal/flow"}, "rows in and out; it decides nothing"},
 	{"internal/flow/...", nil, "the domain imports the standard library only"},

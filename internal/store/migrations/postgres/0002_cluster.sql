@@ -1,0 +1,33 @@
+-- Several masters: where each is reached, how loaded it is, and who took over from whom.
+
+-- +goose Up
+
+ALTER TABLE node
+    ADD COLUMN address TEXT NOT NULL DEFAULT '', -- host:port that others reach it at
+    ADD COLUMN cpu DOUBLE PRECISION NOT NULL DEFAULT 0, -- 0..1 of all cores
+    ADD COLUMN memory DOUBLE PRECISION NOT NULL DEFAULT 0; -- 0..1 of the machine's
+
+-- Which nodes a person wants to take nothing new; by home, so that it outlives a restart.
+CREATE TABLE drain (
+    home       TEXT COLLATE "C" PRIMARY KEY,
+    given_by   TEXT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+-- A node was declared dead and its work handed on: history for people.
+CREATE TABLE failover (
+    incarnation BIGINT PRIMARY KEY, -- of the dead one: it dies once
+    role        TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    witness     BIGINT NOT NULL, -- who declared it dead
+    reason      TEXT NOT NULL,
+    instances   BIGINT NOT NULL DEFAULT 0, -- handed on so far
+    fenced_at   BIGINT NOT NULL,
+    released_at BIGINT NOT NULL DEFAULT 0 -- everything was handed on
+);
+CREATE INDEX failover_time ON failover (fenced_at);
+
+-- +goose Down
+DROP TABLE failover;
+DROP TABLE drain;
+ALTER TABLE node DROP COLUMN address, DROP COLUMN cpu, DROP COLUMN memory;

@@ -1,0 +1,34 @@
+-- Several masters: where each is reached, how loaded it is, and who took over from whom.
+
+-- +goose Up
+
+ALTER TABLE node ADD COLUMN address TEXT NOT NULL DEFAULT ''; -- host:port that others reach it at
+ALTER TABLE node ADD COLUMN cpu REAL NOT NULL DEFAULT 0; -- 0..1 of all cores
+ALTER TABLE node ADD COLUMN memory REAL NOT NULL DEFAULT 0; -- 0..1 of the machine's
+
+-- Which nodes a person wants to take nothing new; by home, so that it outlives a restart.
+CREATE TABLE drain (
+    home       TEXT PRIMARY KEY,
+    given_by   TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A node was declared dead and its work handed on: history for people.
+CREATE TABLE failover (
+    incarnation INTEGER PRIMARY KEY, -- of the dead one: it dies once
+    role        TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    witness     INTEGER NOT NULL, -- who declared it dead
+    reason      TEXT NOT NULL,
+    instances   INTEGER NOT NULL DEFAULT 0, -- handed on so far
+    fenced_at   INTEGER NOT NULL,
+    released_at INTEGER NOT NULL DEFAULT 0 -- everything was handed on
+) STRICT;
+CREATE INDEX failover_time ON failover (fenced_at);
+
+-- +goose Down
+DROP TABLE failover;
+DROP TABLE drain;
+ALTER TABLE node DROP COLUMN address;
+ALTER TABLE node DROP COLUMN cpu;
+ALTER TABLE node DROP COLUMN memory;

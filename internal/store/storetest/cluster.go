@@ -1,0 +1,106 @@
+// Several masters.
+
+package storetest
+
+import (
+	"slices"
+
+	"baton/internal/flow"
+)
+
+func (w *world) master(home, address string) flow.Lease {
+	w.Helper()
+	return must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleMaster, Name: home, Home: home, Address: address, Engine: flow.EngineVersion}))(w)
+}
+
+func testPeers(w *world) {
+	a := w.master("a", "host-a:1").Incarnation
+	w.same([]flow.Peer{{Incarnation: w.me, Name: "home-1"}}, must(w.m.Peers(w.ctx, a))(w))
+	run := w.run(1)
+	w.same([]flow.Peer{{Incarnation: a, Name: "a", Address: "host-a:1"}}, must(w.m.Peers(w.ctx, w.me))(w))
+	w.same([]flow.Peer{{Incarnation: w.me, Name: "home-1", Owns: true}}, must(w.m.Peers(w.ctx, a))(w))
+	w.ok(w.m.Leave(w.ctx, w.me))
+	w.same([]flow.Peer{{Incarnation: w.me, Name: "home-1", Owns: true, Fenced: true, Stale: true}}, must(w.m.Peers(w.ctx, a))(w))
+	mine, others, err := w.m.HandOut(w.ctx, a, w.me, []int64{a}, 10)
+	w.ok(err)
+	w.same([]flow.ID{run.Instance.ID}, mine)
+	w.same(0, others)
+	w.same([]flow.Peer{}, must(w.m.Peers(w.ctx, a))(w), "nothing is left of the dead")
+	must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: "w", Home: "w"}))(w)
+	w.same([]flow.Peer{}, must(w.m.Peers(w.ctx, a))(w), "a worker is no master")
+}
+
+func testCondemn(w *world) {
+	heir := w.master("heir", "").Incarnation
+	rival := w.master("rival", "").Incarnation
+	w.run(1)
+	w.same(true, must(w.m.Condemn(w.ctx, w.me, heir, "its lease is over"))(w))
+	w.same(false, must(w.m.Condemn(w.ctx, w.me, rival, "I came late"))(w), "who dies, dies once")
+	got := must(w.db.Failovers(w.ctx, 10))(w)
+	if len(got) != 1 || got[0].FencedAt == 0 {
+		w.Fatalf("%+v", got)
+	}
+	got[0].FencedAt = 0
+	w.same([]flow.Failover{{Incarnation: w.me, Role: flow.RoleMaster, Name: "home-1", Witness: heir, WitnessName: "heir", Reason: "its lease is over"}}, got)
+	_, _, err := w.m.HandOut(w.ctx, heir, w.me, []int64{heir}, 10)
+	w.ok(err)
+	w.same(1, must(w.db.Failovers(w.ctx, 10))(w)[0].Instances)
+}
+
+// testHandOut: what a dead master owned is shared out among its heirs, each row once, and whoever
+// got it may write it.
+func testHandOut(w *world) {
+	const runs = 60
+	for range runs {
+		w.run(1)
+	}
+	dead := w.me
+	heirs := []int64{w.master("a", "").Incarnation, w.master("b", "").Incarnation, w.master("c", "").Incarnation}
+	must(w.m.Condemn(w.ctx, dead, heirs[0], "dead"))(w)
+	handed := 0
+	for {
+		mine, others, err := w.m.HandOut(w.ctx, heirs[0], dead, heirs, 7)
+		w.ok(err)
+		if len(mine)+others == 0 {
+			break
+		}
+		handed += len(mine) + others
+	}
+	w.same(runs, handed)
+	seen := map[flow.ID]bool{}
+	for _, heir := range heirs {
+		own := must(w.m.Owned(w.ctx, heir, 0, 100))(w)
+		if len(own) < runs/10 {
+			w.Errorf("heir %d of %v got %d of %d runs", heir, heirs, len(own), runs)
+		}
+		for _, id := range own {
+			if seen[id] {
+				w.Errorf("run %d has two owners", id)
+			}
+			seen[id] = true
+		}
+		w.me, w.epoch = heir, 1
+		for _, id := range own {
+			w.committed(next(w.load(id).Instance))
+		}
+	}
+	w.same(runs, len(seen))
+}
+
+// testEndSession: only a lease that is over ends a session, once, and then nobody renews it.
+func testEndSession(w *world) {
+	w.ok(w.db.SetSetting(w.ctx, "lease", "1s"))
+	worker := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: "w", Home: "w"}))(w).Incarnation
+	w.same(false, must(w.m.EndSession(w.ctx, worker, w.me, "silent"))(w), "its lease holds")
+	for !must(w.m.EndSession(w.ctx, worker, w.me, "silent"))(w) { // for a second
+		w.ok(w.ctx.Err())
+	}
+	w.same(true, must(w.m.EndSession(w.ctx, worker, w.me, "silent"))(w), "it stays ended")
+	if err := w.m.Heartbeat(w.ctx, flow.Node{Incarnation: worker}); err == nil {
+		w.Error("a lost session was renewed")
+	}
+	all := must(w.db.Failovers(w.ctx, 10))(w)
+	if !slices.ContainsFunc(all, func(f flow.Failover) bool { return f.Incarnation == worker && f.Role == flow.RoleWorker && f.Reason == "silent" }) {
+		w.Errorf("not recorded: %+v", all)
+	}
+}
