@@ -109,6 +109,7 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 	}
 	if c.lease.Incarnation != 0 && !c.failed {
 		c.flush()
+		c.askForRoom()
 		c.emit(WakeAt{c.nextTick()})
 	}
 	return c.out

@@ -73,6 +73,12 @@ func command(id, workflow flow.ID) flow.Command {
 func (b *bench) connect(conn, session int64, slots int32) {
 	b.step(Frame{conn, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w1", Home: "h", Groups: []string{"default"}, Slots: slots}}})
 	b.step(Registered{Conn: conn, Lease: flow.Lease{Incarnation: session}})
+	b.room(conn, slots)
+}
+
+// room has a worker give this master places.
+func (b *bench) room(conn int64, places int32) {
+	b.step(Frame{conn, &rpc.FromWorker{Room: &rpc.Room{Places: places, Number: 1}}})
 }
 
 // answer commits everything that is being committed, with tokens from 1.
@@ -248,6 +254,7 @@ func TestTypeThatNoWorkerHas(t *testing.T) {
 	b := setup(t)
 	b.step(Frame{1, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w1", Home: "h", Groups: []string{"default"}, Types: []string{"shell"}, Slots: 4}}})
 	b.step(Registered{Conn: 1, Lease: flow.Lease{Incarnation: 50}})
+	b.room(1, 4)
 	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
 	ch := one[Commit](b).Batch.Changes[0]
 	if len(ch.Grants) > 0 || !strings.HasPrefix(ch.NewTasks[0].Reason, `no_worker: no worker of group "default" has type "nothing"`) {
@@ -256,6 +263,7 @@ func TestTypeThatNoWorkerHas(t *testing.T) {
 	b.answer()
 	b.step(Frame{2, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w2", Home: "i", Groups: []string{"default"}, Types: []string{"nothing"}, Slots: 4}}})
 	b.step(Registered{Conn: 2, Lease: flow.Lease{Incarnation: 51}})
+	b.room(2, 4)
 	if ch := one[Commit](b).Batch.Changes[0]; len(ch.Grants) != 1 || ch.Tasks[0].Row.Attempt.Session != 51 {
 		t.Errorf("not granted to the worker that has the type: %+v", ch)
 	}

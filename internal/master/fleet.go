@@ -15,17 +15,7 @@ import (
 
 	"baton/internal/flow"
 	"baton/internal/registry"
-)
-
-// Outcome of a probe: what the address of a master answered.
-type Outcome uint8
-
-// Outcomes. Silent proves nothing: the host may be cut off, or the process frozen.
-const (
-	Silent Outcome = iota
-	Alive          // the process is there, and the store answers it
-	Astray         // the process is there, but the store does not answer it
-	Gone           // its host says that nobody listens there, or another process does
+	"baton/internal/rpc"
 )
 
 const (
@@ -56,7 +46,7 @@ type stand struct {
 	suspect bool      // its link broke
 	probing bool
 	probed  flow.Time // when the last probe answered, 0: none since it was last well
-	outcome Outcome
+	outcome rpc.Outcome
 	fencing bool
 }
 
@@ -152,22 +142,22 @@ func (f *fleet) judge(now flow.Time) []verdict {
 				out = append(out, verdict{peer: r, heir: true})
 			}
 		case s.fencing || !s.suspect && s.missing == 0:
-		case s.probed != 0 && s.outcome == Gone:
+		case s.probed != 0 && s.outcome == rpc.Gone:
 			out = append(out, verdict{peer: r, fence: true, why: "its host says that its process is gone"})
 		case r.Address != "" && !s.probing && (s.probed == 0 || now.Sub(s.probed) >= probeAgain):
 			out = append(out, verdict{peer: r, probe: true})
-		case s.missing == 0, s.probing, s.probed != 0 && s.outcome == Alive:
+		case s.missing == 0, s.probing, s.probed != 0 && s.outcome == rpc.Alive:
 			// Its lease holds, or it answers and does its work: a lost session of the registry is no death.
 		case f.witness(now) && (s.seen || now.Sub(s.missing) >= f.lease):
-			out = append(out, verdict{peer: r, fence: true, why: fmt.Sprintf("its lease of %s is over and it %s", f.lease, s.outcome.words())})
+			out = append(out, verdict{peer: r, fence: true, why: fmt.Sprintf("its lease of %s is over and it %s", f.lease, s.words())})
 		}
 	}
 	return f.calm(out, now)
 }
 
 // words end the reason of a fence.
-func (o Outcome) words() string {
-	if o == Astray {
+func (s *stand) words() string {
+	if s.outcome == rpc.Astray {
 		return "says that the store does not answer it"
 	}
 	return "does not answer"

@@ -9,6 +9,7 @@ import (
 
 	"baton/internal/flow"
 	"baton/internal/registry"
+	"baton/internal/rpc"
 )
 
 // fleetTest tells a fleet what happens and asks what it concludes.
@@ -60,7 +61,7 @@ func (f *fleetTest) look(since flow.Time) {
 
 func (f *fleetTest) after(d time.Duration) { f.now = f.now.Add(d) }
 
-func (f *fleetTest) probe(id int64, o Outcome) {
+func (f *fleetTest) probe(id int64, o rpc.Outcome) {
 	s := f.stand(id)
 	s.probing, s.probed, s.outcome = false, f.now, o
 }
@@ -98,11 +99,11 @@ func TestBrokenLinkIsAHintOnly(t *testing.T) {
 	f.want("probe 2")
 	f.stand(2).probing = true
 	f.want("")
-	f.probe(2, Silent)
+	f.probe(2, rpc.Silent)
 	f.want("")
 	f.after(probeAgain)
 	f.want("probe 2")
-	f.probe(2, Alive)
+	f.probe(2, rpc.Alive)
 	f.want("")
 	f.linked(2, true)
 	f.after(time.Minute)
@@ -113,7 +114,7 @@ func TestGoneProcessIsFencedAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFleetTest(t)
 	f.linked(2, false)
-	f.probe(2, Gone)
+	f.probe(2, rpc.Gone)
 	f.want("fence 2") // its lease still holds
 }
 
@@ -125,13 +126,13 @@ func TestGoneProcessNeedsNoWitness(t *testing.T) {
 	f.answered(false, f.now)
 	f.answered(true, f.now)
 	f.want("probe 2")
-	f.probe(2, Gone)
+	f.probe(2, rpc.Gone)
 	f.want("fence 2")
 }
 
 func TestLeaseOver(t *testing.T) {
 	t.Parallel()
-	for _, o := range []Outcome{Silent, Astray} {
+	for _, o := range []rpc.Outcome{rpc.Silent, rpc.Astray} {
 		f := newFleetTest(t)
 		f.vanish(2)
 		f.want("probe 2")
@@ -140,7 +141,7 @@ func TestLeaseOver(t *testing.T) {
 	}
 	f := newFleetTest(t)
 	f.vanish(2)
-	f.probe(2, Alive)
+	f.probe(2, rpc.Alive)
 	f.want("") // a lost session of the registry is no death
 	f.after(time.Minute)
 	f.want("probe 2")
@@ -154,7 +155,7 @@ func TestStaleInTheStoreIsAbsent(t *testing.T) {
 	f.rows[2] = r
 	f.look(fleetStart)
 	f.want("probe 2")
-	f.probe(2, Astray)
+	f.probe(2, rpc.Astray)
 	f.want("fence 2")
 }
 
@@ -165,17 +166,17 @@ func TestOutageOfTheRegistryFellsNobody(t *testing.T) {
 	delete(f.view, 2)
 	delete(f.view, 3)
 	f.look(back)
-	f.probe(2, Silent)
-	f.probe(3, Silent)
+	f.probe(2, rpc.Silent)
+	f.probe(3, rpc.Silent)
 	f.want("")
 	f.after(9 * time.Second)
-	f.probe(2, Silent)
-	f.probe(3, Silent)
+	f.probe(2, rpc.Silent)
+	f.probe(3, rpc.Silent)
 	f.want("")
 	f.view[3] = true // came back within the lease
 	f.look(back)
 	f.after(time.Second)
-	f.probe(2, Silent)
+	f.probe(2, rpc.Silent)
 	f.want("fence 2")
 }
 
@@ -184,17 +185,17 @@ func TestOutageOfTheStoreFellsNobody(t *testing.T) {
 	f := newFleetTest(t)
 	f.answered(false, f.now)
 	f.vanish(2)
-	f.probe(2, Silent)
+	f.probe(2, rpc.Silent)
 	f.want("")
 	f.answered(true, f.now)
 	f.after(9 * time.Second)
-	f.probe(2, Silent)
+	f.probe(2, rpc.Silent)
 	f.want("")
 	if at := f.next(f.now); at == 0 || at > f.now.Add(time.Second) {
 		t.Errorf("it would look again at %s, too late", at)
 	}
 	f.after(time.Second)
-	f.probe(2, Silent)
+	f.probe(2, rpc.Silent)
 	f.want("fence 2")
 }
 
@@ -215,14 +216,14 @@ func TestMostOfTheFleetLooksDead(t *testing.T) {
 	f := newFleetTest(t)
 	f.vanish(2)
 	f.vanish(3)
-	f.probe(2, Silent)
-	f.probe(3, Silent)
+	f.probe(2, rpc.Silent)
+	f.probe(3, rpc.Silent)
 	f.want("fence 2")
 	f.fenced = f.now
 	f.stand(2).fencing = true
 	f.want("")
 	f.after(fenceGap)
-	f.probe(3, Silent)
+	f.probe(3, rpc.Silent)
 	f.want("fence 3")
 	r := f.rows[2]
 	r.Fenced = true

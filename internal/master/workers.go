@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"baton/internal/attempt"
 	"baton/internal/dispatch"
 	"baton/internal/engine"
@@ -20,6 +22,8 @@ type conn struct {
 	session int64
 	node    flow.Node
 	hello   *rpc.Hello
+	room    *rpc.Room       // what it gave this master, nil: it has not said yet
+	wants   int             // how many more places it was asked for last
 	frame   *rpc.FromMaster // being filled in this step
 
 	refusals int       // in a row
@@ -78,6 +82,9 @@ func (c *Core) frame(f Frame) {
 	for _, r := range f.Refused {
 		c.refused(cn, r)
 		c.route(flow.ID(r.Instance), pending{ev: engine.Refused{Task: flow.ID(r.Task), Token: r.Token, Reason: r.Reason}})
+	}
+	if f.Room != nil {
+		c.room(cn, f.Room)
 	}
 	if f.Beat != nil {
 		c.beat(cn, f.Beat)
@@ -142,7 +149,7 @@ func resultOf(e *rpc.Ended) flow.Result {
 
 func (c *Core) beat(cn *conn, b *rpc.Beat) {
 	if s := c.pool.Session(cn.session); s != nil {
-		s.CPU, s.Memory = b.Cpu, b.Memory
+		s.CPU, s.Memory, s.Running = b.Cpu, b.Memory, int(b.Running)
 		if cn.askAgain <= c.now {
 			s.Refusal = ""
 		}
@@ -225,7 +232,34 @@ func (c *Core) welcome(cn *conn, session int64) {
 			c.settleUnknown(h, w)
 		}
 	}
-	c.pool.Join(dispatch.Session{ID: session, Name: cn.hello.Name, Groups: cn.hello.Groups, Types: cn.hello.Types, Slots: int(cn.hello.Slots), Labels: cn.hello.Labels})
+	c.pool.Join(dispatch.Session{ID: session, Name: cn.hello.Name, Groups: cn.hello.Groups, Types: cn.hello.Types, Slots: int(cn.hello.Slots), Room: int(cn.room.GetPlaces()), Labels: cn.hello.Labels})
+}
+
+// room takes how many places of a worker this master may fill, and says that it heard so: what it
+// gave up is given to another master then.
+func (c *Core) room(cn *conn, r *rpc.Room) {
+	cn.room = r
+	if s := c.pool.Session(cn.session); s != nil {
+		s.Room = int(r.Places)
+	}
+	c.send(cn.id, func(f *rpc.FromMaster) { f.Room = r.Number })
+}
+
+// askForRoom tells workers that are shared with other masters how many more places this one could
+// fill there: when it begins or ceases to matter, and when it has changed much.
+func (c *Core) askForRoom() {
+	for _, s := range c.pool.Sessions() {
+		cn := c.sessions[s.ID]
+		if cn == nil || !cn.room.GetShared() {
+			continue
+		}
+		wants := c.pool.Wants(s)
+		if (wants == 0) == (cn.wants == 0) && wants < 2*cn.wants+1 && 2*wants >= cn.wants {
+			continue
+		}
+		cn.wants = wants
+		c.send(cn.id, func(f *rpc.FromMaster) { f.Wants = proto.Int32(int32(wants)) })
+	}
 }
 
 // settle answers one attempt by the table in attempt.

@@ -73,40 +73,26 @@ func (s *Set) link(ctx context.Context, p *peer) (up bool, err error) {
 	}
 }
 
-// Outcome of a probe.
-type Outcome uint8
-
-// Outcomes. Silent proves nothing: the host may be cut off, or frozen.
-const (
-	Silent Outcome = iota
-	// Alive: the process answered, and the store answers it.
-	Alive
-	// Astray: the process answered, but the store does not answer it.
-	Astray
-	// Gone: its host says that nobody listens there, or another process does.
-	Gone
-)
-
 // Probe asks the address of a master who is there. It takes at most the given time.
-func (s *Set) Probe(ctx context.Context, incarnation int64, address string, most time.Duration) Outcome {
+func (s *Set) Probe(ctx context.Context, incarnation int64, address string, most time.Duration) rpc.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	// A connection of its own: that of the set may sit out a pause before it dials again.
 	conn, err := rpc.Dial(address, s.cfg.Creds)
 	if err != nil {
-		return Silent
+		return rpc.Silent
 	}
 	defer conn.Close()
 	id, err := rpc.NewPeersClient(conn).Probe(ctx, &rpc.ProbeRequest{})
 	switch {
 	case err == nil && id.GetIncarnation() != incarnation:
-		return Gone
+		return rpc.Gone
 	case err == nil && id.GetStoreOk():
-		return Alive
+		return rpc.Alive
 	case err == nil:
-		return Astray
+		return rpc.Astray
 	case rpc.NobodyListens(err):
-		return Gone
+		return rpc.Gone
 	}
-	return Silent
+	return rpc.Silent
 }

@@ -100,7 +100,9 @@ func testEndSession(w *world) {
 		w.Error("a lost session was renewed")
 	}
 	all := must(w.db.Failovers(w.ctx, 10))(w)
-	if !slices.ContainsFunc(all, func(f flow.Failover) bool { return f.Incarnation == worker && f.Role == flow.RoleWorker && f.Reason == "silent" }) {
+	if !slices.ContainsFunc(all, func(f flow.Failover) bool {
+		return f.Incarnation == worker && f.Role == flow.RoleWorker && f.Reason == "silent"
+	}) {
 		w.Errorf("not recorded: %+v", all)
 	}
 }
