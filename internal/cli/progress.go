@@ -27,15 +27,22 @@ type progress struct {
 	mu    sync.Mutex
 	run   api.Instance
 	told  map[string]string // by row: what was said last
+	old   map[string]string // by row: how it ended before the command; such rows are not drawn
 	lines int               // drawn on the screen
 	ended bool              // the last picture
 	tick  int
 }
 
-// progress begins to show a run. Programs that read standard output are left alone: then it shows
+// progress begins to show a run from where the command moved it. Programs that read standard output are left alone: then it shows
 // on a terminal's standard error only.
-func (a *app) progress(ctx context.Context, c *client, run api.Instance) *progress {
-	p := &progress{app: a, run: run, told: map[string]string{}}
+func (a *app) progress(ctx context.Context, c *client, b begun) *progress {
+	p := &progress{app: a, run: b.run, told: map[string]string{}, old: map[string]string{}}
+	for _, t := range b.before {
+		p.told[t.ID] = standing(t)
+		if endedTask(t.State) {
+			p.old[t.ID] = standing(t)
+		}
+	}
 	people := a.config.Output == formatTable || a.config.Output == formatWide
 	switch {
 	case people && isTerminal(a.Stdout):
@@ -48,8 +55,8 @@ func (a *app) progress(ctx context.Context, c *client, run api.Instance) *progre
 		p.wait, p.done = func() {}, func() {}
 		return p
 	}
-	if !p.live {
-		say(p.out, "%s  %s v%d  started\n", run.ID, placeOf(run.Project, run.Workflow), run.Version)
+	if !p.live || b.before != nil {
+		say(p.out, "%s\n", b.word) // a drawn list has a head of its own, which tells a start
 	}
 	ctx, p.done = context.WithCancel(ctx)
 	var group sync.WaitGroup
@@ -141,7 +148,7 @@ func (p *progress) show() {
 		return
 	}
 	for _, t := range p.run.Tasks {
-		text := fmt.Sprintf("%s %d %s", t.State, t.Attempt, reasonWorthSaying(t))
+		text := standing(t)
 		if p.told[t.ID] == text || t.State == "dispatched" {
 			continue
 		}
@@ -152,6 +159,25 @@ func (p *progress) show() {
 		}
 		say(p.out, "%s\n", line)
 	}
+}
+
+// standing is what a row says of itself; a row that says the same is no news.
+func standing(t api.Task) string {
+	return fmt.Sprintf("%s %d %s", t.State, t.Attempt, reasonWorthSaying(t))
+}
+
+// drawn are the rows worth drawing: all but those that had ended before the command.
+func (p *progress) drawn() []api.Task {
+	if len(p.old) == 0 {
+		return p.run.Tasks
+	}
+	var rows []api.Task
+	for _, t := range p.run.Tasks {
+		if p.old[t.ID] != standing(t) {
+			rows = append(rows, t)
+		}
+	}
+	return rows
 }
 
 func (p *progress) detail(t api.Task) string {

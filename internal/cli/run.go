@@ -68,7 +68,7 @@ func (a *app) run(ctx context.Context, name string, f runFlags) error {
 	if !f.wait.wanted() {
 		return a.printStarted(got)
 	}
-	return a.finish(ctx, c, got, f.wait)
+	return a.finish(ctx, c, begun{run: got.Value, word: a.startedLine(got.Value)}, f.wait)
 }
 
 // keyValues reads k=v arguments.

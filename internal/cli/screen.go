@@ -40,7 +40,7 @@ func (p *progress) animate(ctx context.Context) {
 // moves or failed stays, the rest is counted.
 func (p *progress) draw() {
 	width, height := terminalSize(p.out)
-	rows := p.run.Tasks
+	rows := p.drawn()
 	most := max(height-4, 3)
 	hidden := map[string]int{}
 	if len(rows) > most {

@@ -51,7 +51,7 @@ func (a *app) verbCommand(verb, short, long string) *cobra.Command {
 		if compensate {
 			q.Set("compensate", "true")
 		}
-		return a.order(ctx, request{method: http.MethodPost, path: path("instances", args[0], verb), query: q}, verb, wait)
+		return a.order(ctx, request{method: http.MethodPost, path: path("instances", args[0], verb), query: q}, args[0], verb, wait)
 	})
 	return c
 }
@@ -73,7 +73,7 @@ func (a *app) taskCommand() *cobra.Command {
 		c := &cobra.Command{Use: v.name + " INSTANCE TASK", Short: v.short, Args: arguments("INSTANCE", "TASK")}
 		wait.add(c, "then wait until the run is at rest")
 		c.RunE = action(func(ctx context.Context, args []string) error {
-			return a.order(ctx, request{method: http.MethodPost, path: path("instances", args[0], "tasks", args[1], v.name)}, "task "+v.name, wait)
+			return a.order(ctx, request{method: http.MethodPost, path: path("instances", args[0], "tasks", args[1], v.name)}, args[0], "task "+v.name, wait)
 		})
 		task.AddCommand(c)
 	}
@@ -84,24 +84,38 @@ func (a *app) taskCommand() *cobra.Command {
 }
 
 // order gives a verb and says what became of it.
-func (a *app) order(ctx context.Context, r request, verb string, wait waitFlags) error {
+func (a *app) order(ctx context.Context, r request, instance, verb string, wait waitFlags) error {
 	c := a.client()
+	if wait.wanted() {
+		return a.orderAndWait(ctx, c, r, instance, verb, wait)
+	}
 	got, err := ask[api.Ordered](ctx, c, r)
 	if err != nil {
 		return err
 	}
-	if wait.wanted() {
-		instance, err := member(got.Raw, "instance")
-		if err != nil {
-			return err
-		}
-		return a.finish(ctx, c, answer[api.Instance]{Value: got.Value.Instance, Raw: instance}, wait)
-	}
 	return a.print(got.Raw, []string{got.Value.Instance.ID}, func(w io.Writer) error {
-		i := got.Value.Instance
-		_, err := fmt.Fprintf(w, "%s %s: run %s is %s\n", verb, got.Value.Outcome, i.ID, a.paint().state(string(i.State)))
+		_, err := fmt.Fprintln(w, a.outcome(got.Value, verb))
 		return err
 	})
+}
+
+// orderAndWait gives a verb and shows what happens from then on. How the run stood is read before:
+// by the time the order is answered much of what it began may be over.
+func (a *app) orderAndWait(ctx context.Context, c *client, r request, instance, verb string, wait waitFlags) error {
+	before, err := ask[api.Instance](ctx, c, read(path("instances", instance), nil))
+	if err != nil {
+		return err
+	}
+	got, err := ask[api.Ordered](ctx, c, r)
+	if err != nil {
+		return err
+	}
+	return a.finish(ctx, c, begun{run: got.Value.Instance, word: a.outcome(got.Value, verb), before: before.Value.Tasks}, wait)
+}
+
+// outcome says what a verb did.
+func (a *app) outcome(o api.Ordered, verb string) string {
+	return fmt.Sprintf("%s %s: run %s is %s", verb, o.Outcome, o.Instance.ID, a.paint().state(string(o.Instance.State)))
 }
 
 // member takes one part of an answer as it was.

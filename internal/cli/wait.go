@@ -68,19 +68,26 @@ func succeeded(i api.Instance) bool { return i.State == InstanceSucceeded }
 // InstanceSucceeded is the one state that makes a waited-for run exit 0.
 var InstanceSucceeded = api.InstanceState(flow.InstanceSucceeded.String())
 
+// begun is a run that a command started or moved.
+type begun struct {
+	run    api.Instance
+	word   string     // what the command did
+	before []api.Task // the rows as they stood before it: they are no news
+}
+
 // finish waits for the end of a run, shows how it goes, and exits as it ends.
-func (a *app) finish(ctx context.Context, c *client, started answer[api.Instance], f waitFlags) error {
+func (a *app) finish(ctx context.Context, c *client, b begun, f waitFlags) error {
 	most, err := within("--wait-timeout", f.timeout)
 	if err != nil {
 		return err
 	}
-	shown := a.progress(ctx, c, started.Value)
-	got, _, err := a.await(ctx, c, started.Value.ID, nil, most)
+	shown := a.progress(ctx, c, b)
+	got, _, err := a.await(ctx, c, b.run.ID, nil, most)
 	shown.stop(got.Value, err == nil)
 	if err != nil {
 		return err
 	}
-	got.Value.Existing = started.Value.Existing
+	got.Value.Existing = b.run.Existing
 	if err := a.print(got.Raw, []string{got.Value.ID}, func(w io.Writer) error { return a.writeEnd(w, got.Value) }); err != nil {
 		return err
 	}
@@ -143,13 +150,16 @@ func ended(s api.InstanceState) bool {
 // printStarted says that a run was accepted, or shows the object to programs.
 func (a *app) printStarted(got answer[api.Instance]) error {
 	return a.print(got.Raw, []string{got.Value.ID}, func(w io.Writer) error {
-		i := got.Value
-		word := "started"
-		if i.Existing {
-			word = "exists already"
-		}
-		_, err := fmt.Fprintf(w, "%s  %s v%d  %s\n%s\n", a.paint().bold(i.ID), placeOf(i.Project, i.Workflow), i.Version, word,
-			a.paint().dim("follow it: baton get instance "+i.ID+" -w"))
+		_, err := fmt.Fprintf(w, "%s\n%s\n", a.startedLine(got.Value), a.paint().dim("follow it: baton get instance "+got.Value.ID+" -w"))
 		return err
 	})
+}
+
+// startedLine says that there is a run now, or that its key had made it before.
+func (a *app) startedLine(i api.Instance) string {
+	word := "started"
+	if i.Existing {
+		word = "exists already"
+	}
+	return fmt.Sprintf("%s  %s v%d  %s", a.paint().bold(i.ID), placeOf(i.Project, i.Workflow), i.Version, word)
 }
