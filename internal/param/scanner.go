@@ -84,7 +84,7 @@ func (s *scanner) reference(rest string) error {
 
 func (s *scanner) placeholder(rest string) error {
 	expr, end := placeholderExpr(rest)
-	if !s.strict && (end == 0 || jsonPath(expr)) {
+	if !s.strict && jsonPath(expr, end > 0) {
 		s.literal.WriteString("$[")
 		s.pos += 2
 		return nil
@@ -100,12 +100,13 @@ func (s *scanner) placeholder(rest string) error {
 	return nil
 }
 
-// jsonPath reports whether the inside of a $[…] can only be an index: $[0], $[*], $['a'].
-func jsonPath(expr string) bool {
-	if expr == "" || expr[0] == '\'' || expr[0] == '"' {
+// jsonPath reports whether what follows a $[ can only be an index: $[0], $[*], $['a']. Of one that
+// is not closed only a quote tells: $['it's'] looks open to who reads it as a format.
+func jsonPath(expr string, closed bool) bool {
+	if expr != "" && (expr[0] == '\'' || expr[0] == '"') {
 		return true
 	}
-	return strings.IndexFunc(expr, func(r rune) bool { return r < 128 && unicode.IsLetter(r) }) < 0
+	return closed && strings.IndexFunc(expr, func(r rune) bool { return r < 128 && unicode.IsLetter(r) }) < 0
 }
 
 // referenceName reads ${name} at the front of s: the name without blanks around
@@ -118,14 +119,14 @@ func referenceName(s string) (name string, length int) {
 	return strings.TrimSpace(s[2:end]), end + 1
 }
 
-// placeholderExpr reads $[expr] at the front of s; length 0 when no ] ends it on
-// the same line. A ] between single quotes does not end it.
+// placeholderExpr reads $[expr] at the front of s; length 0, and the rest of the line, when no ]
+// ends it on the same line. A ] between single quotes does not end it.
 func placeholderExpr(s string) (expr string, length int) {
 	quoted := false
 	for i := 2; i < len(s); i++ {
 		switch s[i] {
 		case '\n', '\r':
-			return "", 0
+			return s[2:i], 0
 		case '\'':
 			quoted = !quoted
 		case ']':
@@ -134,7 +135,7 @@ func placeholderExpr(s string) (expr string, length int) {
 			}
 		}
 	}
-	return "", 0
+	return s[2:], 0
 }
 
 // expressionEnd returns the length of the ${{ … }} at the front of s, -1 when it

@@ -45,7 +45,8 @@ func (r Ref) Known(isParam, isTask func(name string) bool) bool {
 //
 // ${name} is a reference, ${{ … }} an expression, $[…] a time placeholder;
 // $${ and $$[ stand for ${ and $[ themselves. A $[…] without a letter in it, or
-// one that begins with a quote, is left as it is: JSON paths look so.
+// one that begins with a quote, is left as it is: JSON paths look so. Any other $[
+// that is not closed on its line is bad_placeholder.
 // Errors are bad_placeholder, bad_reference, bad_expression, too_large.
 func Compile(text string) (*Template, error) {
 	return compile(text, false)
