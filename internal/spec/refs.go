@@ -101,7 +101,7 @@ func (s scope) common(at value, kind string, mode flow.Substitute) {
 		}
 	}
 	if run, ok := at.get("run"); ok && kind == typeShell {
-		s.script(run, mode)
+		s.script(run, kind, mode)
 	}
 	with, ok := at.get("with")
 	if !ok || !with.isMap() {
@@ -110,17 +110,17 @@ func (s scope) common(at value, kind string, mode flow.Substitute) {
 	schema := s.types.schemas[kind]
 	for k, v := range with.entries() {
 		if o, known := schema.Option(k.Value); known {
-			s.option(v, o.Kind, mode)
+			s.option(v, kind, o.Kind, mode)
 		}
 	}
 }
 
-func (s scope) option(v value, kind task.Kind, mode flow.Substitute) {
+func (s scope) option(v value, taskType string, kind task.Kind, mode flow.Substitute) {
 	switch kind {
 	case task.Text, task.TextMap, task.TextList, task.AnyValue, task.Integer, task.Boolean, task.DurationOption:
 		s.texts(v)
 	case task.Script:
-		s.script(v, mode)
+		s.script(v, taskType, mode)
 	case task.Expression, task.ExpressionMap, task.Plain, task.DataSourceOption, task.FileOption, task.Tasks:
 		// evaluated by the type itself, or no text with references
 	}
@@ -164,7 +164,7 @@ func (r *reader) template(v value, text string) (*param.Template, bool) {
 	return t, true
 }
 
-func (s scope) script(v value, mode flow.Substitute) {
+func (s scope) script(v value, taskType string, mode flow.Substitute) {
 	if !v.isScalar() || !strings.Contains(v.node.Value, "$") {
 		return
 	}
@@ -173,7 +173,19 @@ func (s scope) script(v value, mode flow.Substitute) {
 	}
 	if _, err := param.CompileScript(v.node.Value, param.Substitute(mode), s.g.isTask); err != nil {
 		s.failIn(v, v.node.Value, err)
+		return
 	}
+	if taskType == typeShell {
+		if err := param.CheckShellNames(v.node.Value, param.Substitute(mode), s.given); err != nil {
+			s.failIn(v, v.node.Value, err)
+		}
+	}
+}
+
+// given tells the parameters that the file itself gives the task.
+func (s scope) given(name string) bool {
+	name = norm.NFC.String(name)
+	return s.declared(name) || s.task >= 0 && slices.ContainsFunc(s.g.w.Tasks[s.task].Params, func(p flow.Pair) bool { return p.Name == name })
 }
 
 // condition checks an expression over parameters.
@@ -273,7 +285,7 @@ func withNear(message, near string) string {
 	return message + fmt.Sprintf("; did you mean %q?", near)
 }
 
-// declared tells parameters whose value may have fields of its own.
+// declared tells parameters of the workflow.
 func (s scope) declared(name string) bool {
 	return slices.ContainsFunc(s.g.w.Params, func(p flow.Param) bool { return p.Name == name })
 }
