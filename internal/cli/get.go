@@ -129,7 +129,7 @@ func (a *app) getVersions() *cobra.Command {
 
 func (a *app) getProjects() *cobra.Command {
 	return &cobra.Command{
-		Use: "projects [NAME]", Aliases: []string{"project"}, Args: atMost("NAME"), Short: "Projects by name",
+		Use: "projects [PROJECT]", Aliases: []string{"project"}, Args: atMost("PROJECT"), Short: "Projects by name",
 		RunE: action(func(ctx context.Context, args []string) error {
 			if len(args) == 0 {
 				return reader[api.Project]{ask: func() request { return read("/projects", nil) }, view: projectView()}.run(ctx, a)

@@ -67,6 +67,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.versionCommand(), a.openapiCommand())
 	root.AddCommand(laterCommands()...)
 	root.InitDefaultCompletionCmd()
+	a.addCompletion(root)
 	return root
 }
 
