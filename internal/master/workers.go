@@ -149,12 +149,16 @@ func resultOf(e *rpc.Ended) flow.Result {
 
 func (c *Core) beat(cn *conn, b *rpc.Beat) {
 	if s := c.pool.Session(cn.session); s != nil {
-		s.CPU, s.Memory, s.Running = b.Cpu, b.Memory, int(b.Running)
+		s.CPU, s.Memory, s.Running, s.Draining = b.Cpu, b.Memory, int(b.Running), b.Draining
 		if cn.askAgain <= c.now {
 			s.Refusal = ""
 		}
 	}
 	cn.node.Running = int(b.Running)
+	cn.node.State = "ready"
+	if b.Draining {
+		cn.node.State = "draining"
+	}
 	if len(b.Live) > 0 {
 		live := make(map[int64]bool, len(b.Live))
 		for _, t := range b.Live {
@@ -404,7 +408,7 @@ func (c *Core) beatSessions() {
 	for _, s := range c.pool.Sessions() {
 		if cn := c.sessions[s.ID]; cn != nil {
 			n := cn.node
-			if s.Used() >= s.Slots {
+			if s.Used() >= s.Slots && !s.Draining {
 				n.State = "busy"
 			}
 			nodes = append(nodes, n)

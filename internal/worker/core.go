@@ -35,6 +35,7 @@ type Core struct {
 	wakeAt   flow.Time // as told to the shell
 	appended int       // bytes in the journal since it was written whole, about
 	drops    []int64   // acknowledged tokens whose records are not dropped yet
+	draining bool
 	stopping bool
 	ackBy    flow.Time // a stopping worker waits for acknowledgements until then
 	stopped  bool
@@ -126,6 +127,8 @@ func (c *Core) apply(e Event) {
 		c.beat(e)
 	case Unseen:
 		c.session.unseen = e.Masters
+	case Drain:
+		c.drain()
 	case Stop:
 		c.stop()
 	case Tick:

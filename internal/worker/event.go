@@ -73,6 +73,8 @@ type Measured struct {
 // Unseen tells how many masters there are that no stream leads to, without those whose host says
 // that their process is gone.
 type Unseen struct{ Masters int }
+// Drain orders the worker to take nothing new, and to end when what it has has ended.
+type Drain struct{}
 
 // Stop orders the worker to end: nothing new is taken and everything is killed.
 type Stop struct{}
@@ -86,4 +88,5 @@ func (Finished) event()   {}
 func (Tick) event()       {}
 func (Measured) event()   {}
 func (Unseen) event()     {}
+func (Drain) event()      {}
 func (Stop) event()       {}

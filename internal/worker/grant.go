@@ -58,7 +58,7 @@ func (c *Core) grant(s *stream, g *rpc.Grant) {
 	}
 	kind := c.cfg.Kind(g.GetType())
 	switch {
-	case c.stopping || c.session.over:
+	case c.draining || c.stopping || c.session.over:
 		c.refuse(s, token, g.GetInstance(), g.GetTask(), refusedStopping)
 		return
 	case kind == KindUnknown:

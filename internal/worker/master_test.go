@@ -215,10 +215,12 @@ func fn(name string, run func(ctx context.Context, a *task.Attempt) (task.Output
 func noop(context.Context, *task.Attempt) (task.Outputs, error) { return nil, nil }
 
 type world struct {
-	m    *master
-	cfg  worker.Config
-	dial rpc.Dialer
-	stop func()
+	m      *master
+	cfg    worker.Config
+	dial   rpc.Dialer
+	worker *worker.Worker
+	stop   func()
+	over   func() // waits for the worker to end by itself
 }
 
 // wires are the two ways frames go in one process: as they are, and encoded by gRPC.
@@ -274,17 +276,22 @@ func (w *world) runWith(t testing.TB, dial rpc.Dialer, types ...task.Type) (stop
 	t.Helper()
 	set := task.NewSet(append(slices.Clone(types), script{}, program{}, fn("noop", noop))...)
 	wk := worker.New(w.cfg, set, dial, slog.New(slog.DiscardHandler))
+	w.worker = wk
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- wk.Run(ctx) }()
 	var once sync.Once
-	stop = func() {
+	over := func() {
 		once.Do(func() {
-			cancel()
 			if err := <-done; err != nil {
 				t.Errorf("Run: %v", err)
 			}
 		})
+	}
+	w.over = over
+	stop = func() {
+		cancel()
+		over()
 	}
 	t.Cleanup(stop)
 	return stop

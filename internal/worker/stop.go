@@ -21,6 +21,21 @@ const (
 	killStop     killReason = 3 // the worker stops
 )
 
+// drain takes nothing new from now on. The masters hear it at once: what they would grant meanwhile
+// goes elsewhere, or waits with a reason that says so.
+func (c *Core) drain() {
+	if c.draining || c.stopping {
+		return
+	}
+	c.draining = true
+	if c.session.beatAt != 0 {
+		c.session.beatAt = c.turn.now
+	}
+}
+
+// alive is how many attempts have not ended.
+func (c *Core) alive() int { return len(c.held) - c.ended }
+
 // stop begins the end of the worker.
 func (c *Core) stop() {
 	if c.stopping {
@@ -30,10 +45,13 @@ func (c *Core) stop() {
 	c.killAll(killStop, c.cfg.StopGrace)
 }
 
-// checkStopped ends a Stop when nothing runs, and every result is acknowledged or nobody is there
+// checkStopped ends a Stop, and a Drain, when nothing runs, and every result is acknowledged or nobody is there
 // to take it. What is left is in the journal for the next start.
 func (c *Core) checkStopped() {
-	if !c.stopping || c.stopped || len(c.held) > c.ended {
+	if c.draining && c.alive() == 0 {
+		c.stop()
+	}
+	if !c.stopping || c.stopped || c.alive() > 0 {
 		return
 	}
 	if c.ackBy == 0 {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"baton/internal/clock"
@@ -47,16 +48,20 @@ type Worker struct {
 	machine machine
 	stopped bool
 
+	drain   sync.Once
+	drained chan struct{} // closed by Drain
+	running atomic.Int64  // attempts that have not ended
+
 	wg sync.WaitGroup // every goroutine but the loop and the disk
 }
 
 // New returns a worker that dials masters by dial. Run does everything else.
 func New(cfg Config, types *task.Set, dial rpc.Dialer, log *slog.Logger) *Worker {
-	return &Worker{cfg: cfg.Defaults(), types: types, dial: dial, log: log}
+	return &Worker{cfg: cfg.Defaults(), types: types, dial: dial, log: log, drained: make(chan struct{})}
 }
 
 // Run works until ctx is cancelled: then it takes nothing new, kills what runs, and returns when
-// all is over. Before it speaks to any master it kills what an earlier start left running.
+// all is over. See also Drain. Before it speaks to any master it kills what an earlier start left running.
 func (w *Worker) Run(ctx context.Context) (err error) {
 	if err := w.cfg.Validate(); err != nil {
 		return err
@@ -88,6 +93,13 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	<-w.diskDone
 	return journal.close()
 }
+
+// Drain makes the worker take nothing new; Run returns when what it has has ended. Cancelling Run's
+// context ends a drain.
+func (w *Worker) Drain() { w.drain.Do(func() { close(w.drained) }) }
+
+// Running is how many attempts have not ended.
+func (w *Worker) Running() int { return int(w.running.Load()) }
 
 func (w *Worker) coreConfig() CoreConfig {
 	return CoreConfig{
@@ -165,9 +177,12 @@ func (w *Worker) path(parts ...string) string {
 
 // loop is the one goroutine that Core runs on.
 func (w *Worker) loop(ctx, work context.Context) {
-	stop := ctx.Done()
+	stop, drained := ctx.Done(), w.drained
 	for !w.stopped {
 		select {
+		case <-drained:
+			drained = nil
+			w.box.put(Drain{})
 		case <-stop:
 			stop = nil
 			w.box.put(Stop{})
@@ -177,6 +192,7 @@ func (w *Worker) loop(ctx, work context.Context) {
 			if events := w.box.take(); len(events) > 0 {
 				w.keepTables(events)
 				w.carryOut(work, w.core.Step(w.clock.Now(), events...))
+				w.running.Store(int64(w.core.alive()))
 			}
 		}
 	}

@@ -241,6 +241,42 @@ func TestStopEndsEverythingAndTheNextStartRemembers(t *testing.T) {
 	}
 }
 
+func TestDrainLetsWhatRunsFinish(t *testing.T) {
+	t.Parallel()
+	w := setup(t, nil)
+	dir := t.TempDir()
+	w.m.grant(order(1, "script", "until [ -e "+dir+"/go ]; do sleep 0.01; done; echo finished"))
+	w.m.wait(t, "a start", func() bool { return w.m.started[1] != nil })
+	w.worker.Drain()
+	w.worker.Drain()
+	w.m.wait(t, "the masters to hear of it", func() bool { return len(w.m.beats) > 0 && w.m.beats[len(w.m.beats)-1].Draining })
+	w.m.grant(order(2, "noop", ""))
+	w.m.wait(t, "a refusal", func() bool { return w.m.refused[2] != nil })
+	if n := w.worker.Running(); n != 1 {
+		t.Errorf("%d run, want 1", n)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.over()
+	if e := w.m.ended[1]; e == nil || flow.AttemptState(e.State) != flow.AttemptSucceeded {
+		t.Errorf("what ran ended as %v", e)
+	}
+}
+
+func TestStopEndsADrain(t *testing.T) {
+	t.Parallel()
+	w := setup(t, func(c *worker.Config, _ *master) { c.StopGrace = 100 * time.Millisecond })
+	w.m.grant(order(1, "script", "sleep 1000"))
+	w.m.wait(t, "a start", func() bool { return w.m.started[1] != nil })
+	w.worker.Drain()
+	w.m.wait(t, "the masters to hear of it", func() bool { return len(w.m.beats) > 0 && w.m.beats[len(w.m.beats)-1].Draining })
+	w.stop()
+	if e := w.m.ended[1]; e == nil || flow.AttemptState(e.State) != flow.AttemptLost {
+		t.Errorf("what ran ended as %v", e)
+	}
+}
+
 func TestKillReachesAnAttemptThatIsStillPrepared(t *testing.T) {
 	t.Parallel()
 	w := setup(t, nil)
