@@ -43,6 +43,9 @@ type Config struct {
 	Groups string `koanf:"groups"`
 	Slots  int    `koanf:"slots"`
 	Labels string `koanf:"labels"`
+	// DrainTimeout is how long what runs may go on after the server was asked to end.
+	DrainTimeout string `koanf:"drain-timeout"`
+	LogLimit     string `koanf:"log-limit"`
 
 	given map[string]bool // settings that were said, not defaulted
 }
@@ -53,7 +56,7 @@ func defaults() map[string]any {
 		"server": "", "token": "", "project": flow.DefaultProject, "output": formatTable,
 		"data": "./baton-data", "log-level": "info", "log-format": "auto", "name": "", "lease": "10s",
 		"store": "", "store-direct": "", "listen": defaultListen, "admin-listen": "127.0.0.1:0",
-		"groups": flow.DefaultGroup, "slots": 0, "labels": "",
+		"groups": flow.DefaultGroup, "slots": 0, "labels": "", "drain-timeout": "20s", "log-limit": "1GiB",
 	}
 }
 
@@ -187,8 +190,13 @@ func (c *Config) check() error {
 	if !slices.Contains([]string{"auto", "text", "json"}, c.LogFormat) {
 		return usagef("log-format %q: there are auto, text and json", c.LogFormat)
 	}
-	if _, err := flow.ParseDuration(c.Lease); err != nil {
-		return usagef("lease: %w", err)
+	for name, value := range map[string]string{"lease": c.Lease, "drain-timeout": c.DrainTimeout} {
+		if _, err := flow.ParseDuration(value); err != nil {
+			return usagef("%s: %w", name, err)
+		}
+	}
+	if _, err := parseSize(c.LogLimit); err != nil {
+		return usagef("log-limit: %w", err)
 	}
 	if c.Slots < 0 {
 		return usagef("slots: %d is less than none", c.Slots)

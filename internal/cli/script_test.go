@@ -61,7 +61,7 @@ func serve(t *testing.T, data string) {
 	ended := make(chan int, 1)
 	go func() {
 		ended <- execute(ctx, Process{
-			Args:    []string{"standalone", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json"},
+			Args:    []string{"standalone", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json", "--drain-timeout", "0"},
 			Environ: []string{"HOME=" + data}, Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: said,
 		})
 		said.Close()

@@ -25,7 +25,9 @@ func (a *app) standaloneCommand() *cobra.Command {
 an administrator's token that commands on this machine find by themselves. The HTTP interface and
 its documentation are on --listen.
 
-SIGTERM and SIGINT end it gracefully, a second one at once. Runs go on when it starts again.`,
+SIGTERM and SIGINT end it gracefully: nothing new starts, what runs may finish within --drain-timeout, and
+what still runs then is ended; a second signal does that at once, a third one ends the process. Runs go on
+when it starts again.`,
 		Example: `  baton standalone
   baton standalone --data /var/lib/baton --listen 0.0.0.0:7077`,
 		Args: noArguments,
@@ -40,6 +42,8 @@ SIGTERM and SIGINT end it gracefully, a second one at once. Runs go on when it s
 	f.String("groups", d["groups"].(string), "worker groups that this node serves, separated by commas")
 	f.Int("slots", 0, "tasks at a time (default: by the number of CPUs)")
 	f.String("labels", "", "labels of this node: k=v,…")
+	f.String("drain-timeout", d["drain-timeout"].(string), "how long what runs may go on when the server is asked to end; 0 ends it at once")
+	f.String("log-limit", d["log-limit"].(string), "how much a task may log in one try, such as 64MiB; what is more is left out")
 	f.String("lease", d["lease"].(string), "how long a silent node is trusted, when the store does not say yet")
 	c.RunE = action(func(ctx context.Context, _ []string) error { return a.standalone(ctx) })
 	return c

@@ -31,10 +31,11 @@ import (
 // takes the lowest free one.
 const apiNumber = 1023
 
-// standalone runs all roles until ctx is done: the API stops taking requests, the worker ends what
-// runs, then the master leaves and the store is closed.
-func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.Listener, people io.Writer) (err error) {
-	db, err := openStore(ctx, cfg)
+// standalone runs all roles until asked is done: what runs may finish, as long as the setting says;
+// then the API stops taking requests, the worker ends what still runs, the master leaves and the
+// store is closed.
+func standalone(asked context.Context, cfg Config, log *slog.Logger, listener net.Listener, people io.Writer) (err error) {
+	db, err := openStore(asked, cfg)
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.
 	if err != nil {
 		return err
 	}
-	if err := firstToken(ctx, db, cfg.Data); err != nil {
+	if err := firstToken(asked, db, cfg.Data); err != nil {
 		return err
 	}
 	url := reachable(listener.Addr())
@@ -62,23 +63,26 @@ func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.
 	server := api.New(api.Config{ //nolint:contextcheck // requests bring their own
 		Store: crashingAPI(db), Masters: live{m}, Engine: newPlanner(types), Documents: newFiles(),
 		NextID:  func() flow.ID { return ids.Next(flow.At(time.Now())) },
-		Ready:   registered(m.Ready()),
+		Ready:   readiness(asked, m.Ready(), w),
 		Metrics: keeper.WriteMetrics,
 		Version: programVersion(),
 		Log:     log.With(slog.String("role", "api")),
 	})
-	admin, err := listen(ctx, "admin-listen", cfg.AdminListen)
+	admin, err := listen(asked, "admin-listen", cfg.AdminListen)
 	if err != nil {
 		return err
 	}
 
-	asked := ctx
-	g, ctx := errgroup.WithContext(ctx)
+	// What is under way lives longer than asked: see drain.
+	serving, end := context.WithCancel(context.WithoutCancel(asked))
+	defer end()
+	g, ctx := errgroup.WithContext(serving)
 	// The worker ends first: how its attempts ended is told to a master that still listens.
 	mastering, stopMaster := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopMaster()
 	g.Go(func() error { return m.Run(mastering) })
-	g.Go(func() error { defer stopMaster(); return w.Run(ctx) })
+	over := make(chan struct{})
+	g.Go(func() error { defer stopMaster(); defer close(over); return w.Run(ctx) })
 	g.Go(func() error { return keeper.Run(ctx) })
 	g.Go(func() error { return server.Serve(ctx, listener) })
 	g.Go(func() error { return serveAdmin(ctx, admin, server) })
@@ -92,10 +96,17 @@ func standalone(ctx context.Context, cfg Config, log *slog.Logger, listener net.
 		return nil
 	})
 	g.Go(func() error {
-		<-ctx.Done()
-		if asked.Err() != nil {
-			log.LogAttrs(asked, slog.LevelInfo, "stopping: nothing new is taken, what runs is ended and goes on after the next start")
+		defer end()
+		another, forget := anotherSignal(asked)
+		defer forget()
+		select {
+		case <-asked.Done():
+		case <-ctx.Done():
+			return nil
 		}
+		most, _ := flow.ParseDuration(cfg.DrainTimeout) // checked with the settings
+		drain(ctx, w, over, another, most.Std(), log)
+		log.LogAttrs(asked, slog.LevelInfo, "stopping: nothing new is taken, what runs is ended and goes on after the next start")
 		return nil
 	})
 	err = g.Wait()
@@ -145,20 +156,10 @@ func nodeOf(cfg Config, home string, address net.Addr) flow.Node {
 }
 
 func workerConfig(cfg Config, node flow.Node) worker.Config {
+	limit, _ := parseSize(cfg.LogLimit) // checked with the settings
 	return worker.Config{
-		Name: node.Name, Data: cfg.Data, Version: node.Version, Groups: node.Groups, Slots: node.Slots, Labels: node.Labels,
-	}
-}
-
-// registered is ready once the master is.
-func registered(ready <-chan struct{}) func(context.Context) error {
-	return func(context.Context) error {
-		select {
-		case <-ready:
-			return nil
-		default:
-			return errors.New("the master is not registered yet")
-		}
+		LogLimit: limit,
+		Name:     node.Name, Data: cfg.Data, Version: node.Version, Groups: node.Groups, Slots: node.Slots, Labels: node.Labels,
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // An administrator stops the server while tasks run, and starts it again.
 func TestGracefulStop(t *testing.T) {
 	t.Parallel()
-	s := harness.Start(t)
+	s := harness.Start(t, "--drain-timeout", "0")
 	s.Apply(t, `
 name: keep
 params: {go: ""}

@@ -37,6 +37,18 @@ name: torn
 tasks: {a: {run: "printf '{\"k\": ' > \"$BATON_OUTPUT\""}}
 `
 
+// The limit of a log is the operator's; the task does not notice.
+func TestLogLimit(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, "--log-limit", "4KiB")
+	s.Apply(t, noisy)
+	run := s.Run(t, "lines")
+	log := s.Logs(t, run.ID, "a")
+	if run.State != "succeeded" || len(log) > 4096+200 || !strings.Contains(log, "[baton] the log ends here: it reached its limit of 4096 bytes") {
+		t.Errorf("%s, a log of %d bytes that ends in %q", run.State, len(log), log[max(0, len(log)-200):])
+	}
+}
+
 func TestTaskThatPrintsALot(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)

@@ -153,6 +153,27 @@ func (s *Server) Stop(t testing.TB) {
 	}
 }
 
+// Signal sends a signal and does not wait for what it does.
+func (s *Server) Signal(t testing.TB, signal syscall.Signal) {
+	t.Helper()
+	if err := s.process.cmd.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Gone waits for the end of the process and fails the test when it did not end well.
+func (s *Server) Gone(t testing.TB) {
+	t.Helper()
+	select {
+	case <-s.process.done:
+		if s.process.err != nil {
+			t.Fatalf("standalone: %v\n%s", s.process.err, tail(s.LogFile()))
+		}
+	case <-time.After(patience):
+		t.Fatalf("standalone is still there after %s\n%s", patience, tail(s.LogFile()))
+	}
+}
+
 // Kill ends the server as a power cut would. What its tasks started may live on.
 func (s *Server) Kill() {
 	s.process.end(syscall.SIGKILL)
