@@ -119,7 +119,7 @@ func Apply(s *State, ev Event, env Env) Effects {
 		}
 	case Stuck:
 		if s.queued(e.Row) {
-			s.stuck(e)
+			s.stuck(e, env)
 		}
 	case Started:
 		s.started(e, env, &fx)

@@ -37,8 +37,16 @@ func (s *State) nextAttempt(row *flow.TaskRow, st flow.AttemptState) {
 	row.Attempt = flow.AttemptRow{Task: row.ID, Number: prev.Number + 1, Infra: prev.Infra, State: st, ExitCode: flow.NoExit}
 }
 
-func (s *State) stuck(e Stuck) {
+func (s *State) stuck(e Stuck, env Env) {
 	row := &s.Rows[e.Row]
+	if unserved(e.Reason) {
+		s.unserved = true
+		if row.Warned&(askedWorker|warnedWorker) == askedWorker {
+			row.Warned |= warnedWorker
+			s.touch(e.Row)
+			s.alert(flow.AlertNoWorker, row.Name, fmt.Sprintf("task %s has waited since %s: %s", row.Name, row.EligibleAt, e.Reason), env)
+		}
+	}
 	if e.Reason == "" || row.Reason == e.Reason {
 		return
 	}

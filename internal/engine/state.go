@@ -30,6 +30,7 @@ type State struct {
 	loc    *time.Location
 
 	wakeStale bool // Inst.WakeAt is to be computed anew
+	unserved  bool // a row may wait for a group that nobody serves
 
 	// Derived; rebuilt by rebuild.
 	row     []int32 // node → index of its valid row, -1
@@ -81,6 +82,7 @@ func Load(plan *Plan, l flow.Loaded) (*State, error) {
 		return nil, fmt.Errorf("load instance %d: %w", l.Instance.ID, err)
 	}
 	s.change.stored = len(s.Rows)
+	s.unserved = slices.ContainsFunc(s.Rows, func(row flow.TaskRow) bool { return unservedUntil(&row) != 0 })
 	s.rebuild()
 	return s, nil
 }

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"baton/internal/flow"
@@ -15,7 +16,13 @@ const (
 	warnedStart
 	warnedRun
 	warnedHeartbeat
+	askedWorker // the dispatcher was asked once more whether anybody serves the row's group
+	warnedWorker
 )
+
+// noWorkerGrace is how long a row waits for a worker group that nobody serves before a person is
+// told: a worker that is started again is back sooner.
+const noWorkerGrace = time.Minute
 
 // limit is one timeout of a row that is counting: since when, how long.
 type limit struct {
@@ -63,6 +70,11 @@ func (s *State) due(env Env, fx *Effects) {
 			s.ready(int32(r), env, fx)
 			continue
 		}
+		if at := unservedUntil(row); at != 0 && at <= env.Now && s.granting() {
+			row.Warned |= askedWorker
+			s.touch(int32(r))
+			fx.Queued = append(fx.Queued, int32(r)) // its reason is old by now; the answer is a Stuck
+		}
 		a, b, action := s.limits(row)
 		for _, l := range [2]limit{a, b} {
 			if l.most > 0 && l.at() <= env.Now && row.Kill == flow.KillNone && !row.State.Ended() {
@@ -71,6 +83,17 @@ func (s *State) due(env Env, fx *Effects) {
 		}
 	}
 }
+
+// unservedUntil is when a row that waits for a group nobody serves is looked at again, 0 for one
+// that does not, or was.
+func unservedUntil(row *flow.TaskRow) flow.Time {
+	if row.State != flow.TaskQueued || row.Warned&askedWorker != 0 || row.Kill != flow.KillNone || !unserved(row.Reason) {
+		return 0
+	}
+	return row.EligibleAt.Add(noWorkerGrace)
+}
+
+func unserved(reason string) bool { return strings.HasPrefix(reason, flow.ReasonNoWorker+":") }
 
 // strike carries out one timeout of a row.
 func (s *State) strike(r int32, l limit, action flow.TimeoutAction, env Env, fx *Effects) {
@@ -134,9 +157,10 @@ func (s *State) nextWake() flow.Time {
 	if t := s.Plan.runLimit; t.Run > 0 && s.clockRuns() && !s.Inst.Due && (t.Action.Fails() || !s.Inst.Warned) {
 		wake = s.Inst.StartedAt.Add(t.Run.Std() + time.Duration(s.Inst.PausedFor)*time.Microsecond)
 	}
-	if s.waiting == 0 && (!s.Plan.timed || s.active == 0) {
+	if s.waiting == 0 && (!s.Plan.timed && !s.unserved || s.active == 0) {
 		return wake
 	}
+	s.unserved = false
 	for r := range s.Rows {
 		row := &s.Rows[r]
 		if !row.Valid || row.State.Ended() || row.State == flow.TaskPaused {
@@ -150,6 +174,9 @@ func (s *State) nextWake() flow.Time {
 		}
 		if row.Kill != flow.KillNone {
 			continue
+		}
+		if at := unservedUntil(row); at != 0 {
+			s.unserved, wake = true, flow.Earliest(wake, at)
 		}
 		a, b, action := s.limits(row)
 		for _, l := range [2]limit{a, b} {

@@ -114,6 +114,7 @@ const (
 	AlertTaskFailed     = "task_failed"
 	AlertTaskTimeout    = "task_timeout"
 	AlertTaskUnknown    = "task_unknown"
+	AlertNoWorker       = "no_worker"
 	AlertQuarantined    = "quarantined"
 	AlertKillUnverified = "kill_unconfirmed"
 )
