@@ -55,7 +55,7 @@ func (a *app) standalone(ctx context.Context) error {
 	if err := prepareFolder(cfg.Data); err != nil {
 		return err
 	}
-	lock, err := lockFolder(cfg.Data)
+	lock, err := lockFolder(ctx, cfg.Data)
 	if err != nil {
 		return err
 	}
