@@ -75,52 +75,46 @@ func first(column any) any {
 }
 
 type (
-	inst = *flow.Instance
-	task = taskWrite
+	inst    = *flow.Instance
+	task    = taskWrite
+	attempt = *flow.AttemptRow
 )
 
 func createdColumns(rows []inst) []any {
 	ids := column(rows, func(i inst) int64 { return int64(i.ID) })
-	return []any{
+	return slices.Concat([]any{
 		ids, ids,
 		column(rows, func(i inst) int64 { return int64(i.Project) }),
 		column(rows, func(i inst) int64 { return int64(i.Workflow) }),
 		column(rows, func(i inst) int32 { return i.Version }),
-		column(rows, func(i inst) int16 { return int16(i.State) }),
-		column(rows, func(i inst) int16 { return int16(i.Prior) }),
-		column(rows, func(i inst) int64 { return i.Seq }),
-		column(rows, func(i inst) int64 { return i.Owner }),
-		column(rows, func(i inst) int32 { return i.Engine }),
-		column(rows, func(i inst) int64 { return int64(i.WakeAt) }),
-		column(rows, func(i inst) int32 { return i.RunTimes }),
+	}, driveColumns(rows), []any{
 		column(rows, func(i inst) bool { return i.DryRun }),
-		column(rows, func(i inst) bool { return i.FailFast }),
-		column(rows, func(i inst) bool { return i.Undo }),
-		column(rows, func(i inst) bool { return i.Warned }),
-		column(rows, func(i inst) bool { return i.Due }),
-		column(rows, func(i inst) int16 { return int16(i.Priority) }),
+	}, flagColumns(rows), []any{
 		column(rows, func(i inst) int64 { return int64(i.DataTime) }),
 		column(rows, func(i inst) string { return i.Zone }),
 		column(rows, func(i inst) int16 { code, _ := triggerCode(i.Trigger); return code }), // checked by checkChange
 		column(rows, func(i inst) string { return i.Key }),
 		column(rows, func(i inst) string { return i.Reason }),
 		column(rows, func(i inst) string { return string(i.Spec) }),
-		column(rows, func(i inst) string { return string(i.Params) }),
-		column(rows, func(i inst) string { return string(i.Outputs) }),
-		column(rows, func(i inst) string { return string(i.Holds) }),
+	}, textColumns(rows), []any{
 		column(rows, func(i inst) int64 { return int64(i.Parent) }),
 		column(rows, func(i inst) int64 { return int64(i.ParentRow) }),
 		column(rows, func(i inst) int64 { return int64(i.SubmittedAt) }),
-		column(rows, func(i inst) int64 { return int64(i.StartedAt) }),
-		column(rows, func(i inst) int64 { return int64(i.EndedAt) }),
-		column(rows, func(i inst) int64 { return int64(i.PausedAt) }),
-		column(rows, func(i inst) int64 { return i.PausedFor }),
-	}
+	}, timeColumns(rows))
 }
 
 func movedColumns(rows []inst) []any {
-	return []any{
+	return slices.Concat([]any{
 		column(rows, func(i inst) int64 { return int64(i.ID) }),
+	}, driveColumns(rows), flagColumns(rows), []any{
+		column(rows, func(i inst) string { return i.Reason }),
+	}, textColumns(rows), timeColumns(rows))
+}
+
+// The next four are what the two writes of an instance share.
+
+func driveColumns(rows []inst) []any {
+	return []any{
 		column(rows, func(i inst) int16 { return int16(i.State) }),
 		column(rows, func(i inst) int16 { return int16(i.Prior) }),
 		column(rows, func(i inst) int64 { return i.Seq }),
@@ -128,15 +122,29 @@ func movedColumns(rows []inst) []any {
 		column(rows, func(i inst) int32 { return i.Engine }),
 		column(rows, func(i inst) int64 { return int64(i.WakeAt) }),
 		column(rows, func(i inst) int32 { return i.RunTimes }),
+	}
+}
+
+func flagColumns(rows []inst) []any {
+	return []any{
 		column(rows, func(i inst) bool { return i.FailFast }),
 		column(rows, func(i inst) bool { return i.Undo }),
 		column(rows, func(i inst) bool { return i.Warned }),
 		column(rows, func(i inst) bool { return i.Due }),
 		column(rows, func(i inst) int16 { return int16(i.Priority) }),
-		column(rows, func(i inst) string { return i.Reason }),
+	}
+}
+
+func textColumns(rows []inst) []any {
+	return []any{
 		column(rows, func(i inst) string { return string(i.Params) }),
 		column(rows, func(i inst) string { return string(i.Outputs) }),
 		column(rows, func(i inst) string { return string(i.Holds) }),
+	}
+}
+
+func timeColumns(rows []inst) []any {
+	return []any{
 		column(rows, func(i inst) int64 { return int64(i.StartedAt) }),
 		column(rows, func(i inst) int64 { return int64(i.EndedAt) }),
 		column(rows, func(i inst) int64 { return int64(i.PausedAt) }),
@@ -145,7 +153,7 @@ func movedColumns(rows []inst) []any {
 }
 
 func newTaskColumns(rows []task) []any {
-	return append(append([]any{
+	return slices.Concat([]any{
 		column(rows, func(t task) int64 { return int64(t.row.Instance) }),
 		column(rows, func(t task) int64 { return int64(t.row.ID) }),
 		column(rows, func(t task) string { return t.row.Name }),
@@ -153,76 +161,68 @@ func newTaskColumns(rows []task) []any {
 		column(rows, func(t task) int16 { return int16(t.row.State) }),
 		column(rows, func(t task) bool { return t.row.Valid }),
 		column(rows, func(t task) int32 { return t.row.RunTimes }),
-		column(rows, func(t task) string { return t.row.Reason }),
-		column(rows, func(t task) int64 { return int64(t.row.NextCheck) }),
-		column(rows, func(t task) bool { return t.row.Held }),
-		column(rows, func(t task) int16 { return int16(t.row.Kill) }),
-		column(rows, func(t task) int16 { return int16(t.row.Warned) }),
+	}, waitColumns(rows), []any{
 		column(rows, func(t task) int64 { return int64(t.row.Compensates) }),
-	}, lateColumns(rows)...), column(rows, func(t task) bool { return t.granted }))
+	}, lateColumns(rows))
 }
 
 func changedTaskColumns(rows []task) []any {
-	return append(append([]any{
+	return slices.Concat([]any{
 		column(rows, func(t task) int64 { return int64(t.row.Instance) }),
 		column(rows, func(t task) int64 { return int64(t.row.ID) }),
 		column(rows, func(t task) int32 { return int32(t.sources) }),
 		column(rows, func(t task) int16 { return int16(t.row.State) }),
 		column(rows, func(t task) bool { return t.row.Valid }),
+	}, waitColumns(rows), lateColumns(rows))
+}
+
+// waitColumns and lateColumns, those from eligible_at on, are what the two writes of a task share.
+func waitColumns(rows []task) []any {
+	return []any{
 		column(rows, func(t task) string { return t.row.Reason }),
 		column(rows, func(t task) int64 { return int64(t.row.NextCheck) }),
 		column(rows, func(t task) bool { return t.row.Held }),
 		column(rows, func(t task) int16 { return int16(t.row.Kill) }),
 		column(rows, func(t task) int16 { return int16(t.row.Warned) }),
-	}, lateColumns(rows)...), column(rows, func(t task) bool { return t.granted }))
+	}
 }
 
-// lateColumns are those from eligible_at on, which both writes of a task share.
 func lateColumns(rows []task) []any {
-	return []any{
+	return slices.Concat([]any{
 		column(rows, func(t task) int64 { return int64(t.row.EligibleAt) }),
 		column(rows, func(t task) int64 { return int64(t.row.StartedAt) }),
 		column(rows, func(t task) int64 { return int64(t.row.EndedAt) }),
 		column(rows, func(t task) string { return string(t.row.Outputs) }),
-		column(rows, func(t task) int32 { return t.row.Attempt.Number }),
-		column(rows, func(t task) int32 { return t.row.Attempt.Infra }),
-		column(rows, func(t task) int64 { return t.row.Attempt.Token }),
-		column(rows, func(t task) int64 { return t.row.Attempt.Session }),
-		column(rows, func(t task) string { return t.row.Attempt.Worker }),
-		column(rows, func(t task) int16 { return int16(t.row.Attempt.State) }),
-		column(rows, func(t task) bool { return t.row.Attempt.Confirmed }),
-		column(rows, func(t task) string { return t.row.Attempt.Ref }),
-		column(rows, func(t task) string { return t.row.Attempt.Cause }),
-		column(rows, func(t task) string { return string(t.row.Attempt.Class) }),
-		column(rows, func(t task) int32 { return t.row.Attempt.ExitCode }),
-		column(rows, func(t task) bool { return t.row.Attempt.Refused }),
-		column(rows, func(t task) int64 { return int64(t.row.Attempt.GrantedAt) }),
-		column(rows, func(t task) int64 { return int64(t.row.Attempt.StartedAt) }),
-		column(rows, func(t task) int64 { return int64(t.row.Attempt.BeatAt) }),
-		column(rows, func(t task) int64 { return int64(t.row.Attempt.EndedAt) }),
-	}
+	}, tryColumns(column(rows, func(t task) attempt { return &t.row.Attempt })), []any{
+		column(rows, func(t task) bool { return t.granted }),
+	})
 }
 
 func pastColumns(rows []pastWrite) []any {
-	return []any{
+	return slices.Concat([]any{
 		column(rows, func(a pastWrite) int64 { return int64(a.instance) }),
 		column(rows, func(a pastWrite) int64 { return int64(a.Task) }),
-		column(rows, func(a pastWrite) int32 { return a.Number }),
-		column(rows, func(a pastWrite) int32 { return a.Infra }),
-		column(rows, func(a pastWrite) int64 { return a.Token }),
-		column(rows, func(a pastWrite) int64 { return a.Session }),
-		column(rows, func(a pastWrite) string { return a.Worker }),
-		column(rows, func(a pastWrite) int16 { return int16(a.State) }),
-		column(rows, func(a pastWrite) bool { return a.Confirmed }),
-		column(rows, func(a pastWrite) string { return a.Ref }),
-		column(rows, func(a pastWrite) string { return a.Cause }),
-		column(rows, func(a pastWrite) string { return string(a.Class) }),
-		column(rows, func(a pastWrite) int32 { return a.ExitCode }),
-		column(rows, func(a pastWrite) bool { return a.Refused }),
-		column(rows, func(a pastWrite) int64 { return int64(a.GrantedAt) }),
-		column(rows, func(a pastWrite) int64 { return int64(a.StartedAt) }),
-		column(rows, func(a pastWrite) int64 { return int64(a.BeatAt) }),
-		column(rows, func(a pastWrite) int64 { return int64(a.EndedAt) }),
+	}, tryColumns(column(rows, func(a pastWrite) attempt { return a.AttemptRow })))
+}
+
+func tryColumns(rows []attempt) []any {
+	return []any{
+		column(rows, func(a attempt) int32 { return a.Number }),
+		column(rows, func(a attempt) int32 { return a.Infra }),
+		column(rows, func(a attempt) int64 { return a.Token }),
+		column(rows, func(a attempt) int64 { return a.Session }),
+		column(rows, func(a attempt) string { return a.Worker }),
+		column(rows, func(a attempt) int16 { return int16(a.State) }),
+		column(rows, func(a attempt) bool { return a.Confirmed }),
+		column(rows, func(a attempt) string { return a.Ref }),
+		column(rows, func(a attempt) string { return a.Cause }),
+		column(rows, func(a attempt) string { return string(a.Class) }),
+		column(rows, func(a attempt) int32 { return a.ExitCode }),
+		column(rows, func(a attempt) bool { return a.Refused }),
+		column(rows, func(a attempt) int64 { return int64(a.GrantedAt) }),
+		column(rows, func(a attempt) int64 { return int64(a.StartedAt) }),
+		column(rows, func(a attempt) int64 { return int64(a.BeatAt) }),
+		column(rows, func(a attempt) int64 { return int64(a.EndedAt) }),
 	}
 }
 

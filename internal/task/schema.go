@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,7 +96,7 @@ func (s Schema) Check(options json.RawMessage) []*flow.Error {
 			errs = append(errs, e)
 		}
 	}
-	for _, name := range sortedKeys(values) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if _, known := s.Option(name); !known {
 			e := flow.Errorf(flow.CodeInvalidFile, name, "unknown option %q; this type takes %v", name, s.Names())
 			errs = append(errs, e)
@@ -152,7 +153,7 @@ func (o Option) check(raw json.RawMessage) *flow.Error {
 		if !ok {
 			return bad("a map of texts")
 		}
-		for _, k := range sortedKeys(m) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
 			if !isScalar(m[k]) {
 				return flow.Errorf(flow.CodeInvalidFile, o.Name+"."+k, "option %q: the value of %q must be a text", o.Name, k)
 			}
@@ -187,15 +188,6 @@ func shorten(raw json.RawMessage) string {
 		return string(raw)
 	}
 	return flow.Text(string(raw), most) + "…"
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // JSONSchema returns the schema of the options object, draft 2020-12.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	nethttp "net/http"
 	"net/url"
 	"slices"
@@ -91,7 +92,7 @@ func (*Type) Check(options json.RawMessage) []*flow.Error {
 func checkExpressions(o *task.Options, option string, names any) []*flow.Error {
 	var errs []*flow.Error
 	texts := o.TextMap(option)
-	for _, name := range sortedKeys(texts) {
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		if _, err := compile(texts[name], names); err != nil {
 			errs = append(errs, flow.Errorf(flow.CodeInvalidFile, option+"."+name, "%v", err))
 		}
@@ -134,13 +135,4 @@ func isToken(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`()<>@,;:\"/[]?={}`, r)
 	})
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"mime"
 	nethttp "net/http"
+	"slices"
 	"strings"
 
 	"baton/internal/flow"
@@ -38,7 +40,7 @@ func (s *settings) judge(a *answer, log io.Writer) (task.Outputs, error) {
 		return nil, &task.Failure{Cause: cause, Message: s.refusal(a)}
 	}
 	out := make(task.Outputs, len(s.outputs))
-	for _, name := range sortedKeys(s.outputs) {
+	for _, name := range slices.Sorted(maps.Keys(s.outputs)) {
 		value, err := evaluate(s.outputs[name], names)
 		if err != nil {
 			return nil, &task.Failure{Cause: causeExpression, Message: "outputs." + name, Err: err}

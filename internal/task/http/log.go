@@ -5,6 +5,7 @@ package http
 import (
 	"fmt"
 	"io"
+	"maps"
 	nethttp "net/http"
 	"net/url"
 	"regexp"
@@ -21,7 +22,7 @@ const masked = "***"
 func logRequest(w io.Writer, s *settings) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n", s.method, shownURL(s.url))
-	for _, name := range sortedKeys(s.header) {
+	for _, name := range slices.Sorted(maps.Keys(s.header)) {
 		value := strings.Join(s.header[name], ", ")
 		if s.hides(name) {
 			value = masked

@@ -7,8 +7,10 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	nethttp "net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,7 +94,7 @@ func (s *settings) appendQuery(query map[string]string) {
 }
 
 func (s *settings) addSecrets(expressions, env map[string]string) error {
-	for _, name := range sortedKeys(expressions) {
+	for _, name := range slices.Sorted(maps.Keys(expressions)) {
 		value, err := evaluate(expressions[name], secretNames{Env: env})
 		if err != nil {
 			return &task.Failure{Cause: causeExpression, Message: "secret_headers." + name, Err: err}

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,7 +61,7 @@ func postgresDSN(source *flow.DataSource) string {
 	}
 	add("dbname", source.Database)
 	add("user", source.User)
-	for _, key := range sortedKeys(source.Options) {
+	for _, key := range slices.Sorted(maps.Keys(source.Options)) {
 		add(key, source.Options[key])
 	}
 	return b.String()

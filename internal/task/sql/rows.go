@@ -4,7 +4,6 @@ package sql
 
 import (
 	"database/sql"
-	"slices"
 )
 
 // passRows hands all results of a statement to sink and closes them. returned is false for a
@@ -56,13 +55,4 @@ func passResult(rows *sql.Rows, sink rowSink, convert func(v any, kind string) v
 		}
 	}
 	return true, rows.Err()
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
