@@ -3,6 +3,7 @@ module baton/bench/peers/river
 go 1.26.0
 
 require (
+	baton/bench/peers/driver v0.0.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/riverqueue/river v0.51.0
 	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.51.0
@@ -22,3 +23,5 @@ require (
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 )
+
+replace baton/bench/peers/driver => ../driver

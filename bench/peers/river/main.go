@@ -1,4 +1,4 @@
-// River, driven by bench: it reads one order a line as JSON and answers with one line.
+// River, driven by bench through package driver.
 //
 // drain inserts jobs, starts the workers and waits until the database says that all are done;
 // latency inserts at a rate and tells how long each job took from insert to start. Both are as
@@ -6,16 +6,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +18,8 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
+
+	"baton/bench/peers/driver"
 )
 
 type order struct {
@@ -34,7 +31,6 @@ type order struct {
 }
 
 type answer struct {
-	Error   string    `json:"error,omitempty"`
 	Done    int       `json:"done"`
 	Seconds float64   `json:"seconds"`
 	Gaps    []float64 `json:"gaps"` // µs
@@ -76,16 +72,13 @@ type shellWorker struct {
 	w *world
 }
 
-// Work keeps what the command printed, as a scheduler must.
 func (s shellWorker) Work(ctx context.Context, _ *river.Job[shell]) error {
-	cmd := exec.Command("/bin/sh", "-c", "echo hello")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	out, err := cmd.CombinedOutput()
+	out, err := driver.Shell()
 	if err != nil {
 		return err
 	}
 	s.w.done.Add(1)
-	return river.RecordOutput(ctx, string(out))
+	return river.RecordOutput(ctx, out)
 }
 
 func (w *world) client(tuned bool, workers int) (*river.Client[pgx.Tx], error) {
@@ -175,10 +168,7 @@ func (w *world) latency(ctx context.Context, cl *river.Client[pgx.Tx], o order) 
 }
 
 func main() {
-	if err := serve(context.Background(), os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	driver.Main(func(address string) error { return serve(context.Background(), address) })
 }
 
 func serve(ctx context.Context, url string) error {
@@ -198,23 +188,5 @@ func serve(ctx context.Context, url string) error {
 	if _, err := mig.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return err
 	}
-	out := json.NewEncoder(os.Stdout)
-	if err := out.Encode(answer{}); err != nil { // ready
-		return err
-	}
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		var o order
-		if err := json.Unmarshal(lines.Bytes(), &o); err != nil {
-			return err
-		}
-		a, err := w.run(ctx, o)
-		if err != nil {
-			a.Error = err.Error()
-		}
-		if err := out.Encode(a); err != nil {
-			return err
-		}
-	}
-	return lines.Err()
+	return driver.Serve(func(o order) (answer, error) { return w.run(ctx, o) })
 }

@@ -3,6 +3,7 @@ module baton/bench/peers/temporal
 go 1.26.0
 
 require (
+	baton/bench/peers/driver v0.0.0
 	go.temporal.io/api v1.63.5
 	go.temporal.io/sdk v1.50.0
 	google.golang.org/protobuf v1.36.11
@@ -32,3 +33,5 @@ require (
 	google.golang.org/grpc v1.83.2 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 )
+
+replace baton/bench/peers/driver => ../driver

@@ -1,21 +1,17 @@
-// Temporal's SDK, driven by bench: it reads one order a line as JSON and answers with one line.
+// Temporal's SDK, driven by bench through package driver.
 //
 // It is worker and client of a server that bench started: chains and fan-outs of activities that
 // do nothing, or run a shell command.
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
@@ -24,6 +20,8 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"baton/bench/peers/driver"
 )
 
 type order struct {
@@ -36,7 +34,6 @@ type order struct {
 }
 
 type answer struct {
-	Error     string    `json:"error,omitempty"`
 	Workflows int       `json:"workflows"`
 	Steps     int       `json:"steps"`
 	Seconds   float64   `json:"seconds"`
@@ -52,12 +49,7 @@ func noop(context.Context) (span, error) {
 	return span{now, time.Now().UnixNano()}, nil
 }
 
-func shell(context.Context) (string, error) {
-	cmd := exec.Command("/bin/sh", "-c", "echo hello")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
+func shell(context.Context) (string, error) { return driver.Shell() }
 
 func activities(ctx workflow.Context) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute})
@@ -193,10 +185,7 @@ func patiently(f func() error) (err error) {
 }
 
 func main() {
-	if err := serve(context.Background(), os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	driver.Main(func(address string) error { return serve(context.Background(), address) })
 }
 
 func serve(ctx context.Context, addr string) error {
@@ -219,23 +208,5 @@ func serve(ctx context.Context, addr string) error {
 	if err := patiently(func() error { _, _, err := w.one(ctx, order{Shape: "chain", Steps: 1}); return err }); err != nil {
 		return err
 	}
-	out := json.NewEncoder(os.Stdout)
-	if err := out.Encode(answer{}); err != nil { // ready
-		return err
-	}
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		var o order
-		if err := json.Unmarshal(lines.Bytes(), &o); err != nil {
-			return err
-		}
-		a, err := w.run(ctx, o)
-		if err != nil {
-			a.Error = err.Error()
-		}
-		if err := out.Encode(a); err != nil {
-			return err
-		}
-	}
-	return lines.Err()
+	return driver.Serve(func(o order) (answer, error) { return w.run(ctx, o) })
 }

@@ -1,0 +1,3 @@
+module baton/bench/peers/driver
+
+go 1.26.0
