@@ -76,7 +76,7 @@ func (s *Server) startInstance(ctx context.Context, in *startIn) (*startOut, err
 	if err != nil {
 		return nil, err
 	}
-	s.masters.PokeCommands()
+	s.masters.PokeCommands(cmd.ID)
 	if !existing {
 		// What was just accepted is known: reading it again would cost more than accepting it.
 		return &startOut{Status: http.StatusCreated, Body: instanceOf(submittedRun(cmd, def, start), nil)}, nil

@@ -13,7 +13,7 @@ import (
 // not be lost is in the store before a master hears of it.
 type Masters interface {
 	// PokeCommands tells that a new command is durable. It never blocks.
-	PokeCommands()
+	PokeCommands(id flow.ID)
 	// PokeInbox tells that a new inbox item is durable. It never blocks.
 	PokeInbox()
 	// Watch tells the committed changes of one instance, of all for 0, until ctx is done; then the

@@ -245,7 +245,7 @@ type masters struct {
 	onPoke   func()
 }
 
-func (m *masters) PokeCommands() { m.PokeInbox() }
+func (m *masters) PokeCommands(flow.ID) { m.PokeInbox() }
 
 func (m *masters) PokeInbox() {
 	m.mu.Lock()

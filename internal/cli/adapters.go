@@ -23,6 +23,8 @@ import (
 // live is the master of this process as the API sees it.
 type live struct{ *master.Master }
 
+func (l live) PokeCommands(flow.ID) { l.Master.PokeCommands() }
+
 // Watch hands the master's changes on in the API's form. A reader that is too slow makes the
 // master leave changes out, which it marks.
 func (l live) Watch(ctx context.Context, instance flow.ID) <-chan api.Event {

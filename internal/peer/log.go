@@ -14,8 +14,11 @@ import (
 	"baton/internal/rpc"
 )
 
+// ErrEnough is returned when the reader wants no more.
+var ErrEnough = errors.New("the reader wants no more of the log")
+
 // ReadLog reads a log through the first master that can, and hands its pieces to yield until that
-// wants no more. Errors are *flow.Error: not found, or unavailable.
+// wants no more (ErrEnough). Other errors are *flow.Error: not found, or unavailable.
 func (s *Set) ReadLog(ctx context.Context, r *rpc.ReadLogRequest, yield func(*rpc.ReadLogReply) bool) error {
 	peers := s.all()
 	if len(peers) == 0 {
@@ -57,7 +60,7 @@ func readLog(ctx context.Context, c rpc.PeersClient, r *rpc.ReadLogRequest, yiel
 		}
 		some = true
 		if !yield(piece) {
-			return true, nil
+			return true, ErrEnough
 		}
 	}
 }

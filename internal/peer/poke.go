@@ -92,6 +92,9 @@ func (s *Set) detour(unheard int64) func(*rpc.PokeRequest) {
 	return func(r *rpc.PokeRequest) { s.pokeOthers(unheard, r) }
 }
 
+// PokeAll tells every master that something waits. It never blocks.
+func (s *Set) PokeAll(r *rpc.PokeRequest) { s.pokeOthers(0, r) }
+
 func (s *Set) pokeOthers(but int64, r *rpc.PokeRequest) {
 	for _, p := range s.all() {
 		if p.member.Incarnation != but {
