@@ -48,7 +48,7 @@ deps: ## Install what the tests need and this machine lacks (apt-get)
 	@scripts/deps.sh test
 
 .PHONY: test
-test: deps ## All tests: race detector, real PostgreSQL and MariaDB, end to end
+test: deps ## All tests: race detector, real databases and registries, end to end
 	cd bench && go test ./...
 	go test -race -timeout 30m $(TESTFLAGS) $(PACKAGES)
 

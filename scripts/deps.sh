@@ -20,6 +20,9 @@ case ${1:-test} in
 test)
 	need postgresql '/usr/lib/postgresql/*/bin/postgres' postgres
 	need mariadb-server mariadbd
+	need pgbouncer pgbouncer
+	need etcd-server etcd
+	need zookeeper /usr/share/java/zookeeper.jar # with Java
 	need sqlite3 sqlite3
 	need python3 python3
 	need bash bash
@@ -62,6 +65,13 @@ if ((EUID != 0)); then
 	as_root=(sudo)
 fi
 apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null; }
+
+# Debian starts what it installs, on ports that may be somebody's. The tests start their own.
+if [[ ! -e /usr/sbin/policy-rc.d ]]; then
+	printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee /usr/sbin/policy-rc.d >/dev/null
+	"${as_root[@]}" chmod 755 /usr/sbin/policy-rc.d
+	trap '"${as_root[@]}" rm -f /usr/sbin/policy-rc.d' EXIT
+fi
 
 echo "installing ${packages[*]}"
 if ! apt install -y --no-install-recommends "${packages[@]}" >/dev/null 2>&1; then
