@@ -1,0 +1,217 @@
+// A connection of the ZooKeeper client, kept to the rules that client does not have: every call
+// ends with its context, and a session that was lost is never silently replaced.
+
+package zookeeper
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// conn is one session. The client underneath makes a new one when that is expired; whoever uses
+// conn sees over and makes another conn.
+type conn struct {
+	zk   *zk.Conn
+	log  *slog.Logger
+	live chan struct{} // closed when there is a session
+	lost chan struct{} // closed when the connection was lost, or the session
+	news chan struct{} // has one when take has something
+
+	begun, ended sync.Once
+	expired      atomic.Bool
+	closing      atomic.Bool
+	granted      atomic.Int64 // nanoseconds that the server agreed to
+
+	mu    sync.Mutex
+	raw   net.Conn
+	paths []string // of nodes that changed
+	hosts []string
+	next  int
+}
+
+// connect returns when there is a session.
+func (b *backend) connect(ctx context.Context, length time.Duration) (*conn, time.Duration, error) {
+	c := &conn{
+		log: b.log, hosts: slices.Clone(b.hosts),
+		live: make(chan struct{}), lost: make(chan struct{}), news: make(chan struct{}, 1),
+	}
+	rand.Shuffle(len(c.hosts), func(i, j int) { c.hosts[i], c.hosts[j] = c.hosts[j], c.hosts[i] })
+	var err error
+	c.zk, _, err = zk.Connect(b.hosts, length,
+		zk.WithHostProvider(c), zk.WithEventCallback(c.event), zk.WithLogger(c), zk.WithLogInfo(true),
+		zk.WithDialer(func(network, address string, timeout time.Duration) (net.Conn, error) {
+			return c.dial(network, address, timeout, max(length, time.Second), b.tls)
+		}))
+	if err != nil {
+		return nil, 0, err
+	}
+	select {
+	case <-c.live:
+	case <-ctx.Done():
+		c.close()
+		return nil, 0, ctx.Err()
+	}
+	if b.auth != nil {
+		if _, err := call(ctx, c, func(z *zk.Conn) (struct{}, error) { return struct{}{}, z.AddAuth("digest", b.auth) }); err != nil {
+			c.close()
+			return nil, 0, err
+		}
+	}
+	return c, time.Duration(c.granted.Load()), nil
+}
+
+// event hears everything, in order, before whoever waits for it.
+func (c *conn) event(e zk.Event) {
+	switch {
+	case e.Type != zk.EventSession:
+		c.mu.Lock()
+		c.paths = append(c.paths, e.Path)
+		c.mu.Unlock()
+		select {
+		case c.news <- struct{}{}:
+		default:
+		}
+	case e.State == zk.StateExpired:
+		c.expired.Store(true)
+		c.ended.Do(func() { close(c.lost) })
+	case e.State == zk.StateDisconnected:
+		select {
+		case <-c.live:
+			c.ended.Do(func() { close(c.lost) })
+		default: // it never was connected
+		}
+	}
+}
+
+// take returns the nodes that changed.
+func (c *conn) take() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.paths
+	c.paths = nil
+	return out
+}
+
+// over tells whether the session has expired.
+func (c *conn) over() bool { return c.expired.Load() }
+
+// Printf implements zk.Logger. That a session began is an event too, but the length that the server
+// agreed to is told here alone.
+func (c *conn) Printf(format string, args ...any) {
+	if strings.HasPrefix(format, "authenticated:") && len(args) == 2 {
+		if ms, ok := args[1].(int32); ok {
+			c.granted.Store(int64(time.Duration(ms) * time.Millisecond))
+			c.begun.Do(func() { close(c.live) })
+		}
+	}
+	c.log.LogAttrs(context.Background(), slog.LevelDebug, "zookeeper", slog.String("said", fmt.Sprintf(format, args...)))
+}
+
+// Init implements zk.HostProvider.
+func (c *conn) Init([]string) error { return nil }
+
+// Len implements zk.HostProvider.
+func (c *conn) Len() int { return len(c.hosts) }
+
+// Next implements zk.HostProvider. To begin the list anew would be to wait for a second and to fail
+// what is asked meanwhile; it is also where the client looks whether it was closed.
+func (c *conn) Next() (server string, retryStart bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	server = c.hosts[c.next%len(c.hosts)]
+	c.next++
+	return server, c.closing.Load()
+}
+
+// Connected implements zk.HostProvider.
+func (c *conn) Connected() {}
+
+// dial makes a connection that never waits for longer than a session lasts.
+func (c *conn) dial(network, address string, timeout, most time.Duration, config *tls.Config) (net.Conn, error) {
+	d := net.Dialer{Timeout: timeout}
+	raw, err := d.DialContext(context.Background(), network, address)
+	if err == nil && config != nil {
+		host, _, _ := net.SplitHostPort(address)
+		config = config.Clone()
+		if config.ServerName == "" {
+			config.ServerName = host
+		}
+		raw = tls.Client(raw, config)
+	}
+	if err == nil {
+		c.mu.Lock()
+		c.raw = raw
+		c.mu.Unlock()
+		if c.closing.Load() {
+			raw.Close()
+		}
+		return &bounded{raw, most}, nil
+	}
+	pause := time.NewTimer(100 * time.Millisecond) // a server that is not there answers at once
+	defer pause.Stop()
+	<-pause.C
+	return nil, err
+}
+
+type bounded struct {
+	net.Conn
+	most time.Duration
+}
+
+func (b *bounded) bound(t time.Time) time.Time {
+	if limit := time.Now().Add(b.most); !t.IsZero() && t.After(limit) {
+		return limit
+	}
+	return t
+}
+
+func (b *bounded) SetReadDeadline(t time.Time) error  { return b.Conn.SetReadDeadline(b.bound(t)) }
+func (b *bounded) SetWriteDeadline(t time.Time) error { return b.Conn.SetWriteDeadline(b.bound(t)) }
+
+// close ends the session, within about a second, and the connection.
+func (c *conn) close() {
+	c.closing.Store(true)
+	c.zk.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.raw != nil {
+		c.raw.Close()
+	}
+}
+
+var errClosed = errors.New("the connection to ZooKeeper is closed")
+
+// call asks something, for as long as ctx allows.
+func call[T any](ctx context.Context, c *conn, ask func(*zk.Conn) (T, error)) (T, error) {
+	type answer struct {
+		v   T
+		err error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		v, err := ask(c.zk)
+		answered <- answer{v, err}
+	}()
+	select {
+	case a := <-answered:
+		if errors.Is(a.err, zk.ErrClosing) {
+			a.err = errClosed
+		}
+		return a.v, a.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}

@@ -1,0 +1,29 @@
+package zookeeper_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"baton/internal/registry"
+	"baton/internal/registry/registrytest"
+	"baton/internal/registry/registrytest/servers"
+	"baton/internal/registry/zookeeper"
+)
+
+var backend = registrytest.Backend{
+	Lease: 2 * time.Second,
+	Serve: func(t testing.TB) registrytest.Server { return servers.ZooKeeper(t) },
+	Open: func(ctx context.Context, address string, log *slog.Logger) (registry.Registry, error) {
+		return zookeeper.Open(ctx, "zookeeper://"+address+"/some/root", log)
+	},
+}
+
+func TestMain(m *testing.M) { os.Exit(registrytest.Main(m, backend)) }
+
+func TestRegistry(t *testing.T) {
+	t.Parallel()
+	registrytest.Run(t, backend)
+}
