@@ -163,7 +163,7 @@ type run struct {
 // runs.
 func (w *world) take(id flow.ID) *run {
 	w.t.Helper()
-	commands, err := w.db.Master().Commands(w.t.Context(), 10, nil)
+	commands, err := w.db.Master().Commands(w.t.Context(), 10, nil, flow.Turn{})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -39,6 +39,14 @@ type Config struct {
 	StoreDirect string `koanf:"store-direct"`
 	Listen      string `koanf:"listen"`
 	AdminListen string `koanf:"admin-listen"`
+	Registry    string `koanf:"registry"`
+	// Of masters.
+	RPCListen string `koanf:"rpc-listen"`
+	Advertise string `koanf:"advertise"`
+	// Of connections between nodes: mutual TLS when all three are set.
+	TLSCert string `koanf:"tls-cert"`
+	TLSKey  string `koanf:"tls-key"`
+	TLSCA   string `koanf:"tls-ca"`
 	// Of workers.
 	Groups string `koanf:"groups"`
 	Slots  int    `koanf:"slots"`
@@ -56,11 +64,15 @@ func defaults() map[string]any {
 		"server": "", "token": "", "project": flow.DefaultProject, "output": formatTable,
 		"data": "./baton-data", "log-level": "info", "log-format": "auto", "name": "", "lease": "10s",
 		"store": "", "store-direct": "", "listen": defaultListen, "admin-listen": "127.0.0.1:0",
+		"registry": "", "rpc-listen": defaultRPCListen, "advertise": "", "tls-cert": "", "tls-key": "", "tls-ca": "",
 		"groups": flow.DefaultGroup, "slots": 0, "labels": "", "drain-timeout": "20s", "log-limit": "1GiB",
 	}
 }
 
-const defaultListen = "127.0.0.1:7077"
+const (
+	defaultListen    = "127.0.0.1:7077"
+	defaultRPCListen = "127.0.0.1:7078"
+)
 
 const (
 	envPrefix = "BATON_"
@@ -201,7 +213,10 @@ func (c *Config) check() error {
 	if c.Slots < 0 {
 		return usagef("slots: %d is less than none", c.Slots)
 	}
-	for name, address := range map[string]string{"listen": c.Listen, "admin-listen": c.AdminListen} {
+	for name, address := range map[string]string{"listen": c.Listen, "admin-listen": c.AdminListen, "rpc-listen": c.RPCListen, "advertise": c.Advertise} {
+		if address == "" && name == "advertise" {
+			continue
+		}
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			return usagef("%s %q: write host:port, such as %s", name, address, defaultListen)
 		}

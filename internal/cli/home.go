@@ -103,3 +103,36 @@ func serveAdmin(ctx context.Context, l net.Listener, server http.Handler) error 
 	}
 	return nil
 }
+
+// health answers /livez and /readyz of a role without an HTTP interface of its own: it is ready when
+// every check passes.
+func health(checks ...func(context.Context) error) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { say(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		for _, check := range checks {
+			if err := check(ctx); err != nil {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				say(w, "%v\n", err)
+				return
+			}
+		}
+		say(w, "ok\n")
+	})
+	mux.HandleFunc("GET /metrics", func(http.ResponseWriter, *http.Request) {})
+	return mux
+}
+
+// registered is an error until the channel is closed.
+func registered(ready <-chan struct{}) func(context.Context) error {
+	return func(context.Context) error {
+		select {
+		case <-ready:
+			return nil
+		default:
+			return errors.New("the master is not registered yet")
+		}
+	}
+}

@@ -9,7 +9,7 @@ import (
 )
 
 var later = []string{
-	"master", "worker", "api", "alert", "schedule", "backfill", "drain", "undrain", "cluster", "import",
+	"worker", "alert", "schedule", "backfill", "drain", "undrain", "cluster", "import",
 	"backup", "restore", "doctor", "secret", "cron", "dependent", "shards",
 }
 

@@ -20,6 +20,10 @@ import (
 	"baton/internal/flow"
 	"baton/internal/master"
 	"baton/internal/param"
+	"baton/internal/peer"
+	"baton/internal/registry"
+	"baton/internal/registry/etcd"
+	"baton/internal/registry/zookeeper"
 	"baton/internal/rpc"
 	"baton/internal/store"
 	"baton/internal/task"
@@ -111,6 +115,127 @@ func standalone(asked context.Context, cfg Config, log *slog.Logger, listener ne
 	})
 	err = g.Wait()
 	log.LogAttrs(asked, slog.LevelInfo, "stopped")
+	return err
+}
+
+// openRegistry opens the registry that the settings name. Inside the store it needs db.
+func openRegistry(ctx context.Context, cfg Config, db *store.DB, log *slog.Logger) (registry.Registry, error) {
+	kind, _, _ := strings.Cut(cfg.Registry, "://")
+	switch kind {
+	case "", "sql":
+		return nil, flow.Errorf(flow.CodeNotSupported, "registry", "the registry inside the store is not supported by this version; use etcd://… or zookeeper://…")
+	case "etcd":
+		return etcd.Open(ctx, cfg.Registry, log)
+	case "zookeeper":
+		return zookeeper.Open(ctx, cfg.Registry, log)
+	}
+	return nil, flow.Errorf(flow.CodeBadRequest, "registry", "registry %q is none of sql, etcd://host:port,… and zookeeper://host:port,…", cfg.Registry)
+}
+
+// runMaster runs a master until ctx is done: it lets go of what it drives, and the others take it.
+func runMaster(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
+	log = log.With(slog.String("role", flow.RoleMaster))
+	dialer, server, err := credentialsOf(cfg)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, "rpc-listen", cfg.RPCListen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	admin, err := listen(ctx, "admin-listen", cfg.AdminListen)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	db, err := openStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	reg, err := openRegistry(ctx, cfg, db, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reg.Close()) }()
+
+	node := flow.Node{
+		Role: flow.RoleMaster, Name: shownName(cfg, listener.Addr()), Address: advertised(cfg, listener.Addr()), PID: os.Getpid(),
+		Groups: []string{}, Labels: map[string]string{}, State: "ready", Version: programVersion(), Engine: flow.EngineVersion,
+	}
+	types := task.NewSet(all.Types()...)
+	m := master.New(master.Config{Lanes: lanes(cfg)}, crashingMaster(db.Master()), types, node, log)
+	set := peer.New(peer.Config{Watch: reg.Watch, Creds: dialer, Identity: m.Identity, Linked: m.Linked, Log: log})
+	m.Join(reg, set)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return m.Run(ctx) })
+	g.Go(func() error { return ignoreEnd(ctx, set.Run(ctx)) })
+	g.Go(func() error { return rpc.Serve(ctx, listener, m, m.PeersServer(), server) })
+	g.Go(func() error { return serveAdmin(ctx, admin, health(registered(m.Ready()), db.Ping)) })
+	g.Go(func() error {
+		select {
+		case <-m.Ready():
+			log.LogAttrs(ctx, slog.LevelInfo, "ready", slog.String("name", node.Name), slog.String("address", node.Address),
+				slog.String("admin", reachable(admin.Addr())), slog.String("version", node.Version))
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// runAPI runs the HTTP interface of a cluster until ctx is done.
+func runAPI(ctx context.Context, cfg Config, log *slog.Logger, listener net.Listener) (err error) {
+	log = log.With(slog.String("role", flow.RoleAPI))
+	dialer, _, err := credentialsOf(cfg)
+	if err != nil {
+		return err
+	}
+	admin, err := listen(ctx, "admin-listen", cfg.AdminListen)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	db, err := openStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	reg, err := openRegistry(ctx, cfg, db, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reg.Close()) }()
+	roll, err := enrol(ctx, db.Master(), flow.Node{
+		Role: flow.RoleAPI, Name: shownName(cfg, listener.Addr()), Address: reachable(listener.Addr()), PID: os.Getpid(),
+		Groups: []string{}, Labels: map[string]string{}, State: "ready", Version: programVersion(), Engine: flow.EngineVersion,
+	}, log)
+	if err != nil {
+		return err
+	}
+	types := task.NewSet(all.Types()...)
+	set := peer.New(peer.Config{Watch: reg.Watch, Creds: dialer, Log: log})
+	keeper := &api.Housekeeper{Store: db, Log: log}
+	server := api.New(api.Config{ //nolint:contextcheck // requests bring their own
+		Store: crashingAPI(db), Masters: fleet{set}, Engine: newPlanner(types), Documents: newFiles(), NextID: roll.nextID,
+		Metrics: keeper.WriteMetrics, Version: programVersion(), Log: log,
+	})
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return roll.run(ctx) })
+	g.Go(func() error { return ignoreEnd(ctx, set.Run(ctx)) })
+	g.Go(func() error { return keeper.Run(ctx) })
+	g.Go(func() error { return server.Serve(ctx, listener) })
+	g.Go(func() error { return serveAdmin(ctx, admin, server) })
+	log.LogAttrs(ctx, slog.LevelInfo, "ready", slog.String("url", reachable(listener.Addr())), slog.String("admin", reachable(admin.Addr())), slog.String("version", programVersion()))
+	return g.Wait()
+}
+
+// ignoreEnd takes the end of a context for no error.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
 	return err
 }
 

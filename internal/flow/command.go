@@ -20,6 +20,13 @@ type Command struct {
 	At       Time // submitted
 }
 
+// Turn is whose turn a command is among several masters: those of one slot, and those of any that
+// were submitted before a time. The zero value is all of them.
+type Turn struct {
+	Slot, Slots int
+	Before      Time
+}
+
 // InboxItem is an order or news for an instance that exists. Anyone inserts it; only the owner
 // of the instance consumes it, in the commit that carries it out, in order of ID.
 type InboxItem struct {

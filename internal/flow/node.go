@@ -43,6 +43,8 @@ type Lease struct {
 	Epoch       int64
 	Generation  int64 // of the store; another generation is another history
 	MaxID       ID    // greatest id in the store: floor of the IDSource
+	// Cluster identifies the store, so that two clusters never mix.
+	Cluster string
 	// Length of the lease, as the cluster has set it.
 	Length time.Duration
 	// Dead lists earlier incarnations of the same home: fenced already, to be taken over.

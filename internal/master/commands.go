@@ -20,6 +20,9 @@ const (
 	ownedAtOnce    = 500
 )
 
+// slotPatience is how long a command is left to the master whose slot it is.
+const slotPatience = 100 * time.Millisecond
+
 // readCommands asks for commands unless a read is under way or enough are being taken.
 func (c *Core) readCommands() {
 	if !c.ready || c.lease.Incarnation == 0 {
@@ -46,7 +49,9 @@ func (c *Core) readCommands() {
 		return
 	}
 	c.polls.commands, c.polls.asked = true, room
-	c.emit(ReadCommands{Limit: room, Except: taking})
+	read := ReadCommands{Limit: room, Except: taking, Before: c.now.Add(-slotPatience)}
+	read.Slot, read.Slots = c.slot()
+	c.emit(read)
 }
 
 // moreCommands reads what was wanted and could not be read then.
@@ -68,7 +73,7 @@ func (c *Core) commandsRead(e CommandsRead) {
 			continue // in doubt: what became of it is being read
 		}
 		in := c.add(cmd.ID)
-		in.command = cmd.ID
+		in.command, in.epoch = cmd.ID, 1
 		c.taking = append(c.taking, in)
 		c.withPlan(PlanKey{cmd.Workflow, cmd.Version}, func(p *engine.Plan, err error) { c.create(in, p, cmd, err) })
 		fresh = true
@@ -108,6 +113,7 @@ func (c *Core) readInbox() {
 		return
 	}
 	c.polls.inbox = true
+	c.polls.inboxRead++
 	c.polls.reading = len(c.unread)
 	except := make([]flow.ID, 0, len(c.seen))
 	for id := range c.seen {
@@ -131,11 +137,16 @@ func (c *Core) inboxRead(e InboxRead) {
 		c.readInbox()
 		return
 	}
+	c.polls.inboxDone = c.polls.inboxRead
+	c.loseDoomed()
 	// Everything that waited for these when the read began has been delivered.
 	known := c.unread[:c.polls.reading]
 	c.unread = append([]*inst(nil), c.unread[c.polls.reading:]...)
 	for _, in := range known {
 		in.unread = false
+		if c.insts[in.id] == in && in.st != nil {
+			c.askFor(in)
+		}
 		if c.insts[in.id] == in && in.st != nil && !in.inflight && !in.listed {
 			// A claim changed the owner; a commit parks it again if there was nothing to do.
 			in.st.Touch()
@@ -243,6 +254,8 @@ func (c *Core) tookOver(e TookOver) {
 	case len(e.IDs) > 0:
 		c.load(e.IDs)
 		c.takeOver(e.Dead)
+	default:
+		c.inherited(e.Dead)
 	}
 	c.becomeReady()
 }

@@ -5,6 +5,7 @@ package master
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path"
@@ -105,11 +106,19 @@ func (m *Master) sendLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.Fr
 		if f == nil {
 			continue
 		}
+		if len(f.Grants)+len(f.Begins)+len(f.Kills) > 0 && !m.storeOK() {
+			// It was frozen since it decided so, and another master may have taken over. What is still
+			// true is settled when the worker is back.
+			return fmt.Errorf("orders for worker %s: %w", st.name, errUnsure)
+		}
 		if err := s.Send(f); err != nil {
 			return fmt.Errorf("send to worker %s: %w", st.name, err)
 		}
 	}
 }
+
+// errUnsure ends a stream on which a master has orders that may be out of date.
+var errUnsure = errors.New("the lease of this master may be over")
 
 // push adds to the frame that goes out next.
 func (st *stream) push(f *rpc.FromMaster) {
@@ -131,6 +140,14 @@ func (st *stream) push(f *rpc.FromMaster) {
 		n.Forget = append(n.Forget, f.Forget...)
 		n.Renew = n.Renew || f.Renew
 		n.Beat = max(n.Beat, f.Beat)
+		n.Outage = n.Outage || f.Outage
+		n.Asks = append(n.Asks, f.Asks...)
+		n.Settles = append(n.Settles, f.Settles...)
+		n.Fenced = append(n.Fenced, f.Fenced...)
+		n.Room = max(n.Room, f.Room)
+		if f.Wants != nil {
+			n.Wants = f.Wants
+		}
 	}
 	st.mu.Unlock()
 	select {
@@ -185,16 +202,6 @@ func (m *Master) stream(id int64) *stream {
 	return m.conns[id]
 }
 
-func (m *Master) closeSession(session int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, st := range m.conns {
-		if st.sess == session {
-			st.cancel(flow.ErrFenced)
-		}
-	}
-}
-
 func (m *Master) closeConns() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -206,6 +213,7 @@ func (m *Master) closeConns() {
 // sendGrant makes an order a grant; a data source is looked up first, beside the loop.
 func (m *Master) sendGrant(ctx context.Context, out *outgoing, e Grant) {
 	g := grantOf(e.Order)
+	g.Epoch = e.Epoch
 	if e.Order.Source == "" {
 		f := out.frame(e.Conn)
 		f.Grants = append(f.Grants, g)

@@ -49,6 +49,9 @@ type Core struct {
 	away     []absence // sessions that hold something and are not connected
 	wakes    wakeHeap
 	kills    []kill // intents that are not confirmed yet
+	fleet    fleet
+	own      ownLease
+	doomed   []doom // losses that wait for the inbox
 
 	ready        bool // what was left by earlier incarnations is loaded
 	takeovers    int  // under way
@@ -75,6 +78,7 @@ type polls struct {
 	moreCommands, moreInbox, moreC bool // wanted again
 	parked                         flow.Time
 	beat                           flow.Time
+	inboxRead, inboxDone           int // numbers of the read of the inbox that began last, and that ended last
 	reading                        int // of unread, how many the read under way covers
 	pokes                          int
 	owned                          flow.Time // when to ask what is mine in the store
@@ -87,7 +91,7 @@ func NewCore(cfg Config, types *task.Set) *Core {
 	return &Core{
 		cfg: cfg, types: types,
 		insts: make(map[flow.ID]*inst), lanes: make([]lane, max(cfg.Lanes, 1)), plans: make(map[PlanKey]*plan),
-		pool: dispatch.NewPool(), conns: make(map[int64]*conn), sessions: make(map[int64]*conn), seen: make(map[flow.ID]bool),
+		fleet: newFleet(cfg.Lease), pool: dispatch.NewPool(), conns: make(map[int64]*conn), sessions: make(map[int64]*conn), seen: make(map[flow.ID]bool),
 		poisoned: make(poisoned),
 	}
 }
@@ -108,6 +112,8 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 		c.handle(ev)
 	}
 	if c.lease.Incarnation != 0 && !c.failed {
+		c.considerPeers()
+		c.beatDue()
 		c.flush()
 		c.askForRoom()
 		c.emit(WakeAt{c.nextTick()})
@@ -132,8 +138,27 @@ func (c *Core) handle(ev Event) {
 			c.readInbox()
 			c.claim()
 		}
-	case Fenced:
-		c.takeOver(e.Dead)
+		if e.Handed {
+			c.lookForMine()
+		}
+	case Viewed:
+		c.fleet.viewed(e.View, c.now)
+		c.readPeers()
+	case Linked:
+		c.fleet.linked(e.Incarnation, e.Up)
+		c.readPeers()
+	case PeersRead:
+		c.peersRead(e)
+	case Probed:
+		c.probed(e)
+	case Condemned:
+		c.condemned(e)
+	case HandedOut:
+		c.handedOut(e)
+	case Beaten:
+		c.beaten(e)
+	case SessionEnded:
+		c.sessionEnded(e)
 	case CommandsRead:
 		c.commandsRead(e)
 	case InboxRead:
@@ -169,6 +194,13 @@ func (c *Core) handle(ev Event) {
 
 func (c *Core) start(e Started) {
 	c.lease = e.Lease
+	if e.Lease.Length > 0 {
+		c.cfg.Lease = e.Lease.Length
+		c.fleet.lease = e.Lease.Length
+	}
+	c.own.renewed = c.now
+	c.fleet.answered(true, c.now)
+	c.readPeers()
 	c.ids = flow.NewIDSource(e.Lease.Number, e.Lease.MaxID)
 	for _, dead := range e.Lease.Dead {
 		c.takeOver(dead)

@@ -38,7 +38,19 @@ func setup(t *testing.T) *bench {
 	return b
 }
 
-func (b *bench) step(events ...Event) { b.out = b.core.Step(b.now, events...) }
+// step has the core take events. The store renews every lease it is asked to.
+func (b *bench) step(events ...Event) {
+	b.out = b.core.Step(b.now, events...)
+	for _, fx := range b.out {
+		if beat, ok := fx.(Beat); ok {
+			done := Beaten{At: b.now}
+			for _, n := range beat.Sessions {
+				done.Sessions = append(done.Sessions, n.Incarnation)
+			}
+			b.out = append(b.out, b.core.Step(b.now, done)...)
+		}
+	}
+}
 
 // one returns the only effect of a type.
 func one[E Effect](b *bench) E {
@@ -384,6 +396,16 @@ func TestLostWorkerAfterItsLease(t *testing.T) {
 	}
 	b.now = b.now.Add(2 * time.Millisecond)
 	b.step(Tick{})
+	if s := one[EndSession](b); s.Session != 50 {
+		t.Fatalf("asks for the end of session %d", s.Session)
+	}
+	b.step(SessionEnded{Session: 50, Over: true})
+	b.step(InboxRead{}) // of the poll; it may have begun too early to show a result
+	one[ReadInbox](b)
+	if len(every[Commit](b)) > 0 {
+		t.Fatal("lost although its result may lie in the inbox")
+	}
+	b.step(InboxRead{})
 	got := one[Commit](b).Batch.Changes[0].Tasks[0].Row
 	if got.State != flow.TaskQueued || got.Attempt.State != flow.AttemptLost || got.Attempt.Infra != 1 {
 		t.Errorf("task is %s with attempt %s, %d losses", got.State, got.Attempt.State, got.Attempt.Infra)

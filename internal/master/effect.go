@@ -21,10 +21,13 @@ type PlanKey struct {
 type (
 	// WakeAt asks for a Tick at a time, or earlier; the last one counts.
 	WakeAt struct{ At flow.Time }
-	// ReadCommands is answered by CommandsRead.
+	// ReadCommands is answered by CommandsRead. Of several masters each reads its slot at first, and
+	// what is Before is anybody's.
 	ReadCommands struct {
-		Limit  int
-		Except []flow.ID
+		Limit       int
+		Except      []flow.ID
+		Slot, Slots int
+		Before      flow.Time
 	}
 	// ReadInbox is answered by InboxRead.
 	ReadInbox struct {
@@ -74,8 +77,33 @@ type (
 		Conn int64
 		Node flow.Node
 	}
-	// Beat renews the leases of connected sessions.
+	// Beat renews my lease and those of sessions that this master keeps, and is answered by Beaten.
 	Beat struct{ Sessions []flow.Node }
+	// ReadPeers asks the store for the other masters, and is answered by PeersRead.
+	ReadPeers struct{}
+	// Probe asks the address of a master who is there, and is answered by Probed.
+	Probe struct {
+		Incarnation int64
+		Address     string
+	}
+	// Condemn declares a master dead, and is answered by Condemned.
+	Condemn struct {
+		Dead int64
+		Why  string
+	}
+	// HandOut gives what a dead master owned to its heirs, me among them, and is answered by HandedOut.
+	HandOut struct {
+		Dead  int64
+		Heirs []int64
+		Limit int
+	}
+	// Tell tells a master that it was handed instances.
+	Tell struct{ Incarnation int64 }
+	// EndSession declares a worker's session lost if its lease is over, and is answered by SessionEnded.
+	EndSession struct {
+		Session int64
+		Why     string
+	}
 	// Send sends a frame to a worker.
 	Send struct {
 		Conn  int64
@@ -85,6 +113,7 @@ type (
 	Grant struct {
 		Conn  int64
 		Order engine.Order
+		Epoch int64 // of my ownership of the instance
 	}
 	// Publish tells watchers what was committed.
 	Publish struct{ Change flow.Change }
@@ -105,6 +134,12 @@ func (HandOver) effect()       {}
 func (Quarantine) effect()     {}
 func (Register) effect()       {}
 func (Beat) effect()           {}
+func (ReadPeers) effect()      {}
+func (Probe) effect()          {}
+func (Condemn) effect()        {}
+func (HandOut) effect()        {}
+func (Tell) effect()           {}
+func (EndSession) effect()     {}
 func (Send) effect()           {}
 func (Grant) effect()          {}
 func (Publish) effect()        {}

@@ -4,6 +4,7 @@ package master
 
 import (
 	"baton/internal/flow"
+	"baton/internal/registry"
 	"baton/internal/rpc"
 )
 
@@ -16,9 +17,52 @@ type (
 	// Tick says that the time asked for by WakeAt has come.
 	Tick struct{}
 	// Poked says that something new is durable among the commands or in the inbox.
-	Poked struct{ Commands, Inbox bool }
-	// Fenced says that a dead master is fenced: what it owned may be taken over.
-	Fenced struct{ Dead int64 }
+	// Handed: instances of a dead master were given to this one.
+	Poked struct{ Commands, Inbox, Handed bool }
+
+	// Viewed says what the registry shows.
+	Viewed struct{ View registry.View }
+	// Linked says that the link to another master came up, or broke.
+	Linked struct {
+		Incarnation int64
+		Up          bool
+	}
+	// PeersRead answers ReadPeers.
+	PeersRead struct {
+		Peers []flow.Peer
+		Err   error
+	}
+	// Probed answers Probe.
+	Probed struct {
+		Incarnation int64
+		Outcome     rpc.Outcome
+	}
+	// Condemned answers Condemn. Without an error the master is fenced, by whomever.
+	Condemned struct {
+		Dead int64
+		Err  error
+	}
+	// HandedOut answers HandOut: what I got, and how many the others got.
+	HandedOut struct {
+		Dead   int64
+		Heirs  []int64
+		Mine   []flow.ID
+		Others int
+		Err    error
+	}
+	// Beaten answers Beat. At is when it was sent; Lost are sessions that are declared lost.
+	Beaten struct {
+		At       flow.Time
+		Sessions []int64
+		Lost     []int64
+		Err      error
+	}
+	// SessionEnded answers EndSession.
+	SessionEnded struct {
+		Session int64
+		Over    bool
+		Err     error
+	}
 
 	// CommandsRead answers ReadCommands.
 	CommandsRead struct {
@@ -102,7 +146,14 @@ type (
 func (Started) event()        {}
 func (Tick) event()           {}
 func (Poked) event()          {}
-func (Fenced) event()         {}
+func (Viewed) event()         {}
+func (Linked) event()         {}
+func (PeersRead) event()      {}
+func (Probed) event()         {}
+func (Condemned) event()      {}
+func (HandedOut) event()      {}
+func (Beaten) event()         {}
+func (SessionEnded) event()   {}
 func (CommandsRead) event()   {}
 func (InboxRead) event()      {}
 func (Claimed) event()        {}

@@ -48,6 +48,7 @@ type stand struct {
 	probed  flow.Time // when the last probe answered, 0: none since it was last well
 	outcome rpc.Outcome
 	fencing bool
+	dead    bool // it is fenced, whatever was read before
 }
 
 func newFleet(lease time.Duration) fleet {
@@ -126,6 +127,7 @@ func (f *fleet) witness(now flow.Time) bool {
 type verdict struct {
 	peer  flow.Peer
 	fence bool   // declare it dead
+	guess bool   // there is no proof
 	why   string // for people
 	probe bool   // ask it first
 	heir  bool   // it is declared dead, and what it owned is to be handed on
@@ -137,7 +139,7 @@ func (f *fleet) judge(now flow.Time) []verdict {
 	for _, r := range f.rows {
 		s := f.stand(r.Incarnation)
 		switch {
-		case r.Fenced:
+		case r.Fenced || s.dead:
 			if r.Owns && !s.fencing {
 				out = append(out, verdict{peer: r, heir: true})
 			}
@@ -149,7 +151,7 @@ func (f *fleet) judge(now flow.Time) []verdict {
 		case s.missing == 0, s.probing, s.probed != 0 && s.outcome == rpc.Alive:
 			// Its lease holds, or it answers and does its work: a lost session of the registry is no death.
 		case f.witness(now) && (s.seen || now.Sub(s.missing) >= f.lease):
-			out = append(out, verdict{peer: r, fence: true, why: fmt.Sprintf("its lease of %s is over and it %s", f.lease, s.words())})
+			out = append(out, verdict{peer: r, fence: true, guess: true, why: fmt.Sprintf("its lease of %s is over and it %s", f.lease, s.words())})
 		}
 	}
 	return f.calm(out, now)
@@ -163,7 +165,8 @@ func (s *stand) words() string {
 	return "does not answer"
 }
 
-// calm leaves at most one guess at a time while most of the fleet looks dead.
+// calm leaves at most one guess at a time while most of the fleet looks dead. What is proven is no
+// guess.
 func (f *fleet) calm(all []verdict, now flow.Time) []verdict {
 	fences := 0
 	for _, v := range all {
@@ -181,7 +184,7 @@ func (f *fleet) calm(all []verdict, now flow.Time) []verdict {
 	}
 	left := now.Sub(f.fenced) >= fenceGap
 	return slices.DeleteFunc(all, func(v verdict) bool {
-		if !v.fence {
+		if !v.guess {
 			return false
 		}
 		first := left
@@ -190,29 +193,30 @@ func (f *fleet) calm(all []verdict, now flow.Time) []verdict {
 	})
 }
 
-// next is when judge may say something new although nothing happens, 0 for never.
-func (f *fleet) next(now flow.Time) flow.Time {
-	var at flow.Time
+// next is when judge may say something new although nothing happens, 0 for never. It has said
+// everything that is due now.
+func (f *fleet) next(now flow.Time) (at flow.Time) {
+	soonest := func(t flow.Time) {
+		if t > now {
+			at = flow.Earliest(at, t)
+		}
+	}
 	for _, r := range f.rows {
 		s := f.stand(r.Incarnation)
-		if r.Fenced || s.fencing || !s.suspect && s.missing == 0 {
+		if r.Fenced || s.dead || s.fencing || !s.suspect && s.missing == 0 {
 			continue
 		}
 		if s.probed != 0 && !s.probing {
-			at = flow.Earliest(at, s.probed.Add(probeAgain))
+			soonest(s.probed.Add(probeAgain))
 		}
 		if s.missing == 0 {
 			continue
 		}
 		for _, t := range []flow.Time{f.view.Since, f.stored, s.missing} {
-			if t != 0 && t.Add(f.lease) > now {
-				at = flow.Earliest(at, t.Add(f.lease))
-			}
+			soonest(t.Add(f.lease))
 		}
 	}
-	if f.fenced.Add(fenceGap) > now && f.fenced != 0 {
-		at = flow.Earliest(at, f.fenced.Add(fenceGap))
-	}
+	soonest(f.fenced.Add(fenceGap))
 	return at
 }
 

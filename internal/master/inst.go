@@ -16,6 +16,7 @@ import (
 type inst struct {
 	id       flow.ID
 	lane     int
+	epoch    int64         // of my ownership: greater than those of all owners before
 	st       *engine.State // nil while it is being loaded
 	command  flow.ID       // the first commit consumes it
 	inflight bool          // a commit with changes of it is under way: no event until it answers
@@ -263,7 +264,7 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 		c.poison(in, err.Error(), nil)
 		return
 	}
-	in.st = st
+	in.st, in.epoch = st, st.Inst.Seq
 	for r := range st.Rows {
 		row := &st.Rows[r]
 		if !row.State.Placed() || !row.Attempt.State.Live() {
@@ -271,7 +272,7 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 		}
 		c.pool.Hold(row.ID, in.id, row.Attempt.Session)
 		if cn := c.sessions[row.Attempt.Session]; cn == nil {
-			c.missing(row.Attempt.Session)
+			c.missing(row.Attempt.Session, askAgainSession)
 		} else if row.Attempt.StartedAt == 0 {
 			in.after.granted = append(in.after.granted, int32(r)) // it may never have been sent
 		} else if st.Held(int32(r)) {

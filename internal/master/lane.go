@@ -189,6 +189,11 @@ func (c *Core) carryOut(in *inst) {
 	defer c.guard(in, "the engine refused what was committed")
 	do := in.after
 	in.after = after{}
+	if !c.sure() && len(do.granted)+len(do.begun)+len(do.killing) > 0 {
+		in.after.granted, in.after.begun, in.after.killing = do.granted, do.begun, do.killing
+		do = after{acks: do.acks}
+		c.muffle(in)
+	}
 	for _, r := range do.granted {
 		c.grant(in, r)
 	}
@@ -203,6 +208,13 @@ func (c *Core) carryOut(in *inst) {
 	}
 	for _, a := range do.acks {
 		c.send(a.conn, func(f *rpc.FromMaster) { f.Acks = append(f.Acks, a.token) })
+	}
+}
+
+// carryOutNow carries out what does not hang on a commit; what does goes with that.
+func (c *Core) carryOutNow(in *inst) {
+	if !in.inflight && !in.listed {
+		c.carryOut(in)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"baton/internal/clock"
 	"baton/internal/flow"
+	"baton/internal/registry"
 	"baton/internal/rpc"
 	"baton/internal/task"
 )
@@ -33,6 +34,11 @@ type Master struct {
 
 	events  chan Event
 	ready   chan struct{} // closed when registered
+	over    chan struct{} // closed when Run ends
+	lease   flow.Lease    // once ready
+	renewed atomic.Int64  // flow.Time: sending of the last heartbeat that was answered
+	reg     registry.Registry
+	peers   Peers
 	lanes   []chan Commit
 	connSeq atomic.Int64
 	logSeq  atomic.Int64
@@ -40,6 +46,18 @@ type Master struct {
 	mu    sync.Mutex
 	conns map[int64]*stream
 	feed  feed
+}
+
+// Join makes the master one of several: it announces itself in the registry and watches who else is
+// there, and reaches them by peers. It is called before Run; a master that joins nothing is alone.
+func (m *Master) Join(reg registry.Registry, peers Peers) { m.reg, m.peers = reg, peers }
+
+// Linked tells that the link to another master came up, or broke.
+func (m *Master) Linked(incarnation int64, up bool) {
+	select {
+	case m.events <- Linked{incarnation, up}:
+	case <-m.over:
+	}
 }
 
 // New returns a master that will register as node. Options with zero fields take their defaults.
@@ -60,7 +78,7 @@ func New(cfg Config, store Store, types *task.Set, node flow.Node, log *slog.Log
 	m := &Master{
 		cfg: cfg, store: store, node: node, log: log, clock: clock.New(), core: NewCore(cfg, types),
 		events: make(chan Event, 4096), ready: make(chan struct{}), lanes: make([]chan Commit, cfg.Lanes),
-		conns: make(map[int64]*stream),
+		conns: make(map[int64]*stream), over: make(chan struct{}), peers: Alone{},
 	}
 	for i := range m.lanes {
 		m.lanes[i] = make(chan Commit, 1)
@@ -93,12 +111,21 @@ func (m *Master) Run(ctx context.Context) error {
 		return fmt.Errorf("register master: %w", err)
 	}
 	m.node.Incarnation, m.node.Number = lease.Incarnation, lease.Number
+	m.lease = lease
+	if lease.Length > 0 {
+		m.cfg.Lease = lease.Length
+	}
+	m.renewed.Store(int64(m.clock.Now()))
+	defer close(m.over)
 	m.log.LogAttrs(ctx, slog.LevelInfo, "master registered", slog.Int64("incarnation", lease.Incarnation), slog.Any("took_over", lease.Dead))
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range m.lanes {
 		g.Go(func() error { return m.commitLoop(ctx, i) })
 	}
-	g.Go(func() error { return m.sweep(ctx) })
+	if m.reg != nil {
+		g.Go(func() error { return m.announce(ctx) })
+		g.Go(func() error { return m.watchRegistry(ctx) })
+	}
 	g.Go(func() error { return m.loop(ctx, lease) })
 	err = g.Wait()
 	m.closeConns()
@@ -188,7 +215,7 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	now := m.clock.Now()
 	switch e := fx.(type) {
 	case ReadCommands:
-		cmds, err := m.store.Commands(ctx, e.Limit, e.Except)
+		cmds, err := m.store.Commands(ctx, e.Limit, e.Except, flow.Turn{Slot: e.Slot, Slots: e.Slots, Before: e.Before})
 		m.answer(ctx, "read commands", err, CommandsRead{cmds, err})
 	case ReadInbox:
 		items, err := m.store.Inbox(ctx, owner, e.Limit, e.Except)
@@ -222,6 +249,31 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 		m.quarantine(ctx, e)
 	case Beat:
 		m.heartbeat(ctx, e)
+	case ReadPeers:
+		peers, err := m.store.Peers(ctx, owner)
+		m.answer(ctx, "read the other masters", err, PeersRead{peers, err})
+	case Probe:
+		m.post(ctx, Probed{e.Incarnation, m.peers.Probe(ctx, e.Incarnation, e.Address, probeTimeout)})
+	case Condemn:
+		won, err := m.store.Condemn(ctx, e.Dead, owner, e.Why)
+		if won {
+			m.log.LogAttrs(ctx, slog.LevelWarn, "declared a master dead", slog.Int64("incarnation", e.Dead), slog.String("because", e.Why))
+		}
+		m.answer(ctx, "fence a master", err, Condemned{e.Dead, err})
+	case HandOut:
+		mine, others, err := m.store.HandOut(ctx, owner, e.Dead, e.Heirs, e.Limit)
+		if len(mine)+others > 0 {
+			m.log.LogAttrs(ctx, slog.LevelInfo, "handed out runs of a dead master", slog.Int64("incarnation", e.Dead), slog.Int("mine", len(mine)), slog.Int("others", others))
+		}
+		m.answer(ctx, "hand out", err, HandedOut{e.Dead, e.Heirs, mine, others, err})
+	case Tell:
+		m.peers.Poke(&rpc.PokeRequest{Handed: true, Owner: e.Incarnation})
+	case EndSession:
+		over, err := m.store.EndSession(ctx, e.Session, owner, e.Why)
+		if over {
+			m.log.LogAttrs(ctx, slog.LevelWarn, "a worker's session is lost", slog.Int64("session", e.Session), slog.String("because", e.Why))
+		}
+		m.answer(ctx, "end a session", err, SessionEnded{e.Session, over, err})
 	}
 }
 
@@ -261,48 +313,64 @@ func (m *Master) quarantine(ctx context.Context, e Quarantine) {
 	m.answer(ctx, "quarantine", err, Quarantined{e.ID, err})
 }
 
+// probeTimeout is how long the address of another master is waited for.
+const probeTimeout = 500 * time.Millisecond
+
+// heartbeat renews this master's lease and those of the sessions it keeps.
 func (m *Master) heartbeat(ctx context.Context, e Beat) {
+	at := m.clock.Now()
 	if err := m.store.Heartbeat(ctx, m.node); errors.Is(err, flow.ErrFenced) {
 		m.post(ctx, Committed{Lane: 0, Err: err})
 		return
-	} else if err != nil && ctx.Err() == nil {
-		m.log.LogAttrs(ctx, slog.LevelWarn, "heartbeat", slog.Any("error", err))
+	} else if err != nil {
+		m.answer(ctx, "heartbeat", err, Beaten{At: at, Err: err})
 		return
 	}
+	m.renewed.Store(int64(at))
+	done := Beaten{At: at}
 	for _, n := range e.Sessions {
 		err := m.store.Heartbeat(ctx, n)
-		if errors.Is(err, flow.ErrFenced) {
-			m.closeSession(n.Incarnation)
-		} else if err != nil && ctx.Err() == nil {
-			m.log.LogAttrs(ctx, slog.LevelWarn, "heartbeat of worker", slog.String("worker", n.Name), slog.Any("error", err))
+		switch {
+		case errors.Is(err, flow.ErrFenced):
+			done.Lost = append(done.Lost, n.Incarnation)
+		case err != nil:
+			m.answer(ctx, "heartbeat of worker "+n.Name, err, Beaten{At: at, Err: err})
+			return
 		}
+		done.Sessions = append(done.Sessions, n.Incarnation)
+	}
+	m.post(ctx, done)
+}
+
+// announce keeps this master visible until ctx is done, then takes it out at once.
+func (m *Master) announce(ctx context.Context) error {
+	presence, err := m.reg.Announce(ctx, m.member(), m.cfg.Lease)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("announce master: %w", err)
+	}
+	<-ctx.Done()
+	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := presence.Withdraw(leave); err != nil {
+		m.log.LogAttrs(leave, slog.LevelWarn, "withdraw from the registry", slog.Any("error", err))
+	}
+	return ctx.Err()
+}
+
+// member is this master as the others see it.
+func (m *Master) member() registry.Member {
+	return registry.Member{
+		Incarnation: m.node.Incarnation, Role: m.node.Role, Name: m.node.Name, Address: m.node.Address,
+		Version: m.node.Version, Engine: m.node.Engine, State: "ready",
 	}
 }
 
-// sweep looks for masters whose lease is over, and fences them.
-func (m *Master) sweep(ctx context.Context) error {
-	every := time.NewTicker(m.cfg.Lease / 2)
-	defer every.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-every.C:
-		}
-		dead, err := m.store.Expired(ctx, m.node.Incarnation)
-		if err != nil {
-			if ctx.Err() == nil {
-				m.log.LogAttrs(ctx, slog.LevelWarn, "look for dead masters", slog.Any("error", err))
-			}
-			continue
-		}
-		for _, d := range dead {
-			if _, err := m.store.Fence(ctx, d); err != nil {
-				m.log.LogAttrs(ctx, slog.LevelWarn, "fence", slog.Int64("incarnation", d), slog.Any("error", err))
-				continue
-			}
-			m.log.LogAttrs(ctx, slog.LevelWarn, "fenced a dead master", slog.Int64("incarnation", d))
-			m.post(ctx, Fenced{d})
-		}
+func (m *Master) watchRegistry(ctx context.Context) error {
+	for view := range m.reg.Watch(ctx) {
+		m.post(ctx, Viewed{view})
 	}
+	return ctx.Err()
 }

@@ -22,20 +22,26 @@ type Store interface {
 	Heartbeat(ctx context.Context, node flow.Node) error
 	// Leave ends the incarnation: its lease is over at once.
 	Leave(ctx context.Context, incarnation int64) error
-	// Expired returns the masters other than me whose lease is over by the database's clock and who
-	// still own instances or are not fenced.
-	Expired(ctx context.Context, me int64) ([]int64, error)
-	// Fence raises the epoch of a dead incarnation, so that it commits nothing any more, and tells
-	// whether this call did it.
-	Fence(ctx context.Context, dead int64) (bool, error)
+	// Peers returns the other masters that are not done with: those that may commit, and dead ones
+	// whose work is not all handed on.
+	Peers(ctx context.Context, me int64) ([]flow.Peer, error)
+	// Condemn raises the epoch of a dead incarnation, so that it commits nothing any more, records who
+	// did it and why, and tells whether this call did it.
+	Condemn(ctx context.Context, dead, witness int64, why string) (bool, error)
+	// HandOut gives up to n instances of a fenced incarnation that were not taken without a commit to
+	// its heirs. It returns those of me, and how many the others got. It is called until nobody gets any.
+	HandOut(ctx context.Context, me, dead int64, heirs []int64, n int) (mine []flow.ID, others int, err error)
+	// EndSession declares a worker's session lost if its lease is over by the clock of the store, and
+	// tells whether it is, whoever declared it.
+	EndSession(ctx context.Context, session, witness int64, why string) (over bool, err error)
 	// TakeOver hands up to n instances of a fenced incarnation to owner, raises their takes counter
 	// and returns their ids. An instance with 3 takes is not handed over but quarantined, with an alert. It is
 	// called until it returns none.
 	TakeOver(ctx context.Context, owner, dead int64, now flow.Time, n int) ([]flow.ID, error)
 
 	// Commands returns up to n commands by priority, then age, without those in except and without
-	// quarantined ones.
-	Commands(ctx context.Context, n int, except []flow.ID) ([]flow.Command, error)
+	// quarantined ones: those of a turn.
+	Commands(ctx context.Context, n int, except []flow.ID, turn flow.Turn) ([]flow.Command, error)
 	// Claim makes owner the owner of up to n parked instances that are due: WakeAt has come, or an
 	// inbox item waits. It raises Seq and the takes counter, and returns their ids.
 	Claim(ctx context.Context, owner int64, now flow.Time, n int) ([]flow.ID, error)

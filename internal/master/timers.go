@@ -67,10 +67,6 @@ func (c *Core) tick() {
 	if c.polls.next <= c.now {
 		c.poll()
 	}
-	if c.polls.beat <= c.now {
-		c.polls.beat = c.now.Add(c.cfg.Lease / 3)
-		c.beatSessions()
-	}
 }
 
 // poll is the net under the pokes.
@@ -107,12 +103,15 @@ func (c *Core) poll() {
 
 // nextTick is when Tick has something to do.
 func (c *Core) nextTick() flow.Time {
-	at := flow.Earliest(c.polls.next, c.polls.parked, c.polls.beat)
+	at := flow.Earliest(c.polls.next, c.polls.parked, c.fleet.next(c.now))
 	if len(c.wakes) > 0 {
 		at = flow.Earliest(at, c.wakes[0].at)
 	}
 	for _, k := range c.kills {
 		at = flow.Earliest(at, k.next)
+	}
+	if !c.own.beating {
+		at = flow.Earliest(at, c.nextBeat())
 	}
 	for _, a := range c.away {
 		at = flow.Earliest(at, a.until)
@@ -141,16 +140,16 @@ func (c *Core) kill(in *inst, r int32) {
 	if row.Kill == flow.KillNone || !row.State.Placed() {
 		return
 	}
-	c.sendKill(row)
+	c.sendKill(in, row)
 	if !slices.ContainsFunc(c.kills, func(k kill) bool { return k.task == row.ID }) {
 		c.kills = append(c.kills, kill{in.id, row.ID, c.now.Add(c.cfg.KillResend)})
 	}
 }
 
-func (c *Core) sendKill(row *flow.TaskRow) {
+func (c *Core) sendKill(in *inst, row *flow.TaskRow) {
 	if cn := c.sessions[row.Attempt.Session]; cn != nil && row.Attempt.Token != 0 {
 		c.send(cn.id, func(f *rpc.FromMaster) {
-			f.Kills = append(f.Kills, &rpc.Kill{Token: row.Attempt.Token, Instance: int64(row.Instance), Task: int64(row.ID)})
+			f.Kills = append(f.Kills, &rpc.Kill{Token: row.Attempt.Token, Instance: int64(row.Instance), Task: int64(row.ID), Epoch: in.epoch})
 		})
 	}
 }
@@ -168,7 +167,9 @@ func (c *Core) resendKills() {
 			continue
 		}
 		if k.next <= c.now {
-			c.sendKill(&in.st.Rows[r])
+			if c.sure() {
+				c.sendKill(in, &in.st.Rows[r])
+			}
 			k.next = c.now.Add(c.cfg.KillResend)
 		}
 		left = append(left, k)

@@ -5,6 +5,7 @@ package master
 import (
 	"context"
 	"sync"
+	"time"
 
 	"baton/internal/flow"
 )
@@ -25,7 +26,8 @@ type watcher struct {
 type Change struct {
 	Instance flow.Instance
 	Rows     []flow.TaskRow // that changed
-	Gap      bool           // changes were left out; the other fields mean nothing
+	At       flow.Time
+	Gap      bool // changes were left out; the other fields mean nothing
 }
 
 const watchDepth = 256
@@ -56,7 +58,7 @@ func (f *feed) publish(c flow.Change) {
 	if len(f.watchers) == 0 {
 		return
 	}
-	ev := Change{Instance: c.Instance, Rows: append([]flow.TaskRow(nil), c.NewTasks...)}
+	ev := Change{Instance: c.Instance, Rows: append([]flow.TaskRow(nil), c.NewTasks...), At: flow.At(time.Now())}
 	for i := range c.Tasks {
 		ev.Rows = append(ev.Rows, c.Tasks[i].Row)
 	}

@@ -22,9 +22,12 @@ type conn struct {
 	session int64
 	node    flow.Node
 	hello   *rpc.Hello
-	room    *rpc.Room       // what it gave this master, nil: it has not said yet
-	wants   int             // how many more places it was asked for last
-	frame   *rpc.FromMaster // being filled in this step
+	room    *rpc.Room // what it gave this master, nil: it has not said yet
+	wants   int       // how many more places it was asked for last
+	// Of its lease: it waits for its welcome; the beat that waits to be answered, and is being.
+	greeting      bool
+	asked, asking int64
+	frame         *rpc.FromMaster // being filled in this step
 
 	refusals int       // in a row
 	askAgain flow.Time // not before, when it refused
@@ -82,6 +85,9 @@ func (c *Core) frame(f Frame) {
 	for _, r := range f.Refused {
 		c.refused(cn, r)
 		c.route(flow.ID(r.Instance), pending{ev: engine.Refused{Task: flow.ID(r.Task), Token: r.Token, Reason: r.Reason}})
+	}
+	for _, h := range f.Held {
+		c.told(cn, h)
 	}
 	if f.Room != nil {
 		c.room(cn, f.Room)
@@ -170,7 +176,7 @@ func (c *Core) beat(cn *conn, b *rpc.Beat) {
 			}
 		}, cn.session)
 	}
-	c.send(cn.id, func(f *rpc.FromMaster) { f.Renew, f.Beat = true, b.Number })
+	c.renewal(cn, b)
 }
 
 // eachHeld visits the rows that hold slots of the sessions, in order.
@@ -195,7 +201,9 @@ func (c *Core) hello(f Frame) {
 	}}
 	c.conns[f.Conn] = cn
 	if h.Session != 0 && h.Generation == c.lease.Generation {
-		c.welcome(cn, h.Session)
+		// Only the store knows whether the session lives: another master may have declared it lost.
+		cn.session, cn.node.Incarnation, cn.greeting = h.Session, h.Session, true
+		c.own.wanted = c.now
 		return
 	}
 	c.emit(Register{f.Conn, cn.node})
@@ -226,14 +234,23 @@ func (c *Core) welcome(cn *conn, session int64) {
 	for _, h := range cn.hello.Held {
 		held[h.Token] = h
 	}
+	answer := func(token int64, a rpc.SettleAction) {
+		w.Settle = append(w.Settle, &rpc.Settle{Token: token, Action: a})
+	}
 	known := make(map[int64]bool, len(held))
 	c.eachHeld(func(in *inst, row *flow.TaskRow) {
 		known[row.Attempt.Token] = true
-		c.settle(cn, in, row, held[row.Attempt.Token], w)
+		c.settle(cn, in, row, held[row.Attempt.Token], answer)
 	}, append(earlier, session)...)
 	for _, h := range cn.hello.Held {
 		if !known[h.Token] {
-			c.settleUnknown(h, w)
+			c.settleUnknown(h, answer)
+		}
+	}
+	for _, s := range earlier {
+		// What was not bound to the present session waits for a result that may never come.
+		if len(c.pool.HeldBy(s)) > 0 {
+			c.missing(s, c.cfg.Lease*2/3)
 		}
 	}
 	c.pool.Join(dispatch.Session{ID: session, Name: cn.hello.Name, Groups: cn.hello.Groups, Types: cn.hello.Types, Slots: int(cn.hello.Slots), Room: int(cn.room.GetPlaces()), Labels: cn.hello.Labels})
@@ -266,8 +283,48 @@ func (c *Core) askForRoom() {
 	}
 }
 
+// askFor asks the workers for what an instance left running that was another master's: they hear
+// this one from now on, and say what they have. It comes after the read of the inbox, where
+// results lie that the dead master did not live to take.
+func (c *Core) askFor(in *inst) {
+	for r := range in.st.Rows {
+		row := &in.st.Rows[r]
+		if !row.State.Placed() || !row.Attempt.State.Live() || row.Attempt.StartedAt == 0 || row.Attempt.Token == 0 {
+			continue
+		}
+		if cn := c.sessions[row.Attempt.Session]; cn != nil {
+			c.send(cn.id, func(f *rpc.FromMaster) {
+				f.Asks = append(f.Asks, &rpc.Ask{Token: row.Attempt.Token, Instance: int64(in.id), Task: int64(row.ID), Epoch: in.epoch})
+			})
+		}
+	}
+}
+
+// told settles what a worker says in answer to an ask.
+func (c *Core) told(cn *conn, h *rpc.Held) {
+	in := c.insts[flow.ID(h.Instance)]
+	if in == nil || in.st == nil {
+		return
+	}
+	r := in.st.RowByID(flow.ID(h.Task))
+	if r < 0 || in.st.Rows[r].Attempt.Token != h.Token || in.st.Rows[r].Attempt.Session != cn.session {
+		return
+	}
+	if h.State == rpc.HeldState_HELD_STATE_DONE {
+		c.readInbox() // its result is durable there, or was
+		return
+	}
+	known := h
+	if h.State == rpc.HeldState_HELD_STATE_UNSPECIFIED {
+		known = nil
+	}
+	c.settle(cn, in, &in.st.Rows[r], known, func(token int64, a rpc.SettleAction) {
+		c.send(cn.id, func(f *rpc.FromMaster) { f.Settles = append(f.Settles, &rpc.Settle{Token: token, Action: a}) })
+	})
+}
+
 // settle answers one attempt by the table in attempt.
-func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, w *rpc.Welcome) {
+func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, say func(int64, rpc.SettleAction)) {
 	if in.inflight && row.Attempt.Token == 0 {
 		return // being granted just now
 	}
@@ -277,17 +334,14 @@ func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, w *rpc
 	}
 	same := row.Attempt.Session == cn.session
 	token, task, instance := row.Attempt.Token, row.ID, in.id
-	answer := func(a rpc.SettleAction) { w.Settle = append(w.Settle, &rpc.Settle{Token: token, Action: a}) }
+	answer := func(a rpc.SettleAction) { say(token, a) }
 	switch attempt.Settle(attempt.WantedOf(*row), state, same) {
 	case attempt.Keep:
 		answer(rpc.SettleAction_SETTLE_ACTION_KEEP)
 		if r := in.st.RowByID(task); row.Attempt.StartedAt != 0 && in.st.Held(r) {
 			// Perhaps it has not heard that its start is durable, and waits to be told to begin.
-			if in.inflight || in.listed {
-				in.after.begun = append(in.after.begun, r) // it is durable after that commit
-			} else {
-				c.send(cn.id, func(f *rpc.FromMaster) { f.Begins = append(f.Begins, token) })
-			}
+			in.after.begun = append(in.after.begun, r)
+			c.carryOutNow(in)
 		}
 		if !same {
 			c.pool.Hold(task, instance, cn.session)
@@ -300,40 +354,44 @@ func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, w *rpc
 	case attempt.Forget:
 		answer(rpc.SettleAction_SETTLE_ACTION_FORGET)
 	case attempt.Resend:
-		switch r := in.st.RowByID(task); {
-		case row.Kill != flow.KillNone:
-			c.sendKill(row)
-		case in.inflight:
+		if r := in.st.RowByID(task); row.Kill != flow.KillNone {
+			in.after.killing = append(in.after.killing, r)
+		} else {
 			in.after.granted = append(in.after.granted, r) // nobody else sends it again
-		default:
-			c.grant(in, r)
 		}
+		c.carryOutNow(in)
 	case attempt.Void:
 		c.route(instance, pending{ev: engine.Refused{Task: task, Token: token, Reason: "the worker was restarted and never began it"}})
 	case attempt.Lose:
-		c.route(instance, pending{ev: engine.Lost{Task: task, Token: token, Reason: fmt.Sprintf("worker %s was restarted and nothing is left of the attempt", cn.hello.Name)}})
+		c.lose(instance, engine.Lost{Task: task, Token: token, Reason: fmt.Sprintf("worker %s was restarted and nothing is left of the attempt", cn.hello.Name)})
 	case attempt.Nothing:
 	}
 }
 
 // settleUnknown answers an attempt that no row with a slot names. Its instance may be ended, parked
-// or another master's: a result is sent and goes through the inbox; what runs is cancelled only
-// when the rows are here and do not want it.
-func (c *Core) settleUnknown(h *rpc.Held, w *rpc.Welcome) {
-	action := rpc.SettleAction_SETTLE_ACTION_KEEP
+// or another master's: then nothing is said, the worker goes on, and a result goes through the
+// inbox. What runs is cancelled only when the rows are here and do not want it.
+func (c *Core) settleUnknown(h *rpc.Held, say func(int64, rpc.SettleAction)) {
+	if in := c.insts[flow.ID(h.Instance)]; in == nil || in.st == nil {
+		return
+	}
+	action := rpc.SettleAction_SETTLE_ACTION_CANCEL
 	if h.State == rpc.HeldState_HELD_STATE_ENDED {
 		action = rpc.SettleAction_SETTLE_ACTION_SEND_RESULT
-	} else if in := c.insts[flow.ID(h.Instance)]; in != nil && in.st != nil {
-		action = rpc.SettleAction_SETTLE_ACTION_CANCEL
 	}
-	w.Settle = append(w.Settle, &rpc.Settle{Token: h.Token, Action: action})
+	say(h.Token, action)
 }
 
 // grant sends a granted attempt to its session.
 func (c *Core) grant(in *inst, r int32) {
 	row := &in.st.Rows[r]
+	if !row.Attempt.State.Live() || row.Attempt.Token == 0 {
+		return
+	}
 	cn := c.sessions[row.Attempt.Session]
-	if cn == nil || !row.Attempt.State.Live() || row.Attempt.Token == 0 {
+	if cn == nil {
+		// It went while the grant was being committed. A hello since then could not settle it.
+		c.missing(row.Attempt.Session, askAgainSession)
 		return
 	}
 	order, err := in.st.Order(r)
@@ -341,7 +399,7 @@ func (c *Core) grant(in *inst, r int32) {
 		c.unsendable(Unsendable{in.id, row.ID, row.Attempt.Token, err.Error()})
 		return
 	}
-	c.emit(Grant{cn.id, order})
+	c.emit(Grant{cn.id, order, in.epoch})
 }
 
 // unsendable fails an attempt that cannot be told to a worker; it never began.
@@ -362,63 +420,16 @@ func (c *Core) closed(e Closed) {
 	if c.sessions[cn.session] == cn {
 		delete(c.sessions, cn.session)
 		c.pool.Leave(cn.session)
-		c.missing(cn.session)
+		c.missing(cn.session, c.cfg.Lease*2/3)
 	}
 }
 
-// missing starts the lease of a session that is not connected.
-func (c *Core) missing(session int64) {
-	if !slices.ContainsFunc(c.away, func(a absence) bool { return a.session == session }) {
-		c.away = append(c.away, absence{session, c.now, c.now.Add(c.cfg.Lease)})
+// sortedConns are the ids of connections in order, so that nothing depends on that of a map.
+func sortedConns(conns map[int64]*conn) []int64 {
+	ids := make([]int64, 0, len(conns))
+	for id := range conns {
+		ids = append(ids, id)
 	}
-}
-
-// loseAbsent gives up sessions whose lease is over. A result that is on its way still counts until
-// a successor is granted: the engine sees to that.
-func (c *Core) loseAbsent() {
-	var over []absence
-	c.away = slices.DeleteFunc(c.away, func(a absence) bool {
-		if a.until <= c.now {
-			over = append(over, a)
-			return true
-		}
-		return false
-	})
-	for _, a := range over {
-		type lost struct {
-			instance, task flow.ID
-			token          int64
-			worker         string
-		}
-		var all []lost
-		c.eachHeld(func(in *inst, row *flow.TaskRow) {
-			all = append(all, lost{in.id, row.ID, row.Attempt.Token, row.Attempt.Worker})
-		}, a.session)
-		for _, l := range all {
-			c.route(l.instance, pending{ev: engine.Lost{Task: l.task, Token: l.token, Reason: fmt.Sprintf(
-				"worker %s (session %d) was not connected from %s to %s, longer than the lease of %s; master %d is the witness",
-				l.worker, a.session, a.since, c.now, c.cfg.Lease, c.lease.Incarnation)}})
-		}
-	}
-}
-
-// beatSessions renews the leases of connected sessions in the store.
-func (c *Core) beatSessions() {
-	var nodes []flow.Node
-	for _, s := range c.pool.Sessions() {
-		if cn := c.sessions[s.ID]; cn != nil {
-			n := cn.node
-			if s.Used() >= s.Slots && !s.Draining {
-				n.State = "busy"
-			}
-			nodes = append(nodes, n)
-		}
-	}
-	c.emit(Beat{nodes})
-	for _, id := range c.unregistered {
-		if cn := c.conns[id]; cn != nil && cn.session == 0 {
-			c.emit(Register{id, cn.node})
-		}
-	}
-	c.unregistered = nil
+	slices.Sort(ids)
+	return ids
 }

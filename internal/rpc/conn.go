@@ -53,8 +53,8 @@ func Dial(address string, creds credentials.TransportCredentials, opts ...grpc.D
 	return conn, nil
 }
 
-// NewServer returns a server for m. Nil creds mean no TLS.
-func NewServer(m MastersServer, creds credentials.TransportCredentials, opts ...grpc.ServerOption) *grpc.Server {
+// NewServer returns a server for m and, unless it is nil, for p. Nil creds mean no TLS.
+func NewServer(m MastersServer, p PeersServer, creds credentials.TransportCredentials, opts ...grpc.ServerOption) *grpc.Server {
 	if creds == nil {
 		creds = insecure.NewCredentials()
 	}
@@ -66,12 +66,15 @@ func NewServer(m MastersServer, creds credentials.TransportCredentials, opts ...
 	}, opts...)
 	s := grpc.NewServer(all...)
 	RegisterMastersServer(s, m)
+	if p != nil {
+		RegisterPeersServer(s, p)
+	}
 	return s
 }
 
-// Serve serves m on l until ctx is cancelled, then ends every stream.
-func Serve(ctx context.Context, l net.Listener, m MastersServer, creds credentials.TransportCredentials) error {
-	s := NewServer(m, creds)
+// Serve serves m and p on l until ctx is cancelled, then ends every stream.
+func Serve(ctx context.Context, l net.Listener, m MastersServer, p PeersServer, creds credentials.TransportCredentials) error {
+	s := NewServer(m, p, creds)
 	stop := context.AfterFunc(ctx, s.Stop)
 	defer stop()
 	if err := s.Serve(l); err != nil && ctx.Err() == nil {

@@ -67,8 +67,10 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 		if err := m.forgetNodes(ctx, q); err != nil {
 			return err
 		}
-		if l.Number, err = m.freeNumber(ctx, q); err != nil {
-			return err
+		if makesIDs(node.Role) {
+			if l.Number, err = m.freeNumber(ctx, q); err != nil {
+				return err
+			}
 		}
 		tokens, err := m.nextTokens(ctx, q, 1)
 		if err != nil {
@@ -105,6 +107,9 @@ func (m *Master) complete(ctx context.Context, l *flow.Lease, home string) (err 
 	if l.Generation, err = one(ctx, m.DB, q, scalar[int64], "SELECT CAST(value AS BIGINT) FROM setting WHERE key = 'generation'"); err != nil {
 		return err
 	}
+	if l.Cluster, err = one(ctx, m.DB, q, scalar[string], "SELECT value FROM setting WHERE key = 'cluster'"); err != nil {
+		return err
+	}
 	// Task ids are unique within their run only; those of runs in progress are the ones that a new
 	// source could meet.
 	l.MaxID, err = one(ctx, m.DB, q, scanID, `
@@ -117,8 +122,18 @@ func (m *Master) complete(ctx context.Context, l *flow.Lease, home string) (err 
 	return err
 }
 
+// makesIDs tells whether nodes of a role need a number of their own.
+func makesIDs(role string) bool { return role != flow.RoleWorker }
+
+// numberKept is how long the number of a silent node that drives nothing is not given to another:
+// it may be cut off and make ids all the same. That of a master is its own until it is fenced.
+const numberKept = 10 * time.Minute
+
 func (m *Master) freeNumber(ctx context.Context, q querier) (int, error) {
-	taken, err := all(ctx, m.DB, q, scalar[int], "SELECT DISTINCT number FROM node WHERE lease_until > baton_now() ORDER BY number")
+	taken, err := all(ctx, m.DB, q, scalar[int], `
+		SELECT DISTINCT n.number FROM node n JOIN fence f ON f.incarnation = n.incarnation
+		WHERE f.epoch = 1 AND n.role <> 'worker' AND (n.role <> 'api' OR n.lease_until > baton_now() - $1)
+		ORDER BY n.number`, numberKept.Microseconds())
 	if err != nil {
 		return 0, err
 	}
@@ -129,7 +144,7 @@ func (m *Master) freeNumber(ctx context.Context, q querier) (int, error) {
 		}
 	}
 	if n >= storeNode {
-		return 0, flow.Errorf(flow.CodeUnavailable, "", "the cluster has %d live nodes; that is its limit", n)
+		return 0, flow.Errorf(flow.CodeUnavailable, "", "the cluster has %d live masters and api processes; that is its limit", n)
 	}
 	return n, nil
 }
@@ -207,17 +222,6 @@ func (m *Master) Leave(ctx context.Context, incarnation int64) error {
 		_, err := exec(ctx, m.DB, q, "UPDATE node SET lease_until = 0, state = $2 WHERE incarnation = $1", incarnation, left)
 		return err
 	}))
-}
-
-// Expired returns masters whose lease is over and who have left something to do.
-func (m *Master) Expired(ctx context.Context, me int64) ([]int64, error) {
-	out, err := all(ctx, m.DB, m.read(forEngine), scalar[int64], `
-		SELECT n.incarnation FROM node n JOIN fence f ON f.incarnation = n.incarnation
-		WHERE n.incarnation <> $1 AND n.role IN ('master', 'standalone') AND n.lease_until <= baton_now()
-			AND (f.epoch = 1 OR (
-				SELECT i.id FROM instance i WHERE i.owner = n.incarnation AND i.owner > 0 AND i.engine <= $2 LIMIT 1) IS NOT NULL)
-		ORDER BY n.incarnation`, me, flow.EngineVersion)
-	return out, m.wrap("expired", err)
 }
 
 // Fence raises the epoch of a dead incarnation.

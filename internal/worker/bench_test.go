@@ -81,7 +81,7 @@ func benchmark(b *testing.B, typeName, options string, window int, wire bool) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		srv := rpc.NewServer(m, nil)
+		srv := rpc.NewServer(m, nil, nil)
 		go srv.Serve(l)
 		b.Cleanup(srv.Stop)
 		b.Cleanup(func() { conn.Close() })

@@ -73,6 +73,7 @@ type Measured struct {
 // Unseen tells how many masters there are that no stream leads to, without those whose host says
 // that their process is gone.
 type Unseen struct{ Masters int }
+
 // Drain orders the worker to take nothing new, and to end when what it has has ended.
 type Drain struct{}
 

@@ -31,6 +31,9 @@ func (c *Core) beat(m Measured) {
 	}
 	c.session.beats++
 	c.session.beatAt = c.turn.now.Add(c.session.lease / 3)
+	keeper := c.keeper()
+	// When time is short it is everybody's affair: a keeper that was frozen answers nothing.
+	urgent := c.turn.now.Sub(c.session.renewedAt) > c.session.lease/2
 	for _, s := range c.streams {
 		if !s.welcomed {
 			continue
@@ -38,15 +41,16 @@ func (c *Core) beat(m Measured) {
 		s.beats = append(s.beats, beat{c.session.beats, c.turn.now})
 		s.frame(recordSize).Beat = &rpc.Beat{
 			Running: int32(len(c.held) - c.ended), Cpu: m.CPU, Memory: m.Memory, Live: m.Live,
-			Number: c.session.beats, Keep: s == c.keeper(), Draining: c.draining,
+			Number: c.session.beats, Keep: s == keeper || urgent, Draining: c.draining,
 		}
 	}
 }
 
-// keeper is the master that writes this session's lease into the store: the first that can.
+// keeper is the master that writes this session's lease into the store: the first that can, and
+// that answered the last beat.
 func (c *Core) keeper() *stream {
 	for _, s := range c.streams {
-		if s.welcomed && !s.outage {
+		if s.welcomed && !s.outage && len(s.beats) == 0 {
 			return s
 		}
 	}
@@ -61,9 +65,13 @@ func (c *Core) renewed(s *stream, f *rpc.FromMaster) {
 	if !ok {
 		return
 	}
-	s.outage = !f.GetRenew()
+	s.outage = f.GetOutage()
 	if f.GetRenew() {
 		c.session.renewedAt, c.session.outageAt = max(c.session.renewedAt, at), 0
+		return
+	}
+	if !f.GetOutage() {
+		c.session.outageAt = 0 // it has the store, and leaves the renewal to the master that keeps it
 		return
 	}
 	if c.session.unseen > 0 || slices.ContainsFunc(c.streams, func(s *stream) bool { return !s.welcomed || !s.outage }) {

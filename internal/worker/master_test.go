@@ -231,7 +231,7 @@ var wires = map[string]func(testing.TB, *master) rpc.Dialer{
 		if err != nil {
 			t.Fatal(err)
 		}
-		srv := rpc.NewServer(m, nil)
+		srv := rpc.NewServer(m, nil, nil)
 		served := make(chan struct{})
 		go func() {
 			defer close(served)

@@ -183,12 +183,13 @@ func (c *Core) frame(id StreamID, f *rpc.FromMaster) {
 	if c.isFenced(s, f) {
 		return
 	}
-	if w := f.GetWelcome(); w != nil && !s.welcomed && s.helloAt != 0 {
-		s.master = f.GetMaster()
-		if w.GetOver() {
+	if w := f.GetWelcome(); w.GetOver() {
+		if w.GetSession() == c.session.id {
 			c.giveUp("a master says that the session was declared lost: killing every attempt")
-			return
 		}
+		return
+	} else if w != nil && !s.welcomed && s.helloAt != 0 {
+		s.master = f.GetMaster()
 		c.welcome(s, w)
 	}
 	if !s.welcomed {
@@ -207,7 +208,7 @@ func (c *Core) frame(id StreamID, f *rpc.FromMaster) {
 	for _, k := range f.GetKills() {
 		c.killOrder(s, k)
 	}
-	if f.GetRenew() || f.GetOutage() {
+	if f.GetRenew() || f.GetOutage() || f.GetBeat() != 0 {
 		c.renewed(s, f)
 	}
 	for _, token := range f.GetForget() {

@@ -154,6 +154,9 @@ func (w *World) checkRow(in *flow.Loaded, row flow.TaskRow, def flow.Definition,
 				to = e.At
 			}
 		}
+		if w.ledger.zombies[b.Token] {
+			continue
+		}
 		spans = append(spans, span{b.At, to})
 	}
 	for i := 1; i < len(spans); i++ {

@@ -16,8 +16,11 @@ type Entry struct {
 }
 
 // Ledger is all lines in order.
-type Ledger struct{ entries []Entry }
+type Ledger struct {
+	entries []Entry
+	zombies map[int64]bool // tokens of tasks on a host that was frozen past its lease
+}
 
-func newLedger() *Ledger { return &Ledger{} }
+func newLedger() *Ledger { return &Ledger{zombies: map[int64]bool{}} }
 
 func (l *Ledger) write(e Entry) { l.entries = append(l.entries, e) }

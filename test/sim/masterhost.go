@@ -18,6 +18,8 @@ import (
 
 type masterHost struct {
 	w     *World
+	name  string // of the process, and its address
+	home  string // "": a new process proves nothing about earlier ones
 	types *task.Set
 	core  *master.Core
 	life  int // a crash begins the next one; what the old one started comes to nothing
@@ -27,18 +29,92 @@ type masterHost struct {
 	conns map[int64]*link
 	// quarantines under way, by id
 	poisons map[flow.ID]bool
+	// What befell it.
+	frozen   bool
+	storeCut bool
+	isolated bool
+	registry client
+	pending  []master.Event // while it is frozen
 }
 
 func (m *masterHost) start() {
+	if m.noStore() {
+		m.w.after(m.w.delay(300*time.Millisecond), m.start)
+		return
+	}
 	m.life++
 	m.up = true
 	m.conns, m.poisons = map[int64]*link{}, map[flow.ID]bool{}
-	m.lease = m.w.store.register("master-home")
+	m.lease = m.w.store.register(m.home)
+	m.w.store.names[m.lease.Incarnation] = m.name
+	m.registry = client{cut: m.registry.cut}
 	cfg := master.DefaultConfig()
 	cfg.Lanes = 1 + m.w.rng.IntN(2)
 	m.core = master.NewCore(cfg, m.types)
-	m.w.log("master %d starts", m.lease.Incarnation)
+	m.w.log("master %d starts at %s", m.lease.Incarnation, m.name)
 	m.step(master.Started{Lease: m.lease})
+	for _, o := range m.w.masters { // links come up
+		if o != m && o.up {
+			m.link(o)
+		}
+	}
+}
+
+// noStore tells whether the store does not answer this master.
+func (m *masterHost) noStore() bool { return m.storeCut || m.isolated || m.w.storeDown }
+
+// link connects two masters; the end of it is a hint.
+func (m *masterHost) link(o *masterHost) {
+	a, b := m.lease.Incarnation, o.lease.Incarnation
+	m.later(m.life, time.Millisecond, func() master.Event { return master.Linked{Incarnation: b, Up: true} })
+	o.later(o.life, time.Millisecond, func() master.Event { return master.Linked{Incarnation: a, Up: true} })
+}
+
+// unlink tells the others that the links to this master broke.
+func (m *masterHost) unlink() {
+	inc := m.lease.Incarnation
+	for _, o := range m.w.masters {
+		if o != m && o.up {
+			o.later(o.life, time.Millisecond, func() master.Event { return master.Linked{Incarnation: inc} })
+		}
+	}
+}
+
+// freeze is SIGSTOP: nothing is done until it goes on, and then everything that came meanwhile.
+func (m *masterHost) freeze(d time.Duration) {
+	if !m.up || m.frozen {
+		return
+	}
+	m.frozen = true
+	life := m.life
+	m.w.after(d, func() {
+		if m.life != life {
+			return
+		}
+		m.frozen = false
+		m.w.log("master %d goes on", m.lease.Incarnation)
+		events := m.pending
+		m.pending = nil
+		m.step(append(events, master.Tick{})...)
+	})
+}
+
+// isolate cuts the host off from everybody.
+func (m *masterHost) isolate(d time.Duration) {
+	m.isolated, m.registry.cut = true, true
+	for _, l := range m.sortedConns() {
+		l.cut()
+	}
+	m.unlink()
+	m.w.after(d, func() {
+		m.isolated, m.registry.cut = false, false
+		m.w.log("master %s is reached again", m.name)
+		for _, o := range m.w.masters {
+			if m.up && o != m && o.up {
+				m.link(o)
+			}
+		}
+	})
 }
 
 // crash is kill -9.
@@ -48,7 +124,8 @@ func (m *masterHost) crash(why string) {
 	}
 	m.w.log("master %d crashes %s", m.lease.Incarnation, why)
 	m.life++
-	m.up = false
+	m.up, m.frozen, m.pending, m.tick = false, false, nil, 0
+	m.unlink()
 	for _, l := range m.sortedConns() {
 		l.cut()
 	}
@@ -57,6 +134,10 @@ func (m *masterHost) crash(why string) {
 
 func (m *masterHost) step(events ...master.Event) {
 	if !m.up {
+		return
+	}
+	if m.frozen {
+		m.pending = append(m.pending, events...)
 		return
 	}
 	life := m.life
@@ -84,6 +165,9 @@ var (
 
 func (m *masterHost) carryOut(life int, fx master.Effect) {
 	s := m.w.store
+	if m.noStore() && m.unanswered(life, fx) {
+		return
+	}
 	const read, write = 300 * time.Microsecond, 500 * time.Microsecond
 	me := m.lease.Incarnation
 	switch e := fx.(type) {
@@ -141,15 +225,106 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 		m.send(e.Conn, &rpc.FromMaster{Master: me, Grants: []*rpc.Grant{grantOf(e)}})
 	case master.Stop:
 		m.crash("because it was fenced")
-	case master.Beat, master.Publish:
+	case master.Beat:
+		at := m.w.now
+		m.later(life, write, func() master.Event {
+			if err := s.heartbeat(me); err != nil {
+				return master.Committed{Err: err}
+			}
+			done := master.Beaten{At: at}
+			for _, n := range e.Sessions {
+				if s.heartbeat(n.Incarnation) != nil {
+					done.Lost = append(done.Lost, n.Incarnation)
+				}
+				done.Sessions = append(done.Sessions, n.Incarnation)
+			}
+			return done
+		})
+	case master.ReadPeers:
+		m.later(life, read, func() master.Event { return master.PeersRead{Peers: s.peers(me)} })
+	case master.Probe:
+		m.later(life, read, func() master.Event {
+			return master.Probed{Incarnation: e.Incarnation, Outcome: m.w.probe(m, e.Incarnation, e.Address)}
+		})
+	case master.Condemn:
+		m.later(life, write, func() master.Event {
+			m.w.log("master %d declares %d dead: %s", me, e.Dead, e.Why)
+			s.fenced[e.Dead] = true
+			return master.Condemned{Dead: e.Dead}
+		})
+	case master.HandOut:
+		m.later(life, write, func() master.Event {
+			mine, others := s.handOut(me, e.Dead, e.Heirs, e.Limit)
+			m.w.log("master %d hands out %d and %d runs of %d", me, len(mine), others, e.Dead)
+			if m.w.chance(m.w.cfg.Unknown) {
+				return master.HandedOut{Dead: e.Dead, Heirs: e.Heirs, Err: errUnknown}
+			}
+			return master.HandedOut{Dead: e.Dead, Heirs: e.Heirs, Mine: mine, Others: others}
+		})
+	case master.Tell:
+		for _, o := range m.w.masters {
+			if o.up && o.lease.Incarnation == e.Incarnation && m.w.rng.IntN(4) > 0 { // or its own look finds it
+				o.later(o.life, time.Millisecond, func() master.Event { return master.Poked{Handed: true} })
+			}
+		}
+	case master.EndSession:
+		m.later(life, write, func() master.Event {
+			over := s.endSession(e.Session)
+			m.w.log("master %d asks whether session %d is over: %v", me, e.Session, over)
+			return master.SessionEnded{Session: e.Session, Over: over}
+		})
+	case master.Publish:
 	}
+}
+
+// unanswered answers what a store that is away is asked.
+func (m *masterHost) unanswered(life int, fx master.Effect) bool {
+	var ev master.Event
+	switch e := fx.(type) {
+	case master.ReadCommands:
+		ev = master.CommandsRead{Err: errUnknown}
+	case master.ReadInbox:
+		ev = master.InboxRead{Err: errUnknown}
+	case master.Claim:
+		ev = master.Claimed{Err: errUnknown}
+	case master.ReadOwned:
+		ev = master.OwnedRead{Err: errUnknown}
+	case master.TakeOver:
+		ev = master.TookOver{Dead: e.Dead, Err: errUnknown}
+	case master.Load:
+		ev = master.LoadedRows{Asked: e.IDs, Err: errUnknown}
+	case master.ReadDefinition:
+		ev = master.DefinitionRead{Key: e.Key, Err: errUnknown}
+	case master.Register:
+		ev = master.Registered{Conn: e.Conn, Err: errUnknown}
+	case master.HandOver:
+		ev = master.HandedOver{Conn: e.Conn, Token: e.Token, Err: errUnknown}
+	case master.Commit:
+		ev = master.Committed{Lane: e.Lane, Err: errUnknown}
+	case master.Beat:
+		ev = master.Beaten{Err: errUnknown}
+	case master.ReadPeers:
+		ev = master.PeersRead{Err: errUnknown}
+	case master.Condemn:
+		ev = master.Condemned{Dead: e.Dead, Err: errUnknown}
+	case master.HandOut:
+		ev = master.HandedOut{Dead: e.Dead, Heirs: e.Heirs, Err: errUnknown}
+	case master.EndSession:
+		ev = master.SessionEnded{Session: e.Session, Err: errUnknown}
+	case master.Quarantine:
+		ev = master.Quarantined{ID: e.ID, Err: errUnknown}
+	default:
+		return false
+	}
+	m.later(life, 50*time.Millisecond, func() master.Event { return ev })
+	return true
 }
 
 func grantOf(e master.Grant) *rpc.Grant {
 	o := e.Order
 	return &rpc.Grant{
 		Token: o.Token, Instance: int64(o.Instance), Task: int64(o.Task), Attempt: o.Number, TaskName: o.Name, Type: o.Type,
-		Options: o.Options, Hold: o.Hold, Project: o.Project, Workflow: o.Workflow,
+		Options: o.Options, Hold: o.Hold, Epoch: e.Epoch, Project: o.Project, Workflow: o.Workflow,
 	}
 }
 

@@ -29,10 +29,14 @@ func (r Result) Err() error {
 
 // Faulty is a configuration with every fault, for a seed.
 func Faulty(seed uint64) Config {
-	return Config{
+	c := Config{
 		Seed: seed, Workers: 1 + int(seed%3), Runs: 12, Crash: 0.01, Unknown: 0.02, Break: 0.005, PowerLoss: 0.3, Verbs: 0.5, Poison: 0.1, Refuse: 0.6,
-		Until: 30 * time.Minute,
+		Masters: 1 + int(seed/3%3), Starts: 5 * time.Second, Trouble: 0.3, Calm: time.Minute, Until: 30 * time.Minute,
 	}
+	if seed%2 == 0 { // longer, and troubled all the time
+		c.Starts, c.Trouble, c.Crash = 40*time.Second, 0.9, 0.004
+	}
+	return c
 }
 
 // Run plays one history. The trace goes to w, which may be nil.
@@ -45,11 +49,20 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 			res.Sum, res.Steps = w.sum, w.steps
 		}
 	}()
-	w.master = &masterHost{w: w, types: types()}
+	for i := range max(cfg.Masters, 1) {
+		m := &masterHost{w: w, name: fmt.Sprintf("m%d", i), types: types()}
+		if cfg.Masters <= 1 || w.rng.IntN(2) == 0 {
+			m.home = m.name
+		}
+		w.masters = append(w.masters, m)
+		w.after(w.delay(10*time.Millisecond), m.start)
+	}
+	w.registry = &Registry{w: w, members: map[int64]*member{}}
+	w.after(time.Millisecond, w.registry.beat)
 	runs := w.play()
-	w.after(0, w.master.start)
+	w.trouble()
 	for i := range cfg.Workers {
-		h := &workerHost{w: w, name: fmt.Sprintf("w%d", i), procs: map[int64]*proc{}}
+		h := &workerHost{w: w, name: fmt.Sprintf("w%d", i), procs: map[int64]*proc{}, parted: map[*masterHost]bool{}}
 		w.workers = append(w.workers, h)
 		w.after(w.delay(10*time.Millisecond), h.start)
 	}

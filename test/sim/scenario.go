@@ -85,7 +85,7 @@ func (w *World) play() []*accepted {
 	for i := range runs {
 		a := &accepted{}
 		runs[i] = a
-		w.after(time.Duration(w.rng.Int64N(int64(5*time.Second))), func() {
+		w.after(time.Duration(w.rng.Int64N(int64(w.cfg.Starts))), func() {
 			a.id = w.store.ids.Next(w.now)
 			workflow := flow.ID(100 + w.rng.IntN(5))
 			if a.poison = w.chance(w.cfg.Poison); a.poison {
@@ -109,8 +109,10 @@ func (w *World) play() []*accepted {
 }
 
 func (w *World) poke() {
-	if w.master.up {
-		w.master.step(pokedEvent())
+	for _, m := range w.masters {
+		if m.up && w.rng.IntN(8) > 0 {
+			m.step(pokedEvent())
+		}
 	}
 }
 

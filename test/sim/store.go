@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"baton/internal/flow"
 	"baton/internal/master"
@@ -27,7 +28,10 @@ type Store struct {
 	defs      map[flow.ID]flow.Definition
 	fenced    map[int64]bool
 	homes     map[int64]string
-	poison    map[flow.ID]bool // runs that cannot be driven
+	leases    map[int64]flow.Time // of incarnations, by the store's clock
+	names     map[int64]string    // of masters
+	handed    map[int64]bool      // fenced masters whose work is handed on
+	poison    map[flow.ID]bool    // runs that cannot be driven
 	token     int64
 	inc       int64
 	ids       *flow.IDSource
@@ -38,7 +42,7 @@ func newStore(w *World) *Store {
 	return &Store{
 		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
 		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
-		fenced: map[int64]bool{}, homes: map[int64]string{}, poison: map[flow.ID]bool{}, ids: flow.NewIDSource(1023, 0),
+		fenced: map[int64]bool{}, homes: map[int64]string{}, leases: map[int64]flow.Time{}, names: map[int64]string{}, handed: map[int64]bool{}, poison: map[flow.ID]bool{}, ids: flow.NewIDSource(1023, 0),
 	}
 }
 
@@ -46,12 +50,16 @@ func (s *Store) violation(format string, args ...any) {
 	s.history = append(s.history, fmt.Sprintf(format, args...))
 }
 
+// simLease is the length of all leases.
+const simLease = 10 * time.Second
+
 // register makes an incarnation; earlier ones of the home are fenced.
 func (s *Store) register(home string) flow.Lease {
 	s.inc++
-	l := flow.Lease{Incarnation: s.inc, Number: int(s.inc % 1000), Epoch: 1, Generation: 1}
+	l := flow.Lease{Incarnation: s.inc, Number: int(s.inc % 1000), Epoch: 1, Generation: 1, Length: simLease}
+	s.leases[s.inc] = s.w.now.Add(simLease)
 	for inc, h := range s.homes {
-		if h == home {
+		if h == home && home != "" {
 			s.fenced[inc] = true
 			l.Dead = append(l.Dead, inc)
 		}
@@ -62,6 +70,61 @@ func (s *Store) register(home string) flow.Lease {
 		l.MaxID = max(l.MaxID, id)
 	}
 	return l
+}
+
+// heartbeat renews a lease, unless its holder was fenced.
+func (s *Store) heartbeat(inc int64) error {
+	if s.fenced[inc] {
+		return flow.ErrFenced
+	}
+	s.leases[inc] = s.w.now.Add(simLease)
+	return nil
+}
+
+func (s *Store) owns(inc int64) bool {
+	for _, in := range s.instances {
+		if in.Instance.Owner == inc {
+			return true
+		}
+	}
+	return false
+}
+
+// peers are the other masters that are not done with.
+func (s *Store) peers(me int64) []flow.Peer {
+	var out []flow.Peer
+	for _, inc := range slices.Sorted(maps.Keys(s.names)) {
+		owns := s.owns(inc)
+		if inc == me || s.handed[inc] || s.fenced[inc] && !owns {
+			continue
+		}
+		out = append(out, flow.Peer{Incarnation: inc, Name: s.names[inc], Address: s.names[inc], Fenced: s.fenced[inc], Stale: s.leases[inc] <= s.w.now, Owns: owns})
+	}
+	return out
+}
+
+func (s *Store) handOut(me, dead int64, heirs []int64, limit int) (mine []flow.ID, others int) {
+	for _, id := range sorted(s.instances) {
+		in := &s.instances[id].Instance
+		if in.Owner != dead || len(mine)+others >= limit {
+			continue
+		}
+		in.Owner = heirs[id.Slot(len(heirs))]
+		in.Seq++
+		if in.Owner == me {
+			mine = append(mine, id)
+		} else {
+			others++
+		}
+	}
+	return mine, others
+}
+
+func (s *Store) endSession(session int64) bool {
+	if s.leases[session] <= s.w.now {
+		s.fenced[session] = true
+	}
+	return s.fenced[session]
 }
 
 func (s *Store) submit(c flow.Command) { s.commands[c.ID] = c }
@@ -82,7 +145,7 @@ func sorted[V any](m map[flow.ID]V) []flow.ID { return slices.Sorted(maps.Keys(m
 func (s *Store) readCommands(e master.ReadCommands) []flow.Command {
 	var out []flow.Command
 	for _, id := range sorted(s.commands) {
-		if c := s.commands[id]; !slices.Contains(e.Except, id) {
+		if c := s.commands[id]; !slices.Contains(e.Except, id) && (e.Slots <= 1 || id.Slot(e.Slots) == e.Slot || c.At < e.Before) {
 			out = append(out, c)
 		}
 	}

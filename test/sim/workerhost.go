@@ -24,8 +24,14 @@ type workerHost struct {
 	disk   []worker.Record // what a crash of the process leaves
 	synced int             // of disk: what a loss of power leaves
 	procs  map[int64]*proc // by token; they outlive the process until its successor kills them
-	link   *link
+	links  []*link
 	nextID int64
+	// What befell it.
+	frozen   bool
+	isolated bool
+	parted   map[*masterHost]bool // cut off from these
+	pending  []worker.Event       // while it is frozen
+	unseen   int
 }
 
 // proc is a task's process, or a function inside the worker.
@@ -73,7 +79,56 @@ func (h *workerHost) start() {
 		KillGrace: time.Second, StopGrace: time.Second, CompactAfter: 1 << 20,
 	}, st)
 	h.w.log("worker %s starts, life %d", h.name, h.life)
-	h.connect(h.life)
+	h.links = nil
+	for _, m := range h.w.masters {
+		h.connect(h.life, m)
+	}
+}
+
+// freeze stops the whole host: the worker and its tasks.
+func (h *workerHost) freeze(d time.Duration) {
+	if !h.up || h.frozen {
+		return
+	}
+	h.frozen = true
+	life := h.life
+	h.w.after(d, func() {
+		if h.life != life {
+			return
+		}
+		h.frozen = false
+		if d > simLease*3/4 {
+			// Its tasks go on with it, and nothing can keep them from it: the token tells the rest of
+			// the world.
+			for _, t := range slices.Sorted(keys(h.procs)) {
+				h.w.ledger.zombies[t] = true
+			}
+		}
+		h.w.log("worker %s goes on", h.name)
+		events := h.pending
+		h.pending = nil
+		h.step(append(events, worker.Tick{})...)
+	})
+}
+
+// isolate cuts the host off from everybody.
+func (h *workerHost) isolate(d time.Duration) {
+	h.isolated = true
+	for _, l := range slices.Clone(h.links) {
+		l.cut()
+	}
+	h.w.after(d, func() { h.isolated = false; h.w.log("worker %s is reached again", h.name) })
+}
+
+// part cuts the host off from one master.
+func (h *workerHost) part(m *masterHost, d time.Duration) {
+	h.parted[m] = true
+	for _, l := range slices.Clone(h.links) {
+		if l.m == m {
+			l.cut()
+		}
+	}
+	h.w.after(d, func() { delete(h.parted, m) })
 }
 
 func keys[K comparable, V any](m map[K]V) func(func(K) bool) {
@@ -94,7 +149,7 @@ func (h *workerHost) crash(why string) {
 	power := h.w.chance(h.w.cfg.PowerLoss)
 	h.w.log("worker %s crashes %s, power loss %v", h.name, why, power)
 	h.life++
-	h.up = false
+	h.up, h.frozen, h.pending = false, false, nil
 	if power {
 		h.disk = h.disk[:h.synced]
 		for _, t := range slices.Sorted(keys(h.procs)) {
@@ -108,26 +163,52 @@ func (h *workerHost) crash(why string) {
 			}
 		}
 	}
-	if h.link != nil {
-		h.link.cut()
+	for _, l := range slices.Clone(h.links) {
+		l.cut()
 	}
 	h.w.after(h.w.delay(500*time.Millisecond), h.start)
 }
 
-func (h *workerHost) connect(life int) {
-	if h.life != life || h.link != nil && !h.link.broken {
+// connect keeps a link to a master up. What it cannot reach may live, unless its host says otherwise.
+func (h *workerHost) connect(life int, m *masterHost) {
+	if h.life != life {
 		return
 	}
-	m := h.w.master
-	if !m.up {
-		h.w.after(h.w.delay(100*time.Millisecond), func() { h.connect(life) })
+	if h.frozen || m.frozen || h.isolated || m.isolated || h.parted[m] || !m.up {
+		h.countUnseen()
+		h.w.after(h.w.delay(100*time.Millisecond), func() { h.connect(life, m) })
 		return
 	}
 	h.nextID++
 	l := &link{id: h.nextID*10 + int64(slices.Index(h.w.workers, h)), w: h, m: m, mlife: m.life, wlife: h.life}
-	h.link = l
+	h.links = append(h.links, l)
 	m.conns[l.id] = l
+	h.countUnseen()
 	h.step(worker.StreamUp{Stream: worker.StreamID(l.id)})
+}
+
+// countUnseen tells how many masters there may be that no link leads to.
+func (h *workerHost) countUnseen() {
+	n := 0
+	for _, m := range h.w.masters {
+		if !slices.ContainsFunc(h.links, func(l *link) bool { return l.m == m }) && (m.up || h.isolated || m.isolated || h.parted[m]) {
+			n++
+		}
+	}
+	if n != h.unseen {
+		h.unseen = n
+		h.step(worker.Unseen{Masters: n})
+	}
+}
+
+// onLink returns the link of a stream, nil when it is gone.
+func (h *workerHost) onLink(id worker.StreamID) *link {
+	for _, l := range h.links {
+		if l.id == int64(id) {
+			return l
+		}
+	}
+	return nil
 }
 
 // cut breaks a connection: both ends hear of it, what is under way is lost.
@@ -148,8 +229,9 @@ func (l *link) cut() {
 			return
 		}
 		life := l.w.life
+		l.w.links = slices.DeleteFunc(l.w.links, func(o *link) bool { return o == l })
 		l.w.step(worker.StreamDown{Stream: worker.StreamID(l.id)})
-		w.after(w.delay(50*time.Millisecond), func() { l.w.connect(life) })
+		w.after(w.delay(50*time.Millisecond), func() { l.w.connect(life, l.m) })
 	})
 }
 
@@ -195,6 +277,10 @@ func (h *workerHost) step(events ...worker.Event) {
 	if !h.up {
 		return
 	}
+	if h.frozen {
+		h.pending = append(h.pending, events...)
+		return
+	}
 	life := h.life
 	effects := slices.Clone(h.core.Step(h.w.now, events...))
 	for _, fx := range effects {
@@ -235,12 +321,12 @@ func (h *workerHost) carryOut(life int, fx worker.Effect) {
 	case worker.KillAttempt:
 		h.killAttempt(life, e)
 	case worker.Send:
-		if h.link != nil && h.link.id == int64(e.Stream) {
-			h.link.up(e.Frame)
+		if l := h.onLink(e.Stream); l != nil {
+			l.up(e.Frame)
 		}
 	case worker.Close:
-		if h.link != nil && h.link.id == int64(e.Stream) {
-			h.link.cut()
+		if l := h.onLink(e.Stream); l != nil {
+			l.cut()
 		}
 	case worker.Wake:
 		if e.At != 0 {
@@ -286,6 +372,10 @@ func (h *workerHost) begin(life int, e worker.Start) {
 
 func (h *workerHost) finish(life int, p *proc) {
 	if p.dead {
+		return
+	}
+	if h.frozen && h.life == life {
+		h.w.after(100*time.Millisecond, func() { h.finish(life, p) })
 		return
 	}
 	p.dead = true

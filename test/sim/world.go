@@ -23,25 +23,31 @@ type World struct {
 	sum   uint64
 	steps int
 
-	cfg     Config
-	store   *Store
-	ledger  *Ledger
-	master  *masterHost
-	workers []*workerHost
+	cfg       Config
+	store     *Store
+	ledger    *Ledger
+	masters   []*masterHost
+	workers   []*workerHost
+	registry  *Registry
+	storeDown bool
 }
 
 // Config of a history. Zero probabilities switch a fault off.
 type Config struct {
 	Seed      uint64
+	Masters   int
 	Workers   int
 	Runs      int
-	Crash     float64 // of a process, each time it makes something durable
-	Unknown   float64 // of a commit's outcome
-	Break     float64 // of a connection, per frame
-	PowerLoss float64 // of a worker crash: what was not synced is gone too
-	Verbs     float64 // per run: a person interferes
-	Poison    float64 // per run: the engine cannot drive it
-	Refuse    float64 // of a quarantine: the store does not write it now
+	Starts    time.Duration // within which they are started
+	Crash     float64       // of a process, each time it makes something durable
+	Unknown   float64       // of a commit's outcome
+	Break     float64       // of a connection, per frame
+	PowerLoss float64       // of a worker crash: what was not synced is gone too
+	Verbs     float64       // per run: a person interferes
+	Poison    float64       // per run: the engine cannot drive it
+	Refuse    float64       // of a quarantine: the store does not write it now
+	Trouble   float64       // of a freeze, a cut or an outage, every few seconds
+	Calm      time.Duration // no trouble after this, so that everything can end
 	Until     time.Duration
 	Mutant    Mutant
 }

@@ -109,7 +109,6 @@ func testNewerEngine(w *world) {
 	heir, _ := w.register("heir")
 	must(w.m.Fence(w.ctx, w.me))(w)
 	w.same([]flow.ID{}, must(w.m.TakeOver(w.ctx, heir, w.me, now, 10))(w))
-	w.same([]int64{}, must(w.m.Expired(w.ctx, heir))(w), "not mine to take over")
 }
 
 func testTakeOver(w *world) {
@@ -178,7 +177,7 @@ func testQuarantineCommand(w *world) {
 	if r.State != flow.InstanceQuarantined || r.Prior != flow.InstanceSubmitted || r.Reason != "no such version" || r.Seq != 1 || string(r.Spec) != string(c.Start) {
 		w.Errorf("%+v", r.Instance)
 	}
-	w.same([]flow.Command{}, must(w.m.Commands(w.ctx, 10, nil))(w))
+	w.same([]flow.Command{}, must(w.m.Commands(w.ctx, 10, nil, flow.Turn{}))(w))
 	w.same(1, len(must(w.db.Alerts(w.ctx, flow.AlertFilter{Project: "p", Workflow: "w"}))(w).Items))
 }
 
@@ -227,17 +226,6 @@ func testSameHome(w *world) {
 	b := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleMaster}))(w)
 	w.same([]int64{}, b.Dead)
 	w.ok(w.m.Heartbeat(w.ctx, flow.Node{Incarnation: a.Incarnation}))
-}
-
-func testLeases(w *world) {
-	me, _ := w.register("watcher")
-	w.same([]int64{}, must(w.m.Expired(w.ctx, me))(w))
-	w.run(1)
-	w.ok(w.m.Heartbeat(w.ctx, flow.Node{Incarnation: w.me, Running: 5}))
-	w.ok(w.m.Leave(w.ctx, w.me))
-	w.same([]int64{w.me}, must(w.m.Expired(w.ctx, me))(w), "it left a run behind")
-	w.same(1, len(must(w.m.TakeOver(w.ctx, me, w.me, now, 10))(w)))
-	w.same([]int64{}, must(w.m.Expired(w.ctx, me))(w))
 }
 
 func testNodes(w *world) {

@@ -272,7 +272,7 @@ func testFenced(w *world) {
 		w.Errorf("commit of a fenced incarnation: %v", err)
 	}
 	w.same(before, w.load(ch.Instance.ID))
-	w.same(1, len(must(w.m.Commands(w.ctx, 10, nil))(w)), "the command waits")
+	w.same(1, len(must(w.m.Commands(w.ctx, 10, nil, flow.Turn{}))(w)), "the command waits")
 	if ids := must(w.m.Claim(w.ctx, w.me, now, 10))(w); len(ids) > 0 {
 		w.Error("a fenced incarnation claimed")
 	}

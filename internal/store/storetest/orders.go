@@ -33,7 +33,7 @@ func testSubmit(w *world) {
 	other.Workflow = must(w.db.Workflow(w.ctx, "p", "other", 0))(w).ID
 	id, existing = w.submitKeyed(other, "d2")
 	w.same([]any{other.ID, false}, []any{id, existing}, "a key is a workflow's own")
-	w.same(2, len(must(w.m.Commands(w.ctx, 10, nil))(w)))
+	w.same(2, len(must(w.m.Commands(w.ctx, 10, nil, flow.Turn{}))(w)))
 	bad := w.keyed("", now)
 	bad.Start = []byte(`{"trigger":"moon"}`)
 	_, _, err = w.db.Submit(w.ctx, bad, "")
@@ -73,7 +73,7 @@ func testSubmitRace(w *world) {
 	}
 	group.Wait()
 	w.same([]int{1, 1}, []int{len(ids), fresh})
-	w.same(1, len(must(w.m.Commands(w.ctx, 10, nil))(w)))
+	w.same(1, len(must(w.m.Commands(w.ctx, 10, nil, flow.Turn{}))(w)))
 }
 
 func testCommandOrder(w *world) {
@@ -84,9 +84,9 @@ func testCommandOrder(w *world) {
 		w.submitKeyed(c, "")
 		want = append(want, c)
 	}
-	got := must(w.m.Commands(w.ctx, 10, nil))(w)
+	got := must(w.m.Commands(w.ctx, 10, nil, flow.Turn{}))(w)
 	w.same([]flow.Command{want[1], want[3], want[2], want[0]}, got)
-	w.same([]flow.Command{want[3], want[2]}, must(w.m.Commands(w.ctx, 2, []flow.ID{want[1].ID, 5}))(w))
+	w.same([]flow.Command{want[3], want[2]}, must(w.m.Commands(w.ctx, 2, []flow.ID{want[1].ID, 5}, flow.Turn{}))(w))
 }
 
 func testDedup(w *world) {

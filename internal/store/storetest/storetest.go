@@ -42,7 +42,6 @@ func Run(t *testing.T, open Open) {
 		{"quarantine/verbs", testQuarantinedVerbs},
 		{"nodes/numbers", testNumbers},
 		{"nodes/same home", testSameHome},
-		{"nodes/leases", testLeases},
 		{"nodes/list", testNodes},
 		{"cluster/peers", testPeers},
 		{"cluster/condemn", testCondemn},

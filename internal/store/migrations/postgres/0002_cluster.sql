@@ -2,6 +2,9 @@
 
 -- +goose Up
 
+-- Who this store is: nodes of two clusters find out that they are none of each other's.
+INSERT INTO setting (key, value) VALUES ('cluster', md5(random()::text || clock_timestamp()::text || pg_backend_pid()::text));
+
 ALTER TABLE node
     ADD COLUMN address TEXT NOT NULL DEFAULT '', -- host:port that others reach it at
     ADD COLUMN cpu DOUBLE PRECISION NOT NULL DEFAULT 0, -- 0..1 of all cores
@@ -28,6 +31,7 @@ CREATE TABLE failover (
 CREATE INDEX failover_time ON failover (fenced_at);
 
 -- +goose Down
+DELETE FROM setting WHERE key = 'cluster';
 DROP TABLE failover;
 DROP TABLE drain;
 ALTER TABLE node DROP COLUMN address, DROP COLUMN cpu, DROP COLUMN memory;

@@ -2,6 +2,9 @@
 
 -- +goose Up
 
+-- Who this store is: nodes of two clusters find out that they are none of each other's.
+INSERT INTO setting (key, value) VALUES ('cluster', lower(hex(randomblob(16))));
+
 ALTER TABLE node ADD COLUMN address TEXT NOT NULL DEFAULT ''; -- host:port that others reach it at
 ALTER TABLE node ADD COLUMN cpu REAL NOT NULL DEFAULT 0; -- 0..1 of all cores
 ALTER TABLE node ADD COLUMN memory REAL NOT NULL DEFAULT 0; -- 0..1 of the machine's
@@ -27,6 +30,7 @@ CREATE TABLE failover (
 CREATE INDEX failover_time ON failover (fenced_at);
 
 -- +goose Down
+DELETE FROM setting WHERE key = 'cluster';
 DROP TABLE failover;
 DROP TABLE drain;
 ALTER TABLE node DROP COLUMN address;

@@ -1,0 +1,252 @@
+// This master's own lease, and those of the workers' sessions that it keeps in the store.
+//
+// The store is the authority: a session's lease is renewed when a row of the store says so, and its
+// worker is told after that. Any master may declare a session lost whose row was not renewed in
+// time, so a worker that one master does not hear may live on with the others.
+
+package master
+
+import (
+	"fmt"
+	"time"
+
+	"baton/internal/engine"
+	"baton/internal/flow"
+	"baton/internal/rpc"
+)
+
+// ownLease is how sure this master may be of its own life.
+type ownLease struct {
+	renewed flow.Time // sending of the last beat that was answered
+	beating bool      // a beat is under way
+	held    []*inst   // with effects that wait until the lease is sure again
+	wanted  flow.Time // when the next beat is wanted for a worker's sake, 0: none waits
+}
+
+// sure tells whether orders may be sent: another master may declare this one dead when its lease is
+// over, so it says nothing from half of that on.
+func (c *Core) sure() bool { return c.now.Sub(c.own.renewed) < c.cfg.Lease/2 }
+
+// gather is how long a worker's beat waits for those of others, so that one statement renews many.
+func (c *Core) gather() time.Duration { return c.cfg.Lease / 40 }
+
+// muffle holds back what was to be said about an instance until the lease is sure again.
+func (c *Core) muffle(in *inst) { c.own.held = append(c.own.held, in) }
+
+// beatDue renews leases: its own every third of the lease, those of workers when they ask.
+func (c *Core) beatDue() {
+	if c.own.beating || c.now < c.nextBeat() {
+		return
+	}
+	c.polls.beat = c.now.Add(c.cfg.Lease / 3)
+	c.own.beating, c.own.wanted = true, 0
+	var nodes []flow.Node
+	for _, id := range sortedConns(c.conns) {
+		cn := c.conns[id]
+		if cn.session == 0 || !cn.greeting && cn.asked == 0 {
+			continue
+		}
+		n := cn.node
+		if s := c.pool.Session(cn.session); s != nil && max(s.Used(), s.Running) >= s.Slots && n.State == "ready" {
+			n.State = "busy"
+		}
+		cn.asking = cn.asked
+		nodes = append(nodes, n)
+	}
+	c.emit(Beat{nodes})
+	c.readPeers()
+	for _, id := range c.unregistered {
+		if cn := c.conns[id]; cn != nil && cn.session == 0 {
+			c.emit(Register{id, cn.node})
+		}
+	}
+	c.unregistered = nil
+}
+
+// nextBeat is when beatDue has something to do.
+func (c *Core) nextBeat() flow.Time { return flow.Earliest(c.polls.beat, c.own.wanted) }
+
+// renewal notes that a worker asks for its lease. A master that only hears of it says that it does;
+// one that cannot reach the store says that at once.
+func (c *Core) renewal(cn *conn, b *rpc.Beat) {
+	switch {
+	case c.fleet.stored == 0:
+		c.send(cn.id, func(f *rpc.FromMaster) { f.Outage, f.Beat = true, b.Number })
+	case !b.Keep:
+		c.send(cn.id, func(f *rpc.FromMaster) { f.Beat = b.Number })
+	default:
+		cn.asked = b.Number
+		if c.own.wanted == 0 {
+			c.own.wanted = c.now.Add(c.gather())
+		}
+	}
+}
+
+func (c *Core) beaten(e Beaten) {
+	c.own.beating = false
+	c.fleet.answered(e.Err == nil, c.now)
+	if e.Err != nil {
+		for _, id := range sortedConns(c.conns) {
+			if cn := c.conns[id]; cn.asked != 0 {
+				c.send(id, func(f *rpc.FromMaster) { f.Outage, f.Beat = true, cn.asked })
+				cn.asked, cn.asking = 0, 0
+			}
+		}
+		c.own.wanted = c.now.Add(c.cfg.Poll) // those that wait for a welcome are asked for again
+		c.polls.beat = flow.Earliest(c.polls.beat, c.now.Add(c.cfg.Poll))
+		return
+	}
+	c.own.renewed = max(c.own.renewed, e.At)
+	lost := make(map[int64]bool, len(e.Lost))
+	for _, session := range e.Lost {
+		lost[session] = true
+	}
+	for _, session := range e.Sessions {
+		cn := c.connOf(session)
+		switch {
+		case cn == nil:
+		case lost[session]:
+			c.sessionOver(cn)
+		case cn.greeting:
+			cn.greeting = false
+			c.welcome(cn, session)
+		case cn.asking != 0:
+			c.send(cn.id, func(f *rpc.FromMaster) { f.Renew, f.Beat = true, cn.asking })
+			if cn.asked == cn.asking {
+				cn.asked = 0
+			}
+			cn.asking = 0
+		}
+	}
+	held := c.own.held
+	c.own.held = nil
+	for _, in := range held {
+		if c.insts[in.id] == in && !in.inflight {
+			c.carryOut(in)
+		}
+	}
+}
+
+// connOf returns the connection of a session, also of one that is not welcomed yet.
+func (c *Core) connOf(session int64) *conn {
+	if cn := c.sessions[session]; cn != nil {
+		return cn
+	}
+	for _, id := range sortedConns(c.conns) {
+		if cn := c.conns[id]; cn.session == session {
+			return cn
+		}
+	}
+	return nil
+}
+
+// sessionOver tells a worker that its session was declared lost while it was away: it kills what
+// it holds and comes back as a new one. What it holds is settled then.
+func (c *Core) sessionOver(cn *conn) {
+	c.send(cn.id, func(f *rpc.FromMaster) {
+		f.Welcome = &rpc.Welcome{Session: cn.session, Generation: c.lease.Generation, Over: true}
+	})
+	if c.sessions[cn.session] == cn {
+		delete(c.sessions, cn.session)
+		c.pool.Leave(cn.session)
+	}
+	delete(c.conns, cn.id)
+	c.loseAll(absence{session: cn.session, since: c.now})
+}
+
+// missing starts the wait for a session that is not connected. Its lease is in the store, which is
+// asked when it may be over.
+func (c *Core) missing(session int64, atLeast time.Duration) {
+	for _, a := range c.away {
+		if a.session == session {
+			return
+		}
+	}
+	c.away = append(c.away, absence{session: session, since: c.now, until: c.now.Add(atLeast)})
+}
+
+// witnessed tells whether this master has seen the store without a gap for a lease: only then may
+// it conclude anything from a lease that was not renewed.
+func (c *Core) witnessed() bool {
+	return c.fleet.stored != 0 && c.now.Sub(c.fleet.stored) >= c.cfg.Lease
+}
+
+// askAgainSession is how often the store is asked whether a session's lease is over.
+const askAgainSession = time.Second
+
+// loseAbsent has sessions declared lost that are away for longer than their lease. Another master
+// may hear one: the store knows.
+func (c *Core) loseAbsent() {
+	for i := range c.away {
+		a := &c.away[i]
+		if a.until == 0 || a.until > c.now {
+			continue
+		}
+		if !c.witnessed() {
+			a.until = c.now.Add(askAgainSession)
+			if at := c.fleet.stored; at != 0 {
+				a.until = max(at.Add(c.cfg.Lease), c.now.Add(time.Millisecond))
+			}
+			continue
+		}
+		a.until = 0 // asked
+		c.emit(EndSession{a.session, fmt.Sprintf(
+			"session %d was not connected to master %d since %s and nobody renewed its lease of %s", a.session, c.lease.Incarnation, a.since, c.cfg.Lease)})
+	}
+}
+
+func (c *Core) sessionEnded(e SessionEnded) {
+	c.fleet.answered(e.Err == nil, c.now)
+	for i, a := range c.away {
+		if a.session != e.Session {
+			continue
+		}
+		if e.Err != nil || !e.Over {
+			c.away[i].until = c.now.Add(askAgainSession)
+			return
+		}
+		c.away = append(c.away[:i:i], c.away[i+1:]...)
+		c.loseAll(a)
+		return
+	}
+}
+
+// loseAll gives up the attempts of a lost session.
+func (c *Core) loseAll(a absence) {
+	c.eachHeld(func(in *inst, row *flow.TaskRow) {
+		c.lose(in.id, engine.Lost{Task: row.ID, Token: row.Attempt.Token, Reason: fmt.Sprintf(
+			"worker %s (session %d) was not connected from %s to %s, longer than the lease of %s; master %d is the witness",
+			row.Attempt.Worker, a.session, a.since, c.now, c.cfg.Lease, c.lease.Incarnation)})
+	}, a.session)
+}
+
+// doom is an attempt that seems lost. Its result may lie in the inbox, where another master has put
+// it before it told the worker to forget it: so the inbox is read first.
+type doom struct {
+	read     int // the read of the inbox that must be over
+	instance flow.ID
+	lost     engine.Lost
+}
+
+// lose gives an attempt up once it is sure that its result is not in the inbox.
+func (c *Core) lose(instance flow.ID, lost engine.Lost) {
+	c.doomed = append(c.doomed, doom{c.polls.inboxRead + 1, instance, lost})
+	c.readInbox()
+}
+
+// loseDoomed gives up what waited for a read of the inbox that is over.
+func (c *Core) loseDoomed() {
+	var due []doom
+	left := c.doomed[:0]
+	for _, d := range c.doomed {
+		if d.read <= c.polls.inboxDone {
+			due = append(due, d)
+		} else {
+			left = append(left, d)
+		}
+	}
+	c.doomed = left
+	for _, d := range due {
+		c.route(d.instance, pending{ev: d.lost})
+	}
+}

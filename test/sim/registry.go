@@ -1,0 +1,162 @@
+// Registry: a model of the registry, and of what lies between nodes: who can reach whom, who is
+// frozen.
+
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/master"
+	"baton/internal/registry"
+	"baton/internal/rpc"
+)
+
+// Registry is the model: members with leases, and views that reach each master after a while.
+type Registry struct {
+	w       *World
+	members map[int64]*member
+	down    bool
+}
+
+type member struct {
+	host  *masterHost
+	until flow.Time
+}
+
+// client is one master's side of the registry.
+type client struct {
+	since flow.Time
+	cut   bool
+	seen  string // what was told last
+}
+
+// beat lets every master that can renew its lease, and tells each what it sees. It is the poll and
+// the watch in one, every half second.
+func (r *Registry) beat() {
+	w := r.w
+	for _, h := range w.masters {
+		if !h.up || h.frozen {
+			continue
+		}
+		reach := !r.down && !h.registry.cut
+		switch {
+		case !reach:
+			h.registry.since = 0
+		case h.registry.since == 0:
+			h.registry.since = w.now
+		}
+		if reach {
+			r.members[h.lease.Incarnation] = &member{h, w.now.Add(simLease)}
+		}
+	}
+	for _, h := range w.masters {
+		if h.up && !h.frozen {
+			r.show(h)
+		}
+	}
+	w.after(500*time.Millisecond, r.beat)
+}
+
+// show tells a master what it sees, if that is new.
+func (r *Registry) show(h *masterHost) {
+	v := registry.View{Since: h.registry.since}
+	seen := v.Since.String()
+	for _, inc := range slices.Sorted(keys(r.members)) {
+		m := r.members[inc]
+		if v.Since != 0 && m.until <= r.w.now {
+			continue
+		}
+		v.Members = append(v.Members, registry.Member{
+			Incarnation: inc, Role: flow.RoleMaster, Name: m.host.name, Address: m.host.name, Engine: flow.EngineVersion, State: "ready",
+		})
+		seen += " " + flow.ID(inc).String()
+	}
+	if seen == h.registry.seen {
+		return
+	}
+	h.registry.seen = seen
+	life := h.life
+	h.later(life, time.Millisecond, func() master.Event { return master.Viewed{View: v} })
+}
+
+// probe is what a master finds at the address of another.
+func (w *World) probe(from *masterHost, incarnation int64, name string) rpc.Outcome {
+	for _, h := range w.masters {
+		if h.name != name {
+			continue
+		}
+		switch {
+		case h.frozen || h.isolated || from.isolated:
+			return rpc.Silent
+		case !h.up || h.lease.Incarnation != incarnation:
+			return rpc.Gone
+		case h.storeCut || w.storeDown:
+			return rpc.Astray
+		default:
+			return rpc.Alive
+		}
+	}
+	return rpc.Gone
+}
+
+// trouble has something happen to the fleet now and then: a node freezes, is cut off from the
+// store, the registry or everybody; the store or the registry is away for all.
+func (w *World) trouble() {
+	if w.cfg.Trouble == 0 {
+		return
+	}
+	w.after(time.Duration(w.rng.Int64N(int64(5*time.Second))), func() {
+		if w.now.Sub(start) > w.cfg.Calm {
+			return
+		}
+		if w.chance(w.cfg.Trouble) {
+			w.befall()
+		}
+		w.trouble()
+	})
+}
+
+func (w *World) befall() {
+	// Short ones heal within the lease, long ones outlive it.
+	d := time.Duration(w.rng.Int64N(int64(3 * time.Second)))
+	if w.rng.IntN(3) == 0 {
+		d = time.Duration(w.rng.Int64N(int64(25 * time.Second)))
+	}
+	h := w.masters[w.rng.IntN(len(w.masters))]
+	k := w.workers[w.rng.IntN(len(w.workers))]
+	switch w.rng.IntN(9) {
+	case 0:
+		w.log("master %s freezes for %s", h.name, d)
+		h.freeze(d)
+	case 1:
+		w.log("worker %s freezes for %s", k.name, d)
+		k.freeze(d)
+	case 2:
+		w.log("master %s is cut off from the store for %s", h.name, d)
+		h.storeCut = true
+		w.after(d, func() { h.storeCut = false; w.log("master %s reaches the store again", h.name) })
+	case 3:
+		w.log("master %s is cut off from the registry for %s", h.name, d)
+		h.registry.cut = true
+		w.after(d, func() { h.registry.cut = false; w.log("master %s reaches the registry again", h.name) })
+	case 4:
+		w.log("master %s is cut off from everybody for %s", h.name, d)
+		h.isolate(d)
+	case 5:
+		w.log("worker %s is cut off for %s", k.name, d)
+		k.isolate(d)
+	case 6:
+		w.log("the store is away for %s", d)
+		w.storeDown = true
+		w.after(d, func() { w.storeDown = false; w.log("the store is back") })
+	case 7:
+		w.log("the registry is away for %s", d)
+		w.registry.down = true
+		w.after(d, func() { w.registry.down = false; w.log("the registry is back") })
+	case 8:
+		w.log("the link of worker %s and master %s is cut for %s", k.name, h.name, d)
+		k.part(h, d)
+	}
+}
