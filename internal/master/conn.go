@@ -81,7 +81,7 @@ func (m *Master) recvLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.Fr
 		for _, b := range f.Blobs {
 			go m.sendBlob(ctx, st, b.Sha256)
 		}
-		if f.Hello == nil && f.Beat == nil && len(f.Started)+len(f.Ended)+len(f.Refused) == 0 {
+		if f.Hello == nil && f.Beat == nil && f.Room == nil && len(f.Started)+len(f.Ended)+len(f.Refused)+len(f.Held) == 0 {
 			continue
 		}
 		select {
