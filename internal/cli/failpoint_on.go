@@ -69,12 +69,44 @@ func (p masterPoints) Claim(ctx context.Context, owner int64, now flow.Time, n i
 	return ids, err
 }
 
-func (p masterPoints) TakeOver(ctx context.Context, owner, dead int64, now flow.Time, n int) ([]flow.ID, error) {
-	return around("takeover", func() ([]flow.ID, error) { return p.Store.TakeOver(ctx, owner, dead, now, n) })
+func (p masterPoints) TakeOver(ctx context.Context, owner, dead int64, now flow.Time, takes, n int) ([]flow.ID, int, error) {
+	hit("takeover.before")
+	ids, left, err := p.Store.TakeOver(ctx, owner, dead, now, takes, n)
+	hit("takeover.after")
+	return ids, left, err
 }
 
 func (p masterPoints) Load(ctx context.Context, owner int64, ids []flow.ID) ([]flow.Loaded, error) {
-	return around("load", func() ([]flow.Loaded, error) { return p.Store.Load(ctx, owner, ids) })
+	out, err := around("load", func() ([]flow.Loaded, error) { return p.Store.Load(ctx, owner, ids) })
+	for i := range out {
+		deadly(out[i].Instance.Key)
+	}
+	return out, err
+}
+
+func (p masterPoints) Commands(ctx context.Context, n int, except []flow.ID) ([]flow.Command, error) {
+	return deadlyCommands(p.Store.Commands(ctx, n, except))
+}
+
+func (p masterPoints) TryCommands(ctx context.Context, takes int, upTo flow.ID, n int, except []flow.ID) ([]flow.Command, error) {
+	return deadlyCommands(p.Store.TryCommands(ctx, takes, upTo, n, except))
+}
+
+func deadlyCommands(cmds []flow.Command, err error) ([]flow.Command, error) {
+	for i := range cmds {
+		if cmds[i].Takes < flow.MaxTakes {
+			deadly(cmds[i].Key)
+		}
+	}
+	return cmds, err
+}
+
+// deadly is a run whose key BATON_DEADLY names: whoever drives it dies.
+func deadly(key string) {
+	if key != "" && key == os.Getenv("BATON_DEADLY") {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
 }
 
 func crashingAPI(s api.Store) api.Store { return apiPoints{s} }

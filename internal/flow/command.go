@@ -14,7 +14,7 @@ type Command struct {
 	Version  int32
 	Priority Priority
 	Key      string // idempotency key, "" none
-	Takes    int32  // claims that did not end in a commit; at 3 it is quarantined
+	Takes    int32  // trials that the process did not survive; at MaxTakes it is quarantined
 	Start    []byte // JSON of Start
 	Zone     string
 	At       Time // submitted
@@ -26,6 +26,10 @@ type Turn struct {
 	Slot, Slots int
 	Before      Time
 }
+
+// MaxTakes is how often something is taken without a commit before it is held for the cause of its
+// owners' deaths.
+const MaxTakes = 3
 
 // InboxItem is an order or news for an instance that exists. Anyone inserts it; only the owner
 // of the instance consumes it, in the commit that carries it out, in order of ID.

@@ -47,6 +47,9 @@ type Lease struct {
 	Cluster string
 	// Length of the lease, as the cluster has set it.
 	Length time.Duration
+	// Crashed tells that a master ended lately without leaving: something that waits to be driven may
+	// have been the cause.
+	Crashed bool
 	// Dead lists earlier incarnations of the same home: fenced already, to be taken over.
 	Dead []int64
 }

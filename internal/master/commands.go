@@ -48,9 +48,14 @@ func (c *Core) readCommands() {
 		c.polls.moreCommands = true
 		return
 	}
-	c.polls.commands, c.polls.asked = true, room
-	read := ReadCommands{Limit: room, Except: taking, Before: c.now.Add(-slotPatience)}
-	read.Slot, read.Slots = c.slot()
+	turn := ReadCommands{Limit: room, Except: taking, Before: c.now.Add(-slotPatience)}
+	turn.Slot, turn.Slots = c.slot()
+	read, now := c.trialOf(turn)
+	if !now {
+		c.polls.moreCommands = true
+		return
+	}
+	c.polls.commands, c.polls.asked = true, read.Limit
 	c.emit(read)
 }
 
@@ -64,6 +69,7 @@ func (c *Core) moreCommands() {
 
 func (c *Core) commandsRead(e CommandsRead) {
 	c.polls.commands = false
+	c.tryCommands(e, c.polls.asked)
 	if e.Err != nil {
 		return
 	}
@@ -75,8 +81,12 @@ func (c *Core) commandsRead(e CommandsRead) {
 		in := c.add(cmd.ID)
 		in.command, in.epoch = cmd.ID, 1
 		c.taking = append(c.taking, in)
-		c.withPlan(PlanKey{cmd.Workflow, cmd.Version}, func(p *engine.Plan, err error) { c.create(in, p, cmd, err) })
 		fresh = true
+		if cmd.Takes >= flow.MaxTakes {
+			c.poison(in, deadly("began this run"), nil)
+			continue
+		}
+		c.withPlan(PlanKey{cmd.Workflow, cmd.Version}, func(p *engine.Plan, err error) { c.create(in, p, cmd, err) })
 	}
 	if fresh && len(e.Commands) == c.polls.asked || c.polls.moreCommands {
 		c.polls.moreCommands = false
@@ -147,7 +157,11 @@ func (c *Core) inboxRead(e InboxRead) {
 		if c.insts[in.id] == in && in.st != nil {
 			c.askFor(in)
 		}
-		if c.insts[in.id] == in && in.st != nil && !in.inflight && !in.listed {
+		switch {
+		case c.insts[in.id] != in || in.st == nil:
+		case !in.taken:
+			c.letGo(in)
+		case !in.inflight && !in.listed:
 			// A claim changed the owner; a commit parks it again if there was nothing to do.
 			in.st.Touch()
 			c.list(in, false)
@@ -242,20 +256,27 @@ func (c *Core) claimed(e Claimed) {
 
 func (c *Core) takeOver(dead int64) {
 	c.takeovers++
-	c.emit(TakeOver{Dead: dead, Limit: takeOverAtOnce})
+	c.emit(TakeOver{Dead: dead, Limit: trialSizes[0]})
 }
 
 func (c *Core) tookOver(e TookOver) {
-	c.takeovers--
+	if e.Takes > 0 {
+		c.trials.asking = false
+	}
+	c.tryInstances(e.IDs)
+	c.load(e.IDs)
 	switch {
 	case e.Err != nil:
+		c.takeovers--
 		c.again = append(c.again, e.Dead)
 		c.doubtOwned()
-	case len(e.IDs) > 0:
-		c.load(e.IDs)
-		c.takeOver(e.Dead)
-	default:
+	case e.Left < 0:
+		c.takeovers--
 		c.inherited(e.Dead)
+	case e.Left == 0:
+		c.emit(TakeOver{Dead: e.Dead, Limit: trialSizes[0]})
+	default:
+		c.trials.suspects = append(c.trials.suspects, suspects{e.Dead, e.Left})
 	}
 	c.becomeReady()
 }

@@ -59,6 +59,7 @@ type Core struct {
 	polls        polls
 	seen         map[flow.ID]bool // inbox items under way
 	poisoned     poisoned
+	trials       trials
 	hellos       []Frame   // that came before ready
 	retry        []flow.ID // to be loaded again with the next poll
 	reread       []PlanKey // definitions likewise
@@ -93,6 +94,7 @@ func NewCore(cfg Config, types *task.Set) *Core {
 		insts: make(map[flow.ID]*inst), lanes: make([]lane, max(cfg.Lanes, 1)), plans: make(map[PlanKey]*plan),
 		fleet: newFleet(cfg.Lease), pool: dispatch.NewPool(), conns: make(map[int64]*conn), sessions: make(map[int64]*conn), seen: make(map[flow.ID]bool),
 		poisoned: make(poisoned),
+		trials:   trials{on: make(map[flow.ID]bool)},
 	}
 }
 
@@ -116,6 +118,7 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 		c.beatDue()
 		c.flush()
 		c.askForRoom()
+		c.try()
 		c.emit(WakeAt{c.nextTick()})
 	}
 	return c.out
@@ -202,6 +205,9 @@ func (c *Core) start(e Started) {
 	c.fleet.answered(true, c.now)
 	c.readPeers()
 	c.ids = flow.NewIDSource(e.Lease.Number, e.Lease.MaxID)
+	if e.Lease.Crashed {
+		c.trials.commands = &commandTrials{upTo: e.Lease.MaxID, tried: make(map[flow.ID]bool)}
+	}
 	for _, dead := range e.Lease.Dead {
 		c.takeOver(dead)
 	}

@@ -22,12 +22,16 @@ type (
 	// WakeAt asks for a Tick at a time, or earlier; the last one counts.
 	WakeAt struct{ At flow.Time }
 	// ReadCommands is answered by CommandsRead. Of several masters each reads its slot at first, and
-	// what is Before is anybody's.
+	// what is Before is anybody's. On trial are those up to an id that were tried Takes times; the store
+	// counts them as tried once more before it answers.
 	ReadCommands struct {
 		Limit       int
 		Except      []flow.ID
 		Slot, Slots int
 		Before      flow.Time
+		Trial       bool
+		Takes       int
+		UpTo        flow.ID
 	}
 	// ReadInbox is answered by InboxRead.
 	ReadInbox struct {
@@ -41,9 +45,11 @@ type (
 		After flow.ID
 		Limit int
 	}
-	// TakeOver is answered by TookOver.
+	// TakeOver is answered by TookOver: of what a dead master left, what was taken Takes times without
+	// a commit.
 	TakeOver struct {
 		Dead  int64
+		Takes int
 		Limit int
 	}
 	// Load is answered by LoadedRows.

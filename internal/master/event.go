@@ -87,9 +87,11 @@ type (
 	}
 	// TookOver answers TakeOver.
 	TookOver struct {
-		Dead int64
-		IDs  []flow.ID
-		Err  error
+		Dead  int64
+		Takes int
+		IDs   []flow.ID
+		Left  int // the least takes of what is left, -1 for nothing
+		Err   error
 	}
 	// LoadedRows answers Load; instances that are not mine any more are left out.
 	LoadedRows struct {

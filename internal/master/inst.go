@@ -22,6 +22,7 @@ type inst struct {
 	inflight bool          // a commit with changes of it is under way: no event until it answers
 	listed   bool          // in its lane's list of changed ones
 	lazy     flow.Time     // since when only changes wait that may ride along; 0: none, or others wait too
+	taken    bool          // not committed since it was taken
 	unread   bool          // what waits in its inbox is not known yet: it is not parked before
 	claimed  bool          // claimed again while the commit that parks it was under way
 	woken    flow.Time     // its entry in the heap of wakes
@@ -162,7 +163,7 @@ func (c *Core) settleAcks(in *inst) {
 }
 
 func (c *Core) add(id flow.ID) *inst {
-	in := &inst{id: id, lane: int(uint64(id) >> 3 % uint64(len(c.lanes)))}
+	in := &inst{id: id, taken: true, lane: int(uint64(id) >> 3 % uint64(len(c.lanes)))}
 	c.insts[id] = in
 	return in
 }
@@ -170,6 +171,7 @@ func (c *Core) add(id flow.ID) *inst {
 // drop forgets an instance: it is parked, somebody else's, or in doubt.
 func (c *Core) drop(in *inst) {
 	delete(c.insts, in.id)
+	delete(c.trials.on, in.id)
 	if in.st != nil {
 		for r := range in.st.Rows {
 			c.pool.Release(in.st.Rows[r].ID)
@@ -275,6 +277,7 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 			c.missing(row.Attempt.Session, askAgainSession)
 		} else if row.Attempt.StartedAt == 0 {
 			in.after.granted = append(in.after.granted, int32(r)) // it may never have been sent
+			_, _ = st.Order(int32(r))                             // what it costs comes before the commit that says that it was survived
 		} else if st.Held(int32(r)) {
 			in.after.begun = append(in.after.begun, int32(r)) // it may never have been told to begin
 		}
@@ -283,6 +286,10 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 	c.apply(in, pending{ev: engine.Due{}})
 	if c.insts[in.id] != in {
 		return
+	}
+	if c.trials.on[in.id] {
+		st.Touch()
+		c.list(in, false)
 	}
 	if !st.Dirty() && !in.listed {
 		c.carryOut(in)

@@ -124,7 +124,8 @@ func (c *Core) committed(e Committed) {
 			for g, r := range grants[i] {
 				in.st.SetToken(r, res.Tokens[g])
 			}
-			in.command = 0
+			in.command, in.taken = 0, false
+			c.trials.passed(in)
 			for _, id := range in.inbox {
 				delete(c.seen, id)
 			}
@@ -236,8 +237,12 @@ func (c *Core) doubt(insts []*inst, err error) {
 
 // reload forgets what is known of an instance and reads it again, soon.
 func (c *Core) reload(in *inst) {
+	onTrial := c.trials.on[in.id]
 	c.drop(in)
 	c.add(in.id)
+	if onTrial {
+		c.trials.on[in.id] = true
+	}
 	c.retry = append(c.retry, in.id)
 	c.polls.next = flow.Earliest(c.polls.next, c.now.Add(c.cfg.Poll/4))
 }

@@ -215,7 +215,7 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	now := m.clock.Now()
 	switch e := fx.(type) {
 	case ReadCommands:
-		cmds, err := m.store.Commands(ctx, e.Limit, e.Except, flow.Turn{Slot: e.Slot, Slots: e.Slots, Before: e.Before})
+		cmds, err := m.commands(ctx, e)
 		m.answer(ctx, "read commands", err, CommandsRead{cmds, err})
 	case ReadInbox:
 		items, err := m.store.Inbox(ctx, owner, e.Limit, e.Except)
@@ -231,8 +231,8 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 		ids, err := m.store.Owned(ctx, owner, e.After, e.Limit)
 		m.answer(ctx, "read what is mine", err, OwnedRead{ids, err})
 	case TakeOver:
-		ids, err := m.store.TakeOver(ctx, owner, e.Dead, now, e.Limit)
-		m.answer(ctx, "take over", err, TookOver{e.Dead, ids, err})
+		ids, left, err := m.store.TakeOver(ctx, owner, e.Dead, now, e.Takes, e.Limit)
+		m.answer(ctx, "take over", err, TookOver{e.Dead, e.Takes, ids, left, err})
 	case Load:
 		rows, err := m.store.Load(ctx, owner, e.IDs)
 		m.answer(ctx, "load", err, LoadedRows{e.IDs, rows, err})
@@ -275,6 +275,13 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 		}
 		m.answer(ctx, "end a session", err, SessionEnded{e.Session, over, err})
 	}
+}
+
+func (m *Master) commands(ctx context.Context, e ReadCommands) ([]flow.Command, error) {
+	if e.Trial {
+		return m.store.TryCommands(ctx, e.Takes, e.UpTo, e.Limit, e.Except)
+	}
+	return m.store.Commands(ctx, e.Limit, e.Except, flow.Turn{Slot: e.Slot, Slots: e.Slots, Before: e.Before})
 }
 
 func (m *Master) answer(ctx context.Context, what string, err error, ev Event) {

@@ -34,14 +34,19 @@ type Store interface {
 	// EndSession declares a worker's session lost if its lease is over by the clock of the store, and
 	// tells whether it is, whoever declared it.
 	EndSession(ctx context.Context, session, witness int64, why string) (over bool, err error)
-	// TakeOver hands up to n instances of a fenced incarnation to owner, raises their takes counter
-	// and returns their ids. An instance with 3 takes is not handed over but quarantined, with an alert. It is
-	// called until it returns none.
-	TakeOver(ctx context.Context, owner, dead int64, now flow.Time, n int) ([]flow.ID, error)
+	// TakeOver hands up to n instances of a fenced incarnation to owner, of those that were taken
+	// takes times without a commit, raises that counter and returns their ids. left is the least takes
+	// of what the dead one still holds, -1 for nothing. An instance with flow.MaxTakes is not handed
+	// over but, when nothing else is left, quarantined, with an alert.
+	TakeOver(ctx context.Context, owner, dead int64, now flow.Time, takes, n int) (ids []flow.ID, left int, err error)
 
 	// Commands returns up to n commands by priority, then age, without those in except and without
 	// quarantined ones: those of a turn.
 	Commands(ctx context.Context, n int, except []flow.ID, turn flow.Turn) ([]flow.Command, error)
+	// TryCommands returns up to n commands, in the same order, of those up to an id that were tried
+	// takes times, and counts each as tried once more before it returns; what it returns says how
+	// often before.
+	TryCommands(ctx context.Context, takes int, upTo flow.ID, n int, except []flow.ID) ([]flow.Command, error)
 	// Claim makes owner the owner of up to n parked instances that are due: WakeAt has come, or an
 	// inbox item waits. It raises Seq and the takes counter, and returns their ids.
 	Claim(ctx context.Context, owner int64, now flow.Time, n int) ([]flow.ID, error)

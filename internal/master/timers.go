@@ -116,6 +116,9 @@ func (c *Core) nextTick() flow.Time {
 	for _, a := range c.away {
 		at = flow.Earliest(at, a.until)
 	}
+	if len(c.trials.on) > 0 {
+		at = flow.Earliest(at, c.trials.until)
+	}
 	for i := range c.lanes {
 		for _, in := range c.lanes[i].changed {
 			if in.lazy != 0 && !c.lanes[i].busy {

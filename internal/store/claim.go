@@ -10,12 +10,7 @@ import (
 	"baton/internal/flow"
 )
 
-const (
-	claimLimit = 500
-	// maxTakes is how often an instance is handed on without a commit before it is held for the
-	// cause of its owners' deaths.
-	maxTakes = 3
-)
+const claimLimit = 500
 
 // claimSQL takes what is due and what has news. SKIP LOCKED: claimers never wait for each other
 // and never get the same row. A quarantined run (8) is left alone until a person says something:
@@ -70,41 +65,59 @@ func (m *Master) NextWake(ctx context.Context) (flow.Time, error) {
 const takeOverSQL = `
 	WITH left_behind AS (
 		SELECT id FROM instance
-		WHERE owner = $2 AND owner > 0 AND takes < $4 AND engine <= $5
+		WHERE owner = $2 AND owner > 0 AND takes = $4 AND engine <= $5
 		ORDER BY id LIMIT $3 FOR UPDATE
 	)
 	UPDATE instance SET owner = $1, seq = seq + 1, takes = takes + 1
 	WHERE id = ANY(ARRAY(SELECT id FROM left_behind))
 	RETURNING id`
 
-// TakeOver hands instances of a fenced incarnation to owner. Those that were handed on too often
-// are quarantined first, so that they are not the death of this owner too.
-func (m *Master) TakeOver(ctx context.Context, owner, dead int64, now flow.Time, n int) (ids []flow.ID, err error) {
+// TakeOver hands instances of a fenced incarnation to owner. Those that were handed on too often are
+// quarantined when all others are in hands, so that they are not the death of this owner too.
+func (m *Master) TakeOver(ctx context.Context, owner, dead int64, now flow.Time, takes, n int) (ids []flow.ID, left int, err error) {
 	n = min(n, claimLimit)
-	if err := m.quarantineDeadly(ctx, dead, now); err != nil {
-		return nil, m.wrap("take over", err)
-	}
 	err = m.statement(ctx, forEngine, func(q querier) error {
-		ids, err = all(ctx, m.DB, q, scanID, takeOverSQL, owner, dead, n, maxTakes, flow.EngineVersion)
-		if err != nil || len(ids) > 0 {
-			return err
-		}
-		_, err = exec(ctx, m.DB, q, "UPDATE fence SET released = TRUE WHERE incarnation = $1 AND epoch > 1 AND NOT released", dead)
+		ids, err = all(ctx, m.DB, q, scanID, takeOverSQL, owner, dead, n, takes, flow.EngineVersion)
 		return err
 	})
 	slices.Sort(ids)
-	return ids, m.wrap("take over", err)
+	if err != nil || len(ids) == n {
+		return ids, takes, m.wrap("take over", err)
+	}
+	if left, err = m.leftBehind(ctx, dead, now); err != nil {
+		return ids, takes, m.wrap("take over", err)
+	}
+	return ids, left, nil
+}
+
+// leftBehind returns the least takes of what a dead incarnation holds, -1 when nothing is left but
+// what was quarantined.
+func (m *Master) leftBehind(ctx context.Context, dead int64, now flow.Time) (int, error) {
+	left, err := one(ctx, m.DB, m.read(forEngine), scalar[int], `
+		SELECT COALESCE(min(takes), -1) FROM instance WHERE owner = $1 AND owner > 0 AND engine <= $2`, dead, flow.EngineVersion)
+	if err != nil || left >= 0 && left < flow.MaxTakes {
+		return left, err
+	}
+	if left >= flow.MaxTakes {
+		if err := m.quarantineDeadly(ctx, dead, now); err != nil {
+			return 0, err
+		}
+	}
+	return -1, m.statement(ctx, forEngine, func(q querier) error {
+		_, err := exec(ctx, m.DB, q, "UPDATE fence SET released = TRUE WHERE incarnation = $1 AND epoch > 1 AND NOT released", dead)
+		return err
+	})
 }
 
 func (m *Master) quarantineDeadly(ctx context.Context, dead int64, now flow.Time) error {
 	for {
 		ids, err := all(ctx, m.DB, m.read(forEngine), scanID, `
 			SELECT id FROM instance WHERE owner = $1 AND owner > 0 AND takes >= $2 AND engine <= $3
-			ORDER BY id LIMIT 100`, dead, maxTakes, flow.EngineVersion)
+			ORDER BY id LIMIT 100`, dead, flow.MaxTakes, flow.EngineVersion)
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		reason := fmt.Sprintf("%d masters in a row stopped while they drove this run; release tries again", maxTakes)
+		reason := fmt.Sprintf("%d masters in a row ended while they drove this run, the last one while it did nothing else; `baton release` tries again, `baton stop` ends the run", flow.MaxTakes)
 		for _, id := range ids {
 			if err := m.quarantine(ctx, dead, id, reason, now); err != nil {
 				return err

@@ -3,9 +3,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"baton/internal/flow"
 )
@@ -98,4 +100,24 @@ func (m *Master) Commands(ctx context.Context, n int, except []flow.ID, turn flo
 		FROM command WHERE NOT (id = ANY($2))`+mine+`
 		ORDER BY priority, id + 0 LIMIT $1`, args...)
 	return out, m.wrap("read commands", err)
+}
+
+// TryCommands counts a trial of waiting commands, so that one whose beginning ends the process is
+// found out, and returns them.
+func (m *Master) TryCommands(ctx context.Context, takes int, upTo flow.ID, n int, except []flow.ID) (out []flow.Command, err error) {
+	err = m.statement(ctx, forEngine, func(q querier) error {
+		out, err = all(ctx, m.DB, q, scanCommand, `
+			WITH trial AS (
+				SELECT id FROM command
+				WHERE takes = $1 AND id <= $2 AND NOT (id = ANY($4))
+				ORDER BY priority, id + 0 LIMIT $3 FOR UPDATE SKIP LOCKED)
+			UPDATE command SET takes = takes + 1 WHERE id = ANY(ARRAY(SELECT id FROM trial))
+			RETURNING id, project_id, workflow_id, version, priority, key, takes - 1, start, zone, submitted_at`,
+			takes, int64(upTo), n, m.list(except))
+		return err
+	})
+	slices.SortFunc(out, func(a, b flow.Command) int {
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.ID, b.ID))
+	})
+	return out, m.wrap("try commands", err)
 }

@@ -60,6 +60,9 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 		if err != nil {
 			return err
 		}
+		if l.Crashed, err = crashed(ctx, m.DB, q, node.Home); err != nil {
+			return err
+		}
 		if _, err := exec(ctx, m.DB, q, `
 			UPDATE node SET lease_until = 0, state = $2 WHERE home = $1 AND home <> '' AND lease_until > 0`, node.Home, left); err != nil {
 			return err
@@ -92,6 +95,14 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 		return flow.Lease{}, err
 	}
 	return l, m.complete(ctx, &l, node.Home)
+}
+
+// crashed tells whether a master ended lately without leaving: the last one of this home, or any.
+func crashed(ctx context.Context, db *DB, q querier, home string) (bool, error) {
+	n, err := one(ctx, db, q, scalar[int], `
+		SELECT count(*) FROM node
+		WHERE role IN ('master', 'standalone') AND state <> $2 AND (home = $1 AND home <> '' OR lease_until <= baton_now())`, home, left)
+	return n > 0, err
 }
 
 // complete adds what a lease tells about the store.

@@ -79,7 +79,7 @@ func TestFenceEndsAFrozenMaster(t *testing.T) {
 	if err := tx.Commit(t.Context()); err == nil {
 		t.Error("the frozen transaction was committed")
 	}
-	ids, err := survivor.Master().TakeOver(t.Context(), heir.Me, w.Me, storetest.Now, 10)
+	ids, _, err := survivor.Master().TakeOver(t.Context(), heir.Me, w.Me, storetest.Now, 0, 10)
 	if err != nil || len(ids) != 1 {
 		t.Fatal(ids, err)
 	}

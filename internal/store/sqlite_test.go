@@ -223,7 +223,7 @@ func TestSQLiteKeepsWhatItAnswered(t *testing.T) {
 	ch := w.Run(2)
 	again := open(t, "sqlite:"+path)
 	heir := storetest.Join(t, again, "home-1") // the same home: the earlier process is dead
-	ids, err := again.Master().TakeOver(t.Context(), heir.Me, w.Me, storetest.Now, 10)
+	ids, _, err := again.Master().TakeOver(t.Context(), heir.Me, w.Me, storetest.Now, 0, 10)
 	if err != nil || len(ids) != 1 || len(heir.Load(ids[0]).Tasks) != 2 || ids[0] != ch.Instance.ID {
 		t.Errorf("%v %v", ids, err)
 	}

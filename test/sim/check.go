@@ -36,7 +36,7 @@ func (w *World) done(runs []*accepted) bool {
 		all = false
 		w.help(a, in)
 	}
-	return all && len(w.store.inbox) == 0
+	return all && w.store.settled()
 }
 
 // help gives the verb a person would give to a run that waits for one.

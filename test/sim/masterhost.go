@@ -5,6 +5,7 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -174,7 +175,19 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 	case master.WakeAt:
 		m.wakeAt(life, e.At)
 	case master.ReadCommands:
-		m.later(life, read, func() master.Event { return master.CommandsRead{Commands: s.readCommands(e)} })
+		m.w.after(m.w.delay(read), func() {
+			if m.life != life {
+				return
+			}
+			cmds := s.readCommands(e)
+			for _, c := range cmds {
+				if c.Takes < flow.MaxTakes && s.deadly[c.ID] == deadlyCommand {
+					m.crash(fmt.Sprintf("of run %d", c.ID))
+					return
+				}
+			}
+			m.step(master.CommandsRead{Commands: cmds})
+		})
 	case master.ReadInbox:
 		m.later(life, read, func() master.Event { return master.InboxRead{Items: s.readInbox(me, e)} })
 	case master.Claim:
@@ -190,15 +203,27 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 		m.later(life, read, func() master.Event { return master.OwnedRead{IDs: s.owned(me, e.After, e.Limit)} })
 	case master.TakeOver:
 		m.later(life, write, func() master.Event {
-			ids := s.takeOver(me, e.Dead, e.Limit)
+			ids, left := s.takeOver(me, e)
 			if m.w.chance(m.w.cfg.Unknown) {
 				m.w.log("the answer of a takeover is lost, with %d instances", len(ids))
-				return master.TookOver{Dead: e.Dead, Err: errUnknown}
+				return master.TookOver{Dead: e.Dead, Takes: e.Takes, Err: errUnknown}
 			}
-			return master.TookOver{Dead: e.Dead, IDs: ids}
+			return master.TookOver{Dead: e.Dead, Takes: e.Takes, IDs: ids, Left: left}
 		})
 	case master.Load:
-		m.later(life, read, func() master.Event { return master.LoadedRows{Asked: e.IDs, Loaded: s.load(me, e.IDs)} })
+		m.w.after(m.w.delay(read), func() {
+			if m.life != life {
+				return
+			}
+			rows := s.load(me, e.IDs)
+			for _, l := range rows {
+				if s.deadly[l.Instance.ID] == deadlyRun {
+					m.crash(fmt.Sprintf("of run %d", l.Instance.ID))
+					return
+				}
+			}
+			m.step(master.LoadedRows{Asked: e.IDs, Loaded: rows})
+		})
 	case master.ReadDefinition:
 		m.later(life, read, func() master.Event { return master.DefinitionRead{Key: e.Key, Definition: s.defs[e.Key.Workflow]} })
 	case master.Register:

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"baton/internal/flow"
 )
 
 // Result of one history.
@@ -17,6 +19,8 @@ type Result struct {
 	Begins     int
 	Crashes    int
 	Violations []string
+
+	Runs, Quarantined int
 }
 
 // Err tells what was wrong, nil if nothing was.
@@ -37,6 +41,14 @@ func Faulty(seed uint64) Config {
 		c.Starts, c.Trouble, c.Crash = 40*time.Second, 0.9, 0.004
 	}
 	return c
+}
+
+// Deadly is a configuration in which some runs end the master that drives them, and nothing else
+// does: of each history nothing but these may be quarantined.
+func Deadly(seed uint64) Config {
+	return Config{
+		Seed: seed, Workers: 1 + int(seed%3), Runs: 40, Starts: 5 * time.Second, Break: 0.005, Deadly: 0.08, Kills: 3, Until: 30 * time.Minute,
+	}
 }
 
 // Run plays one history. The trace goes to w, which may be nil.
@@ -61,6 +73,9 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 	w.after(time.Millisecond, w.registry.beat)
 	runs := w.play()
 	w.trouble()
+	for range cfg.Kills {
+		w.after(time.Duration(w.rng.Int64N(int64(6*time.Second))), func() { w.masters[0].crash("because it is killed") })
+	}
 	for i := range cfg.Workers {
 		h := &workerHost{w: w, name: fmt.Sprintf("w%d", i), procs: map[int64]*proc{}, parted: map[*masterHost]bool{}}
 		w.workers = append(w.workers, h)
@@ -69,6 +84,12 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 	err := w.run(func() bool { return w.done(runs) })
 	res.Sum, res.Steps, res.Begins = w.sum, w.steps, len(w.ledger.entries)
 	res.Violations = w.check(runs)
+	res.Runs = len(runs)
+	for _, in := range w.store.instances {
+		if in.Instance.State == flow.InstanceQuarantined {
+			res.Quarantined++
+		}
+	}
 	if err != nil {
 		res.Violations = append(res.Violations, err.Error())
 		for _, id := range sorted(w.store.inbox) {

@@ -69,6 +69,12 @@ type accepted struct {
 	poison bool // it can only end in quarantine
 }
 
+// When the master dies of a run.
+const (
+	deadlyCommand = "taking its command"
+	deadlyRun     = "reading it"
+)
+
 // poisonous is a workflow that the engine refuses.
 const poisonous flow.ID = 99
 
@@ -91,6 +97,10 @@ func (w *World) play() []*accepted {
 			if a.poison = w.chance(w.cfg.Poison); a.poison {
 				workflow = poisonous
 				w.store.poison[a.id] = true
+			}
+			if !a.poison && w.chance(w.cfg.Deadly) {
+				a.poison, w.store.poison[a.id] = true, true
+				w.store.deadly[a.id] = []string{deadlyCommand, deadlyRun}[w.rng.IntN(2)]
 			}
 			w.store.submit(flow.Command{
 				ID: a.id, Project: 1, Workflow: workflow, Version: 1, Priority: flow.Priority(w.rng.IntN(6)),

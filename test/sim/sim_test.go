@@ -45,6 +45,24 @@ func TestHistories(t *testing.T) {
 	t.Logf("%d histories, %d actions, %d lines in the ledgers", *seeds, steps.Load(), begins.Load())
 }
 
+// TestDeadlyRuns: a run that ends its master is set aside, whatever was taken beside it goes on.
+func TestDeadlyRuns(t *testing.T) {
+	t.Parallel()
+	var runs, quarantined int
+	for seed := uint64(1); seed <= 60; seed++ {
+		res := Run(Deadly(seed), nil)
+		if err := res.Err(); err != nil {
+			t.Fatal(err)
+		}
+		runs += res.Runs
+		quarantined += res.Quarantined
+	}
+	if quarantined < 60 {
+		t.Errorf("%d runs were quarantined: too few are deadly", quarantined)
+	}
+	t.Logf("%d of %d runs were quarantined", quarantined, runs)
+}
+
 // TestSameSeedSameTrace: a failing seed is worth something only if it replays.
 func TestSameSeedSameTrace(t *testing.T) {
 	t.Parallel()

@@ -31,7 +31,9 @@ type Store struct {
 	leases    map[int64]flow.Time // of incarnations, by the store's clock
 	names     map[int64]string    // of masters
 	handed    map[int64]bool      // fenced masters whose work is handed on
-	poison    map[flow.ID]bool    // runs that cannot be driven
+	deadly    map[flow.ID]string
+	takes     map[flow.ID]int  // of instances
+	poison    map[flow.ID]bool // runs that cannot be driven
 	token     int64
 	inc       int64
 	ids       *flow.IDSource
@@ -42,7 +44,8 @@ func newStore(w *World) *Store {
 	return &Store{
 		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
 		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
-		fenced: map[int64]bool{}, homes: map[int64]string{}, leases: map[int64]flow.Time{}, names: map[int64]string{}, handed: map[int64]bool{}, poison: map[flow.ID]bool{}, ids: flow.NewIDSource(1023, 0),
+		fenced: map[int64]bool{}, homes: map[int64]string{}, leases: map[int64]flow.Time{}, names: map[int64]string{}, handed: map[int64]bool{},
+		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0),
 	}
 }
 
@@ -56,17 +59,22 @@ const simLease = 10 * time.Second
 // register makes an incarnation; earlier ones of the home are fenced.
 func (s *Store) register(home string) flow.Lease {
 	s.inc++
-	l := flow.Lease{Incarnation: s.inc, Number: int(s.inc % 1000), Epoch: 1, Generation: 1, Length: simLease}
+	l := flow.Lease{Crashed: true, Incarnation: s.inc, Number: int(s.inc % 1000), Epoch: 1, Generation: 1, Length: simLease}
 	s.leases[s.inc] = s.w.now.Add(simLease)
 	for inc, h := range s.homes {
 		if h == home && home != "" {
 			s.fenced[inc] = true
-			l.Dead = append(l.Dead, inc)
+			if len(s.owned(inc, 0, 1)) > 0 {
+				l.Dead = append(l.Dead, inc)
+			}
 		}
 	}
 	slices.Sort(l.Dead)
 	s.homes[s.inc] = home
 	for id := range s.instances {
+		l.MaxID = max(l.MaxID, id)
+	}
+	for id := range s.commands {
 		l.MaxID = max(l.MaxID, id)
 	}
 	return l
@@ -145,12 +153,21 @@ func sorted[V any](m map[flow.ID]V) []flow.ID { return slices.Sorted(maps.Keys(m
 func (s *Store) readCommands(e master.ReadCommands) []flow.Command {
 	var out []flow.Command
 	for _, id := range sorted(s.commands) {
-		if c := s.commands[id]; !slices.Contains(e.Except, id) && (e.Slots <= 1 || id.Slot(e.Slots) == e.Slot || c.At < e.Before) {
+		c := s.commands[id]
+		turn := e.Slots <= 1 || id.Slot(e.Slots) == e.Slot || c.At < e.Before
+		if !slices.Contains(e.Except, id) && (e.Trial && int(c.Takes) == e.Takes && id <= e.UpTo || !e.Trial && turn) {
 			out = append(out, c)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b flow.Command) int { return cmp.Compare(a.Priority, b.Priority) })
-	return out[:min(len(out), e.Limit)]
+	out = out[:min(len(out), e.Limit)]
+	for _, c := range out {
+		if e.Trial {
+			c.Takes++
+			s.commands[c.ID] = c
+		}
+	}
+	return out
 }
 
 func (s *Store) readInbox(owner int64, e master.ReadInbox) []flow.InboxItem {
@@ -167,7 +184,10 @@ func (s *Store) readInbox(owner int64, e master.ReadInbox) []flow.InboxItem {
 func (s *Store) claim(owner int64, now flow.Time, limit int) (ids []flow.ID, next flow.Time) {
 	wanted := map[flow.ID]bool{}
 	for _, it := range s.inbox {
-		wanted[it.Instance] = true
+		in := s.instances[it.Instance]
+		if it.Kind == flow.InboxVerb || in == nil || in.Instance.State != flow.InstanceQuarantined {
+			wanted[it.Instance] = true
+		}
 	}
 	for _, id := range sorted(s.instances) {
 		in := &s.instances[id].Instance
@@ -178,6 +198,7 @@ func (s *Store) claim(owner int64, now flow.Time, limit int) (ids []flow.ID, nex
 			if len(ids) < limit {
 				in.Owner = owner
 				in.Seq++
+				s.takes[id]++
 				ids = append(ids, id)
 			}
 		} else if in.WakeAt != 0 {
@@ -197,16 +218,35 @@ func (s *Store) owned(owner int64, after flow.ID, limit int) []flow.ID {
 	return ids
 }
 
-func (s *Store) takeOver(owner, dead int64, limit int) []flow.ID {
-	var ids []flow.ID
+// takeOver hands on what was taken so often without a commit, and sets aside what was taken too
+// often.
+func (s *Store) takeOver(owner int64, e master.TakeOver) (ids []flow.ID, left int) {
 	for _, id := range sorted(s.instances) {
-		if in := &s.instances[id].Instance; in.Owner == dead && len(ids) < limit {
+		if in := &s.instances[id].Instance; in.Owner == e.Dead && s.takes[id] == e.Takes && len(ids) < e.Limit {
 			in.Owner = owner
 			in.Seq++
+			s.takes[id]++
 			ids = append(ids, id)
 		}
 	}
-	return ids
+	if len(ids) == e.Limit {
+		return ids, e.Takes
+	}
+	left = -1
+	for _, id := range sorted(s.instances) {
+		if s.instances[id].Instance.Owner == e.Dead && (left < 0 || s.takes[id] < left) {
+			left = s.takes[id]
+		}
+	}
+	if left < flow.MaxTakes {
+		return ids, left
+	}
+	for _, id := range sorted(s.instances) {
+		if s.instances[id].Instance.Owner == e.Dead {
+			s.quarantine(e.Dead, master.Quarantine{ID: id, Reason: "its owners ended"})
+		}
+	}
+	return ids, -1
 }
 
 func (s *Store) load(owner int64, ids []flow.ID) []flow.Loaded {
@@ -256,6 +296,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 		}
 	}
 	stored.Instance = ch.Instance
+	s.takes[id] = 0
 	var tokens []int64
 	grant := func(row flow.TaskRow) flow.TaskRow {
 		if slices.Contains(ch.Grants, row.ID) {
@@ -321,7 +362,8 @@ func (s *Store) quarantine(owner int64, e master.Quarantine) {
 	if i.State != flow.InstanceQuarantined {
 		i.Prior, i.State = i.State, flow.InstanceQuarantined
 	}
-	i.Owner, i.Reason = 0, e.Reason
+	i.Owner, i.WakeAt, i.Reason = 0, 0, e.Reason
+	s.takes[e.ID] = 0
 	i.Seq++
 }
 
@@ -331,4 +373,14 @@ func spec(st flow.Start) []byte {
 		panic(err) // a struct of texts
 	}
 	return b
+}
+
+// settled tells whether nothing waits in the inbox but news for what is quarantined.
+func (s *Store) settled() bool {
+	for _, it := range s.inbox {
+		if in := s.instances[it.Instance]; in == nil || in.Instance.State != flow.InstanceQuarantined {
+			return false
+		}
+	}
+	return true
 }

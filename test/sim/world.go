@@ -40,11 +40,13 @@ type Config struct {
 	Runs      int
 	Starts    time.Duration // within which they are started
 	Crash     float64       // of a process, each time it makes something durable
+	Kills     int           // of the master, at some time
 	Unknown   float64       // of a commit's outcome
 	Break     float64       // of a connection, per frame
 	PowerLoss float64       // of a worker crash: what was not synced is gone too
 	Verbs     float64       // per run: a person interferes
 	Poison    float64       // per run: the engine cannot drive it
+	Deadly    float64       // per run: whoever begins it dies, or whoever reads it after it has begun
 	Refuse    float64       // of a quarantine: the store does not write it now
 	Trouble   float64       // of a freeze, a cut or an outage, every few seconds
 	Calm      time.Duration // no trouble after this, so that everything can end

@@ -108,7 +108,7 @@ func testNewerEngine(w *world) {
 	w.committed(newer)
 	heir, _ := w.register("heir")
 	must(w.m.Fence(w.ctx, w.me))(w)
-	w.same([]flow.ID{}, must(w.m.TakeOver(w.ctx, heir, w.me, now, 10))(w))
+	w.same([]flow.ID{}, w.takeOver(heir, w.me, 0, 10))
 }
 
 func testTakeOver(w *world) {
@@ -119,28 +119,64 @@ func testTakeOver(w *world) {
 	dead := w.me
 	heir, epoch := w.register("heir")
 	must(w.m.Fence(w.ctx, dead))(w)
-	w.same(want[:3], must(w.m.TakeOver(w.ctx, heir, dead, now, 3))(w))
-	w.same(want[3:], must(w.m.TakeOver(w.ctx, heir, dead, now, 3))(w))
-	w.same([]flow.ID{}, must(w.m.TakeOver(w.ctx, heir, dead, now, 3))(w))
+	w.same(want[:3], w.takeOver(heir, dead, 0, 3))
+	w.same(want[3:], w.takeOver(heir, dead, 0, 3))
+	w.same([]flow.ID{}, w.takeOver(heir, dead, 0, 3))
 	w.me, w.epoch = heir, epoch
 	for _, id := range want {
 		w.committed(next(w.load(id).Instance))
 	}
 }
 
-// testDeadly: a run that was handed on three times without a commit is held.
+func (w *world) takeOver(owner, dead int64, takes, n int) []flow.ID {
+	w.Helper()
+	ids, _, err := w.m.TakeOver(w.ctx, owner, dead, now, takes, n)
+	w.ok(err)
+	return ids
+}
+
+// inherit registers a new master after the death of the last one.
+func (w *world) inherit(name string) (dead int64) {
+	w.Helper()
+	dead = w.me
+	w.me, w.epoch = w.register(name)
+	must(w.m.Fence(w.ctx, dead))(w)
+	return dead
+}
+
+// testDeadly: a run that was handed on three times without a commit is held, and what was handed on
+// beside it is not.
 func testDeadly(w *world) {
 	deadly := w.run(1).Instance.ID
-	for k := range 3 {
-		heir, epoch := w.register(fmt.Sprint("heir", k))
-		must(w.m.Fence(w.ctx, w.me))(w)
-		w.same([]flow.ID{deadly}, must(w.m.TakeOver(w.ctx, heir, w.me, now, 3))(w), "take", k)
-		w.me, w.epoch = heir, epoch
+	var beside []flow.ID
+	for k := range flow.MaxTakes {
+		beside = append(beside, w.run(1).Instance.ID)
+		dead := w.inherit(fmt.Sprint("heir", k))
+		ids, left, err := w.m.TakeOver(w.ctx, w.me, dead, now, 0, 10)
+		w.ok(err)
+		if k == 0 {
+			w.same([]flow.ID{deadly, beside[0]}, ids)
+			w.same(-1, left)
+		} else {
+			w.same(beside, ids, "take", k)
+			w.same(k, left, "what is left")
+			ids, left, err = w.m.TakeOver(w.ctx, w.me, dead, now, k, 1)
+			w.ok(err)
+			w.same([]flow.ID{deadly}, ids, "take", k)
+			w.same(k, left, "a full page tells nothing")
+			w.same([]flow.ID{}, w.takeOver(w.me, dead, k, 1))
+		}
+		for _, id := range beside {
+			w.committed(next(w.load(id).Instance)) // survived
+		}
 	}
 	good := w.run(1).Instance.ID
-	heir, _ := w.register("last")
-	must(w.m.Fence(w.ctx, w.me))(w)
-	w.same([]flow.ID{good}, must(w.m.TakeOver(w.ctx, heir, w.me, now, 3))(w))
+	dead := w.inherit("last")
+	ids, left, err := w.m.TakeOver(w.ctx, w.me, dead, now, 0, 10)
+	w.ok(err)
+	w.same(-1, left)
+	w.same(true, slices.Contains(ids, good) && !slices.Contains(ids, deadly), "hands on", ids)
+	w.same(flow.MaxTakes+1, len(ids))
 	r := must(w.db.Instance(w.ctx, deadly))(w)
 	if r.State != flow.InstanceQuarantined || r.Prior != flow.InstanceRunning || r.Owner != 0 || r.Reason == "" {
 		w.Errorf("%+v", r.Instance)
@@ -151,7 +187,47 @@ func testDeadly(w *world) {
 	}
 	// A person releases it: it has three takes again.
 	w.order(deadly, "release", flow.VerbRelease)
-	w.same([]flow.ID{deadly}, w.claim(heir, 5))
+	w.same([]flow.ID{deadly}, w.claim(w.me, 5))
+}
+
+// testTrials: commands are counted as tried before they are returned, and only those that were
+// there.
+func testTrials(w *world) {
+	a, b, c := w.submit(), w.submit(), w.submit()
+	ids := func(cmds []flow.Command) (out []flow.ID) {
+		for i := range cmds {
+			out = append(out, cmds[i].ID)
+		}
+		return out
+	}
+	try := func(takes int, upTo flow.ID, n int, except ...flow.ID) []flow.Command {
+		w.Helper()
+		return must(w.m.TryCommands(w.ctx, takes, upTo, n, except))(w)
+	}
+	got := try(0, b.ID, 10, a.ID)
+	w.same([]flow.Command{b}, got)
+	w.same([]flow.ID{a.ID}, ids(try(0, b.ID, 10)))
+	w.same([]flow.ID{}, ids(try(0, b.ID, 10)))
+	w.same([]flow.ID{a.ID}, ids(try(1, b.ID, 1)))
+	w.same([]flow.ID{b.ID}, ids(try(1, b.ID, 1)))
+	w.same([]flow.ID{a.ID, b.ID}, ids(try(2, c.ID, 10)))
+	all := must(w.m.Commands(w.ctx, 10, nil, flow.Turn{}))(w)
+	w.same([]flow.ID{a.ID, b.ID, c.ID}, ids(all))
+	w.same([]int32{3, 3, 0}, []int32{all[0].Takes, all[1].Takes, all[2].Takes})
+	w.committed(w.begin(a, 0)) // and they can be carried out as ever
+}
+
+// testCrashed: a master that begins learns whether one ended without leaving.
+func testCrashed(w *world) {
+	begin := func(home string) flow.Lease {
+		w.Helper()
+		return must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleMaster, Home: home}))(w)
+	}
+	w.same(false, begin("other").Crashed, "another one lives")
+	again := begin("home-1")
+	w.same(true, again.Crashed, "this home's did not leave")
+	w.ok(w.m.Leave(w.ctx, again.Incarnation))
+	w.same(false, begin("home-1").Crashed, "it left")
 }
 
 func testQuarantine(w *world) {
@@ -220,7 +296,7 @@ func testSameHome(w *world) {
 	if l.Incarnation <= old || l.MaxID < ch.NewTasks[0].ID {
 		w.Errorf("%+v", l)
 	}
-	w.same([]flow.ID{ch.Instance.ID}, must(w.m.TakeOver(w.ctx, l.Incarnation, old, now, 10))(w))
+	w.same([]flow.ID{ch.Instance.ID}, w.takeOver(l.Incarnation, old, 0, 10))
 	// Without a home nobody's place is taken.
 	a := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleMaster}))(w)
 	b := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleMaster}))(w)

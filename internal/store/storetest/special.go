@@ -98,6 +98,7 @@ func (w *World) Everything() {
 	heir, _ := x.register("heir")
 	must(x.m.Peers(x.ctx, heir))(x)
 	must(x.m.Fence(x.ctx, x.me))(x)
-	must(x.m.TakeOver(x.ctx, heir, x.me, now, 10))(x)
-	must(x.m.TakeOver(x.ctx, heir, x.me, now, 10))(x)
+	x.takeOver(heir, x.me, 0, 10)
+	x.takeOver(heir, x.me, 1, 10)
+	must(x.m.TryCommands(x.ctx, 0, 1, 10, []flow.ID{1}))(x)
 }

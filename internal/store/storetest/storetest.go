@@ -37,6 +37,8 @@ func Run(t *testing.T, open Open) {
 		{"claim/newer engine", testNewerEngine},
 		{"claim/take over", testTakeOver},
 		{"claim/deadly runs", testDeadly},
+		{"commands/trials", testTrials},
+		{"nodes/crashed", testCrashed},
 		{"quarantine/instance", testQuarantine},
 		{"quarantine/command", testQuarantineCommand},
 		{"quarantine/verbs", testQuarantinedVerbs},
