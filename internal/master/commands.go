@@ -129,6 +129,9 @@ func (c *Core) readInbox() {
 	for id := range c.seen {
 		except = append(except, id)
 	}
+	for _, ids := range c.skipped {
+		except = append(except, ids...)
+	}
 	sortIDs(except)
 	c.emit(ReadInbox{Limit: inboxAtOnce, Except: except})
 }
@@ -190,13 +193,21 @@ func (c *Core) deliver(item flow.InboxItem) {
 		}
 		p.ev = engine.Ended{Task: r.Task, Result: r.Result}
 	default:
-		return // of a newer version; its masters consume it
+		c.skip(item) // of a newer version; its masters consume it
+		return
 	}
 	if c.insts[item.Instance] == nil {
+		c.skip(item)
 		return
 	}
 	c.seen[item.ID] = true
 	c.route(item.Instance, p)
+}
+
+// skip leaves an item alone, and keeps it from filling every page that is read, until its instance is
+// taken again.
+func (c *Core) skip(item flow.InboxItem) {
+	c.skipped[item.Instance] = append(c.skipped[item.Instance], item.ID)
 }
 
 // handedResult is the payload of an InboxResult.
@@ -292,6 +303,9 @@ func (c *Core) doubtOwned() { c.polls.owned = flow.Earliest(c.polls.owned, c.now
 func (c *Core) readOwned(after flow.ID) {
 	c.polls.owning = true
 	c.polls.owned = c.now.Add(ownedEvery)
+	if after == 0 {
+		clear(c.skipped) // of what is not mine any more, too
+	}
 	c.emit(ReadOwned{After: after, Limit: ownedAtOnce})
 }
 

@@ -57,7 +57,8 @@ type Core struct {
 	takeovers    int  // under way
 	loading      int
 	polls        polls
-	seen         map[flow.ID]bool // inbox items under way
+	seen         map[flow.ID]bool      // inbox items under way
+	skipped      map[flow.ID][]flow.ID // by instance: inbox items that nothing can be done with now
 	poisoned     poisoned
 	trials       trials
 	hellos       []Frame   // that came before ready
@@ -93,8 +94,8 @@ func NewCore(cfg Config, types *task.Set) *Core {
 		cfg: cfg, types: types,
 		insts: make(map[flow.ID]*inst), lanes: make([]lane, max(cfg.Lanes, 1)), plans: make(map[PlanKey]*plan),
 		fleet: newFleet(cfg.Lease), pool: dispatch.NewPool(), conns: make(map[int64]*conn), sessions: make(map[int64]*conn), seen: make(map[flow.ID]bool),
-		poisoned: make(poisoned),
-		trials:   trials{on: make(map[flow.ID]bool)},
+		poisoned: make(poisoned), skipped: make(map[flow.ID][]flow.ID),
+		trials: trials{on: make(map[flow.ID]bool)},
 	}
 }
 

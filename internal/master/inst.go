@@ -165,6 +165,7 @@ func (c *Core) settleAcks(in *inst) {
 func (c *Core) add(id flow.ID) *inst {
 	in := &inst{id: id, taken: true, lane: int(uint64(id) >> 3 % uint64(len(c.lanes)))}
 	c.insts[id] = in
+	delete(c.skipped, id)
 	return in
 }
 
@@ -172,6 +173,7 @@ func (c *Core) add(id flow.ID) *inst {
 func (c *Core) drop(in *inst) {
 	delete(c.insts, in.id)
 	delete(c.trials.on, in.id)
+	delete(c.skipped, in.id)
 	if in.st != nil {
 		for r := range in.st.Rows {
 			c.pool.Release(in.st.Rows[r].ID)

@@ -95,6 +95,37 @@ func TestInboxWhileParking(t *testing.T) {
 	}
 }
 
+// Items that this master can do nothing with, a page full of them, do not hold up what is behind.
+func TestUnknownItemsHoldUpNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.claim(unknownTask())
+	var page []flow.InboxItem
+	for i := range flow.ID(inboxAtOnce) {
+		it := flow.InboxItem{ID: 1000 + i, Instance: 100, Kind: "of tomorrow", Payload: []byte(`{}`)}
+		if i%2 == 0 {
+			it.Instance, it.Kind = 555, flow.InboxVerb // mine in the store, and nothing is known of it here
+		}
+		page = append(page, it)
+	}
+	b.step(InboxRead{Items: page})
+	next := one[ReadInbox](b)
+	for _, it := range page {
+		if !slices.Contains(next.Except, it.ID) {
+			t.Fatalf("item %d fills the next page too", it.ID)
+		}
+	}
+	b.step(InboxRead{Items: []flow.InboxItem{{ID: 5000, Instance: 100, Kind: flow.InboxVerb, Payload: []byte(`{"name":"task.succeed","task":"a"}`)}}})
+	if ch := one[Commit](b).Batch.Changes; len(ch) != 1 || !slices.Equal(ch[0].Inbox, []flow.ID{5000}) {
+		t.Errorf("what is behind them is not carried out: %+v", ch)
+	}
+	// Its instance is found to be mine: its items are read then.
+	b.step(OwnedRead{IDs: []flow.ID{555}}, Poked{Inbox: true})
+	if r := one[ReadInbox](b); slices.Contains(r.Except, 1000) {
+		t.Error("the items of an instance that was taken are not read")
+	}
+}
+
 // A grant that was lost with its connection is sent again although a commit of its instance is
 // under way when the worker is back.
 func TestGrantIsSentAgainAfterTheCommitUnderWay(t *testing.T) {
