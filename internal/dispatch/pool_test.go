@@ -118,17 +118,48 @@ func TestWhy(t *testing.T) {
 	}
 }
 
-func TestFreshTellsOnce(t *testing.T) {
+func TestUntoldTellsOnce(t *testing.T) {
 	t.Parallel()
 	p := pool(session(1, 1))
 	p.Enqueue(item(1, "default", flow.PriorityMedium))
 	p.Enqueue(item(2, "default", flow.PriorityMedium))
 	order(p)
-	if got := p.Fresh(); len(got) != 1 || got[0].Task != 2 {
-		t.Errorf("fresh %v, want task 2 alone", got)
+	if got := p.Untold(10); len(got) != 1 || got[0].Task != 2 {
+		t.Errorf("untold %v, want task 2 alone", got)
 	}
-	if got := p.Fresh(); len(got) != 0 {
+	if got := p.Untold(10); len(got) != 0 {
 		t.Errorf("told twice: %v", got)
+	}
+}
+
+// What waits is told again when the cause changes, some at a time, and not when only numbers do.
+func TestUntoldFollowsTheCause(t *testing.T) {
+	t.Parallel()
+	p := pool()
+	for i := range flow.ID(5) {
+		p.Enqueue(item(i+1, "default", flow.PriorityMedium))
+	}
+	if got := p.Untold(2); len(got) != 5 {
+		t.Fatalf("told %d", len(got))
+	}
+	p.Join(session(1, 1))
+	if got := order(p); got != "1@w1" {
+		t.Fatal(got)
+	}
+	for _, want := range []int{2, 2, 0} {
+		if got := p.Untold(2); len(got) != want {
+			t.Errorf("told %d again, want %d: all slots are taken now", len(got), want)
+		}
+	}
+	p.Join(session(2, 1)) // more of the same
+	order(p)
+	if got := p.Untold(2); len(got) != 0 {
+		t.Errorf("told again for another number of workers: %v", got)
+	}
+	p.Leave(1)
+	p.Leave(2)
+	if got := p.Untold(10); len(got) != 3 {
+		t.Errorf("told %d that nobody is left, want 3", len(got))
 	}
 }
 

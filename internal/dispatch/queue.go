@@ -27,6 +27,7 @@ type Item struct {
 type queue struct {
 	group, typ string
 	items      itemHeap
+	told       cause // of waiting, that its items were told
 }
 
 type itemHeap []Item
@@ -98,19 +99,6 @@ func (p *Pool) Next() (Placement, bool) {
 	it := heap.Pop(&from.items).(Item)
 	p.Hold(it.Task, it.Instance, to.ID)
 	return Placement{it, to.ID, to.Name}, true
-}
-
-// Fresh returns, once, the items enqueued since the last call that were not placed meanwhile. It
-// is how a caller tells each waiting row why it waits.
-func (p *Pool) Fresh() []Item {
-	out := p.fresh[:0]
-	for _, it := range p.fresh {
-		if _, placed := p.held[it.Task]; !placed {
-			out = append(out, it)
-		}
-	}
-	p.fresh = nil
-	return out
 }
 
 // Len is how many items wait.

@@ -4,7 +4,6 @@ package dispatch
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"baton/internal/flow"
@@ -71,7 +70,8 @@ type Pool struct {
 	held     map[flow.ID]holder // task row → what holds a slot for it
 	used     map[int64]int      // session → slots held, also of sessions that are away
 	queues   []*queue           // by group, then type
-	fresh    []Item             // enqueued since Fresh was asked
+	fresh    []Item             // enqueued since Untold was asked
+	retold   []Item             // whose cause to wait has changed
 	seq      uint64
 }
 
@@ -177,56 +177,4 @@ func (p *Pool) pick(group, typ string) *Session {
 		}
 	}
 	return best
-}
-
-// Why says why nothing of a group and type can be placed now.
-func (p *Pool) Why(group, typ string) string {
-	var inGroup, able, willing, refusing []*Session
-	slots := 0
-	for _, s := range p.sessions {
-		if !slices.Contains(s.Groups, group) {
-			continue
-		}
-		inGroup = append(inGroup, s)
-		if !s.runs(typ) {
-			continue
-		}
-		able = append(able, s)
-		if s.Draining {
-			continue
-		}
-		willing = append(willing, s)
-		slots += s.Slots
-		if s.Refusal != "" {
-			refusing = append(refusing, s)
-		}
-	}
-	switch {
-	case len(p.sessions) == 0:
-		return fmt.Sprintf("%s: no worker is connected; the task needs one of group %q", flow.ReasonNoWorker, group)
-	case len(inGroup) == 0:
-		return fmt.Sprintf("%s: no worker serves group %q; the groups served are %v", flow.ReasonNoWorker, group, p.groups())
-	case len(able) == 0:
-		return fmt.Sprintf("%s: no worker of group %q has type %q, such as %s, which has %v; it goes on when one with it joins",
-			flow.ReasonNoWorker, group, typ, inGroup[0].Name, inGroup[0].Types)
-	case len(willing) == 0:
-		return fmt.Sprintf("%s: every worker of group %q is draining", flow.ReasonNoWorker, group)
-	case len(refusing) > 0:
-		return fmt.Sprintf("%s: no place on the %d workers of group %q: worker %s takes nothing now (%s), and is asked again after a while",
-			flow.ReasonNoSlot, len(willing), group, refusing[0].Name, refusing[0].Refusal)
-	default:
-		return fmt.Sprintf("%s: all %d places of the %d workers of group %q are taken; it goes on when one is free", flow.ReasonNoSlot, slots, len(willing), group)
-	}
-}
-
-func (p *Pool) groups() []string {
-	var out []string
-	for _, s := range p.sessions {
-		for _, g := range s.Groups {
-			if i, found := slices.BinarySearch(out, g); !found {
-				out = slices.Insert(out, i, g)
-			}
-		}
-	}
-	return out
 }

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"baton/internal/attempt"
@@ -47,11 +48,18 @@ func (s *State) stuck(e Stuck, env Env) {
 			s.alert(flow.AlertNoWorker, row.Name, fmt.Sprintf("task %s has waited since %s: %s", row.Name, row.EligibleAt, e.Reason), env)
 		}
 	}
-	if e.Reason == "" || row.Reason == e.Reason {
+	if e.Reason == "" || sameCause(row.Reason, e.Reason) {
 		return
 	}
 	row.Reason, row.NextCheck = flow.Text(e.Reason, flow.MaxReason), e.Next
 	s.touch(e.Row)
+}
+
+// sameCause tells whether two reasons to wait for a place differ in nothing that is worth a write:
+// how many places there are changes with every worker that comes and goes.
+func sameCause(a, b string) bool {
+	const full = flow.ReasonNoSlot + ": "
+	return a == b || strings.HasPrefix(a, full) && strings.HasPrefix(b, full)
 }
 
 // current returns the row whose live attempt has the token, -1 if there is none.

@@ -260,6 +260,42 @@ func TestWaitingRowsSayWhy(t *testing.T) {
 	}
 }
 
+// A row that waits says why as it is now: nobody there, then everybody busy, then nobody again.
+func TestReasonFollowsTheCause(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	two := definition(9, flow.Task{Name: "a", Type: "nothing"}, flow.Task{Name: "b", Type: "nothing"}, flow.Task{Name: "c", Type: "nothing"})
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: two})
+	for _, row := range b.answer()[0].NewTasks {
+		if !strings.HasPrefix(row.Reason, "no_worker: ") {
+			t.Fatalf("%s: %s", row.Name, row.Reason)
+		}
+	}
+	reason := func() string {
+		in := b.core.insts[100].st
+		return in.Rows[in.RowOf("c")].Reason
+	}
+	b.connect(1, 50, 1)
+	b.answer()
+	if got := reason(); !strings.HasPrefix(got, "no_slot: all 1 places") {
+		t.Errorf("one is granted, the others say %s", got)
+	}
+	b.step(Frame{2, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w2", Home: "i", Groups: []string{"default"}, Slots: 1}}})
+	b.step(Registered{Conn: 2, Lease: flow.Lease{Incarnation: 51}})
+	for _, ch := range b.answer() {
+		for _, u := range ch.Tasks {
+			if u.Row.Name == "c" {
+				t.Errorf("written for another number: %s", u.Row.Reason)
+			}
+		}
+	}
+	b.step(Closed{1}, Closed{2})
+	b.answer()
+	if got := reason(); !strings.HasPrefix(got, "no_worker: no worker is connected") {
+		t.Errorf("all are gone, it says %s", got)
+	}
+}
+
 // A type that no worker of the group has is offered to nobody, and the row says what is missing.
 func TestTypeThatNoWorkerHas(t *testing.T) {
 	t.Parallel()

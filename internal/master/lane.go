@@ -60,7 +60,10 @@ func (c *Core) place() {
 		}
 		c.route(in.id, pending{ev: engine.Placed{Row: r, Session: p.Session, Worker: p.Worker}})
 	}
-	for _, it := range c.pool.Fresh() {
+	if !c.ready {
+		return // workers may be about to come back
+	}
+	for _, it := range c.pool.Untold(c.cfg.BatchRows) {
 		if in := c.insts[it.Instance]; in != nil && in.st != nil {
 			if r := in.st.RowByID(it.Task); r >= 0 {
 				c.route(in.id, pending{ev: engine.Stuck{Row: r, Reason: c.pool.Why(it.Group, it.Type)}})

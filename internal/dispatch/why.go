@@ -1,0 +1,143 @@
+// Why: what everything that could not be placed waits for.
+
+package dispatch
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"baton/internal/flow"
+)
+
+// cause is why nothing of a queue can be placed.
+type cause uint8
+
+const (
+	causeFree     cause = iota // something can
+	causeNobody                // no worker is connected at all
+	causeGroup                 // none of the group
+	causeType                  // none of the group with the type
+	causeDraining              // all of these take nothing new
+	causeFull                  // all their places are taken, or refused
+)
+
+// view is who could run what waits in a queue.
+type view struct {
+	inGroup, able, willing int // sessions
+	slots                  int
+	nobody, free           bool
+	unable, refusing       *Session // the first of those in the group without the type, and of those that refuse
+}
+
+func (p *Pool) view(group, typ string) (v view) {
+	v.nobody = len(p.sessions) == 0
+	for _, s := range p.sessions {
+		if !slices.Contains(s.Groups, group) {
+			continue
+		}
+		v.inGroup++
+		if !s.runs(typ) {
+			v.unable = cmp.Or(v.unable, s)
+			continue
+		}
+		v.able++
+		if s.Draining {
+			continue
+		}
+		v.willing++
+		v.slots += s.Slots
+		v.free = v.free || s.free()
+		if s.Refusal != "" {
+			v.refusing = cmp.Or(v.refusing, s)
+		}
+	}
+	return v
+}
+
+func (v *view) cause() cause {
+	switch {
+	case v.nobody:
+		return causeNobody
+	case v.inGroup == 0:
+		return causeGroup
+	case v.able == 0:
+		return causeType
+	case v.willing == 0:
+		return causeDraining
+	case v.free:
+		return causeFree
+	default:
+		return causeFull
+	}
+}
+
+// Why says why nothing of a group and type can be placed now.
+func (p *Pool) Why(group, typ string) string {
+	v := p.view(group, typ)
+	switch v.cause() {
+	case causeNobody:
+		return fmt.Sprintf("%s: no worker is connected; the task needs one of group %q", flow.ReasonNoWorker, group)
+	case causeGroup:
+		return fmt.Sprintf("%s: no worker serves group %q; the groups served are %v", flow.ReasonNoWorker, group, p.groups())
+	case causeType:
+		return fmt.Sprintf("%s: no worker of group %q has type %q, such as %s, which has %v; it goes on when one with it joins",
+			flow.ReasonNoWorker, group, typ, v.unable.Name, v.unable.Types)
+	case causeDraining:
+		return fmt.Sprintf("%s: every worker of group %q is draining", flow.ReasonNoWorker, group)
+	case causeFree, causeFull:
+	}
+	if v.refusing != nil {
+		return fmt.Sprintf("%s: no place on the %d workers of group %q: worker %s takes nothing now (%s), and is asked again after a while",
+			flow.ReasonNoSlot, v.willing, group, v.refusing.Name, v.refusing.Refusal)
+	}
+	return fmt.Sprintf("%s: all %d places of the %d workers of group %q are taken; it goes on when one is free", flow.ReasonNoSlot, v.slots, v.willing, group)
+}
+
+// Untold returns items that wait and whose reason to wait is to be told: those enqueued since the
+// last call, and at most most of those whose cause has changed since they were told. It is how a
+// caller tells each waiting row why it waits, once for every cause and not for every change of a
+// number.
+func (p *Pool) Untold(most int) []Item {
+	for _, q := range p.queues {
+		if len(q.items) == 0 {
+			continue
+		}
+		v := p.view(q.group, q.typ)
+		if is := v.cause(); is != q.told && is != causeFree {
+			if q.told != causeFree {
+				p.retold = append(p.retold, q.items...)
+			}
+			q.told = is
+		}
+	}
+	var out []Item
+	add := func(it Item) {
+		if _, placed := p.held[it.Task]; !placed {
+			out = append(out, it)
+		}
+	}
+	for _, it := range p.fresh {
+		add(it)
+	}
+	p.fresh = nil
+	for most += len(out); len(p.retold) > 0 && len(out) < most; p.retold = p.retold[1:] {
+		add(p.retold[0])
+	}
+	if len(p.retold) == 0 {
+		p.retold = nil
+	}
+	return out
+}
+
+func (p *Pool) groups() []string {
+	var out []string
+	for _, s := range p.sessions {
+		for _, g := range s.Groups {
+			if i, found := slices.BinarySearch(out, g); !found {
+				out = slices.Insert(out, i, g)
+			}
+		}
+	}
+	return out
+}
