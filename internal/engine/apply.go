@@ -63,14 +63,14 @@ type Lost struct {
 	Reason string // a sentence: which witness, since when
 }
 
-// Suspected says that the lease of an attempt's session is over; its result still counts until a
-// successor is granted.
+// Suspected says that the session of an attempt is away; its result still counts until a successor
+// is granted.
 type Suspected struct {
 	Task  flow.ID
 	Token int64
 }
 
-// Rebound says that an attempt goes on under another session.
+// Rebound says that an attempt goes on under a session that was away, or under another one.
 type Rebound struct {
 	Task    flow.ID
 	Token   int64
@@ -114,8 +114,11 @@ func Apply(s *State, ev Event, env Env) Effects {
 	case Begin:
 		s.begin(env, &fx)
 	case Placed:
-		if s.queued(e.Row) {
+		switch {
+		case s.queued(e.Row):
 			s.place(e, env, &fx)
+		case e.Row >= 0 && int(e.Row) < len(s.Rows) && !s.Rows[e.Row].State.Placed():
+			fx.Freed = append(fx.Freed, e.Row) // it does not wait any more
 		}
 	case Stuck:
 		if s.queued(e.Row) {

@@ -17,6 +17,7 @@ func (s *State) place(e Placed, env Env, fx *Effects) {
 	if err := s.renderable(e.Row); err != nil {
 		s.endRow(e.Row, flow.TaskFailed, flow.ReasonParameter, env)
 		s.failed(e.Row, err.Error(), env, fx)
+		fx.Freed = append(fx.Freed, e.Row)
 		return
 	}
 	s.nextAttempt(row, flow.AttemptGranted)
@@ -165,8 +166,10 @@ func (s *State) rebound(e Rebound) {
 func (s *State) ended(e Ended, env Env, fx *Effects) {
 	res := e.Result
 	fx.Settled = append(fx.Settled, res.Token)
-	fx.Freed = append(fx.Freed, res.Token)
 	r := s.current(e.Task, res.Token)
+	if r >= 0 {
+		fx.Freed = append(fx.Freed, r)
+	}
 	if r < 0 && s.stillCounts(e) {
 		r = s.RowByID(e.Task)
 		s.Rows[r].Attempt.Infra-- // it was no loss after all
@@ -375,7 +378,7 @@ func (s *State) lost(e Lost, env Env, fx *Effects) {
 	if r < 0 {
 		return
 	}
-	fx.Freed = append(fx.Freed, e.Token)
+	fx.Freed = append(fx.Freed, r)
 	s.Rows[r].Attempt.EndedAt = env.Now
 	s.gone(r, flow.ReasonWorkerLost, e.Reason, env, fx)
 }
@@ -422,11 +425,11 @@ func (s *State) gone(r int32, cause, why string, env Env, fx *Effects) {
 // refused puts a granted row back: the worker did not take it. The attempt never was; its number
 // is used again.
 func (s *State) refused(e Refused, env Env, fx *Effects) {
-	fx.Freed = append(fx.Freed, e.Token)
 	r := s.current(e.Task, e.Token)
 	if r < 0 {
 		return
 	}
+	fx.Freed = append(fx.Freed, r)
 	row := &s.Rows[r]
 	if row.Attempt.StartedAt != 0 {
 		// It had started, and the worker does not know it any more.

@@ -27,7 +27,7 @@ type Effects struct {
 	Begun   []int32 // at-most-once attempts whose start is now durable
 	Killing []int32 // rows whose attempt is to be killed
 	Settled []int64 // tokens whose result is durable, or refused for ever: acknowledge
-	Freed   []int64 // tokens whose slot is free
+	Freed   []int32 // rows that hold no slot any more, or were given one they cannot use
 }
 
 func (s *State) touch(r int32) {

@@ -228,7 +228,7 @@ func (w *watched) checkEffects(rows []flow.TaskRow, granting bool) {
 		if row.State.Placed() && row.Kill != 0 && old.Kill != row.Kill && !slices.Contains(w.fx.Killing, int32(r)) {
 			w.t.Fatalf("%s is to be killed and nobody told", row.Name)
 		}
-		if old.Attempt.State.Live() && (!row.Attempt.State.Live() || row.Attempt.Token != old.Attempt.Token) && !slices.Contains(w.fx.Freed, old.Attempt.Token) {
+		if old.Attempt.State.Live() && (!row.Attempt.State.Live() || row.Attempt.Token != old.Attempt.Token) && !slices.Contains(w.fx.Freed, int32(r)) {
 			w.t.Fatalf("attempt %d of %s is over and its slot was not freed", old.Attempt.Token, row.Name)
 		}
 		if row.State.Placed() != row.Attempt.State.Live() && row.Valid {

@@ -52,7 +52,7 @@ var taskDocs = map[TaskState]stateDoc{
 var attemptDocs = map[AttemptState]stateDoc{
 	AttemptGranted:   {"", "a worker has it, durably; it has not begun"},
 	AttemptStarted:   {"", "its process runs"},
-	AttemptSuspect:   {"", "the lease of its worker is over; its result still counts"},
+	AttemptSuspect:   {"", "its worker is away; its result counts until the next attempt is granted"},
 	AttemptSucceeded: {"success", "ended well"},
 	AttemptFailed:    {"failure", "ended badly, for a cause that `retry.if` can name"},
 	AttemptKilled:    {"failure", "killed; `confirmed` says whether its processes are known to be gone"},

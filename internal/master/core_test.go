@@ -282,6 +282,7 @@ func TestReasonFollowsTheCause(t *testing.T) {
 	}
 	b.step(Frame{2, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w2", Home: "i", Groups: []string{"default"}, Slots: 1}}})
 	b.step(Registered{Conn: 2, Lease: flow.Lease{Incarnation: 51}})
+	b.room(2, 1)
 	for _, ch := range b.answer() {
 		for _, u := range ch.Tasks {
 			if u.Row.Name == "c" {
@@ -445,6 +446,47 @@ func TestLostWorkerAfterItsLease(t *testing.T) {
 	got := one[Commit](b).Batch.Changes[0].Tasks[0].Row
 	if got.State != flow.TaskQueued || got.Attempt.State != flow.AttemptLost || got.Attempt.Infra != 1 {
 		t.Errorf("task is %s with attempt %s, %d losses", got.State, got.Attempt.State, got.Attempt.Infra)
+	}
+}
+
+// Suspect before lost: an attempt whose worker is away says so, and goes on when it is back.
+func TestSuspectUntilItsWorkerIsBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	row := b.answer()[0].NewTasks[0]
+	b.step(Frame{1, &rpc.FromWorker{Started: []*rpc.Started{{Token: 1, Instance: 100, Task: int64(row.ID), At: int64(b.now)}}}})
+	b.now = b.now.Add(DefaultConfig().Lazy)
+	b.step(Tick{})
+	b.answer()
+
+	b.step(Closed{1})
+	b.now = b.now.Add(suspectAfter - time.Millisecond)
+	b.step(Tick{})
+	if len(every[Commit](b)) > 0 {
+		t.Fatal("a short absence is written")
+	}
+	b.now = b.now.Add(DefaultConfig().Lazy + time.Millisecond)
+	b.step(Tick{})
+	b.now = b.now.Add(DefaultConfig().Lazy)
+	b.step(Tick{})
+	if got := b.answer()[0].Tasks[0].Row; got.State != flow.TaskRunning || got.Attempt.State != flow.AttemptSuspect || !strings.HasPrefix(got.Reason, flow.ReasonSuspect) {
+		t.Fatalf("task is %s (%s), its attempt %s", got.State, got.Reason, got.Attempt.State)
+	}
+
+	b.now = b.now.Add(time.Second)
+	b.step(Frame{2, &rpc.FromWorker{Hello: &rpc.Hello{
+		Name: "w1", Home: "h", Groups: []string{"default"}, Slots: 4, Session: 50, Generation: 1,
+		Held: []*rpc.Held{{Token: 1, Instance: 100, Task: int64(row.ID), State: rpc.HeldState_HELD_STATE_RUNNING}},
+	}}})
+	if got := b.answer()[0].Tasks[0].Row; got.Attempt.State != flow.AttemptStarted || got.Attempt.Token != 1 {
+		t.Errorf("it is back, and the attempt is %s", got.Attempt.State)
+	}
+	b.now = b.now.Add(2 * DefaultConfig().Lease)
+	b.step(Tick{})
+	if len(every[Commit](b)) > 0 {
+		t.Error("it is given up although its worker is back")
 	}
 }
 

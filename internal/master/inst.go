@@ -84,7 +84,6 @@ func (c *Core) apply(in *inst, p pending) {
 		}
 	}
 	c.follow(in, fx, p)
-	c.release(in, p.ev)
 	if in.st.Dirty() {
 		c.list(in, lazy(p.ev) && len(fx.Begun) == 0 && len(fx.Queued) == 0)
 	} else {
@@ -110,6 +109,9 @@ func (c *Core) follow(in *inst, fx engine.Effects, p pending) {
 			Again: row.Attempt.Number > 0 && row.Attempt.State == flow.AttemptLost,
 		})
 	}
+	for _, r := range fx.Freed {
+		c.pool.Release(in.st.Rows[r].ID)
+	}
 	in.after.granted = append(in.after.granted, fx.Granted...)
 	in.after.begun = append(in.after.begun, fx.Begun...)
 	in.after.killing = append(in.after.killing, fx.Killing...)
@@ -117,26 +119,6 @@ func (c *Core) follow(in *inst, fx engine.Effects, p pending) {
 		if p.conn != 0 {
 			in.after.acks = append(in.after.acks, ack{p.conn, token})
 		}
-	}
-}
-
-// release gives the slot of an attempt back that is over.
-func (c *Core) release(in *inst, ev engine.Event) {
-	var id flow.ID
-	switch e := ev.(type) {
-	case engine.Ended:
-		id = e.Task
-	case engine.Refused:
-		id = e.Task
-	case engine.Lost:
-		id = e.Task
-	case engine.Placed:
-		id = in.st.Rows[e.Row].ID
-	default:
-		return
-	}
-	if r := in.st.RowByID(id); r < 0 || !in.st.Rows[r].State.Placed() {
-		c.pool.Release(id)
 	}
 }
 
@@ -269,13 +251,18 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 		return
 	}
 	in.st, in.epoch = st, st.Inst.Seq
+	var presence []engine.Event // of the workers of what runs
 	for r := range st.Rows {
 		row := &st.Rows[r]
 		if !row.State.Placed() || !row.Attempt.State.Live() {
 			continue
 		}
 		c.pool.Hold(row.ID, in.id, row.Attempt.Session)
-		if cn := c.sessions[row.Attempt.Session]; cn == nil {
+		cn := c.sessions[row.Attempt.Session]
+		if ev := c.presence(row, cn != nil); ev != nil {
+			presence = append(presence, ev)
+		}
+		if cn == nil {
 			c.missing(row.Attempt.Session, askAgainSession)
 		} else if row.Attempt.StartedAt == 0 {
 			in.after.granted = append(in.after.granted, int32(r)) // it may never have been sent
@@ -285,9 +272,11 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 		}
 	}
 	c.follow(in, st.Resume(), pending{})
-	c.apply(in, pending{ev: engine.Due{}})
-	if c.insts[in.id] != in {
-		return
+	for _, ev := range append(presence, engine.Due{}) {
+		c.apply(in, pending{ev: ev})
+		if c.insts[in.id] != in {
+			return
+		}
 	}
 	if c.trials.on[in.id] {
 		st.Touch()

@@ -63,6 +63,7 @@ func (c *Core) tick() {
 		c.claim()
 	}
 	c.resendKills()
+	c.suspectAbsent()
 	c.loseAbsent()
 	if c.polls.next <= c.now {
 		c.poll()
@@ -115,6 +116,9 @@ func (c *Core) nextTick() flow.Time {
 	}
 	for _, a := range c.away {
 		at = flow.Earliest(at, a.until)
+		if !a.suspect {
+			at = flow.Earliest(at, a.since.Add(suspectAfter))
+		}
 	}
 	if len(c.trials.on) > 0 {
 		at = flow.Earliest(at, c.trials.until)

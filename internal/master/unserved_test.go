@@ -30,8 +30,10 @@ func TestAlertOfAGroupNobodyServes(t *testing.T) {
 		b.now = t0.Add(time.Minute)
 		b.step(Tick{})
 		var alerts []flow.Alert
-		for _, c := range b.answer() {
-			alerts = append(alerts, c.Alerts...)
+		if len(every[Commit](b)) > 0 { // there may be nothing to say
+			for _, c := range b.answer() {
+				alerts = append(alerts, c.Alerts...)
+			}
 		}
 		if len(alerts) != tasks {
 			t.Errorf("served %t: %d alerts, want %d: %+v", served, len(alerts), tasks, alerts)

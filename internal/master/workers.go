@@ -38,7 +38,12 @@ type absence struct {
 	session int64
 	since   flow.Time
 	until   flow.Time // its lease is over then
+	suspect bool      // what it holds says so
 }
+
+// suspectAfter is how long a session is away before its attempts say so: a reconnection is not worth
+// two writes for each of them.
+const suspectAfter = time.Second
 
 // send adds to the frame that a connection gets at the end of this step.
 func (c *Core) send(connID int64, fill func(*rpc.FromMaster)) {
@@ -228,6 +233,7 @@ func (c *Core) welcome(cn *conn, session int64) {
 	c.sessions[session] = cn
 	earlier := slices.Clone(cn.hello.Earlier)
 	c.away = slices.DeleteFunc(c.away, func(a absence) bool { return a.session == session || slices.Contains(earlier, a.session) })
+	c.tell(session)
 	w := &rpc.Welcome{Session: session, Generation: c.lease.Generation, LeaseMicros: c.cfg.Lease.Microseconds()}
 	c.send(cn.id, func(f *rpc.FromMaster) { f.Welcome = w })
 	held := make(map[int64]*rpc.Held, len(cn.hello.Held))
@@ -253,7 +259,14 @@ func (c *Core) welcome(cn *conn, session int64) {
 			c.missing(s, c.cfg.Lease*2/3)
 		}
 	}
-	c.pool.Join(dispatch.Session{ID: session, Name: cn.hello.Name, Groups: cn.hello.Groups, Types: cn.hello.Types, Slots: int(cn.hello.Slots), Room: int(cn.room.GetPlaces()), Labels: cn.hello.Labels})
+	if cn.room != nil {
+		c.join(cn)
+	}
+}
+
+// join lets a worker take work. It waits until the worker has said how much this master may give it.
+func (c *Core) join(cn *conn) {
+	c.pool.Join(dispatch.Session{ID: cn.session, Name: cn.hello.Name, Groups: cn.hello.Groups, Types: cn.hello.Types, Slots: int(cn.hello.Slots), Room: int(cn.room.GetPlaces()), Labels: cn.hello.Labels})
 }
 
 // room takes how many places of a worker this master may fill, and says that it heard so: what it
@@ -262,6 +275,8 @@ func (c *Core) room(cn *conn, r *rpc.Room) {
 	cn.room = r
 	if s := c.pool.Session(cn.session); s != nil {
 		s.Room = int(r.Places)
+	} else if c.sessions[cn.session] == cn {
+		c.join(cn)
 	}
 	c.send(cn.id, func(f *rpc.FromMaster) { f.Room = r.Number })
 }
@@ -421,6 +436,47 @@ func (c *Core) closed(e Closed) {
 		delete(c.sessions, cn.session)
 		c.pool.Leave(cn.session)
 		c.missing(cn.session, c.cfg.Lease*2/3)
+	}
+}
+
+// presence is the news of an attempt's worker that its row does not have yet, nil for none.
+func (c *Core) presence(row *flow.TaskRow, here bool) engine.Event {
+	session, suspect := row.Attempt.Session, row.Attempt.State == flow.AttemptSuspect
+	switch {
+	case here && suspect:
+		return engine.Rebound{Task: row.ID, Token: row.Attempt.Token, Session: session}
+	case !here && !suspect && slices.ContainsFunc(c.away, func(a absence) bool { return a.session == session && a.suspect }):
+		return engine.Suspected{Task: row.ID, Token: row.Attempt.Token}
+	}
+	return nil
+}
+
+// suspectAbsent has the attempts of sessions that are away say so. They may come back.
+func (c *Core) suspectAbsent() {
+	for i := range c.away {
+		a := &c.away[i]
+		if a.suspect || c.now.Sub(a.since) < suspectAfter {
+			continue
+		}
+		a.suspect = true
+		c.tell(a.session)
+	}
+}
+
+// tell gives the rows that hold slots of a session the news of it.
+func (c *Core) tell(session int64) {
+	type news struct {
+		instance flow.ID
+		ev       engine.Event
+	}
+	var all []news
+	c.eachHeld(func(in *inst, row *flow.TaskRow) {
+		if ev := c.presence(row, c.sessions[session] != nil); ev != nil {
+			all = append(all, news{in.id, ev})
+		}
+	}, session)
+	for _, n := range all {
+		c.route(n.instance, pending{ev: n.ev})
 	}
 }
 
