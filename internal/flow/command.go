@@ -28,8 +28,8 @@ type Turn struct {
 }
 
 // MaxTakes is how often something is taken without a commit before it is held for the cause of its
-// owners' deaths.
-const MaxTakes = 3
+// owners' deaths: with all others, with some, and twice alone, for a process may be killed just then.
+const MaxTakes = 4
 
 // InboxItem is an order or news for an instance that exists. Anyone inserts it; only the owner
 // of the instance consumes it, in the commit that carries it out, in order of ID.

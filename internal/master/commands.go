@@ -243,7 +243,7 @@ func (c *Core) claim() {
 	if !c.ready {
 		return
 	}
-	if c.polls.claim {
+	if c.polls.claim || c.trials.alone {
 		c.polls.moreC = true
 		return
 	}

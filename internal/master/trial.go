@@ -11,14 +11,15 @@ import (
 )
 
 // trialSizes is how many are taken at a time, by how often their owners ended before a commit of
-// them. At flow.MaxTakes, which is what one that was tried alone comes to, it is quarantined.
-var trialSizes = [flow.MaxTakes]int{takeOverAtOnce, 20, 1}
+// them. At flow.MaxTakes, which is what one that was tried alone twice comes to, it is quarantined.
+var trialSizes = [flow.MaxTakes]int{takeOverAtOnce, 20, 1, 1}
 
 // trials is what is being tried, and what waits to be.
 type trials struct {
 	on       map[flow.ID]bool // taken, and not committed since: the next trial waits for these
 	until    flow.Time        // what cannot be committed now has not ended the process by then
 	asking   bool             // for the next batch
+	alone    bool             // suspects are being tried: nothing new is begun beside them
 	suspects []suspects
 	commands *commandTrials // nil: commands are held guilty of nothing
 }
@@ -45,15 +46,23 @@ func (c *Core) try() {
 	if t.asking || len(t.on) > 0 {
 		return
 	}
+	if c.takeovers > len(t.suspects) {
+		return // what comes with them may be what is looked for
+	}
+	over := t.alone
+	t.alone = false
 	if len(t.suspects) > 0 {
 		s := t.suspects[0]
 		t.suspects = t.suspects[1:]
-		t.asking = true
+		t.asking, t.alone = true, true
 		c.emit(TakeOver{Dead: s.dead, Takes: s.takes, Limit: trialSizes[s.takes]})
 		return
 	}
-	if t.commands != nil {
+	if t.commands != nil || over {
 		c.moreCommands()
+	}
+	if over && c.polls.moreC && !c.polls.claim {
+		c.claim()
 	}
 }
 
@@ -62,9 +71,9 @@ func (c *Core) try() {
 func (c *Core) trialOf(e ReadCommands) (ReadCommands, bool) {
 	t := &c.trials
 	if t.commands == nil {
-		return e, true
+		return e, !t.alone
 	}
-	if t.asking || len(t.on)+len(t.suspects) > 0 {
+	if t.asking || len(t.on)+c.takeovers > 0 {
 		return e, false
 	}
 	for id := range t.commands.tried {
@@ -73,7 +82,7 @@ func (c *Core) trialOf(e ReadCommands) (ReadCommands, bool) {
 	slices.Sort(e.Except)
 	e.Limit = min(e.Limit, trialSizes[t.commands.takes])
 	e.Trial, e.Takes, e.UpTo = true, t.commands.takes, t.commands.upTo
-	t.asking = true
+	t.asking, t.alone = true, e.Takes > 0
 	return e, true
 }
 
@@ -123,5 +132,5 @@ func (t *trials) passed(in *inst) {
 
 // deadly is the reason of what was tried too often.
 func deadly(what string) string {
-	return fmt.Sprintf("%d masters in a row ended while they %s, the last one while it did nothing else", flow.MaxTakes, what)
+	return fmt.Sprintf("%d masters in a row ended while they %s, the last two while they did nothing else", flow.MaxTakes, what)
 }

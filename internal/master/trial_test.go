@@ -93,13 +93,17 @@ func TestCommandsOnTrial(t *testing.T) {
 		t.Fatalf("%+v", e)
 	}
 	b.step(CommandsRead{})
+	if e := one[ReadCommands](b); e.Takes != 3 || e.Limit != 1 {
+		t.Fatalf("%+v", e)
+	}
+	b.step(CommandsRead{})
 	if e := one[ReadCommands](b); e.Trial || len(e.Except) > 0 {
 		t.Fatalf("still on trial: %+v", e)
 	}
 	guilty := command(102, 9)
 	guilty.Takes = flow.MaxTakes
 	b.step(CommandsRead{Commands: []flow.Command{guilty, command(101, 9)}})
-	if q := one[Quarantine](b); q.ID != 102 || !q.Command || !strings.Contains(q.Reason, "3 masters in a row") {
+	if q := one[Quarantine](b); q.ID != 102 || !q.Command || !strings.Contains(q.Reason, "4 masters in a row") {
 		t.Errorf("%+v", q)
 	}
 	if ch := one[Commit](b).Batch.Changes; len(ch) != 1 || ch[0].Command != 101 {

@@ -63,7 +63,7 @@ func onlyThat(t *testing.T, s *harness.Server, guilty string) {
 		}
 		return true
 	})
-	if why := s.Must(t, "explain", guilty); !strings.Contains(why, "3 masters in a row ended") || !strings.Contains(why, "baton release") {
+	if why := s.Must(t, "explain", guilty); !strings.Contains(why, "4 masters in a row ended") || !strings.Contains(why, "baton release") {
 		t.Errorf("why: %s", why)
 	}
 }
