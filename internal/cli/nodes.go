@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -80,7 +79,7 @@ func credentialsOf(cfg Config) (client, server credentials.TransportCredentials,
 // roll is where nodes enrol.
 type roll interface {
 	Register(ctx context.Context, node flow.Node) (flow.Lease, error)
-	Heartbeat(ctx context.Context, node flow.Node) error
+	Heartbeat(ctx context.Context, nodes []flow.Node) (fenced []int64, err error)
 	Leave(ctx context.Context, incarnation int64) error
 }
 
@@ -127,13 +126,12 @@ func (e *enrolment) run(ctx context.Context) error {
 			return e.leave(ctx)
 		case <-t.C:
 		}
+		var fenced []int64
 		var err error
 		if time.Since(heard) < stale {
-			err = e.roll.Heartbeat(ctx, e.node)
-		} else {
-			err = e.register(ctx)
+			fenced, err = e.roll.Heartbeat(ctx, []flow.Node{e.node})
 		}
-		if errors.Is(err, flow.ErrFenced) {
+		if err == nil && (len(fenced) > 0 || time.Since(heard) >= stale) {
 			err = e.register(ctx)
 		}
 		switch {

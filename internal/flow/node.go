@@ -77,6 +77,14 @@ type Failover struct {
 	ReleasedAt  Time // everything was handed on; 0: not yet, or there was nothing
 }
 
+// Waiting is what a master finds when it looks whether anything came without a poke.
+type Waiting struct {
+	Commands  bool
+	Inbox     bool // items of instances that it holds
+	Addressed bool // items of instances that nobody holds
+	NextWake  Time // earliest WakeAt of a parked instance, 0 for none
+}
+
 // EngineVersion is the version of the rows this program writes. An instance written by a newer
 // engine is left alone.
 const EngineVersion int32 = 1

@@ -76,7 +76,7 @@ type Core struct {
 // polls says which reads are under way and which are wanted.
 type polls struct {
 	next                           flow.Time
-	commands, inbox, claim         bool // under way
+	commands, inbox, claim, poll   bool // under way
 	moreCommands, moreInbox, moreC bool // wanted again
 	parked                         flow.Time
 	beat                           flow.Time
@@ -163,6 +163,8 @@ func (c *Core) handle(ev Event) {
 		c.beaten(e)
 	case SessionEnded:
 		c.sessionEnded(e)
+	case Polled:
+		c.polled(e)
 	case CommandsRead:
 		c.commandsRead(e)
 	case InboxRead:

@@ -399,6 +399,60 @@ func TestLongWaitIsParked(t *testing.T) {
 	one[Claim](b)
 }
 
+// An idle master asks the store less than twice a second, however many workers are connected.
+func TestIdleCost(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for i := range int64(50) {
+		b.step(Frame{i + 1, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w", Home: "h", Groups: []string{"default"}, Slots: 4}}})
+		b.step(Registered{Conn: i + 1, Lease: flow.Lease{Incarnation: 50 + i}})
+	}
+	// A run that waits for a day, parked, is looked for as ever.
+	const seconds = 120
+	statements := seconds / 5 // the look for dead masters
+	at := b.now
+	for end := t0.Add(seconds * time.Second); b.now < end; b.now = at {
+		b.step(Tick{})
+		var answers []Event
+		for _, fx := range b.out {
+			switch e := fx.(type) {
+			case WakeAt:
+				at = max(e.At, b.now+1)
+			case Send, Publish:
+			case Poll:
+				statements++
+				answers = append(answers, Polled{Waiting: flow.Waiting{NextWake: t0.Add(24 * time.Hour)}})
+			case ReadOwned:
+				statements++
+				answers = append(answers, OwnedRead{})
+			case Beat:
+				statements++
+				if len(e.Sessions) != 50 {
+					t.Fatalf("%d leases are renewed", len(e.Sessions))
+				}
+			case ReadCommands:
+				statements++
+				answers = append(answers, CommandsRead{})
+			case Claim:
+				statements += 2
+				answers = append(answers, Claimed{})
+			default:
+				t.Fatalf("an idle master does %T", fx)
+			}
+		}
+		b.step(answers...)
+		for _, w := range every[WakeAt](b) {
+			at = max(w.At, b.now+1)
+		}
+	}
+	if got := float64(statements) / seconds; got >= 2 {
+		t.Errorf("%.2f statements a second", got)
+	}
+	b.step(Polled{Waiting: flow.Waiting{Commands: true, Addressed: true}})
+	one[ReadCommands](b)
+	one[Claim](b)
+}
+
 // A clock that is set back does not stop the core from seeing what is due.
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()

@@ -21,6 +21,8 @@ type PlanKey struct {
 type (
 	// WakeAt asks for a Tick at a time, or earlier; the last one counts.
 	WakeAt struct{ At flow.Time }
+	// Poll is answered by Polled.
+	Poll struct{}
 	// ReadCommands is answered by CommandsRead. Of several masters each reads its slot at first, and
 	// what is Before is anybody's. On trial are those up to an id that were tried Takes times; the store
 	// counts them as tried once more before it answers.
@@ -128,6 +130,7 @@ type (
 )
 
 func (WakeAt) effect()         {}
+func (Poll) effect()           {}
 func (ReadCommands) effect()   {}
 func (ReadInbox) effect()      {}
 func (Claim) effect()          {}

@@ -64,6 +64,11 @@ type (
 		Err     error
 	}
 
+	// Polled answers Poll.
+	Polled struct {
+		Waiting flow.Waiting
+		Err     error
+	}
 	// CommandsRead answers ReadCommands.
 	CommandsRead struct {
 		Commands []flow.Command
@@ -156,6 +161,7 @@ func (Condemned) event()      {}
 func (HandedOut) event()      {}
 func (Beaten) event()         {}
 func (SessionEnded) event()   {}
+func (Polled) event()         {}
 func (CommandsRead) event()   {}
 func (InboxRead) event()      {}
 func (Claimed) event()        {}

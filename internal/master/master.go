@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -214,6 +215,9 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	owner := m.node.Incarnation
 	now := m.clock.Now()
 	switch e := fx.(type) {
+	case Poll:
+		waiting, err := m.store.Waiting(ctx, owner)
+		m.answer(ctx, "look what waits", err, Polled{waiting, err})
 	case ReadCommands:
 		cmds, err := m.commands(ctx, e)
 		m.answer(ctx, "read commands", err, CommandsRead{cmds, err})
@@ -326,24 +330,18 @@ const probeTimeout = 500 * time.Millisecond
 // heartbeat renews this master's lease and those of the sessions it keeps.
 func (m *Master) heartbeat(ctx context.Context, e Beat) {
 	at := m.clock.Now()
-	if err := m.store.Heartbeat(ctx, m.node); errors.Is(err, flow.ErrFenced) {
-		m.post(ctx, Committed{Lane: 0, Err: err})
-		return
-	} else if err != nil {
+	fenced, err := m.store.Heartbeat(ctx, append([]flow.Node{m.node}, e.Sessions...))
+	if err != nil {
 		m.answer(ctx, "heartbeat", err, Beaten{At: at, Err: err})
 		return
 	}
+	if slices.Contains(fenced, m.node.Incarnation) {
+		m.post(ctx, Committed{Lane: 0, Err: flow.ErrFenced})
+		return
+	}
 	m.renewed.Store(int64(at))
-	done := Beaten{At: at}
+	done := Beaten{At: at, Lost: fenced}
 	for _, n := range e.Sessions {
-		err := m.store.Heartbeat(ctx, n)
-		switch {
-		case errors.Is(err, flow.ErrFenced):
-			done.Lost = append(done.Lost, n.Incarnation)
-		case err != nil:
-			m.answer(ctx, "heartbeat of worker "+n.Name, err, Beaten{At: at, Err: err})
-			return
-		}
 		done.Sessions = append(done.Sessions, n.Incarnation)
 	}
 	m.post(ctx, done)

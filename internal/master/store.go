@@ -17,9 +17,9 @@ type Store interface {
 	// earlier incarnation of the same home. Name, Home, Role, PID, Groups, Slots, Labels, Version
 	// and Engine are read from node.
 	Register(ctx context.Context, node flow.Node) (flow.Lease, error)
-	// Heartbeat renews the lease and writes the load figures. ErrFenced: the incarnation is dead for
-	// the others and must stop.
-	Heartbeat(ctx context.Context, node flow.Node) error
+	// Heartbeat renews the leases of nodes and writes their load figures, in one statement. It returns
+	// those that are dead for the others and must stop.
+	Heartbeat(ctx context.Context, nodes []flow.Node) (fenced []int64, err error)
 	// Leave ends the incarnation: its lease is over at once.
 	Leave(ctx context.Context, incarnation int64) error
 	// Peers returns the other masters that are not done with: those that may commit, and dead ones
@@ -40,6 +40,8 @@ type Store interface {
 	// over but, when nothing else is left, quarantined, with an alert.
 	TakeOver(ctx context.Context, owner, dead int64, now flow.Time, takes, n int) (ids []flow.ID, left int, err error)
 
+	// Waiting tells in one statement whether anything is there to be read or claimed.
+	Waiting(ctx context.Context, owner int64) (flow.Waiting, error)
 	// Commands returns up to n commands by priority, then age, without those in except and without
 	// quarantined ones: those of a turn.
 	Commands(ctx context.Context, n int, except []flow.ID, turn flow.Turn) ([]flow.Command, error)

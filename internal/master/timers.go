@@ -70,7 +70,7 @@ func (c *Core) tick() {
 	}
 }
 
-// poll is the net under the pokes.
+// poll is the net under the pokes: one question for all that may have come.
 func (c *Core) poll() {
 	c.polls.next = c.now.Add(c.cfg.Poll)
 	if c.polls.owned <= c.now && !c.polls.owning {
@@ -97,9 +97,30 @@ func (c *Core) poll() {
 	c.again = nil
 	c.quarantineAgain()
 	c.becomeReady()
-	c.readCommands()
-	c.readInbox()
-	c.claim()
+	if c.ready && !c.polls.poll {
+		c.polls.poll = true
+		c.emit(Poll{})
+	}
+}
+
+// polled reads what was found to be there: an idle master asks for nothing else.
+func (c *Core) polled(e Polled) {
+	c.polls.poll = false
+	if e.Err != nil {
+		return
+	}
+	if e.Waiting.Commands {
+		c.readCommands()
+	}
+	if e.Waiting.Inbox {
+		c.readInbox()
+	}
+	wake := e.Waiting.NextWake
+	if e.Waiting.Addressed || wake != 0 && wake <= c.now {
+		c.claim()
+		return
+	}
+	c.polls.parked = wake
 }
 
 // nextTick is when Tick has something to do.

@@ -62,6 +62,30 @@ func (m *Master) NextWake(ctx context.Context) (flow.Time, error) {
 	return ts[0], nil
 }
 
+// Waiting looks for everything a master polls for. Each part ends at the first row it finds.
+func (m *Master) Waiting(ctx context.Context, owner int64) (flow.Waiting, error) {
+	w, err := one(ctx, m.DB, m.read(forEngine), scanWaiting, `
+		SELECT
+			(SELECT id FROM command ORDER BY priority, id + 0 LIMIT 1) IS NOT NULL,
+			(SELECT b.id FROM inbox b
+				WHERE b.state = 0 AND (SELECT i.owner FROM instance i WHERE i.id = b.instance_id) = $1
+				ORDER BY b.id LIMIT 1) IS NOT NULL,
+			(SELECT b.id FROM inbox b
+				WHERE b.state = 0 AND (
+					SELECT CASE WHEN i.engine <= $2 AND (i.state <> 8 OR b.kind = 'verb') THEN i.owner ELSE -1 END
+					FROM instance i WHERE i.id = b.instance_id) = 0
+				ORDER BY b.id LIMIT 1) IS NOT NULL,
+			COALESCE((SELECT parked_until FROM instance WHERE parked_until > 0 AND engine <= $2
+				ORDER BY parked_until LIMIT 1), 0)`, owner, flow.EngineVersion)
+	return w, m.wrap("look what waits", err)
+}
+
+func scanWaiting(s scanner) (flow.Waiting, error) {
+	var w flow.Waiting
+	err := s.Scan(&w.Commands, &w.Inbox, &w.Addressed, &w.NextWake)
+	return w, err
+}
+
 const takeOverSQL = `
 	WITH left_behind AS (
 		SELECT id FROM instance
@@ -117,7 +141,7 @@ func (m *Master) quarantineDeadly(ctx context.Context, dead int64, now flow.Time
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		reason := fmt.Sprintf("%d masters in a row ended while they drove this run, the last one while it did nothing else; `baton release` tries again, `baton stop` ends the run", flow.MaxTakes)
+		reason := fmt.Sprintf("%d masters in a row ended while they drove this run, the last two while they did nothing else; `baton release` tries again, `baton stop` ends the run", flow.MaxTakes)
 		for _, id := range ids {
 			if err := m.quarantine(ctx, dead, id, reason, now); err != nil {
 				return err

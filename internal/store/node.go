@@ -3,9 +3,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"baton/internal/flow"
@@ -198,29 +200,74 @@ func nodeJSON(n flow.Node) (groups, labels string, err error) {
 	return string(g), string(l), err
 }
 
-// Heartbeat renews the lease, unless somebody has fenced the incarnation. A lease that is over
-// but noticed by nobody is renewed too: after an outage of the store all begin anew.
-func (m *Master) Heartbeat(ctx context.Context, node flow.Node) error {
-	groups, labels, err := nodeJSON(node)
-	if err != nil {
-		return m.wrap("heartbeat", err)
+// beat is what a heartbeat writes of a node.
+type beat struct {
+	Incarnation int64  `json:"incarnation"`
+	Slots       int    `json:"slots"`
+	Running     int    `json:"running"`
+	State       string `json:"state"`
+	Groups      string `json:"groups"`
+	Labels      string `json:"labels"`
+}
+
+// Heartbeat renews the leases of nodes, unless somebody has fenced them, in one statement. A lease
+// that is over but noticed by nobody is renewed too: after an outage of the store all begin anew.
+// The length of the next leases comes with the answer.
+func (m *Master) Heartbeat(ctx context.Context, nodes []flow.Node) (fenced []int64, err error) {
+	if m.lease.Load() == 0 {
+		text, err := m.Setting(ctx, "lease")
+		if err != nil {
+			return nil, m.wrap("heartbeat", err)
+		}
+		m.lease.Store(leaseLength(text))
 	}
-	length, err := m.Setting(ctx, "lease")
-	if err != nil {
-		return m.wrap("heartbeat", err)
+	beats := make([]beat, 0, len(nodes))
+	for _, n := range nodes {
+		groups, labels, err := nodeJSON(n)
+		if err != nil {
+			return nil, m.wrap("heartbeat", err)
+		}
+		beats = append(beats, beat{n.Incarnation, n.Slots, n.Running, stateOf(n), groups, labels})
 	}
-	var n int64
+	slices.SortFunc(beats, func(a, b beat) int { return cmp.Compare(a.Incarnation, b.Incarnation) })
+	rows, err := json.Marshal(beats)
+	if err != nil {
+		return nil, m.wrap("heartbeat", err)
+	}
+	var alive []renewal
 	err = m.statement(ctx, forEngine, func(q querier) (err error) {
-		n, err = exec(ctx, m.DB, q, `
-			UPDATE node SET lease_until = baton_now() + $2, slots = $3, running = $4, state = $5, groups = $6, labels = $7
-			WHERE incarnation = $1 AND EXISTS (SELECT 1 FROM fence WHERE incarnation = $1 AND epoch = 1)`,
-			node.Incarnation, leaseLength(length), node.Slots, node.Running, stateOf(node), groups, labels)
+		alive, err = all(ctx, m.DB, q, scanRenewal, `
+			UPDATE node SET lease_until = baton_now() + $2, slots = u.slots, running = u.running, state = u.state,
+				groups = u.groups, labels = u.labels
+			FROM `+m.records("$1", "incarnation bigint, slots int, running int, state text, groups text, labels text")+`
+			WHERE node.incarnation = u.incarnation AND (SELECT f.epoch FROM fence f WHERE f.incarnation = u.incarnation) = 1
+			RETURNING node.incarnation, (SELECT s.value FROM setting s WHERE s.key = 'lease')`, string(rows), m.lease.Load())
 		return err
 	})
-	if err == nil && n == 0 {
-		err = flow.ErrFenced
+	if err != nil {
+		return nil, m.wrap("heartbeat", err)
 	}
-	return m.wrap("heartbeat", err)
+	for _, n := range nodes {
+		if !slices.ContainsFunc(alive, func(r renewal) bool { return r.incarnation == n.Incarnation }) {
+			fenced = append(fenced, n.Incarnation)
+		}
+	}
+	if len(alive) > 0 {
+		m.lease.Store(leaseLength(alive[0].lease))
+	}
+	return fenced, nil
+}
+
+// renewal is a lease that was renewed, and the length of leases as it is set now.
+type renewal struct {
+	incarnation int64
+	lease       string
+}
+
+func scanRenewal(s scanner) (renewal, error) {
+	var r renewal
+	err := s.Scan(&r.incarnation, &r.lease)
+	return r, err
 }
 
 // Leave ends the incarnation: it commits nothing any more, and what it still owns may be taken

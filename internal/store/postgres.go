@@ -117,6 +117,10 @@ func (p *postgresDB) list(ids []flow.ID) any {
 	return out
 }
 
+func (p *postgresDB) records(arg, columns string) string {
+	return "json_to_recordset(CAST(" + arg + " AS json)) AS u (" + columns + ")"
+}
+
 func (p *postgresDB) names(texts []string) any {
 	if texts == nil {
 		return []string{}

@@ -214,6 +214,15 @@ func (s *sqliteDB) list(ids []flow.ID) any {
 	return string(append(b, ']'))
 }
 
+func (s *sqliteDB) records(arg, columns string) string {
+	var out []string
+	for column := range strings.SplitSeq(columns, ",") {
+		name, _, _ := strings.Cut(strings.TrimSpace(column), " ")
+		out = append(out, "value ->> '"+name+"' AS "+name)
+	}
+	return "(SELECT " + strings.Join(out, ", ") + " FROM json_each(" + arg + ")) AS u"
+}
+
 func (s *sqliteDB) names(texts []string) any {
 	b, err := json.Marshal(texts)
 	if err != nil || texts == nil {

@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"baton/internal/flow"
@@ -52,7 +53,8 @@ func (o Options) withDefaults() Options {
 // Safe for concurrent use.
 type DB struct {
 	backend
-	opts Options
+	opts  Options
+	lease atomic.Int64 // length of leases in microseconds as it was read last, 0 for not yet
 }
 
 // Master is the hot side of a store: on PostgreSQL its statements run on connections of their
@@ -92,6 +94,9 @@ type backend interface {
 	lateral() bool
 	// list makes ids an argument for "= ANY($n)".
 	list(ids []flow.ID) any
+	// records is a part of FROM, called u, with the objects of a JSON list as rows of columns, which
+	// are given with their types as PostgreSQL writes them.
+	records(arg, columns string) string
 	// names makes texts an argument for "= ANY($n)".
 	names(texts []string) any
 	// read returns where to read.

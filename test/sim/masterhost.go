@@ -174,6 +174,8 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 	switch e := fx.(type) {
 	case master.WakeAt:
 		m.wakeAt(life, e.At)
+	case master.Poll:
+		m.later(life, read, func() master.Event { return master.Polled{Waiting: s.waiting(me)} })
 	case master.ReadCommands:
 		m.w.after(m.w.delay(read), func() {
 			if m.life != life {

@@ -181,6 +181,25 @@ func (s *Store) readInbox(owner int64, e master.ReadInbox) []flow.InboxItem {
 	return out
 }
 
+// waiting is what a poll finds.
+func (s *Store) waiting(owner int64) flow.Waiting {
+	w := flow.Waiting{Commands: len(s.commands) > 0}
+	for _, it := range s.inbox {
+		in := s.instances[it.Instance]
+		if in == nil {
+			continue
+		}
+		w.Inbox = w.Inbox || in.Instance.Owner == owner
+		w.Addressed = w.Addressed || in.Instance.Owner == 0 && (it.Kind == flow.InboxVerb || in.Instance.State != flow.InstanceQuarantined)
+	}
+	for _, in := range s.instances {
+		if in.Instance.Owner == 0 {
+			w.NextWake = flow.Earliest(w.NextWake, in.Instance.WakeAt)
+		}
+	}
+	return w
+}
+
 func (s *Store) claim(owner int64, now flow.Time, limit int) (ids []flow.ID, next flow.Time) {
 	wanted := map[flow.ID]bool{}
 	for _, it := range s.inbox {

@@ -144,7 +144,7 @@ func (w *world) inherit(name string) (dead int64) {
 	return dead
 }
 
-// testDeadly: a run that was handed on three times without a commit is held, and what was handed on
+// testDeadly: a run that was handed on too often without a commit is held, and what was handed on
 // beside it is not.
 func testDeadly(w *world) {
 	deadly := w.run(1).Instance.ID
@@ -185,7 +185,7 @@ func testDeadly(w *world) {
 	if len(alerts) != 1 || alerts[0].Kind != flow.AlertQuarantined || alerts[0].Workflow != "w" || alerts[0].ID == 0 {
 		w.Errorf("alerts: %+v", alerts)
 	}
-	// A person releases it: it has three takes again.
+	// A person releases it: it is held guilty of nothing.
 	w.order(deadly, "release", flow.VerbRelease)
 	w.same([]flow.ID{deadly}, w.claim(w.me, 5))
 }
@@ -301,7 +301,58 @@ func testSameHome(w *world) {
 	a := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleMaster}))(w)
 	b := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleMaster}))(w)
 	w.same([]int64{}, b.Dead)
-	w.ok(w.m.Heartbeat(w.ctx, flow.Node{Incarnation: a.Incarnation}))
+	w.same([]int64{}, must(w.m.Heartbeat(w.ctx, []flow.Node{{Incarnation: a.Incarnation}}))(w), "fenced")
+}
+
+// testHeartbeats: many leases in one statement, but not those of the dead.
+func testHeartbeats(w *world) {
+	nodes := make([]flow.Node, 5)
+	for i := range nodes {
+		l := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: fmt.Sprint("w", i), Home: fmt.Sprint("h", i)}))(w)
+		nodes[i] = flow.Node{Incarnation: l.Incarnation, Slots: 8, Running: i, State: "busy", Groups: []string{"a", "b"}, Labels: map[string]string{"x": "\"y'"}}
+	}
+	must(w.m.Fence(w.ctx, nodes[3].Incarnation))(w)
+	slices.Reverse(nodes)
+	w.same([]int64{nodes[1].Incarnation}, must(w.m.Heartbeat(w.ctx, nodes))(w))
+	for _, n := range must(w.db.Nodes(w.ctx, flow.RoleWorker))(w) {
+		i := int(n.Name[1] - '0')
+		if want := nodes[4-i]; i != 3 && (n.Running != i || n.Slots != 8 || n.State != "busy" || len(n.Groups) != 2 || n.Labels["x"] != want.Labels["x"]) {
+			w.Errorf("%+v", n)
+		}
+	}
+	// The next beat is as long as the setting says now.
+	w.ok(w.db.SetSetting(w.ctx, "lease", "60s"))
+	w.same([]int64{}, must(w.m.Heartbeat(w.ctx, nodes[:1]))(w))
+	got := must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)
+	if last := got[len(got)-1]; last.LeaseUntil.Sub(last.StartedAt).Seconds() < 59 {
+		w.Errorf("%+v", last)
+	}
+}
+
+// testWaiting: one question finds everything that a master polls for.
+func testWaiting(w *world) {
+	ask := func(want flow.Waiting, what string) {
+		w.Helper()
+		w.same(want, must(w.m.Waiting(w.ctx, w.me))(w), what)
+	}
+	ask(flow.Waiting{}, "nothing")
+	mine := w.run(1).Instance.ID
+	nobodys := w.parked(flow.InstanceRunning, 0).Instance.ID
+	ask(flow.Waiting{}, "runs alone are no work")
+	w.parked(flow.InstanceRunning, now+7)
+	ask(flow.Waiting{NextWake: now + 7}, "a wake")
+	w.order(mine, "a", flow.VerbPause)
+	ask(flow.Waiting{NextWake: now + 7, Inbox: true}, "of mine")
+	w.order(nobodys, "b", flow.VerbPause)
+	ask(flow.Waiting{NextWake: now + 7, Inbox: true, Addressed: true}, "of nobody's")
+	w.claim(w.me, 10)
+	ask(flow.Waiting{NextWake: now + 7, Inbox: true}, "claimed")
+	w.submit()
+	ask(flow.Waiting{NextWake: now + 7, Inbox: true, Commands: true}, "a command")
+	held := w.run(1).Instance.ID
+	w.ok(w.m.Quarantine(w.ctx, w.me, held, "bad", now))
+	must(w.db.Order(w.ctx, flow.InboxItem{ID: w.id(), Instance: held, Kind: flow.InboxResult, Dedup: "r", Payload: []byte(`{}`), At: now}))(w)
+	ask(flow.Waiting{NextWake: now + 7, Inbox: true, Commands: true}, "news of what is quarantined waits for a person")
 }
 
 func testNodes(w *world) {
@@ -309,7 +360,7 @@ func testNodes(w *world) {
 	l := must(w.m.Register(w.ctx, n))(w)
 	n.Incarnation, n.Number = l.Incarnation, l.Number
 	n.Running, n.State = 3, "busy"
-	w.ok(w.m.Heartbeat(w.ctx, n))
+	w.same([]int64{}, must(w.m.Heartbeat(w.ctx, []flow.Node{n}))(w), "fenced")
 	got := must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)
 	if len(got) != 1 || got[0].StartedAt == 0 || got[0].LeaseUntil <= got[0].StartedAt {
 		w.Fatalf("%+v", got)

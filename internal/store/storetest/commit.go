@@ -276,9 +276,7 @@ func testFenced(w *world) {
 	if ids := must(w.m.Claim(w.ctx, w.me, now, 10))(w); len(ids) > 0 {
 		w.Error("a fenced incarnation claimed")
 	}
-	if err := w.m.Heartbeat(w.ctx, flow.Node{Incarnation: w.me}); !errors.Is(err, flow.ErrFenced) {
-		w.Errorf("heartbeat of a fenced incarnation: %v", err)
-	}
+	w.same([]int64{w.me}, must(w.m.Heartbeat(w.ctx, []flow.Node{{Incarnation: w.me}}))(w), "heartbeat of a fenced incarnation")
 }
 
 func testEmpty(w *world) {

@@ -88,6 +88,8 @@ func (w *World) Everything() {
 	x.parked(flow.InstanceRunning, now)
 	x.claim(x.me, 10)
 	must(x.m.NextWake(x.ctx))(x)
+	must(x.m.Waiting(x.ctx, x.me))(x)
+	must(x.m.Heartbeat(x.ctx, []flow.Node{{Incarnation: x.me}}))(x)
 	must(x.m.Owned(x.ctx, x.me, 1, 10))(x)
 	must(x.m.Commands(x.ctx, 10, []flow.ID{1}, flow.Turn{}))(x)
 	must(x.m.Inbox(x.ctx, x.me, 10, []flow.ID{1}))(x)
