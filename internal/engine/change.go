@@ -47,6 +47,11 @@ func (s *State) touch(r int32) {
 // Dirty tells whether there is something to commit.
 func (s *State) Dirty() bool { return s.change.touched }
 
+// Changed is how many rows the changes since the last Take are.
+func (s *State) Changed() int {
+	return 1 + len(s.Rows) - s.change.stored + len(s.change.updated) + len(s.change.past)
+}
+
 // Take returns what is to be committed and counts it as committed: a caller whose commit fails
 // drops the state. Command is the id of the command when the instance is new, else 0. The result's order of
 // Grants is that of the rows returned.

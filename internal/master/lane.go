@@ -78,10 +78,15 @@ func (c *Core) commit(i int) {
 	batch := flow.Batch{Owner: c.lease.Incarnation, Epoch: c.lease.Epoch}
 	l.inflight, l.grants = nil, nil
 	rows := 0
+	var later []*inst
 	for n, in := range l.changed {
 		if rows >= c.cfg.BatchRows {
-			l.changed = append([]*inst(nil), l.changed[n:]...)
+			later = append(later, l.changed[n:]...)
 			break
+		}
+		if rows > 0 && in.st.Changed() > c.cfg.BatchRows {
+			later = append(later, in) // a whole batch by itself: nobody waits for it who need not
+			continue
 		}
 		if c.parks(in) {
 			in.st.Inst.Owner = 0
@@ -94,10 +99,8 @@ func (c *Core) commit(i int) {
 		batch.Changes = append(batch.Changes, ch)
 		l.inflight, l.grants = append(l.inflight, in), append(l.grants, grants)
 		in.inflight, in.listed, in.lazy = true, false, 0
-		if n == len(l.changed)-1 {
-			l.changed = nil
-		}
 	}
+	l.changed = later
 	l.busy, l.changes, l.pokes = true, batch.Changes, c.polls.pokes
 	c.emit(Commit{i, batch})
 }

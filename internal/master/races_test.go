@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 
 	"baton/internal/flow"
@@ -123,6 +124,32 @@ func TestUnknownItemsHoldUpNothing(t *testing.T) {
 	b.step(OwnedRead{IDs: []flow.ID{555}}, Poked{Inbox: true})
 	if r := one[ReadInbox](b); slices.Contains(r.Except, 1000) {
 		t.Error("the items of an instance that was taken are not read")
+	}
+}
+
+// A step as wide as a batch is committed by itself, and what is ready beside it goes first.
+func TestWideStepHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	wide := make([]flow.Task, DefaultConfig().BatchRows+1)
+	for i := range wide {
+		wide[i] = flow.Task{Name: "t" + strconv.Itoa(i), Type: "nothing"}
+	}
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9), command(101, 8), command(102, 7), command(103, 7)}},
+		DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})},
+		DefinitionRead{Key: PlanKey{8, 1}, Definition: definition(8, wide...)},
+		DefinitionRead{Key: PlanKey{7, 1}, Definition: definition(7, flow.Task{Name: "a", Type: "nothing"})})
+	ids := func() (out []flow.ID) {
+		for _, ch := range b.answer() {
+			out = append(out, ch.Instance.ID)
+		}
+		return out
+	}
+	if got := ids(); !slices.Equal(got, []flow.ID{100, 102, 103}) {
+		t.Errorf("first %v", got)
+	}
+	if got := ids(); !slices.Equal(got, []flow.ID{101}) {
+		t.Errorf("then %v", got)
 	}
 }
 

@@ -104,9 +104,18 @@ func checkChange(c *flow.Change) error {
 			return bad("outcome of inbox item %s, which it does not consume", o.Inbox)
 		}
 	}
+	if len(c.Grants) == 0 {
+		return nil
+	}
+	written := make(map[flow.ID]bool, len(c.NewTasks)+len(c.Tasks))
+	for i := range c.NewTasks {
+		written[c.NewTasks[i].ID] = true
+	}
+	for i := range c.Tasks {
+		written[c.Tasks[i].Row.ID] = true
+	}
 	for _, g := range c.Grants {
-		if !slices.ContainsFunc(c.NewTasks, func(t flow.TaskRow) bool { return t.ID == g }) &&
-			!slices.ContainsFunc(c.Tasks, func(t flow.TaskUpdate) bool { return t.Row.ID == g }) {
+		if !written[g] {
 			return bad("grant of task %s, which it does not write", g)
 		}
 	}

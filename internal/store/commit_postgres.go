@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -178,11 +177,15 @@ func newPlan(b *sortedBatch) *plan {
 			moved = append(moved, &c.Instance)
 		}
 		first, firstNew := len(tasks), len(newTasks)
+		granted := make(map[flow.ID]bool, len(c.Grants))
+		for _, id := range c.Grants {
+			granted[id] = true
+		}
 		for i := range c.NewTasks {
-			newTasks = append(newTasks, taskWrite{row: &c.NewTasks[i], granted: grants(c, c.NewTasks[i].ID)})
+			newTasks = append(newTasks, taskWrite{row: &c.NewTasks[i], granted: granted[c.NewTasks[i].ID]})
 		}
 		for i := range c.Tasks {
-			tasks = append(tasks, taskWrite{row: &c.Tasks[i].Row, sources: c.Tasks[i].Sources, granted: grants(c, c.Tasks[i].Row.ID)})
+			tasks = append(tasks, taskWrite{row: &c.Tasks[i].Row, sources: c.Tasks[i].Sources, granted: granted[c.Tasks[i].Row.ID]})
 		}
 		sortTasks(newTasks[firstNew:])
 		sortTasks(tasks[first:])
@@ -229,8 +232,4 @@ func newPlan(b *sortedBatch) *plan {
 		p.add("alerts", alertColumns(alerts)...)
 	}
 	return p
-}
-
-func grants(c *flow.Change, id flow.ID) bool {
-	return slices.Contains(c.Grants, id)
 }

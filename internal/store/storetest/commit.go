@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"baton/internal/flow"
 )
@@ -297,6 +298,54 @@ func testLargeBatch(w *world) {
 	w.committed(append(batch, wide)...)
 	w.same(1500, len(w.load(wide.Instance.ID).Tasks))
 	w.same(len(wide.Instance.Params), len(w.load(wide.Instance.ID).Instance.Params))
+}
+
+// testFanOut: the widest step there can be is one commit, well within what a statement may take, and
+// what others commit meanwhile waits for one such commit at most.
+func testFanOut(w *world) {
+	wide := w.begin(w.submit(), 0)
+	w.committed(wide)
+	up := next(wide.Instance)
+	for k := range flow.MaxTasks {
+		t := w.task(up.Instance.ID, fmt.Sprint("t", k))
+		up.NewTasks = append(up.NewTasks, t)
+		up.Grants = append(up.Grants, t.ID)
+	}
+	small := w.run(1).Instance
+	begun := time.Now()
+	done := make(chan time.Duration, 1)
+	go func() {
+		w.committed(up)
+		done <- time.Since(begun)
+	}()
+	var waits []time.Duration
+	var took time.Duration
+	for took == 0 {
+		ch := next(small)
+		at := time.Now()
+		w.committed(ch)
+		waits = append(waits, time.Since(at))
+		small = ch.Instance
+		select {
+		case took = <-done:
+		default:
+		}
+	}
+	slices.Sort(waits)
+	w.Logf("%d rows in %s; %d other commits meanwhile, the longest %s, the median %s", flow.MaxTasks, took, len(waits), waits[len(waits)-1], waits[len(waits)/2])
+	if longest := waits[len(waits)-1]; longest > took+time.Second {
+		w.Errorf("a commit of one row waited %s beside one that took %s", longest, took)
+	}
+	w.same(flow.MaxTasks, len(w.load(up.Instance.ID).Tasks))
+
+	// And all of them end together.
+	all := next(up.Instance)
+	for _, t := range w.load(up.Instance.ID).Tasks {
+		all.Tasks = append(all.Tasks, end(t, t.Attempt.Token))
+	}
+	begun = time.Now()
+	w.committed(all)
+	w.Logf("%d rows ended in %s", flow.MaxTasks, time.Since(begun))
 }
 
 func testTokens(w *world) {

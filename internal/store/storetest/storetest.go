@@ -29,6 +29,7 @@ func Run(t *testing.T, open Open) {
 		{"commit/fenced", testFenced},
 		{"commit/nothing", testEmpty},
 		{"commit/large batch", testLargeBatch},
+		{"commit/fan-out", testFanOut},
 		{"commit/tokens grow", testTokens},
 		{"commit/model", testModel},
 		{"claim/what is due", testClaimDue},
