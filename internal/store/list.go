@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -18,9 +17,6 @@ import (
 // in neither.
 func (db *DB) Instances(ctx context.Context, f flow.RunFilter) (flow.Page[flow.Run], error) {
 	s, err := db.newSearch(ctx, f)
-	if err == nil && s != nil {
-		err = s.measure(ctx)
-	}
 	if err != nil || s == nil {
 		return flow.Page[flow.Run]{}, db.wrap("list runs", err)
 	}
@@ -40,59 +36,36 @@ func (db *DB) Instances(ctx context.Context, f flow.RunFilter) (flow.Page[flow.R
 	return page(runs, s.limit, runID), nil
 }
 
-// search is a filter on its way to be a query.
+// search is a filter with its names looked up.
 type search struct {
-	db     *DB
-	filter flow.RunFilter
-	limit  int
-	// What the filter means, as conditions on columns of c, a row of instance or command.
-	project, workflows string
-	triggers           []int16
-	bounds             string // of {id}
-	rest               string // of times
-	args               []any
-	narrow             bool // few runs have a data time in the range asked for
-}
-
-// narrowRange is how many runs a range of data times may hold to be read whole.
-const narrowRange = 5000
-
-// measure finds out whether the range of data times is narrow.
-func (s *search) measure(ctx context.Context) error {
-	f := s.filter
-	if f.DataFrom == 0 && f.DataTo == 0 {
-		return nil
-	}
-	to := f.DataTo
-	if to == 0 {
-		to = math.MaxInt64
-	}
-	n, err := one(ctx, s.db, s.db.read(forAPI), scalar[int], `
-		SELECT count(*) FROM (
-			SELECT 1 AS found FROM instance WHERE data_time >= $1 AND data_time < $2 LIMIT $3) AS few`, f.DataFrom, to, narrowRange+1)
-	s.narrow = err == nil && n <= narrowRange
-	return err
+	flow.RunFilter
+	db           *DB
+	limit        int
+	workflows    []flow.ID // of which runs may be; nil: of all, or of project
+	project      flow.ID   // 0: of all
+	states       []flow.InstanceState
+	triggers     []int16 // codes; empty: all, as of states
+	upper, lower flow.ID // ids lie between them
 }
 
 // newSearch looks names up; nil if nothing can match.
 func (db *DB) newSearch(ctx context.Context, f flow.RunFilter) (*search, error) {
-	s := &search{db: db, filter: f, limit: pageLimit(f.Limit), triggers: []int16{1, 2, 3, 4, 5}}
-	s.args = []any{s.limit + 1}
+	s := &search{RunFilter: f, db: db, limit: pageLimit(f.Limit), states: slices.Compact(slices.Sorted(slices.Values(f.States)))}
 	switch {
 	case f.Workflow != "":
-		ids, err := all(ctx, db, db.read(forAPI), scanID, `
+		ids, err := all(ctx, db, db.read(byKey), scanID, `
 			SELECT w.id FROM workflow w JOIN project p ON p.id = w.project_id
 			WHERE w.name = $1 AND ($2 = '' OR p.name = $2) ORDER BY w.id`, f.Workflow, f.Project)
 		if err != nil || len(ids) == 0 {
 			return nil, err
 		}
-		s.workflows = s.anyOf("c.workflow_id", ids)
+		s.workflows = ids
 	case f.Project != "":
-		ids, err := all(ctx, db, db.read(forAPI), scanID, "SELECT id FROM project WHERE name = $1", f.Project)
+		ids, err := all(ctx, db, db.read(byKey), scanID, "SELECT id FROM project WHERE name = $1", f.Project)
 		if err != nil || len(ids) == 0 {
 			return nil, err
 		}
-		s.project = s.anyOf("c.project_id", ids)
+		s.project = ids[0]
 	}
 	if f.Trigger != "" {
 		code, err := triggerCode(f.Trigger)
@@ -102,119 +75,168 @@ func (db *DB) newSearch(ctx context.Context, f flow.RunFilter) (*search, error) 
 		s.triggers = []int16{code}
 	}
 	// Ids grow with time: a bound in time is one of ids too, and only that one is an index range.
-	upper, lower := below(f.Cursor), flow.ID(0)
+	s.upper = below(f.Cursor)
 	if f.Until != 0 {
-		upper = min(upper, firstID(f.Until.Add(idSkew)))
-		s.and("c.submitted_at < %s", f.Until)
+		s.upper = min(s.upper, firstID(f.Until.Add(idSkew)))
 	}
 	if f.Since != 0 {
-		lower = firstID(f.Since.Add(-idSkew))
-		s.and("c.submitted_at >= %s", f.Since)
-	}
-	s.bounds = fmt.Sprintf(" AND {id} < %s AND {id} > %s", s.arg(upper), s.arg(lower))
-	if f.DataFrom != 0 {
-		s.and("c.data_time >= %s", f.DataFrom)
-	}
-	if f.DataTo != 0 {
-		s.and("c.data_time < %s", f.DataTo)
+		s.lower = firstID(f.Since.Add(-idSkew))
 	}
 	return s, nil
 }
 
-func (s *search) arg(v any) string {
-	s.args = append(s.args, v)
-	return fmt.Sprintf("$%d", len(s.args))
+// arguments of a statement in the making.
+type arguments []any
+
+func (a *arguments) add(v any) string {
+	*a = append(*a, v)
+	return fmt.Sprintf("$%d", len(*a))
 }
 
-func (s *search) and(format string, v any) { s.rest += " AND " + fmt.Sprintf(format, s.arg(v)) }
-
-func (s *search) anyOf(column string, ids []flow.ID) string {
-	if len(ids) == 1 {
-		return column + " = " + s.arg(ids[0])
-	}
-	return column + " = ANY(" + s.arg(s.db.list(ids)) + ")"
-}
-
-// in writes a list of small numbers that this program chose.
+// in is a condition by small numbers that this program chose. None are no condition: a list of
+// all that exist would make an index of that column look good.
 func in[T ~uint8 | ~int16](column string, values []T) string {
+	if len(values) == 0 {
+		return ""
+	}
 	parts := make([]string, len(values))
 	for i, v := range values {
 		parts[i] = fmt.Sprint(int(v))
 	}
-	return column + " IN (" + strings.Join(parts, ", ") + ")"
+	return " AND " + column + " IN (" + strings.Join(parts, ", ") + ")"
 }
 
-// scope is the workflow or project asked for.
-func (s *search) scope() string {
+// scope is the workflow or project asked for, as a condition on c, a row of instance or command.
+func (s *search) scope(args *arguments) string {
 	switch {
-	case s.workflows != "":
-		return s.workflows
-	case s.project != "":
-		return s.project
+	case len(s.workflows) == 1:
+		return "c.workflow_id = " + args.add(s.workflows[0])
+	case s.workflows != nil:
+		return "c.workflow_id = ANY(" + args.add(s.db.list(s.workflows)) + ")"
+	case s.project != 0:
+		return "c.project_id = " + args.add(s.project)
 	}
 	return "TRUE"
 }
 
-// where is the whole filter but for state and trigger, with ids said as the index to use has
-// them.
-func (s *search) where(id string) string {
-	return s.scope() + strings.ReplaceAll(s.bounds, "{id}", id) + s.rest
+// between bounds ids, which id says as the index to use has them.
+func (s *search) between(args *arguments, id string) string {
+	return " AND " + id + " < " + args.add(s.upper) + " AND " + id + " > " + args.add(s.lower)
+}
+
+// times are those of the filter.
+func (s *search) times(args *arguments) string {
+	text := ""
+	for _, c := range []struct {
+		condition string
+		time      flow.Time
+	}{
+		{"c.submitted_at >= ", s.Since},
+		{"c.submitted_at < ", s.Until},
+		{"c.data_time >= ", s.DataFrom},
+		{"c.data_time < ", s.DataTo},
+	} {
+		if c.time != 0 {
+			text += " AND " + c.condition + args.add(c.time)
+		}
+	}
+	return text
 }
 
 // waiting reads matching commands. There are few: masters take them as they come.
 func (s *search) waiting(ctx context.Context) ([]flow.Run, error) {
-	return all(ctx, s.db, s.db.read(forAPI), scanRun, `
+	var args arguments
+	return all(ctx, s.db, s.db.read(byKey), scanRun, `
 		SELECT `+runColumns+` FROM (`+waitingAsInstance+`
-			WHERE `+s.where("c.id")+` AND `+in("c.trigger", s.triggers)+`
-			ORDER BY c.id DESC LIMIT $1) i`+runJoins+`
-		ORDER BY i.id DESC`, s.args...)
+			WHERE `+s.scope(&args)+s.between(&args, "c.id")+s.times(&args)+in("c.trigger", s.triggers)+`
+			ORDER BY c.id DESC LIMIT `+fmt.Sprint(s.limit+1)+`) i`+runJoins+`
+		ORDER BY i.id DESC`, args...)
 }
 
-// instances reads matching runs: first their ids, then the rows of one page.
+// instances reads matching runs.
 func (s *search) instances(ctx context.Context) ([]flow.Run, error) {
-	return all(ctx, s.db, s.db.read(forAPI), scanRun, `
-		SELECT `+runColumns+` FROM (`+s.ids()+`) k JOIN instance i ON i.id = k.id`+runJoins+`
-		ORDER BY i.id DESC`, s.args...)
+	if s.DataFrom != 0 || s.DataTo != 0 {
+		return s.byDataTime(ctx)
+	}
+	return s.byAge(ctx)
 }
 
-// ids chooses one of three ways to find the newest matching rows.
-func (s *search) ids() string {
-	f := s.filter
-	states := slices.Compact(slices.Sorted(slices.Values(f.States)))
-	if len(states) == 0 {
+// byAge reads matching runs from the newest on, and may come by many in vain that match all but
+// the times.
+func (s *search) byAge(ctx context.Context) ([]flow.Run, error) {
+	var args arguments
+	ids := ""
+	if s.plain() {
+		ids = "SELECT c.id FROM instance c WHERE TRUE" + s.between(&args, "c.id") + s.times(&args) + " ORDER BY c.id DESC LIMIT " + fmt.Sprint(s.limit+1)
+	} else {
+		ids = s.streams(&args)
+	}
+	return all(ctx, s.db, s.db.read(byKey), scanRun, `
+		SELECT `+runColumns+` FROM (`+ids+`) k JOIN instance i ON i.id = k.id`+runJoins+`
+		ORDER BY i.id DESC`, args...)
+}
+
+// plain tells whether only times narrow the list: then its order is that of the primary key.
+func (s *search) plain() bool {
+	return s.workflows == nil && s.project == 0 && len(s.states) == 0 && len(s.triggers) == 0
+}
+
+var (
+	everyState = func() (states []flow.InstanceState) {
 		for st := flow.InstanceSubmitted; st <= flow.InstanceSucceeded; st++ {
 			states = append(states, st)
 		}
+		return states
+	}()
+	everyTrigger = []int16{1, 2, 3, 4, 5}
+)
+
+// or is what was asked for, or everything.
+func or[T any](asked, everything []T) []T {
+	if len(asked) == 0 {
+		return everything
 	}
-	const from = "SELECT c.id FROM instance c WHERE "
-	switch {
-	case s.narrow:
-		// The range of data times is read whole and sorted: when it is long ago, a walk from the
-		// newest run would read everything before.
-		return from + s.where("c.id + 0") + " AND " + in("c.state", states) + " AND " + in("c.trigger", s.triggers) +
-			" ORDER BY c.id + 0 + 0 DESC LIMIT $1"
-	case s.scope() == "TRUE" && len(f.States) == 0 && f.Trigger == "":
-		return from + s.where("c.id") + " ORDER BY c.id DESC LIMIT $1"
-	}
-	return s.streams(from, states)
+	return asked
 }
 
 // streams merges one stream for each state and trigger, each in the order of its index.
-func (s *search) streams(from string, states []flow.InstanceState) string {
-	stream := from + s.where("c.id + 0") + " AND c.state = %[1]v AND c.trigger = %[2]v ORDER BY c.id + 0 DESC LIMIT $1"
-	var parts []string
-	for _, st := range states {
-		for _, tr := range s.triggers {
-			if s.db.lateral() {
-				parts = append(parts, fmt.Sprintf("(%d, %d)", st, tr))
-				continue
-			}
-			parts = append(parts, fmt.Sprintf("SELECT id FROM ("+stream+") AS s%[1]d_%[2]d", int(st), tr))
+func (s *search) streams(args *arguments) string {
+	var keys [][]string
+	for _, st := range or(s.states, everyState) {
+		for _, tr := range or(s.triggers, everyTrigger) {
+			keys = append(keys, []string{fmt.Sprint(int(st)), fmt.Sprint(tr)})
 		}
 	}
-	if s.db.lateral() {
-		return "SELECT s.id FROM (VALUES " + strings.Join(parts, ", ") + ") AS k (state, trigger) CROSS JOIN LATERAL (" +
-			fmt.Sprintf(stream, "k.state", "k.trigger") + ") AS s ORDER BY s.id DESC LIMIT $1"
+	where := s.scope(args) + s.between(args, "c.id + 0") + s.times(args)
+	return s.merge(where+" AND c.state = {state} AND c.trigger = {trigger}", []string{"state", "trigger"}, keys)
+}
+
+// merge selects the newest ids of several streams: runs that match a condition in which {name}
+// stands for something else in each. The limit is in its text, because PostgreSQL sorts rather
+// than follows an index when it does not know how few are asked for.
+func (s *search) merge(where string, names []string, keys [][]string) string {
+	limit := fmt.Sprint(s.limit + 1)
+	stream := func(values []string) string {
+		text := where
+		for i, name := range names {
+			text = strings.ReplaceAll(text, "{"+name+"}", values[i])
+		}
+		return "SELECT c.id FROM instance c WHERE " + text + " ORDER BY c.id + 0 DESC LIMIT " + limit
 	}
-	return "SELECT id FROM (" + strings.Join(parts, "\nUNION ALL ") + ") AS streams ORDER BY id DESC LIMIT $1"
+	parts := make([]string, len(keys))
+	if !s.db.lateral() {
+		for i, key := range keys {
+			parts[i] = "SELECT id FROM (" + stream(key) + ")"
+		}
+		return "SELECT id FROM (" + strings.Join(parts, "\nUNION ALL ") + ") ORDER BY id DESC LIMIT " + limit
+	}
+	columns := make([]string, len(names))
+	for i, name := range names {
+		columns[i] = "k." + name
+	}
+	for i, key := range keys {
+		parts[i] = "(CAST(" + strings.Join(key, " AS BIGINT), CAST(") + " AS BIGINT))"
+	}
+	return "SELECT s.id FROM (VALUES " + strings.Join(parts, ", ") + ") AS k (" + strings.Join(names, ", ") +
+		") CROSS JOIN LATERAL (" + stream(columns) + ") AS s ORDER BY s.id DESC LIMIT " + limit
 }

@@ -77,7 +77,7 @@ type class uint8
 const (
 	forAPI    class = iota // people wait for it
 	forEngine              // runs wait for it: goes first
-	byKey                  // people wait for it, and a key finds it: one plan serves everybody
+	byKey                  // people wait for it, and an index finds it: one plan serves everybody
 )
 
 // How queries are written so that their plans hold on PostgreSQL, also one that was made while the
