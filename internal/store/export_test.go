@@ -2,8 +2,13 @@ package store
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"baton/internal/store/pgdriver"
 )
 
 // OpenTraced opens a migrated PostgreSQL store whose statements a tracer sees.
@@ -35,6 +40,43 @@ func (db *DB) WriterExec(ctx context.Context, text string) error {
 	}
 	_, err := db.backend.(*postgresDB).cold.ExecContext(ctx, "SET statement_timeout = 0; "+text)
 	return err
+}
+
+// Keyed runs fn on a connection as lists and reads by key have them.
+func (db *DB) Keyed(ctx context.Context, fn func(*pgx.Conn) error) error {
+	c, err := db.backend.(*postgresDB).keyed.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // back to the pool
+	return c.Raw(func(dc any) error { return fn(dc.(*pgdriver.Conn).Conn()) })
+}
+
+// SQLiteTexts returns every text that a SQLite store was asked to run, as SQLite got it.
+func (db *DB) SQLiteTexts() []string {
+	s := db.backend.(*sqliteDB)
+	texts := slices.Collect(maps.Keys(s.writer.prepared))
+	s.texts.Range(func(_, text any) bool { texts = append(texts, text.(string)); return true })
+	slices.Sort(texts)
+	return texts
+}
+
+// SQLitePlan explains a statement.
+func (db *DB) SQLitePlan(ctx context.Context, text string, args int) (plan []string, err error) {
+	rows, err := db.backend.(*sqliteDB).readers.QueryContext(ctx, "EXPLAIN QUERY PLAN "+text, make([]any, args)...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var id, parent, unused int
+		var line string
+		if err := rows.Scan(&id, &parent, &unused, &line); err != nil {
+			return nil, err
+		}
+		plan = append(plan, line)
+	}
+	return plan, rows.Err()
 }
 
 // FirstID is the bound in ids of a bound in time.

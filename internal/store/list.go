@@ -164,16 +164,44 @@ func (s *search) instances(ctx context.Context) ([]flow.Run, error) {
 // byAge reads matching runs from the newest on, and may come by many in vain that match all but
 // the times.
 func (s *search) byAge(ctx context.Context) ([]flow.Run, error) {
-	var args arguments
-	ids := ""
-	if s.plain() {
-		ids = "SELECT c.id FROM instance c WHERE TRUE" + s.between(&args, "c.id") + s.times(&args) + " ORDER BY c.id DESC LIMIT " + fmt.Sprint(s.limit+1)
-	} else {
-		ids = s.streams(&args)
+	if len(s.workflows) < 2 {
+		var args arguments
+		ids := s.newest(&args)
+		return all(ctx, s.db, s.db.read(byKey), scanRun, `
+			SELECT `+runColumns+` FROM (`+ids+`) k JOIN instance i ON i.id = k.id`+runJoins+`
+			ORDER BY i.id DESC`, args...)
+	}
+	// A name in several projects: one index range each.
+	var ids []flow.ID
+	single := *s
+	for _, w := range s.workflows {
+		var args arguments
+		single.workflows = []flow.ID{w}
+		query := single.newest(&args)
+		found, err := all(ctx, s.db, s.db.read(byKey), scanID, query, args...)
+		if err != nil {
+			return nil, err
+		}
+		ids = s.page(ids, found)
+	}
+	return s.byIDs(ctx, ids)
+}
+
+// page merges ids that were found with those that were known, and keeps a page of the newest.
+func (s *search) page(known, found []flow.ID) []flow.ID {
+	known = append(known, found...)
+	slices.SortFunc(known, func(a, b flow.ID) int { return cmp.Compare(b, a) })
+	return known[:min(len(known), s.limit+1)]
+}
+
+// byIDs reads the rows of a page.
+func (s *search) byIDs(ctx context.Context, ids []flow.ID) ([]flow.Run, error) {
+	if len(ids) == 0 {
+		return nil, nil
 	}
 	return all(ctx, s.db, s.db.read(byKey), scanRun, `
-		SELECT `+runColumns+` FROM (`+ids+`) k JOIN instance i ON i.id = k.id`+runJoins+`
-		ORDER BY i.id DESC`, args...)
+		SELECT `+runColumns+` FROM instance i`+runJoins+`
+		WHERE i.id = ANY($1) ORDER BY i.id DESC`, s.db.list(ids))
 }
 
 // plain tells whether only times narrow the list: then its order is that of the primary key.
@@ -199,29 +227,37 @@ func or[T any](asked, everything []T) []T {
 	return asked
 }
 
-// streams merges one stream for each state and trigger, each in the order of its index.
-func (s *search) streams(args *arguments) string {
+// newest selects the newest matching ids: in the order of the primary key, or from one stream for
+// each state and trigger, each in the order of its index.
+func (s *search) newest(args *arguments) string {
+	if s.plain() {
+		return "SELECT c.id FROM instance c WHERE TRUE" + s.between(args, "c.id") + s.times(args) + " ORDER BY c.id DESC LIMIT " + fmt.Sprint(s.limit+1)
+	}
 	var keys [][]string
 	for _, st := range or(s.states, everyState) {
 		for _, tr := range or(s.triggers, everyTrigger) {
 			keys = append(keys, []string{fmt.Sprint(int(st)), fmt.Sprint(tr)})
 		}
 	}
-	where := s.scope(args) + s.between(args, "c.id + 0") + s.times(args)
-	return s.merge(where+" AND c.state = {state} AND c.trigger = {trigger}", []string{"state", "trigger"}, keys)
+	order := "c.id + 0"
+	if s.workflows == nil && s.project == 0 {
+		order = "0 + c.id" // see the index by state
+	}
+	where := s.scope(args) + s.between(args, order) + s.times(args)
+	return s.merge(where+" AND c.state = {state} AND c.trigger = {trigger}", order, []string{"state", "trigger"}, keys)
 }
 
 // merge selects the newest ids of several streams: runs that match a condition in which {name}
-// stands for something else in each. The limit is in its text, because PostgreSQL sorts rather
+// stands for something else in each, in an order that one index has. The limit is in its text, because PostgreSQL sorts rather
 // than follows an index when it does not know how few are asked for.
-func (s *search) merge(where string, names []string, keys [][]string) string {
+func (s *search) merge(where, order string, names []string, keys [][]string) string {
 	limit := fmt.Sprint(s.limit + 1)
 	stream := func(values []string) string {
 		text := where
 		for i, name := range names {
 			text = strings.ReplaceAll(text, "{"+name+"}", values[i])
 		}
-		return "SELECT c.id FROM instance c WHERE " + text + " ORDER BY c.id + 0 DESC LIMIT " + limit
+		return "SELECT c.id FROM instance c WHERE " + text + " ORDER BY " + order + " DESC LIMIT " + limit
 	}
 	parts := make([]string, len(keys))
 	if !s.db.lateral() {

@@ -104,12 +104,10 @@ func (s *search) byDay(ctx context.Context) ([]flow.Run, error) {
 		return nil, err
 	}
 	ids, err := s.newestOf(ctx, streams)
-	if err != nil || len(ids) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	return all(ctx, s.db, s.db.read(byKey), scanRun, `
-		SELECT `+runColumns+` FROM instance i`+runJoins+`
-		WHERE i.id = ANY($1) ORDER BY i.id DESC`, s.db.list(ids))
+	return s.byIDs(ctx, ids)
 }
 
 // days is the query for the streams of the range, from the last day with runs to the first, each
@@ -176,9 +174,7 @@ func (s *search) newestOf(ctx context.Context, streams []dayStream) ([]flow.ID, 
 		if err != nil {
 			return nil, err
 		}
-		ids = append(ids, found...)
-		slices.SortFunc(ids, func(a, b flow.ID) int { return cmp.Compare(b, a) })
-		ids = ids[:min(len(ids), s.limit+1)]
+		ids = s.page(ids, found)
 	}
 }
 
@@ -205,5 +201,5 @@ func (s *search) read(streams []dayStream, n int) (string, arguments) {
 			keys[i] = append(keys[i], args.add(part))
 		}
 	}
-	return s.merge(where, names, keys), args
+	return s.merge(where, "c.id + 0", names, keys), args
 }

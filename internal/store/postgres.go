@@ -23,8 +23,8 @@ import (
 
 // postgresDB is three pools on one server. hot serves masters: few connections, no plans that read
 // whole tables, short timeouts, named by incarnation so that a fencer can end them. keyed serves
-// the API's reads by key with the same plans, which are made once. cold serves its searches, with
-// the planner as it is.
+// the API's lists and reads by key with the same plans, which are made once. cold serves the rest,
+// with the planner as it is.
 type postgresDB struct {
 	hot, keyed, cold *sql.DB
 	connector        *pgdriver.Connector
@@ -85,6 +85,8 @@ func newPostgres(ctx context.Context, config *pgx.ConnConfig, opts Options) (*po
 	// Planning a group commit takes longer than running it, and there is only one good plan.
 	hot.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 	keyed := hot.Copy()
+	// A list follows its index and stops after a page; a bitmap is made of the whole of it.
+	keyed.RuntimeParams["enable_bitmapscan"] = "off"
 	cold := config.Copy()
 	timeouts(cold, 3*opts.Lease, opts.Lease/4)
 	cold.RuntimeParams["jit"] = "off"

@@ -53,6 +53,7 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 // straySQL counts what nobody will ever look at again. Not counted are: what a master owns (its
 // death is noticed by its lease), what waits for a person (paused, quarantined with
 // its reason, a task that is held or unknown), what a live attempt will end, and rows of runs that are over.
+// CROSS JOIN: SQLite keeps the order. The other way round it reads every task there ever was.
 const straySQL = `
 	SELECT
 		(SELECT count(*) FROM instance i
@@ -65,9 +66,9 @@ const straySQL = `
 					WHERE t.instance_id = i.id AND t.valid AND (t.state = 6 OR t.state < 7 AND t.held)) END
 			AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.instance_id = i.id AND b.state = 0))
 	+
-		(SELECT count(*) FROM instance i JOIN task t ON t.instance_id = i.id
+		(SELECT count(*) FROM instance i CROSS JOIN task t
 		 WHERE i.state < 9 AND i.state <> 8
-			AND t.valid AND t.state < 7 AND t.state NOT IN (5, 6)
+			AND t.instance_id = i.id AND t.valid AND t.state < 7 AND t.state NOT IN (5, 6)
 			AND t.reason = '' AND t.next_check = 0
 			AND NOT (t.state IN (3, 4) AND t.attempt_state IN (1, 2, 3)))`
 

@@ -104,3 +104,12 @@ func (w *World) Everything() {
 	x.takeOver(heir, x.me, 1, 10)
 	must(x.m.TryCommands(x.ctx, 0, 1, 10, []flow.ID{1}))(x)
 }
+
+// Upkeep runs each statement of housekeeping once.
+func (w *World) Upkeep() {
+	x := w.w
+	x.Helper()
+	must(x.db.Stray(x.ctx))(x)
+	x.parked(flow.InstanceSucceeded, 0)
+	must(x.db.Prune(x.ctx, now+1, 10))(x)
+}
