@@ -34,7 +34,7 @@ type Orders interface {
 type Runs interface {
 	// Instance reads one run with its names; a command not yet taken is a run in state submitted.
 	Instance(ctx context.Context, id flow.ID) (flow.Run, error)
-	// Instances lists runs, newest first, waiting commands among them.
+	// Instances lists runs, newest first, waiting commands among them, with what a Summary shows of each.
 	Instances(ctx context.Context, f flow.RunFilter) (flow.Page[flow.Run], error)
 	// Tasks reads the task rows of a run in order of creation.
 	Tasks(ctx context.Context, instance flow.ID) ([]flow.TaskRow, error)

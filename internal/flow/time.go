@@ -60,7 +60,8 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	if t == 0 {
 		return []byte("null"), nil
 	}
-	return strconv.AppendQuote(nil, t.String()), nil
+	b := append(make([]byte, 0, len(time.RFC3339Nano)+2), '"') // nothing in it needs quoting, and lists are full of times
+	return append(t.Std().AppendFormat(b, time.RFC3339Nano), '"'), nil
 }
 
 // UnmarshalJSON accepts RFC 3339 or null.

@@ -14,7 +14,7 @@ import (
 
 // Instances lists runs, newest first, waiting commands among them. Commands are read first: one
 // that is taken in between is then in both lists and kept once; the other way round it would be
-// in neither.
+// in neither. They come as lists show them: see listColumns.
 func (db *DB) Instances(ctx context.Context, f flow.RunFilter) (flow.Page[flow.Run], error) {
 	s, err := db.newSearch(ctx, f)
 	if err != nil || s == nil {
@@ -146,8 +146,8 @@ func (s *search) times(args *arguments) string {
 // waiting reads matching commands. There are few: masters take them as they come.
 func (s *search) waiting(ctx context.Context) ([]flow.Run, error) {
 	var args arguments
-	return all(ctx, s.db, s.db.read(byKey), scanRun, `
-		SELECT `+runColumns+` FROM (`+waitingAsInstance+`
+	return all(ctx, s.db, s.db.read(byKey), scanListed, `
+		SELECT `+listColumns+` FROM (`+waitingAsInstance+`
 			WHERE `+s.scope(&args)+s.between(&args, "c.id")+s.times(&args)+in("c.trigger", s.triggers)+`
 			ORDER BY c.id DESC LIMIT `+fmt.Sprint(s.limit+1)+`) i`+runJoins+`
 		ORDER BY i.id DESC`, args...)
@@ -167,8 +167,8 @@ func (s *search) byAge(ctx context.Context) ([]flow.Run, error) {
 	if len(s.workflows) < 2 {
 		var args arguments
 		ids := s.newest(&args)
-		return all(ctx, s.db, s.db.read(byKey), scanRun, `
-			SELECT `+runColumns+` FROM (`+ids+`) k JOIN instance i ON i.id = k.id`+runJoins+`
+		return all(ctx, s.db, s.db.read(byKey), scanListed, `
+			SELECT `+listColumns+` FROM (`+ids+`) k JOIN instance i ON i.id = k.id`+runJoins+`
 			ORDER BY i.id DESC`, args...)
 	}
 	// A name in several projects: one index range each.
@@ -199,8 +199,8 @@ func (s *search) byIDs(ctx context.Context, ids []flow.ID) ([]flow.Run, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return all(ctx, s.db, s.db.read(byKey), scanRun, `
-		SELECT `+runColumns+` FROM instance i`+runJoins+`
+	return all(ctx, s.db, s.db.read(byKey), scanListed, `
+		SELECT `+listColumns+` FROM instance i`+runJoins+`
 		WHERE i.id = ANY($1) ORDER BY i.id DESC`, s.db.list(ids))
 }
 

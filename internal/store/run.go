@@ -32,6 +32,21 @@ func scanRun(s scanner) (flow.Run, error) {
 	return r, err
 }
 
+// listColumns is what lists show of a run, about half of it.
+const listColumns = `
+	i.id, i.version, i.state, i.run_times, i.dry_run, i.priority, i.data_time, i.trigger, i.key, i.reason,
+	i.params, i.outputs, i.parent_id, i.submitted_at, i.started_at, i.ended_at,
+	COALESCE(p.name, ''), COALESCE(w.name, ''), COALESCE(n.name, ''), COALESCE(t.name, '')`
+
+func scanListed(s scanner) (flow.Run, error) {
+	var r flow.Run
+	err := s.Scan(
+		&r.ID, &r.Version, &r.State, &r.RunTimes, &r.DryRun, &r.Priority, &r.DataTime, trigger{&r.Trigger}, &r.Key, &r.Reason,
+		doc{&r.Params}, doc{&r.Outputs}, &r.Parent, &r.SubmittedAt, &r.StartedAt, &r.EndedAt,
+		&r.ProjectName, &r.WorkflowName, &r.OwnerName, &r.ParentTask)
+	return r, err
+}
+
 // Instance reads one run. A single statement looks in both places, so that a command that is
 // being taken is in exactly one of them.
 func (db *DB) Instance(ctx context.Context, id flow.ID) (flow.Run, error) {

@@ -141,7 +141,7 @@ type sqliteReader struct {
 }
 
 const (
-	preparedLength = 1000 // characters from which on a query is kept
+	preparedLength = 500 // characters from which on a query is kept
 	preparedMost   = 200
 )
 
