@@ -22,8 +22,10 @@ const (
 	// dayLength divides data times into days, here as in the indexes. It rounds towards zero.
 	dayLength = 86_400_000_000
 	day       = "c.data_time / 86400000000"
-	// fewRuns is how many entries of an index it is no matter to read.
-	fewRuns = 5000
+	// fewRuns is how many entries of an index it is no matter to read; fewInState the same where the
+	// other way has to look at each row, because the indexes by day do not know states.
+	fewRuns    = 5_000
+	fewInState = 20_000
 	// recentRuns is how many of the newest runs are looked at before the days of a long range.
 	recentRuns = 2000
 	// manyDays is from where on a range is long.
@@ -71,7 +73,10 @@ func (s *search) few(ctx context.Context) (bool, error) {
 	if s.plain() {
 		return false, nil
 	}
-	states := s.states
+	states, most := s.states, fewRuns
+	if len(states) > 0 {
+		most = fewInState
+	}
 	if len(s.triggers) > 0 {
 		states = or(states, everyState) // the indexes have state before trigger
 	}
@@ -80,8 +85,8 @@ func (s *search) few(ctx context.Context) (bool, error) {
 		SELECT count(*) FROM (
 			SELECT 1 AS found FROM instance c
 			WHERE `+s.scope(&args)+in("c.state", states)+in("c.trigger", s.triggers)+`
-			LIMIT `+fmt.Sprint(fewRuns+1)+`) AS few`, args...)
-	return err == nil && n <= fewRuns, err
+			LIMIT `+fmt.Sprint(most+1)+`) AS few`, args...)
+	return err == nil && n <= most, err
 }
 
 // dayStream is the runs of a day of data times, of one workflow or of one trigger.

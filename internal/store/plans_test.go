@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	planRuns = 20_000
-	// mostRead is what one statement of a list may read of them: a part of the entries that it may
-	// read without asking (see fewRuns), or a page of each stream.
-	mostRead = 6_000
+	planRuns = 30_000
+	// mostRead is what one statement of a list may read of them: the entries that it may read without
+	// asking (see fewInState), or a page of each stream.
+	mostRead = 20_001
 )
 
 // planNode is a node of PostgreSQL's EXPLAIN.
