@@ -204,9 +204,21 @@ func (s *search) byIDs(ctx context.Context, ids []flow.ID) ([]flow.Run, error) {
 		WHERE i.id = ANY($1) ORDER BY i.id DESC`, s.db.list(ids))
 }
 
+// scoped tells whether the list is one of a workflow or project.
+func (s *search) scoped() bool { return s.workflows != nil || s.project != 0 }
+
+// stateColumn is the state as the index of the scope has it: indexes differ in how they say state
+// and id, so that each serves its own lists only.
+func (s *search) stateColumn() string {
+	if s.scoped() {
+		return "c.state + 0"
+	}
+	return "c.state"
+}
+
 // plain tells whether only times narrow the list: then its order is that of the primary key.
 func (s *search) plain() bool {
-	return s.workflows == nil && s.project == 0 && len(s.states) == 0 && len(s.triggers) == 0
+	return !s.scoped() && len(s.states) == 0 && len(s.triggers) == 0
 }
 
 var (
@@ -239,12 +251,12 @@ func (s *search) newest(args *arguments) string {
 			keys = append(keys, []string{fmt.Sprint(int(st)), fmt.Sprint(tr)})
 		}
 	}
-	order := "c.id + 0"
-	if s.workflows == nil && s.project == 0 {
-		order = "0 + c.id" // see the index by state
+	state, order := s.stateColumn(), "c.id + 0"
+	if !s.scoped() {
+		order = "0 + c.id"
 	}
 	where := s.scope(args) + s.between(args, order) + s.times(args)
-	return s.merge(where+" AND c.state = {state} AND c.trigger = {trigger}", order, []string{"state", "trigger"}, keys)
+	return s.merge(where+" AND "+state+" = {state} AND c.trigger = {trigger}", order, []string{"state", "trigger"}, keys)
 }
 
 // merge selects the newest ids of several streams: runs that match a condition in which {name}
