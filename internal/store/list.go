@@ -207,13 +207,13 @@ func (s *search) byIDs(ctx context.Context, ids []flow.ID) ([]flow.Run, error) {
 // scoped tells whether the list is one of a workflow or project.
 func (s *search) scoped() bool { return s.workflows != nil || s.project != 0 }
 
-// stateColumn is the state as the index of the scope has it: indexes differ in how they say state
-// and id, so that each serves its own lists only.
-func (s *search) stateColumn() string {
+// triggerColumn is the trigger as the index of the scope has it: indexes differ in how they say
+// trigger and id, so that each serves its own lists only.
+func (s *search) triggerColumn() string {
 	if s.scoped() {
-		return "c.state + 0"
+		return "c.trigger + 0"
 	}
-	return "c.state"
+	return "c.trigger"
 }
 
 // plain tells whether only times narrow the list: then its order is that of the primary key.
@@ -251,12 +251,12 @@ func (s *search) newest(args *arguments) string {
 			keys = append(keys, []string{fmt.Sprint(int(st)), fmt.Sprint(tr)})
 		}
 	}
-	state, order := s.stateColumn(), "c.id + 0"
+	trigger, order := s.triggerColumn(), "c.id + 0"
 	if !s.scoped() {
 		order = "0 + c.id"
 	}
 	where := s.scope(args) + s.between(args, order) + s.times(args)
-	return s.merge(where+" AND "+state+" = {state} AND c.trigger = {trigger}", order, []string{"state", "trigger"}, keys)
+	return s.merge(where+" AND c.state = {state} AND "+trigger+" = {trigger}", order, []string{"state", "trigger"}, keys)
 }
 
 // merge selects the newest ids of several streams: runs that match a condition in which {name}

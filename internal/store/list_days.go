@@ -74,7 +74,7 @@ func (s *search) few(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	states, most := s.states, fewRuns
-	if len(states) > 0 {
+	if len(states) > 0 && !slices.Contains(states, flow.InstanceSucceeded) { // most runs succeed
 		most = fewInState
 	}
 	if len(s.triggers) > 0 {
@@ -84,7 +84,7 @@ func (s *search) few(ctx context.Context) (bool, error) {
 	n, err := one(ctx, s.db, s.db.read(byKey), scalar[int], `
 		SELECT count(*) FROM (
 			SELECT 1 AS found FROM instance c
-			WHERE `+s.scope(&args)+in(s.stateColumn(), states)+in("c.trigger", s.triggers)+`
+			WHERE `+s.scope(&args)+in("c.state", states)+in(s.triggerColumn(), s.triggers)+`
 			LIMIT `+fmt.Sprint(most+1)+`) AS few`, args...)
 	return err == nil && n <= most, err
 }
@@ -195,7 +195,7 @@ func (s *search) read(streams []dayStream, n int) (string, arguments) {
 		where += " AND c.project_id = " + args.add(s.project)
 	}
 	// No index says the state like this: one by state must not look better.
-	where += s.between(&args, "c.id + 0") + s.times(&args) + in("c.state + 0 + 0", s.states)
+	where += s.between(&args, "c.id + 0") + s.times(&args) + in("c.state + 0", s.states)
 	keys := make([][]string, n)
 	for i := range keys {
 		key := [2]int64{} // no workflow and no trigger has this number

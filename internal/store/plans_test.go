@@ -127,8 +127,8 @@ var (
 	// listIndexes are how lists may use them: with a range of ids in one stream, for the next day
 	// that has runs, and to count no more than a few.
 	listIndexes = map[string]*regexp.Regexp{
-		"instance_workflow":     regexp.MustCompile(`^workflow_id=\?( AND <expr>=\?( AND trigger=\?( AND <expr>>\? AND <expr><\?)?)?)?$`),
-		"instance_project":      regexp.MustCompile(`^project_id=\?( AND <expr>=\?( AND trigger=\?( AND <expr>>\? AND <expr><\?)?)?)?$`),
+		"instance_workflow":     regexp.MustCompile(`^workflow_id=\?( AND state=\?( AND <expr>=\?( AND <expr>>\? AND <expr><\?)?)?)?$`),
+		"instance_project":      regexp.MustCompile(`^project_id=\?( AND state=\?( AND <expr>=\?( AND <expr>>\? AND <expr><\?)?)?)?$`),
 		"instance_state":        regexp.MustCompile(`^state=\?( AND trigger=\?( AND <expr>>\? AND <expr><\?)?)?$`),
 		"instance_day":          regexp.MustCompile(`^<expr>(=\? AND trigger=\? AND <expr>)?>\? AND <expr><\?$`),
 		"instance_workflow_day": regexp.MustCompile(`^workflow_id=\?( AND <expr>(=\? AND <expr>)?>\? AND <expr><\?)?$`),
