@@ -42,6 +42,9 @@ func (db *DB) WriterExec(ctx context.Context, text string) error {
 	return err
 }
 
+// ListByDay lets lists by data time go the way of long histories.
+func (db *DB) ListByDay() { db.byDayOnly = true }
+
 // Keyed runs fn on a connection as lists and reads by key have them.
 func (db *DB) Keyed(ctx context.Context, fn func(*pgx.Conn) error) error {
 	c, err := db.backend.(*postgresDB).keyed.Conn(ctx)

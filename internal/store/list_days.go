@@ -36,6 +36,9 @@ const (
 
 // byDataTime reads matching runs whose data times are in a range, in the cheapest of three ways.
 func (s *search) byDataTime(ctx context.Context) ([]flow.Run, error) {
+	if s.db.byDayOnly {
+		return s.byDay(ctx)
+	}
 	few, err := s.few(ctx)
 	if err != nil {
 		return nil, err

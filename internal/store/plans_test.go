@@ -22,6 +22,19 @@ const (
 	mostRead = 20_001
 )
 
+// Lists by data time show the same whichever way they go.
+func TestListByDay(t *testing.T) {
+	t.Parallel()
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			db := kind.open(t)
+			db.ListByDay()
+			storetest.Filters(t, db)
+		})
+	}
+}
+
 // planNode is a node of PostgreSQL's EXPLAIN.
 type planNode struct {
 	Type     string  `json:"Node Type"`

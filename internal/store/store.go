@@ -55,6 +55,8 @@ type DB struct {
 	backend
 	opts  Options
 	lease atomic.Int64 // length of leases in microseconds as it was read last, 0 for not yet
+	// byDayOnly lets lists by data time go the way of long histories; tests are short of history.
+	byDayOnly bool
 }
 
 // Master is the hot side of a store: on PostgreSQL its statements run on connections of their

@@ -113,3 +113,9 @@ func (w *World) Upkeep() {
 	x.parked(flow.InstanceSucceeded, 0)
 	must(x.db.Prune(x.ctx, now+1, 10))(x)
 }
+
+// Filters tests lists with filters of every kind.
+func Filters(t testing.TB, db *store.DB) {
+	t.Helper()
+	testFilters(newWorld(t, func(testing.TB) *store.DB { return db }))
+}
