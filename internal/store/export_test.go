@@ -51,7 +51,7 @@ func (db *DB) Keyed(ctx context.Context, fn func(*pgx.Conn) error) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close() //nolint:errcheck // back to the pool
+	defer c.Close()
 	return c.Raw(func(dc any) error { return fn(dc.(*pgdriver.Conn).Conn()) })
 }
 

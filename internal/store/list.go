@@ -126,7 +126,7 @@ func (s *search) between(args *arguments, id string) string {
 
 // times are those of the filter.
 func (s *search) times(args *arguments) string {
-	text := ""
+	var text strings.Builder
 	for _, c := range []struct {
 		condition string
 		time      flow.Time
@@ -137,10 +137,10 @@ func (s *search) times(args *arguments) string {
 		{"c.data_time < ", s.DataTo},
 	} {
 		if c.time != 0 {
-			text += " AND " + c.condition + args.add(c.time)
+			text.WriteString(" AND " + c.condition + args.add(c.time))
 		}
 	}
-	return text
+	return text.String()
 }
 
 // waiting reads matching commands. There are few: masters take them as they come.
