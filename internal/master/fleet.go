@@ -36,6 +36,7 @@ type fleet struct {
 	stored  flow.Time
 	fenced  flow.Time // the last one
 	reading bool      // the store is being asked for rows
+	readAt  flow.Time // when it is asked again although there is no hint
 	again   bool      // and is to be asked once more
 }
 

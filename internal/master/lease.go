@@ -28,7 +28,7 @@ type ownLease struct {
 func (c *Core) sure() bool { return c.now.Sub(c.own.renewed) < c.cfg.Lease/2 }
 
 // gather is how long a worker's beat waits for those of others, so that one statement renews many.
-func (c *Core) gather() time.Duration { return c.cfg.Lease / 40 }
+func (c *Core) gather() time.Duration { return c.cfg.Lease / 10 }
 
 // muffle holds back what was to be said about an instance until the lease is sure again.
 func (c *Core) muffle(in *inst) { c.own.held = append(c.own.held, in) }
@@ -37,6 +37,10 @@ func (c *Core) muffle(in *inst) { c.own.held = append(c.own.held, in) }
 func (c *Core) beatDue() {
 	if c.own.beating || c.now < c.nextBeat() {
 		return
+	}
+	if c.fleet.readAt <= c.now {
+		c.fleet.readAt = c.now.Add(c.cfg.Lease / 3)
+		c.readPeers()
 	}
 	c.polls.beat = c.now.Add(c.cfg.Lease / 3)
 	c.own.beating, c.own.wanted = true, 0
@@ -54,7 +58,6 @@ func (c *Core) beatDue() {
 		nodes = append(nodes, n)
 	}
 	c.emit(Beat{nodes})
-	c.readPeers()
 	for _, id := range c.unregistered {
 		if cn := c.conns[id]; cn != nil && cn.session == 0 {
 			c.emit(Register{id, cn.node})
@@ -76,9 +79,11 @@ func (c *Core) renewal(cn *conn, b *rpc.Beat) {
 		c.send(cn.id, func(f *rpc.FromMaster) { f.Beat = b.Number })
 	default:
 		cn.asked = b.Number
-		if c.own.wanted == 0 {
-			c.own.wanted = c.now.Add(c.gather())
+		at := c.now.Add(c.gather())
+		if b.Urgent {
+			at = c.now
 		}
+		c.own.wanted = flow.Earliest(c.own.wanted, at)
 	}
 }
 

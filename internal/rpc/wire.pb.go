@@ -1553,6 +1553,7 @@ type Beat struct {
 	Live          []int64                `protobuf:"varint,4,rep,packed,name=live,proto3" json:"live,omitempty"`  // tokens of attempts with a sign of life since the last beat
 	Number        int64                  `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`     // counts up; the lease runs from the sending of the beat answered last
 	Keep          bool                   `protobuf:"varint,6,opt,name=keep,proto3" json:"keep,omitempty"`         // this master writes the renewal into the store; the others only hear it
+	Urgent        bool                   `protobuf:"varint,8,opt,name=urgent,proto3" json:"urgent,omitempty"`     // most of the lease is over: renew it at once
 	Draining      bool                   `protobuf:"varint,7,opt,name=draining,proto3" json:"draining,omitempty"` // it takes nothing new and ends when what runs has ended
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1626,6 +1627,13 @@ func (x *Beat) GetNumber() int64 {
 func (x *Beat) GetKeep() bool {
 	if x != nil {
 		return x.Keep
+	}
+	return false
+}
+
+func (x *Beat) GetUrgent() bool {
+	if x != nil {
+		return x.Urgent
 	}
 	return false
 }
@@ -2073,14 +2081,15 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
 	"\x04task\x18\x03 \x01(\x03R\x04task\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x03R\x05epoch\"\xa6\x01\n" +
+	"\x05epoch\x18\x04 \x01(\x03R\x05epoch\"\xbe\x01\n" +
 	"\x04Beat\x12\x18\n" +
 	"\arunning\x18\x01 \x01(\x05R\arunning\x12\x10\n" +
 	"\x03cpu\x18\x02 \x01(\x01R\x03cpu\x12\x16\n" +
 	"\x06memory\x18\x03 \x01(\x01R\x06memory\x12\x12\n" +
 	"\x04live\x18\x04 \x03(\x03R\x04live\x12\x16\n" +
 	"\x06number\x18\x05 \x01(\x03R\x06number\x12\x12\n" +
-	"\x04keep\x18\x06 \x01(\bR\x04keep\x12\x1a\n" +
+	"\x04keep\x18\x06 \x01(\bR\x04keep\x12\x16\n" +
+	"\x06urgent\x18\b \x01(\bR\x06urgent\x12\x1a\n" +
 	"\bdraining\x18\a \x01(\bR\bdraining\"\xc7\x01\n" +
 	"\aReadLog\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x03R\arequest\x12\x14\n" +

@@ -41,7 +41,7 @@ func (c *Core) beat(m Measured) {
 		s.beats = append(s.beats, beat{c.session.beats, c.turn.now})
 		s.frame(recordSize).Beat = &rpc.Beat{
 			Running: int32(len(c.held) - c.ended), Cpu: m.CPU, Memory: m.Memory, Live: m.Live,
-			Number: c.session.beats, Keep: s == keeper || urgent, Draining: c.draining,
+			Number: c.session.beats, Keep: s == keeper || urgent, Urgent: urgent, Draining: c.draining,
 		}
 	}
 }
