@@ -25,8 +25,10 @@ func drain(ctx context.Context, w drainer, over <-chan struct{}, another <-chan 
 		return
 	}
 	w.Drain()
-	log.LogAttrs(ctx, slog.LevelInfo, "draining: nothing new starts, what runs may finish; another signal ends it at once",
-		slog.Int("tasks", w.Running()), slog.Duration("for", most))
+	if n := w.Running(); n > 0 {
+		log.LogAttrs(ctx, slog.LevelInfo, "draining: nothing new starts, what runs may finish; another signal ends it at once",
+			slog.Int("tasks", n), slog.String("for", most.String()))
+	}
 	until := time.Now().Add(most)
 	limit, tell := time.NewTimer(most), time.NewTicker(drainTold)
 	defer limit.Stop()
@@ -42,7 +44,7 @@ func drain(ctx context.Context, w drainer, over <-chan struct{}, another <-chan 
 			log.LogAttrs(ctx, slog.LevelInfo, "the time for the drain is over", slog.Int("tasks", w.Running()))
 			return
 		case <-tell.C:
-			log.LogAttrs(ctx, slog.LevelInfo, "draining: tasks still run", slog.Int("tasks", w.Running()), slog.Duration("left", time.Until(until).Round(time.Second)))
+			log.LogAttrs(ctx, slog.LevelInfo, "draining: tasks still run", slog.Int("tasks", w.Running()), slog.String("left", time.Until(until).Round(time.Second).String()))
 		}
 	}
 }

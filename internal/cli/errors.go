@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"baton/internal/flow"
@@ -60,7 +61,7 @@ func printError(w io.Writer, err error) {
 		say(w, "%s\n", withSuggestion(e))
 	}
 	if n := len(doc.Errors); n > 1 {
-		say(w, "baton: %d errors; nothing was applied\n", n)
+		say(w, "baton: %d errors\n", n)
 	}
 }
 
@@ -68,7 +69,7 @@ func printError(w io.Writer, err error) {
 func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
 func withSuggestion(e *flow.Error) string {
-	if e.Suggestion == "" || strings.Contains(e.Message, "did you mean") {
+	if e.Suggestion == "" || strings.Contains(e.Message, "did you mean") || strings.Contains(e.Message, strconv.Quote(e.Suggestion)) {
 		return e.Error()
 	}
 	return fmt.Sprintf("%s (did you mean %q?)", e.Error(), e.Suggestion)

@@ -23,10 +23,18 @@ func fileFlag(c *cobra.Command, files *[]string) {
 	c.Flags().StringArrayVarP(files, "file", "f", nil, "YAML file or folder, - for standard input; as often as needed")
 }
 
+// filesByFlag says how a file is named to who named it as an argument.
+func filesByFlag(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usagef("%s takes files with -f: baton %[1]s -f %s", called(cmd), quote(args[0]))
+}
+
 func (a *app) validateCommand() *cobra.Command {
 	var files []string
 	c := &cobra.Command{
-		Use: "validate -f FILE…", Short: "Check workflow files; needs no server", Args: noArguments,
+		Use: "validate -f FILE…", Short: "Check workflow files; needs no server", Args: filesByFlag,
 		Example: "  baton validate -f orders.yaml\n  baton validate -f workflows/",
 	}
 	fileFlag(c, &files)
@@ -68,7 +76,7 @@ func (a *app) applyCommand() *cobra.Command {
 	var files []string
 	var reset bool
 	c := &cobra.Command{
-		Use: "apply -f FILE…", Short: "Make or change what the files describe: all of it or nothing", Args: noArguments,
+		Use: "apply -f FILE…", Short: "Make or change what the files describe: all of it or nothing", Args: filesByFlag,
 		Long:    "An unchanged document makes no new version. Files that the YAML names (files:) are read beside it and uploaded when the server does not have them.",
 		Example: "  baton apply -f orders.yaml\n  generate | baton apply -f -",
 	}
@@ -119,7 +127,7 @@ func (a *app) body(sources []api.SourceFile) api.Files {
 func (a *app) diffCommand() *cobra.Command {
 	var files []string
 	c := &cobra.Command{
-		Use: "diff -f FILE…", Short: "Tell what apply would change", Args: noArguments,
+		Use: "diff -f FILE…", Short: "Tell what apply would change", Args: filesByFlag,
 		Example: "  baton diff -f orders.yaml",
 	}
 	fileFlag(c, &files)

@@ -61,7 +61,7 @@ func set(q url.Values, name, value string) {
 }
 
 func watchFlag(c *cobra.Command, watch *bool) {
-	c.Flags().BoolVarP(watch, "watch", "w", false, "go on and print what changes; of a single run until it has ended")
+	c.Flags().BoolVarP(watch, "watch", "w", false, "go on and print what changes")
 }
 
 // run prints the list once, or again and again.

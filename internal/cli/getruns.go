@@ -38,6 +38,7 @@ func (a *app) getInstances() *cobra.Command {
 	c.Flags().StringVar(&f.dataFrom, "data-from", "", "data time at or after")
 	c.Flags().StringVar(&f.dataTo, "data-to", "", "data time before")
 	watchFlag(c, &watch)
+	c.Flags().Lookup("watch").Usage += "; with an ID until the run has ended"
 	c.RunE = action(func(ctx context.Context, args []string) error {
 		if len(args) == 1 {
 			return a.getInstance(ctx, args[0], watch)

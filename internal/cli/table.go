@@ -13,12 +13,14 @@ import (
 	"baton/internal/api"
 )
 
-// column is one column of a view; wide ones are shown with -o wide only, state ones are coloured.
+// column is one column of a view; wide ones are shown with -o wide only, state ones are
+// coloured.
 type column[T any] struct {
 	head  string
 	cell  func(T) string
 	wide  bool
 	state bool
+	free  bool // free text: cut except with -o wide
 }
 
 // view is how one kind of object is shown.
@@ -82,6 +84,9 @@ func (v view[T]) row(item T, wide bool) []cell {
 		if c.state {
 			one.sgr = stateColours[one.text]
 		}
+		if c.free && !wide {
+			one.text = shorten(one.text, widest)
+		}
 		out = append(out, one)
 	}
 	return out
@@ -91,7 +96,12 @@ const gutter = 2 // spaces between columns
 
 // writeTable aligns rows; the first is the head.
 func writeTable(w io.Writer, rows [][]cell, p paint) error {
-	var widths []int
+	_, err := alignTable(w, rows, nil, p)
+	return err
+}
+
+// alignTable aligns rows below others that took these widths, and returns the widths they take now.
+func alignTable(w io.Writer, rows [][]cell, widths []int, p paint) ([]int, error) {
 	for _, row := range rows {
 		for i, c := range row {
 			if i == len(widths) {
@@ -114,7 +124,7 @@ func writeTable(w io.Writer, rows [][]cell, p paint) error {
 		out.WriteByte('\n')
 	}
 	_, err := w.Write(out.Bytes())
-	return err
+	return widths, err
 }
 
 // displayWidth counts terminal cells: Chinese characters take two, combining marks none.

@@ -14,7 +14,7 @@ import (
 	"baton/internal/flow"
 )
 
-// widest is what a table cell with free text may take, so that rows fit in 100 columns.
+// widest is what a table cell with free text may take without -o wide, so that rows fit in 100 columns.
 const widest = 44
 
 func (a *app) instanceView() view[api.Summary] {
@@ -30,7 +30,7 @@ func (a *app) instanceView() view[api.Summary] {
 			{head: "AGE", cell: func(i api.Summary) string { return age(i.SubmittedAt) }},
 			{head: "TOOK", cell: func(i api.Summary) string { return took(i.StartedAt, i.EndedAt) }},
 			{head: "OWNER", wide: true, cell: func(i api.Summary) string { return or(i.Owner, "-") }},
-			{head: "REASON", cell: func(i api.Summary) string { return shorten(or(i.Reason, ""), widest) }},
+			{head: "REASON", free: true, cell: func(i api.Summary) string { return or(i.Reason, "") }},
 		},
 	}
 }
@@ -49,7 +49,7 @@ func (a *app) taskView() view[api.Task] {
 			{head: "STARTED", wide: true, cell: func(t api.Task) string { return clock(t.StartedAt) }},
 			{head: "TOOK", cell: func(t api.Task) string { return took(t.StartedAt, t.EndedAt) }},
 			{head: "WORKER", wide: true, cell: func(t api.Task) string { return or(t.Worker, "-") }},
-			{head: "REASON", cell: func(t api.Task) string { return shorten(reasonOf(t), widest) }},
+			{head: "REASON", free: true, cell: reasonOf},
 		},
 	}
 }
@@ -163,7 +163,7 @@ func alertView() view[api.Alert] {
 			{head: "WORKFLOW", cell: func(a api.Alert) string { return shorten(a.Workflow, 24) }},
 			{head: "INSTANCE", cell: func(a api.Alert) string { return or(a.Instance, "-") }},
 			{head: "TASK", wide: true, cell: func(a api.Alert) string { return or(a.Task, "-") }},
-			{head: "MESSAGE", cell: func(a api.Alert) string { return shorten(firstOf(a.Message), widest) }},
+			{head: "MESSAGE", free: true, cell: func(a api.Alert) string { return firstOf(a.Message) }},
 		},
 	}
 }

@@ -21,11 +21,17 @@ import (
 type waitFlags struct {
 	wait    bool
 	timeout string
+	most    time.Duration // what timeout says; 0: as long as it takes
 }
 
 func (f *waitFlags) add(c *cobra.Command, help string) {
 	c.Flags().BoolVar(&f.wait, "wait", false, help)
 	c.Flags().StringVar(&f.timeout, "wait-timeout", "", "with --wait: give up after this, exit 124")
+	// Before anything is ordered: who mistypes a time has started nothing.
+	c.PreRunE = func(*cobra.Command, []string) (err error) {
+		f.most, err = within("--wait-timeout", f.timeout)
+		return err
+	}
 }
 
 func (f *waitFlags) wanted() bool { return f.wait || f.timeout != "" }
@@ -77,12 +83,8 @@ type begun struct {
 
 // finish waits for the end of a run, shows how it goes, and exits as it ends.
 func (a *app) finish(ctx context.Context, c *client, b begun, f waitFlags) error {
-	most, err := within("--wait-timeout", f.timeout)
-	if err != nil {
-		return err
-	}
 	shown := a.progress(ctx, c, b)
-	got, _, err := a.await(ctx, c, b.run.ID, nil, most)
+	got, _, err := a.await(ctx, c, b.run.ID, nil, f.most)
 	shown.stop(got.Value, err == nil)
 	if err != nil {
 		return err

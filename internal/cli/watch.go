@@ -94,6 +94,7 @@ type changing[T any] struct {
 	view   view[T]
 	seen   map[string]string
 	headed bool
+	widths []int // of the columns so far
 }
 
 func (c *changing[T]) print(raws []json.RawMessage) error {
@@ -165,7 +166,9 @@ func (c *changing[T]) table(items []T) error {
 	for _, item := range items {
 		rows = append(rows, c.view.row(item, wide))
 	}
-	return writeTable(c.Stdout, rows, c.paint())
+	var err error
+	c.widths, err = alignTable(c.Stdout, rows, c.widths, c.paint())
+	return err
 }
 
 // watchInstance follows one run until it has ended: its rows for people, the whole object for
