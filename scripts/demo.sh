@@ -45,7 +45,7 @@ else
 	fi
 	log=$data/server.log
 	# A session of its own: Ctrl-C reaches this script, which then ends the server in order.
-	setsid "$baton" standalone --listen "$listen" >>"$log" 2>&1 </dev/null &
+	setsid "$baton" standalone --listen "$listen" --drain-timeout 0 >>"$log" 2>&1 </dev/null &
 	pid=$!
 	for ((i = 0; i < 300; i++)); do
 		answers && break
