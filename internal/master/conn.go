@@ -81,7 +81,7 @@ func (m *Master) recvLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.Fr
 		for _, b := range f.Blobs {
 			go m.sendBlob(ctx, st, b.Sha256)
 		}
-		if f.Hello == nil && f.Beat == nil && f.Room == nil && len(f.Started)+len(f.Ended)+len(f.Refused)+len(f.Held) == 0 {
+		if !forCore(f) {
 			continue
 		}
 		select {
@@ -90,6 +90,11 @@ func (m *Master) recvLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.Fr
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// forCore tells whether anything of a frame is the reactor's; logs and blobs are served beside it.
+func forCore(f *rpc.FromWorker) bool {
+	return f.Hello != nil || f.Beat != nil || f.Room != nil || len(f.Started)+len(f.Ended)+len(f.Refused)+len(f.Held) > 0
 }
 
 func (m *Master) sendLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.FromWorker, rpc.FromMaster], st *stream) error {
