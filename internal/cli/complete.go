@@ -5,6 +5,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 )
 
 const (
-	// completeWithin bounds the wait for the server.
+	// completeWithin is what a person who pressed tab may wait for the server.
 	completeWithin = time.Second
 	// completeRuns is how many of the latest runs are offered.
 	completeRuns = "25"
@@ -102,7 +103,7 @@ func (a *app) completion(complete completer) cobra.CompletionFunc {
 			return nil, directive
 		}
 		a.config = config
-		ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin)
+		ctx, cancel := context.WithTimeout(cmd.Context(), cmp.Or(a.CompleteWithin, completeWithin))
 		defer cancel()
 		offered := complete(ctx, a, typed{called(cmd), args, prefix})
 		return slices.DeleteFunc(offered, func(o cobra.Completion) bool { return !strings.HasPrefix(o, prefix) }), directive

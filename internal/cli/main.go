@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,8 @@ type Process struct {
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
+	// CompleteWithin bounds how long the completion of a name waits for the server; 0: a second.
+	CompleteWithin time.Duration
 }
 
 // System is the real process.
