@@ -28,7 +28,7 @@ type ownLease struct {
 func (c *Core) sure() bool { return c.now.Sub(c.own.renewed) < c.cfg.Lease/2 }
 
 // gather is how long a worker's beat waits for those of others, so that one statement renews many.
-func (c *Core) gather() time.Duration { return c.cfg.Lease / 10 }
+func (c *Core) gather() time.Duration { return c.cfg.Lease / 8 }
 
 // muffle holds back what was to be said about an instance until the lease is sure again.
 func (c *Core) muffle(in *inst) { c.own.held = append(c.own.held, in) }
