@@ -19,7 +19,7 @@ import (
 var kinds = []struct {
 	name string
 	open func(testing.TB) *store.DB
-}{{"sqlite", openSQLite}, {"postgres", openPostgres}}
+}{{"sqlite", openSQLite}, {"postgres", openPostgres}, {"pooled", openPooled}}
 
 // cpu returns the processor time of this process and of the PostgreSQL it started. On a machine
 // that others use too it is the only figure that means something.

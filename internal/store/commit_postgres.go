@@ -11,9 +11,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/jackc/pgx/v5"
-
 	"baton/internal/flow"
+	"baton/internal/store/pgdriver"
 )
 
 //go:embed commit_postgres.sql
@@ -114,7 +113,7 @@ func (p *postgresDB) commitOnce(ctx context.Context, b *sortedBatch) error {
 	alive := false
 	written := make(map[flow.ID]bool, len(b.changes))
 	tokens := map[flow.ID]int64{}
-	err := p.native(ctx, func(conn *pgx.Conn) error {
+	err := p.native(ctx, func(conn *pgdriver.Conn) error {
 		rows, err := conn.Query(ctx, text, st.args...)
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"maps"
 	"slices"
@@ -28,7 +29,7 @@ func OpenTraced(ctx context.Context, dsn string, tracer pgx.QueryTracer) (*DB, e
 
 // Hot runs fn on a connection as masters have them.
 func (db *DB) Hot(ctx context.Context, fn func(*pgx.Conn) error) error {
-	return db.backend.(*postgresDB).native(ctx, fn)
+	return db.backend.(*postgresDB).native(ctx, func(c *pgdriver.Conn) error { return fn(c.Conn()) })
 }
 
 // WriterExec runs a statement on SQLite's writing connection outside a transaction, or on a
@@ -38,7 +39,7 @@ func (db *DB) WriterExec(ctx context.Context, text string) error {
 		_, err := s.writer.conn.ExecContext(ctx, text)
 		return err
 	}
-	_, err := db.backend.(*postgresDB).cold.ExecContext(ctx, "SET statement_timeout = 0; "+text)
+	_, err := db.backend.(*postgresDB).cold.ExecContext(ctx, "SET LOCAL statement_timeout = 0; "+text)
 	return err
 }
 
@@ -84,3 +85,21 @@ func (db *DB) SQLitePlan(ctx context.Context, text string, args int) (plan []str
 
 // FirstID is the bound in ids of a bound in time.
 var FirstID = firstID
+
+// Freeze begins a transaction as masters have them, and leaves it to the caller.
+func (db *DB) Freeze(ctx context.Context) (*sql.Tx, error) {
+	return db.backend.(*postgresDB).hot.BeginTx(ctx, nil)
+}
+
+// Settings shows what is set where masters run statements outside a transaction.
+func (db *DB) Settings(ctx context.Context, names ...string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, name := range names {
+		var value string
+		if err := db.backend.(*postgresDB).hot.QueryRowContext(ctx, "SELECT current_setting($1)", name).Scan(&value); err != nil {
+			return nil, err
+		}
+		out[name] = value
+	}
+	return out, nil
+}

@@ -45,3 +45,13 @@ func TestPostgres(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, openPostgres)
 }
+
+func openPooled(t testing.TB) *store.DB {
+	t.Helper()
+	return open(t, pgtest.Pooled(t, pgtest.New(t)))
+}
+
+func TestPostgresBehindAPooler(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, openPooled)
+}

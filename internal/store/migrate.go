@@ -9,12 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
 	"baton/internal/flow"
+	"baton/internal/store/pgdriver"
 )
 
 //go:embed migrations/*/*.sql
@@ -55,14 +58,18 @@ func newMigrator(dsn string) (*Migrator, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Several nodes start at once: one of them migrates, the others wait for it.
-		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
+		// Several nodes start at once: one of them migrates, the others wait for it. The lock is a row,
+		// because one of a session would be lost in a pooler, and statements have no names for the same
+		// reason.
+		locker, err := lock.NewPostgresTableLocker(
+			lock.WithTableLockTimeout(250*time.Millisecond, 240), lock.WithTableLogger(slog.New(slog.DiscardHandler)),
+			lock.WithTableRetryPolicy(func(err error) bool { return sqlState(err) == "" && !broken(err) })) // somebody has it
 		if err != nil {
 			return nil, fmt.Errorf("migrate: %w", err)
 		}
-		db, _ := dialPostgres(config, 2)
+		db, _ := dialPostgres(pgdriver.Unnamed(config), 2)
 		m.db, m.explain, dialect, dir = db, explainPostgres, goose.DialectPostgres, "postgres"
-		options = append(options, goose.WithSessionLocker(locker))
+		options = append(options, goose.WithLocker(locker))
 	default:
 		return nil, flow.Errorf(flow.CodeBadRequest, "store", "store %q is neither sqlite:PATH nor postgres://…", redact(dsn))
 	}

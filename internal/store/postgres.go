@@ -5,10 +5,9 @@ package store
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net"
 	"strconv"
 	"strings"
@@ -28,6 +27,7 @@ import (
 type postgresDB struct {
 	hot, keyed, cold *sql.DB
 	connector        *pgdriver.Connector
+	direct           *pgx.ConnConfig // of connections that keep their session; nil if there is no way to have one
 	lease            time.Duration
 	commits          commitTexts
 }
@@ -48,7 +48,10 @@ func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
 }
 
 func dialPostgres(config *pgx.ConnConfig, conns int) (*sql.DB, *pgdriver.Connector) {
-	connector := pgdriver.NewConnector(config)
+	return pool(pgdriver.NewConnector(config), conns)
+}
+
+func pool(connector *pgdriver.Connector, conns int) (*sql.DB, *pgdriver.Connector) {
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
@@ -56,14 +59,13 @@ func dialPostgres(config *pgx.ConnConfig, conns int) (*sql.DB, *pgdriver.Connect
 }
 
 // timeouts bounds how long a frozen or lost client can hold locks.
-func timeouts(config *pgx.ConnConfig, statement, lock time.Duration) {
+func timeouts(statement, lock time.Duration) map[string]string {
 	ms := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-	p := config.RuntimeParams
-	p["statement_timeout"] = ms(statement)
-	p["lock_timeout"] = ms(lock)
-	p["idle_in_transaction_session_timeout"] = ms(lock)
-	p["tcp_user_timeout"] = ms(lock)
-	p["default_transaction_isolation"] = "read committed"
+	return map[string]string{
+		"statement_timeout":                   ms(statement),
+		"lock_timeout":                        ms(lock),
+		"idle_in_transaction_session_timeout": ms(lock),
+	}
 }
 
 func openPostgres(ctx context.Context, dsn string, opts Options) (*postgresDB, error) {
@@ -75,30 +77,52 @@ func openPostgres(ctx context.Context, dsn string, opts Options) (*postgresDB, e
 }
 
 func newPostgres(ctx context.Context, config *pgx.ConnConfig, opts Options) (*postgresDB, error) {
-	hot := config.Copy()
-	timeouts(hot, opts.Lease/4, opts.Lease/4)
+	pooled, err := lookAtPostgres(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", explainPostgres(err))
+	}
+	hot := timeouts(opts.Lease/4, opts.Lease/4)
 	// A plan made while a table was small must not stay a scan of it: five times slower, and more
 	// the more it grows.
 	for _, plan := range []string{"enable_hashjoin", "enable_mergejoin", "enable_seqscan", "jit"} {
-		hot.RuntimeParams[plan] = "off"
+		hot[plan] = "off"
 	}
 	// Planning a group commit takes longer than running it, and there is only one good plan.
-	hot.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
-	keyed := hot.Copy()
+	hot["plan_cache_mode"] = "force_generic_plan"
+	keyed := maps.Clone(hot)
 	// A list follows its index and stops after a page; a bitmap is made of the whole of it.
-	keyed.RuntimeParams["enable_bitmapscan"] = "off"
-	cold := config.Copy()
-	timeouts(cold, 3*opts.Lease, opts.Lease/4)
-	cold.RuntimeParams["jit"] = "off"
+	keyed["enable_bitmapscan"] = "off"
+	cold := timeouts(3*opts.Lease, opts.Lease/4)
+	cold["jit"] = "off"
 	// What people look for is rare or frequent: one plan cannot serve both.
-	cold.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
+	cold["plan_cache_mode"] = "force_custom_plan"
 
+	dial := func(settings map[string]string, conns int) (*sql.DB, *pgdriver.Connector) {
+		if pooled {
+			delete(settings, "plan_cache_mode") // no plan is kept
+			return pool(pgdriver.NewPooledConnector(config, settings), conns)
+		}
+		session := config.Copy()
+		maps.Copy(session.RuntimeParams, settings)
+		session.RuntimeParams["tcp_user_timeout"] = settings["lock_timeout"]
+		session.RuntimeParams["default_transaction_isolation"] = "read committed"
+		return dialPostgres(session, conns)
+	}
 	p := &postgresDB{lease: opts.Lease}
-	p.hot, p.connector = dialPostgres(hot, 4)
-	p.keyed, _ = dialPostgres(keyed, opts.MaxConns)
-	p.cold, _ = dialPostgres(cold, opts.MaxConns)
+	p.hot, p.connector = dial(hot, 4)
+	p.keyed, _ = dial(keyed, opts.MaxConns)
+	p.cold, _ = dial(cold, opts.MaxConns)
+	if !pooled {
+		p.direct = config
+	}
 	if err := p.hot.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store: %w", explainPostgres(err)), p.close())
+	}
+	if opts.Direct == "" {
+		return p, nil
+	}
+	if p.direct, err = directPostgres(ctx, opts.Direct, config); err != nil {
+		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
 }
@@ -200,13 +224,13 @@ func (p *postgresDB) nextTokens(ctx context.Context, q querier, n int) (out []in
 }
 
 // native runs fn on a native connection of the engine's pool.
-func (p *postgresDB) native(ctx context.Context, fn func(*pgx.Conn) error) (err error) {
+func (p *postgresDB) native(ctx context.Context, fn func(*pgdriver.Conn) error) (err error) {
 	c, err := p.hot.Conn(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	return c.Raw(func(dc any) error { return fn(dc.(*pgdriver.Conn).Conn()) })
+	return c.Raw(func(dc any) error { return fn(dc.(*pgdriver.Conn)) })
 }
 
 // raise waits for commits of the dead incarnation, which hold its fence row while they run. They
@@ -259,40 +283,4 @@ func (p *postgresDB) damaged(err error) bool {
 	}
 	s := sqlState(err)
 	return strings.HasPrefix(s, "22") || strings.HasPrefix(s, "23") || strings.HasPrefix(s, "54") || strings.HasPrefix(s, "BT")
-}
-
-func (p *postgresDB) explain(err error) error { return explainPostgres(err) }
-
-// broken tells whether a connection ended without a word of the server.
-func broken(err error) bool {
-	_, network := errors.AsType[net.Error](err)
-	return network || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-}
-
-func explainPostgres(err error) error {
-	var known *flow.Error
-	if err == nil || errors.As(err, &known) {
-		return err
-	}
-	var connect *pgconn.ConnectError
-	var remedy string
-	switch s := sqlState(err); {
-	case s == "53100":
-		remedy = "the disk of PostgreSQL is full; nothing was lost, make room and it goes on"
-	case s == "25006":
-		remedy = "PostgreSQL is read-only here; name the primary in `store`"
-	case s == "53300":
-		remedy = "PostgreSQL has no connection left; raise max_connections"
-	case strings.HasPrefix(s, "28"):
-		remedy = "PostgreSQL refuses the user of `store`; check its name and password"
-	case s == "3D000":
-		remedy = "the database of `store` does not exist; make it with createdb"
-	case strings.HasPrefix(s, "57P"), strings.HasPrefix(s, "08"), errors.As(err, &connect):
-		remedy = "PostgreSQL cannot be reached"
-	case broken(err):
-		remedy = "PostgreSQL cannot be reached: the connection broke, and whether what was asked was done is not known"
-	default:
-		return err
-	}
-	return explained{flow.Errorf(flow.CodeUnavailable, "store", "%s (%v)", remedy, err), err}
 }

@@ -179,6 +179,11 @@ func (s *sqliteDB) statement(ctx context.Context, c class, fn func(querier) erro
 
 func (s *sqliteDB) identify(int64) {}
 
+func (s *sqliteDB) notify(context.Context, string) error { return nil }
+
+// listen: one process has the file, and what is cheap to read is read again.
+func (s *sqliteDB) listen(context.Context, string, func()) error { return flow.ErrNoChannel }
+
 var (
 	anyList = regexp.MustCompile(`= ANY\((\$\d+)\)`)
 	anyRow  = regexp.MustCompile(`= ANY\(ARRAY\(([^()]*)\)\)`)

@@ -26,6 +26,9 @@ type Options struct {
 	// Lease bounds how long a statement may hold locks (a quarter of it); 0 is 10 s. It is not the
 	// length of leases, which is a setting of the cluster.
 	Lease time.Duration
+	// Direct is the address of a PostgreSQL whose store is reached through a transaction pooler, for
+	// sessions that cannot pass it; "" for none.
+	Direct string
 	// MaxConns bounds PostgreSQL connections for the API, for reads by key and for the rest each; 0 is
 	// 8. Masters use 4 of their own.
 	MaxConns int
@@ -117,6 +120,10 @@ type backend interface {
 	raise(ctx context.Context, dead int64) (bool, error)
 	// identify names the connections of the engine by the incarnation they serve.
 	identify(incarnation int64)
+	// notify tells who listens on a channel; listen calls heard when it can hear and at every change,
+	// or returns flow.ErrNoChannel.
+	notify(ctx context.Context, channel string) error
+	listen(ctx context.Context, channel string, heard func()) error
 	// damaged tells whether an error is the fault of the rows written: it would come again.
 	damaged(err error) bool
 	// explain turns an error of the driver into one for people, where there is a remedy.

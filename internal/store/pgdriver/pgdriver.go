@@ -1,7 +1,8 @@
 // Package pgdriver is a small database/sql driver over one native pgx connection: the standard
 // library is the pool, and Raw gives the hot path the *pgx.Conn underneath. It differs from
 // pgx/stdlib in what happens when a connection is taken: it follows a changing application_name,
-// by which a fencer finds the backends of a dead node.
+// by which a fencer finds the backends of a dead node. And behind a transaction pooler, where a
+// session belongs to nobody, it gives every transaction its settings.
 //
 // It must not know Baton's tables.
 package pgdriver
@@ -10,6 +11,9 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +24,9 @@ import (
 type Connector struct {
 	config *pgx.ConnConfig
 	name   atomic.Pointer[string]
+	// settings are those of every transaction behind a pooler, nil without one. They are said by local.
+	settings map[string]string
+	local    atomic.Pointer[string]
 }
 
 // NewConnector returns a connector; config must not be changed afterwards.
@@ -30,8 +37,48 @@ func NewConnector(config *pgx.ConnConfig) *Connector {
 	return c
 }
 
+// NewPooledConnector returns a connector to a transaction pooler. Nothing outlives a transaction
+// there: no setting of the session and no prepared statement, so settings go before the first
+// statement of each transaction, in the same round trip, and statements have no names.
+func NewPooledConnector(config *pgx.ConnConfig, settings map[string]string) *Connector {
+	c := NewConnector(Unnamed(config))
+	c.settings = settings
+	c.SetApplicationName(*c.name.Load())
+	return c
+}
+
+// Unnamed returns a configuration whose statements have no names at the server.
+func Unnamed(config *pgx.ConnConfig) *pgx.ConnConfig {
+	config = config.Copy()
+	config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	config.StatementCacheCapacity = 0
+	return config
+}
+
 // SetApplicationName names every connection from its next use on.
-func (c *Connector) SetApplicationName(name string) { c.name.Store(&name) }
+func (c *Connector) SetApplicationName(name string) {
+	c.name.Store(&name)
+	if c.settings == nil {
+		return
+	}
+	// Settings are words and numbers of ours: nothing in them needs quoting.
+	calls := []string{"set_config('application_name', '" + name + "', true)"}
+	for _, key := range slices.Sorted(maps.Keys(c.settings)) {
+		calls = append(calls, "set_config('"+key+"', '"+c.settings[key]+"', true)")
+	}
+	text := "SELECT " + strings.Join(calls, ", ")
+	c.local.Store(&text)
+}
+
+// Pooled tells whether what answers on a connection is another process than the one that greeted:
+// then there is a pooler between.
+func Pooled(ctx context.Context, conn *pgx.Conn) (bool, error) {
+	var pid uint32
+	if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid); err != nil {
+		return false, err
+	}
+	return pid != conn.PgConn().PID(), nil
+}
 
 // Connect implements driver.Connector.
 func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -102,7 +149,7 @@ func (c *Conn) ResetSession(ctx context.Context) error {
 		c.checked = now
 	}
 	name := *c.connector.name.Load()
-	if name == c.name {
+	if name == c.name || c.connector.settings != nil {
 		return nil
 	}
 	if _, err := c.conn.Exec(ctx, "SELECT set_config('application_name', $1, false)", name); err != nil {
@@ -123,11 +170,14 @@ func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if opts.Isolation != driver.IsolationLevel(0) {
 		return nil, errors.New("pgdriver: transactions are READ COMMITTED only")
 	}
-	mode := pgx.ReadWrite
+	how := pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}
 	if opts.ReadOnly {
-		mode = pgx.ReadOnly
+		how.AccessMode = pgx.ReadOnly
 	}
-	t, err := c.conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: mode})
+	if c.connector.settings != nil {
+		how.BeginQuery = "BEGIN ISOLATION LEVEL READ COMMITTED " + string(how.AccessMode) + "; " + *c.connector.local.Load()
+	}
+	t, err := c.conn.BeginTx(ctx, how)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +213,12 @@ func plain(args []driver.NamedValue) []any {
 func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	as := plain(args)
 	if len(as) == 0 {
+		if c.apart() {
+			query = *c.connector.local.Load() + "; " + query
+		}
 		as = []any{pgx.QueryExecModeSimpleProtocol}
+	} else if c.apart() {
+		return c.execApart(ctx, query, as)
 	}
 	tag, err := c.conn.Exec(ctx, query, as...)
 	if err != nil {
@@ -174,7 +229,7 @@ func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.Name
 
 // QueryContext implements driver.QueryerContext.
 func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	rs, err := c.conn.Query(ctx, query, plain(args)...)
+	rs, err := c.Query(ctx, query, plain(args)...)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -47,6 +46,9 @@ var server struct {
 // Main runs the tests of a package and stops the server afterwards. Call it from TestMain.
 func Main(m *testing.M) int {
 	code := m.Run()
+	if pooler.stop != nil {
+		pooler.stop()
+	}
 	if server.stop != nil {
 		if err := server.stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop PostgreSQL:", err)
@@ -134,13 +136,25 @@ func start() error {
 
 // run starts a server that lives no longer than this process.
 func run(ctx context.Context) (dsn *url.URL, stop func() error, err error) {
-	bin, err := binaries()
+	s, err := initialise(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := s.start(); err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return s.dsn(), s.remove, nil
+}
+
+// initialise makes the folder of a server that was never started.
+func initialise(ctx context.Context) (s *Server, err error) {
+	bin, err := binaries()
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "batonpg")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -150,39 +164,20 @@ func run(ctx context.Context) (dsn *url.URL, stop func() error, err error) {
 	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
 	if os.Getuid() == 0 { // PostgreSQL refuses to run as root
 		if attr.Credential, err = postgresUser(); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if err := os.Chown(dir, int(attr.Credential.Uid), int(attr.Credential.Gid)); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	data := filepath.Join(dir, "data")
-	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions")
+	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions", "--no-sync")
 	initdb.SysProcAttr, initdb.Dir = attr, dir
 	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, nil, fmt.Errorf("initdb: %w\n%s", err, out)
+		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	port, err := freePort(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	cmd := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-h", "127.0.0.1", "-p", strconv.Itoa(port),
-		"-c", "max_connections=300", "-c", "shared_buffers=64MB", "-c", "fsync=on", "-c", "log_checkpoints=off")
-	cmd.SysProcAttr, cmd.Dir = attr, dir
-	ended := make(chan error, 1)
-	if err := launch(cmd, ended); err != nil {
-		return nil, nil, err
-	}
-	dsn = &url.URL{Scheme: "postgres", User: url.User("postgres"), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Path: "/postgres", RawQuery: "sslmode=disable"}
-	return dsn, func() error {
-		_ = cmd.Process.Signal(syscall.SIGINT) // fast shutdown; if it is gone, ended knows
-		select {
-		case <-ended:
-		case <-time.After(20 * time.Second):
-			_ = cmd.Process.Kill()
-		}
-		return os.RemoveAll(dir)
-	}, nil
+	return &Server{bin: bin, dir: dir, port: port, attr: attr}, err
 }
 
 // launch starts the server and returns when it says that it is ready. The thread that starts it
