@@ -16,8 +16,8 @@ import (
 var backend = registrytest.Backend{
 	Lease: 2 * time.Second,
 	Serve: func(t testing.TB) registrytest.Server { return servers.Etcd(t) },
-	Open: func(ctx context.Context, address string, log *slog.Logger) (registry.Registry, error) {
-		return etcd.Open(ctx, "etcd://"+address+"/test", log)
+	Open: func(ctx context.Context, address, space string, log *slog.Logger) (registry.Registry, error) {
+		return etcd.Open(ctx, "etcd://"+address+"/tests/"+space, log)
 	},
 }
 

@@ -25,6 +25,7 @@ const childEnv = "BATON_REGISTRYTEST_CHILD"
 // orders are what a child is to do.
 type orders struct {
 	Address string
+	Space   string
 	Member  registry.Member
 	Lease   time.Duration
 	Name    string
@@ -50,7 +51,7 @@ func obey(raw string, b Backend) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	r, err := b.Open(ctx, o.Address, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	r, err := b.Open(ctx, o.Address, o.Space, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ type child struct {
 
 func (w *world) child(m registry.Member, name string) *child {
 	w.Helper()
-	raw, err := json.Marshal(orders{w.server.Address(), m, w.backend.Lease, name})
+	raw, err := json.Marshal(orders{w.server.Address(), w.space, m, w.backend.Lease, name})
 	if err != nil {
 		w.Fatal(err)
 	}

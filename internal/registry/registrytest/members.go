@@ -21,8 +21,7 @@ func testSeen(w *world) {
 	if len(first.Members) != 0 {
 		w.Errorf("before anybody was announced: %+v", first)
 	}
-	m, n := w.member("a"), w.member("b")
-	n.Role = flow.RoleStandalone
+	m, n := w.member("a"), w.memberOf(flow.RoleStandalone, "b")
 	begun := time.Now()
 	p := a.announce(m)
 	if left := flow.At(time.Now()); p.Until() < left || p.Until() > flow.At(time.Now()).Add(w.backend.Lease) {

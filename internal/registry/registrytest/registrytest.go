@@ -7,25 +7,29 @@ package registrytest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"baton/internal/flow"
 	"baton/internal/registry"
 )
 
 // Backend makes what a test needs.
 type Backend struct {
-	// Serve starts a server for one test, which ends with it; nil when there is none.
+	// Serve starts a server, which ends with t; nil when there is none.
 	Serve func(t testing.TB) Server
-	// Open makes a client of the server at an address, which may be that of a proxy before it.
-	Open func(ctx context.Context, address string, log *slog.Logger) (registry.Registry, error)
+	// Space makes an empty place at a server, for one test; nil if its name is enough.
+	Space func(t testing.TB, address, name string)
+	// Open makes a client of a space of the server at an address, which may be that of a proxy.
+	Open func(ctx context.Context, address, space string, log *slog.Logger) (registry.Registry, error)
 	// Local makes clients that need no server, each with its link; instead of Serve and Open.
 	Local func(t testing.TB) func(t testing.TB) (registry.Registry, Link)
 	// Register makes an incarnation that the backend knows; nil if any will do.
-	Register func(t testing.TB, address string) int64
+	Register func(t testing.TB, address, space, role string) int64
 	// Lease is the length the tests use: as short as the server allows.
 	Lease time.Duration
 }
@@ -51,36 +55,45 @@ type Link interface {
 // Run runs the suite.
 func Run(t *testing.T, b Backend) {
 	t.Helper()
+	var shared Server
+	if b.Serve != nil {
+		shared = b.Serve(t)
+	}
 	for _, c := range []struct {
 		name    string
 		test    func(*world)
-		servers bool // it needs a server of its own
+		process bool // it needs processes
+		servers bool // it needs a server of its own, to stop it
 	}{
-		{"members/seen", testSeen, false},
-		{"members/load and state", testUpdate, false},
-		{"members/withdraw", testWithdraw, false},
-		{"members/close", testClose, false},
-		{"members/twice", testTwice, false},
-		{"members/slow reader", testSlowReader, false},
-		{"faults/expired behind a stall", testStalled, false},
-		{"faults/a short cut is nothing", testBlip, false},
-		{"faults/changes during a gap", testGap, false},
-		{"faults/announce while cut off", testAnnounceCut, false},
-		{"faults/frozen process", testFrozen, true},
-		{"faults/restarted server", testRestart, true},
-		{"faults/killed server", testKilled, true},
-		{"leases/contend", testContend, false},
-		{"leases/give up", testGiveUp, false},
-		{"leases/lost in time", testLost, false},
-		{"leases/release while cut off", testReleaseCut, false},
-		{"leases/history", testHistory, false},
+		{"members/seen", testSeen, false, false},
+		{"members/load and state", testUpdate, false, false},
+		{"members/withdraw", testWithdraw, false, false},
+		{"members/close", testClose, false, false},
+		{"members/twice", testTwice, false, false},
+		{"members/slow reader", testSlowReader, false, false},
+		{"faults/expired behind a stall", testStalled, false, false},
+		{"faults/a short cut is nothing", testBlip, false, false},
+		{"faults/changes during a gap", testGap, false, false},
+		{"faults/announce while cut off", testAnnounceCut, false, false},
+		{"faults/frozen process", testFrozen, true, false},
+		{"faults/restarted server", testRestart, true, true},
+		{"faults/killed server", testKilled, true, true},
+		{"leases/contend", testContend, false, false},
+		{"leases/give up", testGiveUp, false, false},
+		{"leases/lost in time", testLost, false, false},
+		{"leases/release while cut off", testReleaseCut, false, false},
+		{"leases/history", testHistory, false, false},
 	} {
-		if c.servers && b.Serve == nil {
-			continue // there is nothing to stop
+		if c.process && b.Serve == nil {
+			continue // there is nothing to stop, and no other process
 		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.test(newWorld(t, b))
+			own := shared
+			if c.servers {
+				own = b.Serve(t)
+			}
+			c.test(newWorld(t, b, own))
 		})
 	}
 }
@@ -93,18 +106,22 @@ type world struct {
 	testing.TB
 	backend Backend
 	server  Server
+	space   string
 	local   func(testing.TB) (registry.Registry, Link)
 }
 
 var incarnations atomic.Int64
 
-func newWorld(t *testing.T, b Backend) *world {
+var spaces atomic.Int64
+
+func newWorld(t *testing.T, b Backend, server Server) *world {
 	t.Helper()
-	w := &world{TB: t, backend: b}
+	w := &world{TB: t, backend: b, server: server, space: fmt.Sprintf("test%d", spaces.Add(1))}
 	if b.Local != nil {
 		w.local = b.Local(t)
-	} else {
-		w.server = b.Serve(t)
+	}
+	if b.Space != nil {
+		b.Space(t, server.Address(), w.space)
 	}
 	return w
 }
@@ -123,7 +140,7 @@ func (w *world) open() *peer {
 		return &peer{w, r, link}
 	}
 	p := newProxy(w.TB, w.server.Address())
-	r, err := w.backend.Open(w.Context(), p.address, quiet(w.TB))
+	r, err := w.backend.Open(w.Context(), p.address, w.space, quiet(w.TB))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -144,9 +161,14 @@ func quiet(t testing.TB) *slog.Logger {
 
 func (w *world) member(name string) registry.Member {
 	w.Helper()
-	m := registry.Member{Incarnation: incarnations.Add(1), Role: "master", Name: name, Address: "127.0.0.1:7078", Version: "v1", Engine: 3, State: "ready", Load: registry.Load{CPU: 0.25, Memory: 0.5, Slots: 8, Used: 3}}
+	return w.memberOf(flow.RoleMaster, name)
+}
+
+func (w *world) memberOf(role, name string) registry.Member {
+	w.Helper()
+	m := registry.Member{Incarnation: incarnations.Add(1), Role: role, Name: name, Address: "127.0.0.1:7078", Version: "v1", Engine: 3, State: "ready", Load: registry.Load{CPU: 0.25, Memory: 0.5, Slots: 8, Used: 3}}
 	if w.backend.Register != nil {
-		m.Incarnation = w.backend.Register(w.TB, w.server.Address())
+		m.Incarnation = w.backend.Register(w.TB, w.server.Address(), w.space, role)
 	}
 	return m
 }
@@ -234,6 +256,20 @@ func (w *world) isLost(l registry.Lease) {
 	case <-l.Lost():
 	case <-time.After(patience):
 		w.Fatal("the lease was not lost")
+	}
+}
+
+// eventually waits for what no view shows.
+func (w *world) eventually(what string, holds func() bool) {
+	w.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(patience); !holds(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			w.Fatalf("waited %s in vain for %s", patience, what)
+		}
 	}
 }
 

@@ -34,6 +34,8 @@ type conn struct {
 	closing      atomic.Bool
 	granted      atomic.Int64 // nanoseconds that the server agreed to
 
+	calls sync.WaitGroup // none begins after closing
+
 	mu    sync.Mutex
 	raw   net.Conn
 	paths []string // of nodes that changed
@@ -180,10 +182,27 @@ func (b *bounded) bound(t time.Time) time.Time {
 func (b *bounded) SetReadDeadline(t time.Time) error  { return b.Conn.SetReadDeadline(b.bound(t)) }
 func (b *bounded) SetWriteDeadline(t time.Time) error { return b.Conn.SetWriteDeadline(b.bound(t)) }
 
-// close ends the session, within about a second, and the connection.
+// close ends the session, within about a second, and the connection. The client underneath may
+// not be closed while something is asked: it would answer and be answered into the same memory.
 func (c *conn) close() {
+	c.mu.Lock()
 	c.closing.Store(true)
+	c.mu.Unlock()
+	idle := make(chan struct{})
+	go func() { c.calls.Wait(); close(idle) }()
+	patience := time.NewTimer(200 * time.Millisecond)
+	defer patience.Stop()
+	select {
+	case <-idle:
+	case <-patience.C:
+		c.disconnect() // whatever waits is answered by that
+		<-idle
+	}
 	c.zk.Close()
+	c.disconnect()
+}
+
+func (c *conn) disconnect() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.raw != nil {
@@ -200,10 +219,17 @@ func call[T any](ctx context.Context, c *conn, ask func(*zk.Conn) (T, error)) (T
 		err error
 	}
 	answered := make(chan answer, 1)
-	go func() {
-		v, err := ask(c.zk)
-		answered <- answer{v, err}
-	}()
+	c.mu.Lock()
+	if c.closing.Load() {
+		c.mu.Unlock()
+		answered <- answer{err: errClosed}
+	} else {
+		c.calls.Go(func() {
+			v, err := ask(c.zk)
+			answered <- answer{v, err}
+		})
+		c.mu.Unlock()
+	}
 	select {
 	case a := <-answered:
 		if errors.Is(a.err, zk.ErrClosing) {

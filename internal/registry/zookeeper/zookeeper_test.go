@@ -16,8 +16,8 @@ import (
 var backend = registrytest.Backend{
 	Lease: 2 * time.Second,
 	Serve: func(t testing.TB) registrytest.Server { return servers.ZooKeeper(t) },
-	Open: func(ctx context.Context, address string, log *slog.Logger) (registry.Registry, error) {
-		return zookeeper.Open(ctx, "zookeeper://"+address+"/some/root", log)
+	Open: func(ctx context.Context, address, space string, log *slog.Logger) (registry.Registry, error) {
+		return zookeeper.Open(ctx, "zookeeper://"+address+"/tests/"+space, log)
 	},
 }
 

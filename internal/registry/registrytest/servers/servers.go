@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -45,10 +46,12 @@ func (p *Process) Start(t testing.TB) {
 	defer log.Close()
 	p.cmd = p.command()
 	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p.ended = make(chan struct{})
 	begun := make(chan error)
 	cmd, ended := p.cmd, p.ended
 	go func() {
+		runtime.LockOSThread() // it is told to die with the thread that starts it
 		err := cmd.Start()
 		begun <- err
 		if err == nil {
