@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
@@ -92,14 +93,12 @@ func forDirect(err error) error {
 	return &out
 }
 
-// notify tells who listens, in a transaction of its own that writes nothing else.
-func (p *postgresDB) notify(ctx context.Context, channel string) error {
-	_, err := p.hot.ExecContext(ctx, "SELECT pg_notify($1, '')", channel)
-	return err
+func (p *postgresDB) telling(channel string, n int) string {
+	return " RETURNING pg_notify('" + channel + "', baton_now()::text || ' ' || $" + strconv.Itoa(n) + "::text)"
 }
 
 // listen calls heard when it can hear, and at every notification.
-func (p *postgresDB) listen(ctx context.Context, channel string, heard func()) error {
+func (p *postgresDB) listen(ctx context.Context, channel string, heard func(string)) error {
 	if p.direct == nil {
 		return flow.ErrNoChannel
 	}
@@ -111,10 +110,12 @@ func (p *postgresDB) listen(ctx context.Context, channel string, heard func()) e
 	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
 		return err
 	}
+	heard("")
 	for {
-		heard()
-		if _, err := conn.WaitForNotification(ctx); err != nil {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
 			return err
 		}
+		heard(n.Payload)
 	}
 }

@@ -192,7 +192,7 @@ func TestPoolerDirect(t *testing.T) {
 	dsn := pgtest.New(t)
 	pooled := pgtest.Pooled(t, dsn)
 	db := open(t, pooled)
-	if err := db.Registry().Listen(t.Context(), func() { t.Error("heard") }); !errors.Is(err, flow.ErrNoChannel) {
+	if err := db.Registry().Listen(t.Context(), func(flow.NodeChange) { t.Error("heard") }); !errors.Is(err, flow.ErrNoChannel) {
 		t.Errorf("through a pooler: %v", err)
 	}
 	withDirect, err := store.Open(t.Context(), pooled, store.Options{Direct: dsn})
@@ -201,9 +201,10 @@ func TestPoolerDirect(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = withDirect.Close() })
 	heard := make(chan struct{}, 10)
-	go func() { _ = withDirect.Registry().Listen(t.Context(), func() { heard <- struct{}{} }) }()
+	go func() { _ = withDirect.Registry().Listen(t.Context(), func(flow.NodeChange) { heard <- struct{}{} }) }()
 	<-heard
-	if err := db.Registry().Tell(t.Context()); err != nil { // NOTIFY passes the pooler
+	w := storetest.NewWorld(t, db)
+	if err := db.Registry().Withdraw(t.Context(), []int64{w.Me}); err != nil { // NOTIFY passes the pooler
 		t.Fatal(err)
 	}
 	<-heard

@@ -1,12 +1,16 @@
 // The store as a registry: live nodes are members, names are leases, and changes are told by
-// NOTIFY, each in a statement of its own: a commit with one waits for all others that have one.
+// NOTIFY with the statement that makes them. They are rare: a transaction that tells waits for all
+// others that do.
 
 package store
 
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"baton/internal/flow"
@@ -22,14 +26,36 @@ func (db *DB) Registry() *Registry { return &Registry{db} }
 // channel is where changes of members and names are told.
 const channel = "baton_registry"
 
-// Announce says what is new of a registered node and renews its lease. ErrFenced if it was
-// declared dead, or is not known.
-func (r *Registry) Announce(ctx context.Context, n flow.Node, lease time.Duration) error {
+// Announce says what is new of a registered node and renews its lease; tell wakes who listens.
+// ErrFenced if it was declared dead, or is not known.
+func (r *Registry) Announce(ctx context.Context, n flow.Node, lease time.Duration, tell bool) error {
+	args := []any{
+		n.Incarnation, lease.Microseconds(), n.Name, n.Address, n.Version, n.Engine, stateOf(n), n.CPU, n.Memory, n.Slots, n.Running,
+	}
+	telling := ""
+	if tell {
+		telling, args = r.tell(args, flow.NodeChange{Node: &n})
+	}
 	return r.wrap("announce", r.touching(ctx, 1, `
 		UPDATE node SET lease_until = baton_now() + $2, name = $3, address = $4, version = $5, engine = $6, state = $7,
 			cpu = $8, memory = $9, slots = $10, running = $11
-		WHERE incarnation = $1 AND (SELECT epoch FROM fence WHERE incarnation = $1) = 1`,
-		n.Incarnation, lease.Microseconds(), n.Name, n.Address, n.Version, n.Engine, stateOf(n), n.CPU, n.Memory, n.Slots, n.Running))
+		WHERE incarnation = $1 AND (SELECT epoch FROM fence WHERE incarnation = $1) = 1`+telling, args...))
+}
+
+// mostTold is how much fits into a notification.
+const mostTold = 7900
+
+// tell ends a statement that tells a change, and adds what is told to its arguments. What is too
+// long is read by who hears of it.
+func (r *Registry) tell(args []any, c flow.NodeChange) (telling string, all []any) {
+	raw, err := json.Marshal(c)
+	if err != nil || len(raw) > mostTold {
+		raw = []byte("{}")
+	}
+	if telling = r.telling(channel, len(args)+1); telling != "" {
+		args = append(args, string(raw))
+	}
+	return telling, args
 }
 
 // Renew renews the leases of nodes. A lease that is over but noticed by nobody is renewed too.
@@ -63,30 +89,31 @@ func (r *Registry) numbers(ns []int64) any {
 	return r.list(ids)
 }
 
-// Withdraw ends the leases of nodes.
+// Withdraw ends the leases of nodes and tells it.
 func (r *Registry) Withdraw(ctx context.Context, incarnations []int64) error {
+	telling, args := r.tell([]any{r.numbers(incarnations), left}, flow.NodeChange{Gone: incarnations})
 	return r.wrap("withdraw", r.statement(ctx, forEngine, func(q querier) error {
-		_, err := exec(ctx, r.DB, q, "UPDATE node SET lease_until = 0, state = $2 WHERE incarnation = ANY($1)", r.numbers(incarnations), left)
+		_, err := exec(ctx, r.DB, q, "UPDATE node SET lease_until = 0, state = $2 WHERE incarnation = ANY($1)"+telling, args...)
 		return err
 	}))
 }
 
-// Members returns the live nodes by incarnation, and for how long they are that if nobody renews
-// anything; 0 without any.
-func (r *Registry) Members(ctx context.Context) (nodes []flow.Node, ends time.Duration, err error) {
+// Members returns the live nodes by incarnation, when that was, and for how long it is so if nobody
+// renews anything; 0 without any.
+func (r *Registry) Members(ctx context.Context) (nodes []flow.Node, at flow.Time, ends time.Duration, err error) {
 	nodes, err = all(ctx, r.DB, r.read(forEngine), func(s scanner) (n flow.Node, err error) {
 		var rest int64
-		err = s.Scan(&n.Incarnation, &n.Role, &n.Name, &n.Address, &n.Version, &n.Engine, &n.State, &n.CPU, &n.Memory, &n.Slots, &n.Running, &rest)
+		err = s.Scan(&n.Incarnation, &n.Role, &n.Name, &n.Address, &n.Version, &n.Engine, &n.State, &n.CPU, &n.Memory, &n.Slots, &n.Running, &rest, &at)
 		if left := time.Duration(max(rest, 1)) * time.Microsecond; ends == 0 || left < ends {
 			ends = left
 		}
 		return n, err
 	}, `
-		SELECT n.incarnation, n.role, n.name, n.address, n.version, n.engine, n.state, n.cpu, n.memory, n.slots, n.running, n.lease_until - baton_now()
+		SELECT n.incarnation, n.role, n.name, n.address, n.version, n.engine, n.state, n.cpu, n.memory, n.slots, n.running, n.lease_until - baton_now(), baton_now()
 		FROM node n JOIN fence f ON f.incarnation = n.incarnation
 		WHERE n.lease_until > baton_now() AND f.epoch = 1
 		ORDER BY n.incarnation`)
-	return nodes, ends, r.wrap("read members", err)
+	return nodes, at, ends, r.wrap("read members", err)
 }
 
 // Claim takes a name if nobody has it. If somebody has, fence is 0 and free is when it may be tried
@@ -130,19 +157,26 @@ func (r *Registry) Keep(ctx context.Context, names []string, fences []int64, lea
 		r.names(names), r.numbers(fences), lease.Microseconds()))
 }
 
-// Give gives names back by their fences.
+// Give gives names back by their fences and tells it.
 func (r *Registry) Give(ctx context.Context, names []string, fences []int64) error {
+	telling, args := r.tell([]any{r.names(names), r.numbers(fences)}, flow.NodeChange{})
 	return r.wrap("give back", r.statement(ctx, forEngine, func(q querier) error {
-		_, err := exec(ctx, r.DB, q, "UPDATE named_lease SET lease_until = 0 WHERE name = ANY($1) AND fence = ANY($2)", r.names(names), r.numbers(fences))
+		_, err := exec(ctx, r.DB, q, "UPDATE named_lease SET lease_until = 0 WHERE name = ANY($1) AND fence = ANY($2)"+telling, args...)
 		return err
 	}))
 }
 
-// Tell wakes who listens.
-func (r *Registry) Tell(ctx context.Context) error { return r.wrap("tell", r.notify(ctx, channel)) }
-
-// Listen calls heard once when it can hear, and after every change that was told, until ctx is
-// done or the connection is lost. ErrNoChannel if there is no way to hear.
-func (r *Registry) Listen(ctx context.Context, heard func()) error {
-	return r.wrap("listen", r.listen(ctx, channel, heard))
+// Listen calls heard once when it can hear, with nothing, and with every change that was told, until
+// ctx is done or the connection is lost. ErrNoChannel if there is no way to hear.
+func (r *Registry) Listen(ctx context.Context, heard func(flow.NodeChange)) error {
+	return r.wrap("listen", r.listen(ctx, channel, func(told string) {
+		var c flow.NodeChange
+		at, raw, _ := strings.Cut(told, " ")
+		if err := json.Unmarshal([]byte(raw), &c); err != nil {
+			c = flow.NodeChange{} // another version told it: read
+		}
+		us, _ := strconv.ParseInt(at, 10, 64) // 0: older than anything read
+		c.At = flow.Time(us)
+		heard(c)
+	}))
 }

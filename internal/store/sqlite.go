@@ -179,10 +179,10 @@ func (s *sqliteDB) statement(ctx context.Context, c class, fn func(querier) erro
 
 func (s *sqliteDB) identify(int64) {}
 
-func (s *sqliteDB) notify(context.Context, string) error { return nil }
+func (s *sqliteDB) telling(string, int) string { return "" }
 
 // listen: one process has the file, and what is cheap to read is read again.
-func (s *sqliteDB) listen(context.Context, string, func()) error { return flow.ErrNoChannel }
+func (s *sqliteDB) listen(context.Context, string, func(string)) error { return flow.ErrNoChannel }
 
 var (
 	anyList = regexp.MustCompile(`= ANY\((\$\d+)\)`)

@@ -120,10 +120,12 @@ type backend interface {
 	raise(ctx context.Context, dead int64) (bool, error)
 	// identify names the connections of the engine by the incarnation they serve.
 	identify(incarnation int64)
-	// notify tells who listens on a channel; listen calls heard when it can hear and at every change,
-	// or returns flow.ErrNoChannel.
-	notify(ctx context.Context, channel string) error
-	listen(ctx context.Context, channel string, heard func()) error
+	// telling ends a statement that tells who listens on a channel: the time and argument n. "" if
+	// nobody can be told.
+	telling(channel string, n int) string
+	// listen calls heard when it can hear, with nothing, and with all that is told, or returns
+	// flow.ErrNoChannel.
+	listen(ctx context.Context, channel string, heard func(string)) error
 	// damaged tells whether an error is the fault of the rows written: it would come again.
 	damaged(err error) bool
 	// explain turns an error of the driver into one for people, where there is a remedy.

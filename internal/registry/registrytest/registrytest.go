@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -52,8 +54,8 @@ type Link interface {
 	Heal()
 }
 
-// Run runs the suite.
-func Run(t *testing.T, b Backend) {
+// Run runs the suite, or those tests of it whose names begin as one of only.
+func Run(t *testing.T, b Backend, only ...string) {
 	t.Helper()
 	var shared Server
 	if b.Serve != nil {
@@ -86,6 +88,9 @@ func Run(t *testing.T, b Backend) {
 	} {
 		if c.process && b.Serve == nil {
 			continue // there is nothing to stop, and no other process
+		}
+		if len(only) > 0 && !slices.ContainsFunc(only, func(prefix string) bool { return strings.HasPrefix(c.name, prefix) }) {
+			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

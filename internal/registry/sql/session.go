@@ -39,15 +39,13 @@ func node(m registry.Member) flow.Node {
 func (s *session) Sync(ctx context.Context, n client.News) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	tell := len(n.Remove)+len(n.Unlock) > 0
 	said := map[int64]bool{}
 	for _, m := range n.Put {
-		if err := s.store.Announce(ctx, node(m), s.length); err != nil {
+		was := s.members[m.Incarnation]
+		was.Load = m.Load // it is old anyway
+		if err := s.store.Announce(ctx, node(m), s.length, was != m); err != nil {
 			return explain(err)
 		}
-		was := s.members[m.Incarnation]
-		was.Load = m.Load
-		tell = tell || was != m // a load is old anyway
 		s.members[m.Incarnation], said[m.Incarnation] = m, true
 	}
 	if len(n.Remove) > 0 {
@@ -61,14 +59,7 @@ func (s *session) Sync(ctx context.Context, n client.News) error {
 	if err := s.give(ctx, n.Unlock); err != nil {
 		return explain(err)
 	}
-	if err := s.renew(ctx, said); err != nil {
-		return err
-	}
-	if tell {
-		// What is not told is read a little later.
-		_ = s.store.Tell(ctx)
-	}
-	return nil
+	return s.renew(ctx, said)
 }
 
 // renew renews what was not said just now.
@@ -160,7 +151,5 @@ func (s *session) End(ctx context.Context) {
 	for fence, name := range s.names {
 		holds = append(holds, client.Hold{Name: name, Fence: fence})
 	}
-	if len(holds) > 0 && s.give(ctx, holds) == nil {
-		_ = s.store.Tell(ctx)
-	}
+	_ = s.give(ctx, holds) // what is not given back ends by itself
 }

@@ -2,6 +2,7 @@ package sql_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/url"
 	"os"
@@ -54,7 +55,7 @@ func opening(direct bool) func(context.Context, string, string, *slog.Logger) (r
 // deaf is a store without a direct connection.
 type deaf struct{ sql.Store }
 
-func (deaf) Listen(context.Context, func()) error { return flow.ErrNoChannel }
+func (deaf) Listen(context.Context, func(flow.NodeChange)) error { return flow.ErrNoChannel }
 
 func space(t testing.TB, address, name string) {
 	t.Helper()
@@ -119,5 +120,51 @@ func TestWithoutTelling(t *testing.T) {
 	t.Parallel()
 	b := backend
 	b.Open = opening(false)
-	registrytest.Run(t, b)
+	registrytest.Run(t, b, "members/", "faults/expired", "leases/contend")
+}
+
+// Who was declared dead cannot announce itself, and is told so; others of the process can.
+func TestFenced(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	space(t, server.Address(), "fenced")
+	db, err := store.Open(t.Context(), dsn(server.Address(), "fenced"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	r, err := sql.Open(t.Context(), db.Registry(), slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	dead, alive := registerIn(t, db, flow.RoleMaster), registerIn(t, db, flow.RoleMaster)
+	p, err := r.Announce(t.Context(), registry.Member{Incarnation: dead}, 2*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Master().Fence(t.Context(), dead); err != nil {
+		t.Fatal(err)
+	}
+	fenced := flow.At(time.Now())
+	views := r.Watch(t.Context())
+	v := <-views
+	for v.Since == 0 || len(v.Members) > 0 { // fenced it is no member
+		v = <-views
+	}
+	for now := flow.At(time.Now()); now < p.Until(); now = flow.At(time.Now()) {
+		if now > fenced.Add(2*time.Second) {
+			t.Fatal("the lease of a fenced master was renewed")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := p.Withdraw(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Announce(t.Context(), registry.Member{Incarnation: dead}, 2*time.Second); !errors.Is(err, flow.ErrFenced) {
+		t.Errorf("announced again: %v", err)
+	}
+	if _, err := r.Announce(t.Context(), registry.Member{Incarnation: alive}, 3*time.Second); err != nil {
+		t.Error(err)
+	}
 }

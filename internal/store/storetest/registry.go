@@ -5,6 +5,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,20 +20,20 @@ func testRegistryMembers(w *world) {
 		Incarnation: w.me, Role: flow.RoleMaster, Name: "new name", Address: "h:1", Version: "v2", Engine: 3, State: "busy",
 		CPU: 0.25, Memory: 0.5, Slots: 8, Running: 2,
 	}
-	w.ok(r.Announce(w.ctx, n, time.Minute))
-	nodes, ends, err := r.Members(w.ctx)
+	w.ok(r.Announce(w.ctx, n, time.Minute, false))
+	nodes, at, ends, err := r.Members(w.ctx)
 	w.ok(err)
-	if len(nodes) != 2 || ends <= 0 || ends > 10*time.Second {
-		w.Fatalf("%d members, the first until %s", len(nodes), ends)
+	if len(nodes) != 2 || at == 0 || ends <= 0 || ends > 10*time.Second {
+		w.Fatalf("%d members at %s, the first for %s", len(nodes), at, ends)
 	}
 	w.same(n, nodes[0])
 	w.ok(r.Renew(w.ctx, []int64{w.me, other}, time.Hour))
-	if _, ends, err = r.Members(w.ctx); err != nil || ends < 50*time.Minute {
+	if _, _, ends, err = r.Members(w.ctx); err != nil || ends < 50*time.Minute {
 		w.Errorf("renewed until %s, %v", ends, err)
 	}
 	w.ok(r.Renew(w.ctx, nil, time.Hour))
 	w.ok(r.Withdraw(w.ctx, []int64{other}))
-	nodes, _, err = r.Members(w.ctx)
+	nodes, _, _, err = r.Members(w.ctx)
 	w.ok(err)
 	w.same([]flow.Node{n}, nodes)
 	// A lease that is over but noticed by nobody is renewed.
@@ -41,13 +42,13 @@ func testRegistryMembers(w *world) {
 	if won, err := w.m.Fence(w.ctx, other); err != nil || !won {
 		w.Fatal(won, err)
 	}
-	nodes, _, err = r.Members(w.ctx)
+	nodes, _, _, err = r.Members(w.ctx)
 	w.ok(err)
 	w.same([]flow.Node{n}, nodes)
 	for what, err := range map[string]error{
-		"announce": r.Announce(w.ctx, flow.Node{Incarnation: other}, time.Hour),
+		"announce": r.Announce(w.ctx, flow.Node{Incarnation: other}, time.Hour, true),
 		"renew":    r.Renew(w.ctx, []int64{w.me, other}, time.Hour),
-		"unknown":  r.Announce(w.ctx, flow.Node{Incarnation: 1 << 50}, time.Hour),
+		"unknown":  r.Announce(w.ctx, flow.Node{Incarnation: 1 << 50}, time.Hour, true),
 	} {
 		if !errors.Is(err, flow.ErrFenced) {
 			w.Errorf("%s: %v", what, err)
@@ -126,26 +127,51 @@ func testRegistryRace(w *world) {
 // What is told is heard, where there is a way.
 func testRegistryTold(w *world) {
 	r := w.db.Registry()
-	heard := make(chan struct{}, 10)
+	heard := make(chan flow.NodeChange, 10)
 	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- r.Listen(ctx, func() { heard <- struct{}{} }) }()
+	go func() { ended <- r.Listen(ctx, func(c flow.NodeChange) { heard <- c }) }()
+	listens := false
 	select {
 	case err := <-ended:
 		if !errors.Is(err, flow.ErrNoChannel) {
 			w.Error(err)
 		}
-		w.ok(r.Tell(w.ctx)) // nobody can hear it
-		return
-	case <-heard: // it listens
-	}
-	w.ok(r.Tell(w.ctx))
-	select {
 	case <-heard:
-	case err := <-ended:
-		w.Error(err)
+		listens = true
+	}
+	n := flow.Node{Incarnation: w.me, Name: "n", State: "busy", CPU: 0.25}
+	long := flow.Node{Incarnation: w.me, Name: strings.Repeat("long", 3000)}
+	for _, c := range []struct {
+		change func() error
+		want   flow.NodeChange
+	}{
+		{func() error { return r.Announce(w.ctx, n, time.Hour, true) }, flow.NodeChange{Node: &n}},
+		{func() error { return r.Announce(w.ctx, long, time.Hour, true) }, flow.NodeChange{}},
+		{func() error { return r.Withdraw(w.ctx, []int64{w.me}) }, flow.NodeChange{Gone: []int64{w.me}}},
+		{func() error {
+			fence, _, err := r.Claim(w.ctx, "name", 1, time.Hour)
+			return errors.Join(err, r.Give(w.ctx, []string{"name"}, []int64{fence}))
+		}, flow.NodeChange{}},
+	} {
+		w.ok(c.change())
+		if !listens {
+			continue
+		}
+		select {
+		case got := <-heard:
+			if got.At == 0 {
+				w.Error("it does not say when")
+			}
+			got.At = 0
+			w.same(c.want, got)
+		case err := <-ended:
+			w.Errorf("%+v was not heard: %v", c.want, err)
+		}
 	}
 	cancel()
-	<-ended
+	if listens {
+		<-ended
+	}
 }
