@@ -95,8 +95,6 @@ func explain(err error) error {
 		return client.Refused("etcd refuses the user or the password of `registry`; check etcd://user:password@…", err)
 	case errors.Is(err, rpctypes.ErrPermissionDenied):
 		return client.Refused("the user of `registry` may not write below its prefix; grant it readwrite with etcdctl role grant-permission", err)
-	case errors.Is(err, rpctypes.ErrAuthNotEnabled):
-		return client.Refused("`registry` has a user, but etcd has no authentication; leave the user out, or enable it", err)
 	}
 	return err
 }

@@ -128,9 +128,19 @@ func at(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(por
 // Etcd starts a server of one. Its shortest lease is one second. arguments are added.
 func Etcd(t testing.TB, arguments ...string) *Process {
 	t.Helper()
+	return etcd(t, "http", arguments)
+}
+
+// EtcdTLS starts a server of one that encrypts with a certificate, from files.
+func EtcdTLS(t testing.TB, cert, key string) *Process {
+	t.Helper()
+	return etcd(t, "https", []string{"--cert-file", cert, "--key-file", key})
+}
+
+func etcd(t testing.TB, scheme string, arguments []string) *Process {
+	t.Helper()
 	dir := t.TempDir()
 	clients, peers := at(registrytest.FreePort(t)), at(registrytest.FreePort(t))
-	scheme := "http"
 	return start(t, &Process{
 		address: clients, log: filepath.Join(dir, "log"), ready: answers,
 		command: func() *exec.Cmd {
