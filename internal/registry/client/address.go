@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"baton/internal/flow"
@@ -61,7 +62,7 @@ func ParseAddress(raw, scheme, port string, options ...string) (Address, error) 
 		if err != nil || name == "" || number == "" || strings.ContainsAny(name, " \t\n") {
 			return bad("%q is no host:port", host)
 		}
-		if _, err := net.LookupPort("tcp", number); err != nil {
+		if n, err := strconv.ParseUint(number, 10, 16); err != nil || n == 0 {
 			return bad("%q is no port", number)
 		}
 		a.Hosts = append(a.Hosts, host)

@@ -143,7 +143,7 @@ func (c *Client) perform(effects []any) {
 				delete(c.freeing, e.hold)
 			}
 		case startWatch:
-			c.watch(e.number)
+			c.watch(c.ctx, e.number)
 		case probe:
 			reach := reachOf(c.keeper.shortest())
 			c.call(c.ctx, reach/2, func(ctx context.Context) { c.probe(ctx, e.number, reach) })
@@ -202,11 +202,11 @@ func (c *Client) probe(ctx context.Context, number int, reach time.Duration) {
 }
 
 // watch ends the watch under way and begins another; with c.mu held.
-func (c *Client) watch(number int) {
+func (c *Client) watch(ctx context.Context, number int) {
 	if c.watching != nil {
 		c.watching()
 	}
-	ctx, cancel := context.WithCancel(c.ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	c.watching = cancel
 	c.calls.Go(func() {
 		defer cancel()

@@ -72,9 +72,11 @@ func newKeeper() *keeper { return &keeper{sessions: map[time.Duration]*session{}
 // How often a session is renewed, how long an answer may take, and when the next try is made.
 // Three tries fit into a lease.
 func renewEvery(length time.Duration) time.Duration { return length / 4 }
+
 func answerWithin(length time.Duration) time.Duration {
 	return max(length/3, 100*time.Millisecond)
 }
+
 func tryAgain(length time.Duration) time.Duration {
 	return min(max(length/10, 20*time.Millisecond), time.Second)
 }

@@ -86,7 +86,7 @@ func (c *Client) session(ctx context.Context, length time.Duration) (sessionID, 
 func (c *Client) lock(ctx context.Context, id sessionID, s *open, name string, holder int64) (registry.Lease, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.ctx, cancel)()
+	defer context.AfterFunc(s.ctx, cancel)() //nolint:contextcheck // it ends with either of two
 	h, err := s.Lock(ctx, name, holder)
 	l := &lease{client: c, id: id, hold: h, lost: make(chan struct{})}
 	held := false

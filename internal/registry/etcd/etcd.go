@@ -130,7 +130,7 @@ func (b *backend) Watch(ctx context.Context, tell func([]registry.Member)) error
 		tell(slices.SortedFunc(maps.Values(members), func(a, b registry.Member) int { return cmp.Compare(a.Incarnation, b.Incarnation) }))
 	}
 	for _, kv := range now.Kvs {
-		b.put(members, string(kv.Key), kv.Value)
+		b.put(ctx, members, string(kv.Key), kv.Value)
 	}
 	// Whatever the watch says, also that it was compacted away or cancelled, it says here.
 	changes := c.Watch(ctx, b.members(), clientv3.WithPrefix(), clientv3.WithRev(now.Header.Revision+1))
@@ -144,7 +144,7 @@ func (b *backend) Watch(ctx context.Context, tell func([]registry.Member)) error
 			if key := string(e.Kv.Key); e.Type == clientv3.EventTypeDelete {
 				delete(members, key)
 			} else {
-				b.put(members, key, e.Kv.Value)
+				b.put(ctx, members, key, e.Kv.Value)
 			}
 		}
 		if len(r.Events) > 0 {
@@ -158,10 +158,10 @@ func (b *backend) Watch(ctx context.Context, tell func([]registry.Member)) error
 }
 
 // put notes a member. What is no member is left alone: the prefix may be shared.
-func (b *backend) put(members map[string]registry.Member, key string, value []byte) {
+func (b *backend) put(ctx context.Context, members map[string]registry.Member, key string, value []byte) {
 	var m registry.Member
 	if err := json.Unmarshal(value, &m); err != nil || strings.TrimPrefix(key, b.members()) != strconv.FormatInt(m.Incarnation, 10) {
-		b.log.LogAttrs(context.Background(), slog.LevelWarn, "a key in the registry is no member", slog.String("key", key), slog.Any("error", err))
+		b.log.LogAttrs(ctx, slog.LevelWarn, "a key in the registry is no member", slog.String("key", key), slog.Any("error", err))
 		return
 	}
 	members[key] = m

@@ -192,9 +192,7 @@ func testKilled(w *world) {
 	seen.until("that it is out of reach", cutOff)
 	own.until("that it is out of reach", cutOff)
 	w.isLost(l)
-	for flow.At(time.Now()) < p.Until() { // the lease ends by the clock alone
-		time.Sleep(time.Until(p.Until().Std()))
-	}
+	w.eventually("the end of the lease, by the clock alone", func() bool { return flow.At(time.Now()) >= p.Until() })
 	w.server.Start(w)
 	began := flow.At(time.Now())
 	v := seen.until("both again", func(v registry.View) bool { return inReach(v) && has(m, n)(v) })

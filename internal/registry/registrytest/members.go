@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
 	"time"
 
 	"baton/internal/flow"
@@ -117,7 +116,7 @@ func testClose(w *world) {
 	own.until("itself", has(m))
 	seen.until("the member", has(m))
 	begun := time.Now()
-	if err := a.Registry.Close(); err != nil {
+	if err := a.Close(); err != nil {
 		w.Fatal(err)
 	}
 	w.isLost(held)

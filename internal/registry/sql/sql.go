@@ -64,7 +64,7 @@ type backend struct {
 }
 
 // Open returns a client of the registry in a store.
-func Open(_ context.Context, store Store, log *slog.Logger) (registry.Registry, error) {
+func Open(_ context.Context, store Store, log *slog.Logger) (registry.Registry, error) { //nolint:contextcheck // listening outlives this call
 	b := &backend{store: store, log: log, told: make(chan struct{}), reading: make(chan struct{}, 1)}
 	b.reading <- struct{}{}
 	ctx, stop := context.WithCancel(context.Background())

@@ -53,7 +53,7 @@ func (b *backend) connect(ctx context.Context, length time.Duration) (*conn, tim
 	var err error
 	c.zk, _, err = zk.Connect(b.hosts, length,
 		zk.WithHostProvider(c), zk.WithEventCallback(c.event), zk.WithLogger(c), zk.WithLogInfo(true),
-		zk.WithDialer(func(network, address string, timeout time.Duration) (net.Conn, error) {
+		zk.WithDialer(func(network, address string, timeout time.Duration) (net.Conn, error) { //nolint:contextcheck // it outlives this call
 			return c.dial(network, address, timeout, max(length, time.Second), b.tls)
 		}))
 	if err != nil {

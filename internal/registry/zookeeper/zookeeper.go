@@ -200,7 +200,7 @@ func (r *reading) read(ctx context.Context) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
-				r.put(path.Base(node), raw)
+				r.put(ctx, path.Base(node), raw)
 			}
 			return err
 		})
@@ -213,14 +213,14 @@ func (r *reading) read(ctx context.Context) error {
 }
 
 // put notes a member. What is no member is left alone: the root may be shared.
-func (r *reading) put(name string, raw []byte) {
+func (r *reading) put(ctx context.Context, name string, raw []byte) {
 	delete(r.members, name)
 	if raw == nil {
 		return
 	}
 	var m registry.Member
 	if err := json.Unmarshal(raw, &m); err != nil || name != strconv.FormatInt(m.Incarnation, 10) {
-		r.log.LogAttrs(context.Background(), slog.LevelWarn, "a node in the registry is no member", slog.String("node", name), slog.Any("error", err))
+		r.log.LogAttrs(ctx, slog.LevelWarn, "a node in the registry is no member", slog.String("node", name), slog.Any("error", err))
 		return
 	}
 	r.members[name] = m

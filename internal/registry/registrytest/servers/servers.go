@@ -144,10 +144,12 @@ func etcd(t testing.TB, scheme string, arguments []string) *Process {
 	return start(t, &Process{
 		address: clients, log: filepath.Join(dir, "log"), ready: answers,
 		command: func() *exec.Cmd {
-			return exec.Command("etcd", append([]string{"--name", "one", "--data-dir", filepath.Join(dir, "data"),
+			return exec.Command("etcd", append([]string{
+				"--name", "one", "--data-dir", filepath.Join(dir, "data"),
 				"--listen-client-urls", scheme + "://" + clients, "--advertise-client-urls", scheme + "://" + clients,
 				"--listen-peer-urls", "http://" + peers, "--initial-advertise-peer-urls", "http://" + peers, "--initial-cluster", "one=http://" + peers,
-				"--heartbeat-interval", "50", "--election-timeout", "500"}, arguments...)...)
+				"--heartbeat-interval", "50", "--election-timeout", "500",
+			}, arguments...)...)
 		},
 	})
 }
