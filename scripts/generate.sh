@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # generate.sh [DIR]: writes what a program makes from the code into DIR, by default into this
-# repository: the wire's Go files, docs/openapi.json, docs/workflow.schema.json. What tests make
+# repository: the Go files of wire and link, docs/openapi.json, docs/workflow.schema.json. What tests make
 # (docs/states.md, the arrows in .golangci.yaml) is written by `make generate`, too.
 set -euo pipefail
 out=$(realpath "${1:-$(dirname "$0")/..}")
@@ -13,6 +13,7 @@ go build -o "$bin/" ./cmd/baton google.golang.org/protobuf/cmd/protoc-gen-go goo
 
 PATH=$bin:$PATH protoc --go_out="$out" --go_opt=paths=source_relative \
 	--go-grpc_out="$out" --go-grpc_opt=paths=source_relative internal/rpc/wire.proto internal/rpc/peers.proto
+PATH=$bin:$PATH protoc --go_out="$out" --go_opt=paths=source_relative internal/worker/supervisor/link/link.proto
 
 # Through a file: a program that fails must not leave an empty document.
 "$bin/baton" openapi >"$bin/openapi.json" && cat "$bin/openapi.json" >"$out/docs/openapi.json"

@@ -9,7 +9,7 @@ scripts/generate.sh "$made"
 
 # The version of protoc is written into what it makes; another one makes the same code.
 old=0
-for f in internal/rpc/*.pb.go docs/openapi.json docs/workflow.schema.json; do
+for f in internal/rpc/*.pb.go internal/worker/supervisor/link/*.pb.go docs/openapi.json docs/workflow.schema.json; do
 	diff -u -I '^//[[:space:]]*\(- \)\?protoc  *v' --label "$f (committed)" --label "$f (generated)" "$f" "$made/$f" || old=1
 done
 go test -count=1 ./internal/flow ./test/arrows || old=1
