@@ -17,12 +17,22 @@ import (
 type Clock struct{ offset time.Duration }
 
 // New returns a clock that agrees with the wall now.
-func New() Clock { return Clock{time.Duration(time.Now().UnixNano()) - sinceBoot()} }
+func New() Clock { return Clock{time.Duration(time.Now().UnixNano()) - SinceBoot()} }
 
 // Now is the time in microseconds since 1970.
-func (c Clock) Now() flow.Time { return flow.Time((c.offset + sinceBoot()) / time.Microsecond) }
+func (c Clock) Now() flow.Time { return flow.Time((c.offset + SinceBoot()) / time.Microsecond) }
 
-func sinceBoot() time.Duration {
+// Boot tells a time of this clock as time since the machine booted, which every process of the
+// machine understands.
+func (c Clock) Boot(t flow.Time) time.Duration { return time.Duration(t)*time.Microsecond - c.offset }
+
+// FromBoot is the time of this clock for a time since boot.
+func (c Clock) FromBoot(d time.Duration) flow.Time {
+	return flow.Time((c.offset + d) / time.Microsecond)
+}
+
+// SinceBoot is the time since the machine booted, suspension included.
+func SinceBoot() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
 		return 0

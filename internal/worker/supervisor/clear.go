@@ -19,11 +19,12 @@ const (
 // clear returns when no process of the tree is left, and how many there were. After a kill they
 // have what remains of the grace; what a process left behind that ended by itself has none.
 func (p *Process) clear(killed bool, friendlyUntil time.Time) int {
+	seen := map[Identity]bool{}
+	p.clearGroup(killed, friendlyUntil, seen)
 	if !killed && !groupLives(p.id.PID) && !p.s.hasOrphans(p) {
-		return 0
+		return len(seen)
 	}
 	t := p.s.tree(p)
-	seen := map[Identity]bool{}
 	quiet := 0
 	for look := firstLook; ; look = min(2*look, slowLook) {
 		p.s.settleForks()
@@ -58,6 +59,31 @@ func (p *Process) clear(killed bool, friendlyUntil time.Time) int {
 				unix.Kill(q.pid, unix.SIGTERM) //nolint:errcheck // gone is good
 				unix.Kill(q.pid, unix.SIGCONT) //nolint:errcheck // gone is good
 			}
+		}
+		wait(look)
+	}
+}
+
+// clearGroup does the same for the cgroup, where nothing can hide. What it saw is added to seen.
+func (p *Process) clearGroup(killed bool, friendlyUntil time.Time, seen map[Identity]bool) {
+	if p.group == nil {
+		return
+	}
+	for look := firstLook; p.group.populated(); look = min(2*look, slowLook) {
+		friendly := killed && time.Now().Before(friendlyUntil)
+		for _, pid := range p.group.pids() {
+			st, err := readStat(pid)
+			if err != nil || seen[st.identity()] {
+				continue
+			}
+			seen[st.identity()] = true
+			if friendly {
+				unix.Kill(pid, unix.SIGTERM) //nolint:errcheck // gone is good
+				unix.Kill(pid, unix.SIGCONT) //nolint:errcheck // gone is good
+			}
+		}
+		if !friendly {
+			p.group.kill()
 		}
 		wait(look)
 	}

@@ -25,7 +25,8 @@ type Spec struct {
 	Args  []string          // Args[0] is looked up in the PATH of the environment unless it has a slash
 	Env   map[string]string // above the base; what marks the attempt is added
 	Dir   string            // its work folder
-	// Output gets stdout and stderr, in the order they were written.
+	// Output gets stdout and stderr, in the order they were written. Nil: another process reads them,
+	// and Release is called when nobody needs them any more.
 	Output io.Writer
 }
 
@@ -53,10 +54,13 @@ func (s *Supervisor) Start(spec Spec) (*Process, error) {
 	if err != nil {
 		return nil, startError(spec, path, err)
 	}
-	p := &Process{s: s, token: spec.Token, pidfd: -1, pumped: make(chan struct{})}
+	p := &Process{s: s, token: spec.Token, pidfd: -1, fd: r, group: s.takeGroup()}
 	attr := &syscall.ProcAttr{
 		Dir: spec.Dir, Env: env, Files: []uintptr{s.null.Fd(), uintptr(w), uintptr(w)},
 		Sys: &syscall.SysProcAttr{Setpgid: true, PidFD: &p.pidfd},
+	}
+	if p.group != nil {
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, p.group.fd
 	}
 	s.forking.RLock()
 	pid, err := forkExec(path, spec.Args, attr)
@@ -71,12 +75,36 @@ func (s *Supervisor) Start(spec Spec) (*Process, error) {
 	s.forking.RUnlock()
 	unix.Close(w) //nolint:errcheck // the child has it
 	if err != nil {
-		r.Close() //nolint:errcheck // nothing was written
+		unix.Close(r) //nolint:errcheck // nothing was written
+		if p.group != nil {
+			s.groups.give(p.group)
+		}
 		return nil, startError(spec, path, err)
 	}
-	p.output = r
-	go p.pump(spec.Output)
+	if spec.Output != nil {
+		p.output, p.fd, p.pumped = os.NewFile(uintptr(r), "output"), -1, make(chan struct{})
+		go p.pump(spec.Output)
+	}
 	return p, nil
+}
+
+// takeGroup returns a cgroup for an attempt, nil where there are none.
+func (s *Supervisor) takeGroup() *cgroup {
+	if s.groups == nil {
+		return nil
+	}
+	c, err := s.groups.take()
+	if err != nil {
+		return nil // it runs without: its marks and its process group are there as well
+	}
+	return c
+}
+
+// Release closes the output of a process that nobody was named to get.
+func (p *Process) Release() {
+	if p.pumped == nil {
+		unix.Close(p.fd) //nolint:errcheck // read only
+	}
 }
 
 // forkExec starts the program. A file that was just written may still be open for writing in a
@@ -92,15 +120,15 @@ func forkExec(path string, args []string, attr *syscall.ProcAttr) (int, error) {
 }
 
 // outputPipe returns a pipe whose reading end does not block a thread.
-func outputPipe() (r *os.File, w int, err error) {
+func outputPipe() (r, w int, err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return nil, 0, err
+		return -1, -1, err
 	}
 	if err := unix.SetNonblock(fds[0], true); err != nil {
-		return nil, 0, err
+		return -1, -1, err
 	}
-	return os.NewFile(uintptr(fds[0]), "output"), fds[1], nil
+	return fds[0], fds[1], nil
 }
 
 // environment returns base, then the attempt's own, then the marks, as a sorted list.

@@ -18,12 +18,14 @@ type Supervisor struct {
 	base    []string // environment every process gets
 	null    *os.File
 	forking sync.RWMutex // read: a child exists that is not in the table yet
+	groups  *cgroups     // nil without
 
 	mu      sync.Mutex
 	running map[int]*Process  // by pid of the main process, until it is reaped
 	live    map[*Process]bool // until the tree is gone
 	others  map[int]int64     // children of unknown origin that were looked at, by pid: token of the live attempt they are of, 0 nobody's
 	corpses map[Identity]bool // dead at the last Sweep
+	aside   map[int]bool      // children that are no attempt's: the worker proper
 }
 
 // New returns the supervisor of a data folder, whose identity marks its processes, and makes this
@@ -38,12 +40,40 @@ func New(home string) (*Supervisor, error) {
 	}
 	return &Supervisor{
 		home: home, base: baseEnv(os.Environ()), null: null,
-		running: map[int]*Process{}, live: map[*Process]bool{}, others: map[int]int64{}, corpses: map[Identity]bool{},
+		running: map[int]*Process{}, live: map[*Process]bool{}, others: map[int]int64{}, corpses: map[Identity]bool{}, aside: map[int]bool{},
 	}, nil
 }
 
+// UseCgroups puts every attempt into a cgroup of its own from now on, where the host has some for
+// us. It returns the folder they are in, or why there are none.
+func (s *Supervisor) UseCgroups() (dir, why string) {
+	mountinfo, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return "", err.Error()
+	}
+	self, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err.Error()
+	}
+	base, why := findCgroup(mountinfo, self, os.Geteuid() == 0)
+	if base == "" {
+		return "", why
+	}
+	groups, err := openCgroups(base, s.home)
+	if err != nil {
+		return "", err.Error()
+	}
+	s.groups = groups
+	return groups.dir, ""
+}
+
 // Close releases what New took. No process may run any more.
-func (s *Supervisor) Close() error { return s.null.Close() }
+func (s *Supervisor) Close() error {
+	if s.groups != nil {
+		s.groups.close()
+	}
+	return s.null.Close()
+}
 
 // baseNames is what a task gets of the worker's own environment. The rest (credentials of the
 // worker, its settings) is none of its business.
@@ -72,10 +102,37 @@ func baseEnv(own []string) []string {
 	return out
 }
 
+// StartAside starts a child that is no attempt's: whoever looks for what attempts left behind
+// passes it by, until ForgetAside.
+func (s *Supervisor) StartAside(start func() (pid int, err error)) error {
+	s.forking.RLock()
+	defer s.forking.RUnlock()
+	pid, err := start()
+	if err == nil {
+		s.SetAside(pid)
+	}
+	return err
+}
+
+// SetAside marks a child as no attempt's.
+func (s *Supervisor) SetAside(pid int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.aside[pid] = true
+}
+
+// ForgetAside is called when such a child was waited for.
+func (s *Supervisor) ForgetAside(pid int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.aside, pid)
+}
+
+// started tells whether somebody waits for a child.
 func (s *Supervisor) started(pid int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.running[pid] != nil
+	return s.running[pid] != nil || s.aside[pid]
 }
 
 func (s *Supervisor) known(pid int) bool {

@@ -19,6 +19,14 @@ func (s *Supervisor) Bury(ctx context.Context, journal []Identity) (int, error) 
 		named[id] = id.PID > 0
 	}
 	seen := map[Identity]bool{}
+	grouped := 0
+	if s.groups != nil {
+		n, err := s.buryGroups(ctx)
+		if err != nil {
+			return n, err
+		}
+		grouped = n
+	}
 	for quiet, look := 0, firstLook; ; look = min(2*look, slowLook) {
 		all := processes()
 		above := ancestors(all)
@@ -41,7 +49,7 @@ func (s *Supervisor) Bury(ctx context.Context, journal []Identity) (int, error) 
 		}
 		if len(living) == 0 {
 			if quiet++; quiet >= 2 || len(seen) == 0 {
-				return len(seen), nil
+				return grouped + len(seen), nil
 			}
 			continue
 		}
@@ -49,12 +57,30 @@ func (s *Supervisor) Bury(ctx context.Context, journal []Identity) (int, error) 
 		for _, q := range living {
 			seen[q.identity()] = true
 			if err := unix.Kill(q.pid, unix.SIGKILL); err == unix.EPERM {
-				return len(seen), fmt.Errorf("process %d of an earlier start of this worker still runs and belongs to another user: kill it, then start again", q.pid)
+				return grouped + len(seen), fmt.Errorf("process %d of an earlier start of this worker still runs and belongs to another user: kill it, then start again", q.pid)
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return len(seen), ctx.Err()
+			return grouped + len(seen), ctx.Err()
+		case <-time.After(look):
+		}
+	}
+}
+
+// buryGroups kills what is left in cgroups, which also has what washed its environment and is in no
+// journal.
+func (s *Supervisor) buryGroups(ctx context.Context) (int, error) {
+	most := 0
+	for look := firstLook; ; look = min(2*look, slowLook) {
+		seen, quiet := s.groups.bury()
+		most = max(most, seen)
+		if quiet {
+			return most, nil
+		}
+		select {
+		case <-ctx.Done():
+			return most, ctx.Err()
 		case <-time.After(look):
 		}
 	}
