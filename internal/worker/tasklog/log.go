@@ -30,6 +30,12 @@ type Log struct {
 	why     error
 	closed  bool
 	changed chan struct{} // closed at the next change; nil when nobody waits
+
+	// Of logs that outlive their writer:
+	lasting bool
+	resumed bool
+	staging *staging // where output with secrets in it waits; nil without
+	skip    int64    // bytes of what comes that the log has already
 }
 
 // Options of a Log.
@@ -39,6 +45,10 @@ type Options struct {
 	// Line, if set, sees every line after masking, without its end; cut: it was longer. It must not
 	// keep the slice.
 	Line func(line []byte, cut bool)
+	// Lasting: another process may go on with the log when this one dies. Then output comes by Pump.
+	Lasting bool
+	// Staging is a file in memory that outlives this process, for a lasting log with secrets.
+	Staging *os.File
 }
 
 // Write appends p. It never fails: a task must not die of its log. What could not be written is
@@ -62,13 +72,20 @@ func (l *Log) Write(p []byte) (int, error) {
 func (l *Log) Notef(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closed {
-		l.append(l.note(format, args...))
+	if l.closed {
+		return
+	}
+	if note := l.note(format, args...); !l.resumed || !l.endsWith(note) {
+		l.append(note)
 		l.wake()
 	}
 }
 
 func (l *Log) put(p []byte) {
+	if l.skip > 0 {
+		known := min(l.skip, int64(len(p)))
+		p, l.skip = p[known:], l.skip-known
+	}
 	if len(p) == 0 {
 		return
 	}
@@ -127,11 +144,13 @@ func (l *Log) confess() bool {
 }
 
 func (l *Log) writeFile(p []byte) (n int, err error) {
-	if l.file == nil {
-		l.file, err = create(l.store.path(l.key))
-	}
+	err = l.openFile()
 	if err == nil {
-		n, err = l.file.Write(p)
+		if l.lasting {
+			n, err = l.file.WriteAt(p, l.size)
+		} else {
+			n, err = l.file.Write(p)
+		}
 		l.size += int64(n)
 		if n > 0 {
 			l.open = p[n-1] != '\n'
@@ -143,9 +162,21 @@ func (l *Log) writeFile(p []byte) (n int, err error) {
 	return n, err
 }
 
-func create(path string) (*os.File, error) {
+func (l *Log) openFile() (err error) {
+	if l.file != nil {
+		return nil
+	}
+	flags := os.O_APPEND
+	if l.lasting {
+		flags = 0 // splice writes at a place
+	}
+	l.file, err = create(l.store.path(l.key), flags)
+	return err
+}
+
+func create(path string, flags int) (*os.File, error) {
 	open := func() (*os.File, error) {
-		return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640) //nolint:gosec // the group of the service may read logs
+		return os.OpenFile(path, os.O_RDWR|os.O_CREATE|flags, 0o640) //nolint:gosec // the group of the service may read logs
 	}
 	f, err := open()
 	for range 3 { // Prune may take an empty folder away between the two calls

@@ -39,9 +39,12 @@ func NewStore(dir string, limit int64) *Store {
 
 // Begin returns the log of an attempt that begins.
 func (s *Store) Begin(key Key, o Options) *Log {
-	l := &Log{key: key, store: s, cap: s.cap}
+	l := &Log{key: key, store: s, cap: s.cap, lasting: o.Lasting}
 	if len(o.Secrets) > 0 {
 		l.mask = newMasker(o.Secrets)
+		if o.Staging != nil {
+			l.staging = &staging{f: o.Staging}
+		}
 	}
 	if o.Line != nil {
 		l.lines = &lines{each: o.Line}
@@ -49,6 +52,21 @@ func (s *Store) Begin(key Key, o Options) *Log {
 	s.mu.Lock()
 	s.live[key.Token] = l
 	s.mu.Unlock()
+	return l
+}
+
+// Resume returns the log of an attempt that another process began. Recall must follow, before
+// anything is written.
+func (s *Store) Resume(key Key, o Options) *Log {
+	o.Lasting = true
+	l := s.Begin(key, o)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.resumed = true
+	if info, err := os.Stat(s.path(key)); err == nil {
+		l.size = info.Size()
+		l.full = l.size > l.cap
+	}
 	return l
 }
 
