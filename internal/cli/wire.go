@@ -61,7 +61,7 @@ func standalone(asked context.Context, cfg Config, log *slog.Logger, listener ne
 	node := nodeOf(cfg, home, listener.Addr())
 	lease, _ := flow.ParseDuration(cfg.Lease) // checked with the settings
 	m := master.New(master.Config{Lease: lease.Std(), Lanes: lanes(cfg)}, crashingMaster(db.Master()), types, node, log.With(slog.String("role", "master")))
-	w := worker.New(workerConfig(cfg, node), types, crashingDialer(rpc.Pipe(m)), log.With(slog.String("role", "worker")))
+	w := worker.New(workerConfig(cfg, node), types, worker.OneMaster(crashingDialer(rpc.Pipe(m))), log.With(slog.String("role", "worker")))
 	keeper := &api.Housekeeper{Store: db, Log: log.With(slog.String("role", "api"))}
 	ids := flow.NewIDSource(apiNumber, 0)
 	server := api.New(api.Config{ //nolint:contextcheck // requests bring their own

@@ -389,7 +389,7 @@ func (s *State) gone(r int32, cause, why string, env Env, fx *Effects) {
 	a := &row.Attempt
 	inOrder := cause == flow.ReasonWorkerStop
 	a.State, a.Class, a.Cause = flow.AttemptLost, flow.ClassInfrastructure, flow.ReasonWorkerLost
-	if inOrder {
+	if inOrder || cause == flow.ReasonWorkerRestart {
 		a.Cause = cause
 	}
 	a.Infra++

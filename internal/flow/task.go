@@ -106,4 +106,7 @@ const (
 	ReasonOutputs      = "outputs"
 	// ReasonSubmitted is what a run waits for that no master has taken yet.
 	ReasonSubmitted = "submitted: accepted; the next free master takes it"
+
+	// ReasonWorkerRestart: it ran within the worker proper, which was started again.
+	ReasonWorkerRestart = "worker_restarted"
 )

@@ -53,6 +53,19 @@ func Dial(address string, creds credentials.TransportCredentials, opts ...grpc.D
 	return conn, nil
 }
 
+// To returns a Dialer to a master's address. Each stream has a connection of its own, which ends with
+// it. Nil creds mean no TLS.
+func To(address string, creds credentials.TransportCredentials) Dialer {
+	return func(ctx context.Context) (Stream, error) {
+		conn, err := Dial(address, creds)
+		if err != nil {
+			return nil, err
+		}
+		context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // nothing is lost with it
+		return Over(conn)(ctx)
+	}
+}
+
 // NewServer returns a server for m and, unless it is nil, for p. Nil creds mean no TLS.
 func NewServer(m MastersServer, p PeersServer, creds credentials.TransportCredentials, opts ...grpc.ServerOption) *grpc.Server {
 	if creds == nil {

@@ -71,8 +71,10 @@ func (c *Core) began(e Began) {
 		return
 	}
 	h.startedAt, h.process = e.At, e.Process
-	// Nothing waits for this record: without it the survivor is found by its environment.
-	c.record(Record{Kind: RecordProcess, Token: h.token, Process: e.Process, At: e.At})
+	if !e.Journaled {
+		// Nothing waits for this record: without it the survivor is found by its environment.
+		c.record(Record{Kind: RecordProcess, Token: h.token, Process: e.Process, At: e.At})
+	}
 	c.announceLater(h)
 }
 

@@ -29,6 +29,9 @@ type Config struct {
 	ResendAfter time.Duration // an unacknowledged result is sent again
 	// FetchTimeout bounds the wait for the files of an attempt.
 	FetchTimeout time.Duration
+	// HangAfter is how long a worker proper may be silent before its supervisor starts another; 0:
+	// three tenths of the lease.
+	HangAfter time.Duration
 }
 
 // Defaults fills what is not set.

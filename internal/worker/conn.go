@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,19 +31,70 @@ const (
 	steadyAfter = 5 * time.Second // a stream that lived this long was no failed attempt
 )
 
-// connect keeps one stream up until ctx is cancelled.
+// Masters tells which masters there are and how to reach one.
+type Masters struct {
+	// Lists gives all addresses whenever they change, and those at the beginning. The worker keeps one
+	// stream to each; one that is named no more is left.
+	Lists <-chan []string
+	Dial  func(ctx context.Context, address string) (rpc.Stream, error)
+}
+
+// OneMaster is a single master that never changes.
+func OneMaster(dial rpc.Dialer) Masters {
+	return FixedMasters([]string{"the master"}, func(ctx context.Context, _ string) (rpc.Stream, error) { return dial(ctx) })
+}
+
+// FixedMasters are masters at addresses that never change.
+func FixedMasters(addresses []string, dial func(ctx context.Context, address string) (rpc.Stream, error)) Masters {
+	lists := make(chan []string, 1)
+	lists <- addresses
+	return Masters{Lists: lists, Dial: dial}
+}
+
+// connect keeps one stream up to every master until ctx is cancelled.
 func (w *Worker) connect(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	dialled := map[string]context.CancelFunc{}
+	for lists := w.masters.Lists; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case list, more := <-lists:
+			if !more {
+				lists = nil // it stays as it is
+				continue
+			}
+			for address, leave := range dialled {
+				if !slices.Contains(list, address) {
+					leave()
+					delete(dialled, address)
+				}
+			}
+			for _, address := range list {
+				if dialled[address] == nil {
+					to, leave := context.WithCancel(ctx) //nolint:gosec // kept in dialled; ends with ctx at the latest
+					dialled[address] = leave
+					wg.Go(func() { w.keepStream(to, address) })
+				}
+			}
+		}
+	}
+}
+
+// keepStream keeps one stream to a master up until ctx is cancelled.
+func (w *Worker) keepStream(ctx context.Context, address string) {
 	pause := firstRedial
-	for id := StreamID(1); ctx.Err() == nil; id++ {
+	for ctx.Err() == nil {
 		began := time.Now()
-		err := w.session(ctx, id)
+		err := w.session(ctx, StreamID(w.lastStream.Add(1)), address)
 		if ctx.Err() != nil {
 			return
 		}
 		if time.Since(began) > steadyAfter {
 			pause = firstRedial
 		}
-		w.log.WarnContext(ctx, "no stream to the master", slog.Any("error", err), slog.Duration("next_try", pause))
+		w.log.WarnContext(ctx, "no stream to the master", slog.String("master", address), slog.Any("error", err), slog.Duration("next_try", pause))
 		// Jitter: a fleet does not come back in one beat.
 		t := time.NewTimer(pause/2 + rand.N(pause))
 		select {
@@ -56,10 +108,10 @@ func (w *Worker) connect(ctx context.Context) {
 }
 
 // session runs one stream from dial to end.
-func (w *Worker) session(ctx context.Context, id StreamID) error {
+func (w *Worker) session(ctx context.Context, id StreamID, address string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stream, err := w.dial(ctx)
+	stream, err := w.masters.Dial(ctx, address)
 	if err != nil {
 		return err
 	}

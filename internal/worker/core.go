@@ -30,6 +30,7 @@ type Core struct {
 	fenced    recent[int64, struct{}] // masters declared dead
 	unshared  bool                    // rooms are to be shared out again
 
+	told     Guard          // of the lease, to the supervisor
 	announce []announcement // Started to be sent, by time
 	resendAt flow.Time
 	wakeAt   flow.Time // as told to the shell
@@ -65,8 +66,8 @@ type CoreConfig struct {
 	CompactAfter int
 }
 
-// NewCore returns a Core that goes on from what the journal held. No attempt of it may live any
-// more: see State.Bury.
+// NewCore returns a Core that goes on from what the journal held. An attempt of it lives only if it
+// was adopted: see State.Adopt and State.Bury.
 func NewCore(cfg CoreConfig, s State) *Core {
 	c := &Core{
 		cfg: cfg, held: map[int64]*held{}, tombs: map[int64]bool{},
@@ -75,10 +76,21 @@ func NewCore(cfg CoreConfig, s State) *Core {
 		fenced: newRecent[int64, struct{}](1 << 10),
 	}
 	c.session.earlier = slices.Clone(s.Earlier)
-	if s.Session != 0 {
+	c.session.generation = s.Generation
+	switch {
+	case s.Same:
+		c.session.id, c.session.lease, c.session.renewedAt, c.session.outageAt = s.Session, s.Lease, s.RenewedAt, s.OutageAt
+		c.told = c.guard()
+	case s.Session != 0:
 		c.session.earlier = append(c.session.earlier, s.Session)
 	}
-	c.session.generation = s.Generation
+	for _, token := range sortedKeys(s.Live) {
+		l := s.Live[token]
+		c.held[token] = &held{
+			token: token, instance: l.Instance, task: l.Task, state: stateRunning, kind: KindProcess,
+			process: l.Process, startedAt: l.At, grace: l.Grace,
+		}
+	}
 	for _, t := range s.Tombstones {
 		c.tombs[t.Token] = true
 		c.tombOrder = append(c.tombOrder, t)
@@ -104,6 +116,7 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 	}
 	c.checkTimers()
 	c.checkStopped()
+	c.sayHellos()
 	c.shareRoom()
 	c.flush()
 	return c.turn.effects
@@ -151,6 +164,10 @@ func (c *Core) do(e Effect) { c.turn.effects = append(c.turn.effects, e) }
 // flush writes the journal, then sends the frames that were filled.
 func (c *Core) flush() {
 	c.write()
+	if g := c.guard(); g != c.told {
+		c.told = g
+		c.do(g)
+	}
 	for _, s := range c.streams {
 		for _, f := range s.out {
 			c.do(Send{s.id, f})

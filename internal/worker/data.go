@@ -3,53 +3,102 @@
 package worker
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"baton/internal/clock"
+	"baton/internal/flow"
+	"baton/internal/worker/supervisor"
 	"baton/internal/worker/tasklog"
 )
 
-// openData makes what is missing, takes the lock and prepares the parts of the shell.
-func (w *Worker) openData() (*os.File, error) {
-	data, err := filepath.Abs(w.cfg.Data) // task processes have another working folder
-	if err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
+// openData makes what is missing of the folder and takes its lock. It completes cfg.
+func openData(cfg *Config) (*os.File, error) {
+	if err := makeData(cfg); err != nil {
+		return nil, err
 	}
-	w.cfg.Data = data
-	for _, dir := range []string{"worker", "work", "logs", filepath.Join("cache", "blobs")} {
-		if err := os.MkdirAll(w.path(dir), 0o750); err != nil {
-			return nil, fmt.Errorf("data folder: %w", err)
-		}
-	}
-	lock, err := lockFile(w.path("worker", "lock"))
+	lock, err := lockFile(cfg.path("worker", "lock"))
 	if err != nil {
 		return nil, err
 	}
-	if w.cfg.Home == "" {
-		if w.cfg.Home, err = homeOf(w.path("worker", "home")); err != nil {
+	if cfg.Home == "" {
+		if cfg.Home, err = homeOf(cfg.path("worker", "home")); err != nil {
 			return nil, errors.Join(err, lock.Close())
 		}
 	}
+	return lock, nil
+}
+
+func makeData(cfg *Config) error {
+	data, err := filepath.Abs(cfg.Data) // task processes have another working folder
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	cfg.Data = data
+	for _, dir := range []string{"worker", "work", "logs", filepath.Join("cache", "blobs")} {
+		if err := os.MkdirAll(cfg.path(dir), 0o750); err != nil {
+			return fmt.Errorf("data folder: %w", err)
+		}
+	}
+	return nil
+}
+
+func (c *Config) path(parts ...string) string {
+	return filepath.Join(append([]string{c.Data}, parts...)...)
+}
+
+// open prepares the parts of the shell.
+func (w *Worker) open() {
 	w.clock = clock.New()
-	w.box, w.persists, w.diskDone = newMailbox[Event](), newMailbox[Persist](), make(chan struct{})
+	w.box = newMailbox[Event]()
 	w.logs = tasklog.NewStore(w.path("logs"), w.cfg.LogLimit)
 	w.blobs = newBlobs(w.path("cache", "blobs"))
-	w.work = &workdirs{dir: w.path("work")}
+	w.folders = &workdirs{dir: w.path("work")}
 	w.reads = newLogReaders(w)
 	w.runs, w.conns = map[int64]*run{}, map[StreamID]*conn{}
 	w.wake = time.NewTimer(time.Hour)
 	w.wake.Stop()
 	w.machine.measure()
-	return lock, nil
+}
+
+// takeUp reads the journal and ends what survived the last start. Nobody is spoken to before.
+func takeUp(ctx context.Context, cfg Config, bury func(context.Context, []supervisor.Identity) (int, error), log *slog.Logger) (*journalFile, State, error) {
+	journal, records, err := openJournal(cfg.path("worker", "journal"))
+	if err != nil {
+		return nil, State{}, err
+	}
+	state := Fold(records)
+	var named []supervisor.Identity
+	for _, token := range sortedKeys(state.Live) {
+		named = append(named, state.Live[token].Process)
+	}
+	n, err := bury(ctx, named)
+	if err != nil {
+		return nil, State{}, errors.Join(err, journal.close())
+	}
+	if n > 0 {
+		log.WarnContext(ctx, "killed processes that an earlier start left running", slog.Int("count", n))
+	}
+	state.Bury(flow.At(time.Now()))
+	// Written whole: the journal is short now, and what it says is true before anybody hears it.
+	if err := journal.rewrite(state.Records()); err != nil {
+		return nil, State{}, errors.Join(err, journal.close())
+	}
+	if err := clearWork(cfg.path("work"), nil); err != nil {
+		return nil, State{}, errors.Join(err, journal.close())
+	}
+	return journal, state, nil
 }
 
 // lockFile takes a lock that ends with the process.
@@ -81,14 +130,23 @@ func homeOf(path string) (string, error) {
 	return home, nil
 }
 
-// clearWork removes work folders that a start before left. Nothing runs in them any more.
-func (w *Worker) clearWork() error {
-	entries, err := os.ReadDir(w.path("work"))
+// clearWork removes work folders that a start before left, but those of attempts that still run.
+func clearWork(work string, running map[int64]Live) error {
+	entries, err := os.ReadDir(work)
 	if err != nil {
 		return fmt.Errorf("clear work folders: %w", err)
 	}
 	for _, e := range entries {
-		if err := os.RemoveAll(w.path("work", e.Name())); err != nil {
+		token, err := strconv.ParseInt(strings.TrimSuffix(e.Name(), outputSuffix), 10, 64)
+		if _, runs := running[token]; err == nil && runs {
+			continue
+		}
+		path := filepath.Join(work, e.Name())
+		if os.RemoveAll(path) == nil {
+			continue
+		}
+		openUp(path) // a task may have taken its own rights to a folder away
+		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("clear work folders: %w", err)
 		}
 	}

@@ -10,36 +10,36 @@ import (
 // syncIdle is how long a result may stay unsynced: by then it is likely that no master takes it.
 const syncIdle = time.Second
 
-// diskLoop carries out Persist effects until orders is closed. What queued up while it wrote goes
-// into the next write together, with at most one sync.
-func (w *Worker) diskLoop(j *journalFile) {
-	defer close(w.diskDone)
+// diskLoop carries out Persist effects until close. What queued up while it wrote goes into the
+// next write together, with at most one sync.
+func (o *ownSupervisor) diskLoop() {
+	defer close(o.diskDone)
 	dirty := false // appended and not synced
 	idle := time.NewTimer(time.Hour)
 	idle.Stop()
 	defer idle.Stop()
-	for !w.persists.ended() {
+	for !o.persists.ended() {
 		select {
-		case <-w.persists.ready:
+		case <-o.persists.ready:
 		case <-idle.C:
 			if dirty {
 				dirty = false
-				if err := j.sync(); err != nil {
-					w.log.Warn("journal not synced", slog.Any("error", err))
+				if err := o.journal.sync(); err != nil {
+					o.w.log.Warn("journal not synced", slog.Any("error", err))
 				}
 			}
 			continue
 		}
-		batch := w.persists.take()
+		batch := o.persists.take()
 		if len(batch) == 0 {
 			continue
 		}
-		synced, err := carryOut(j, batch)
+		synced, err := carryOut(o.journal, batch)
 		if !synced && !dirty {
 			dirty = true
 			idle.Reset(syncIdle)
 		}
-		w.box.put(Persisted{ID: batch[len(batch)-1].ID, Err: err})
+		o.w.box.put(Persisted{ID: batch[len(batch)-1].ID, Err: err})
 	}
 }
 

@@ -48,6 +48,15 @@ type Close struct {
 	Reason string
 }
 
+// Guard tells what the supervisor has to guard beside Core: if it hears of no later renewal within
+// three quarters of the lease, it kills every attempt. Length 0: no session is held. Over: Core has
+// given the session up and kills its attempts.
+type Guard struct {
+	Length              time.Duration
+	RenewedAt, OutageAt flow.Time
+	Over                bool
+}
+
 // Wake asks for a Tick at a time. A later Wake replaces it; 0 is none.
 type Wake struct{ At flow.Time }
 
@@ -71,6 +80,7 @@ func (Start) effect()       {}
 func (KillAttempt) effect() {}
 func (Send) effect()        {}
 func (Close) effect()       {}
+func (Guard) effect()       {}
 func (Wake) effect()        {}
 func (Measure) effect()     {}
 func (Note) effect()        {}

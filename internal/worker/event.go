@@ -3,6 +3,8 @@
 package worker
 
 import (
+	"time"
+
 	"baton/internal/flow"
 	"baton/internal/rpc"
 	"baton/internal/worker/supervisor"
@@ -37,6 +39,8 @@ type Began struct {
 	Token   int64
 	At      flow.Time
 	Process supervisor.Identity
+	// Journaled: the supervisor has noted it already.
+	Journaled bool
 }
 
 // Finished tells that an attempt is over and nothing of it is left. It comes exactly once per
@@ -58,6 +62,8 @@ type End struct {
 	EndedAt   flow.Time
 	Confirmed bool // nothing of it is left; a Function that does not return is not confirmed
 	Matched   []string
+	CPU       time.Duration // used by it and all that came of it
+	Memory    int64         // bytes at most; 0: not known, as is CPU then
 }
 
 // Tick answers a Wake whose time has come.

@@ -235,6 +235,11 @@ func (j *journalFile) append(records []Record) error {
 	if cap(j.buf) > 1<<20 {
 		j.buf = nil
 	}
+	return j.write(b)
+}
+
+// write appends records that are encoded already, all or nothing.
+func (j *journalFile) write(b []byte) error {
 	if _, err := j.f.WriteAt(b, j.size); err != nil {
 		// What got through is overwritten by the next append, or is a torn tail.
 		return fmt.Errorf("append to journal: %w", err)
@@ -253,14 +258,20 @@ func (j *journalFile) sync() error {
 
 // rewrite replaces the journal by one with these records only.
 func (j *journalFile) rewrite(records []Record) error {
+	var b []byte
+	for _, r := range records {
+		b = appendRecord(b, r)
+	}
+	return j.replace(b)
+}
+
+// replace is rewrite for records that are encoded already.
+func (j *journalFile) replace(records []byte) error {
 	tmp, err := os.OpenFile(j.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("write journal anew: %w", err)
 	}
-	b := []byte(journalMagic)
-	for _, r := range records {
-		b = appendRecord(b, r)
-	}
+	b := append([]byte(journalMagic), records...)
 	fresh := &journalFile{path: j.path, f: tmp}
 	_, err = tmp.WriteAt(b, 0)
 	fresh.size = int64(len(b))

@@ -112,9 +112,6 @@ func (s *stream) answered(number int64) (flow.Time, bool) {
 func (c *Core) checkLease() {
 	at := c.session.stopAt()
 	if at == 0 || c.turn.now < at {
-		if c.session.over && len(c.held) == c.ended {
-			c.sayHellos()
-		}
 		return
 	}
 	c.giveUp("no master renewed the lease: killing every attempt")

@@ -275,7 +275,7 @@ func (w *world) run(t testing.TB, types ...task.Type) {
 func (w *world) runWith(t testing.TB, dial rpc.Dialer, types ...task.Type) (stop func()) {
 	t.Helper()
 	set := task.NewSet(append(slices.Clone(types), script{}, program{}, fn("noop", noop))...)
-	wk := worker.New(w.cfg, set, dial, slog.New(slog.DiscardHandler))
+	wk := worker.New(w.cfg, set, worker.OneMaster(dial), slog.New(slog.DiscardHandler))
 	w.worker = wk
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

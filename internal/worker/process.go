@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,14 +22,14 @@ import (
 const OutputVar = "BATON_OUTPUT"
 
 func (r *run) runProcess(ctx context.Context, a *task.Attempt) End {
-	output := a.Dir + ".output"
-	if err := r.w.work.take(a.Dir); err != nil {
+	output := a.Dir + outputSuffix
+	if err := r.w.folders.take(a.Dir); err != nil {
 		return infrastructure("make work folder", err)
 	}
-	defer func() {
-		r.w.work.give(a.Dir)
-		unix.Unlink(output) //nolint:errcheck // mostly it was never made
-	}()
+	r.clearLater(a.Dir)
+	if !r.w.below {
+		defer r.clearAway()
+	}
 	if end, ok := r.layOut(ctx, a.Dir); !ok {
 		return end
 	}
@@ -42,16 +41,48 @@ func (r *run) runProcess(ctx context.Context, a *task.Attempt) End {
 	if !ok {
 		return end
 	}
+	return r.seeOut(p, output)
+}
+
+// outputSuffix makes the name of the file for outputs of that of the work folder.
+const outputSuffix = ".output"
+
+// clearLater notes what clearAway has to do.
+func (r *run) clearLater(dir string) {
+	r.away = func() {
+		r.w.folders.give(dir)
+		unix.Unlink(dir + outputSuffix) //nolint:errcheck // mostly it was never made
+	}
+}
+
+// clearAway removes the work folder and the outputs. Below a supervisor that waits for the result to
+// be in the journal: until then another worker proper may have to look for it again.
+func (r *run) clearAway() {
+	if r.away == nil {
+		return
+	}
+	if kept, ok := r.process.(interface{ Released() <-chan struct{} }); ok {
+		<-kept.Released()
+	}
+	r.away()
+	r.away = nil
+}
+
+// seeOut waits for the end of a process and makes a result of it.
+func (r *run) seeOut(p process, output string) End {
 	exit := p.Wait()
 	r.log.Flush()
 	if exit.LeftBehind > 0 {
 		r.log.Notef("the task ended and left %d processes running; they were killed", exit.LeftBehind)
 	}
-	return r.judgeExit(exit, output)
+	end := r.judgeExit(exit, output)
+	used := p.Usage()
+	end.CPU, end.Memory = used.CPU, used.Memory
+	return end
 }
 
 // startProcess starts the command unless a kill came first.
-func (r *run) startProcess(a *task.Attempt) (*supervisor.Process, End, bool) {
+func (r *run) startProcess(a *task.Attempt) (process, End, bool) {
 	t, _ := r.w.types.Get(r.grant.GetType())
 	pt, ok := t.(task.Process)
 	if !ok {
@@ -73,7 +104,7 @@ func (r *run) startProcess(a *task.Attempt) (*supervisor.Process, End, bool) {
 	if r.killed {
 		return nil, killedEnd(), false
 	}
-	p, err := r.w.sup.Start(supervisor.Spec{Token: a.Token, Args: cmd.Args, Env: a.Env, Dir: a.Dir, Output: r.log})
+	p, err := r.w.over.start(r, supervisor.Spec{Token: a.Token, Args: cmd.Args, Env: a.Env, Dir: a.Dir})
 	if err != nil {
 		end := failed(flow.ClassUser, "start", err.Error())
 		if se := (*supervisor.StartError)(nil); errors.As(err, &se) && se.Ours {
@@ -81,8 +112,8 @@ func (r *run) startProcess(a *task.Attempt) (*supervisor.Process, End, bool) {
 		}
 		return nil, end, false
 	}
-	r.process, r.began = p, flow.At(time.Now())
-	r.w.box.put(Began{Token: a.Token, At: r.began, Process: p.Identity()})
+	r.process = p
+	r.w.box.put(Began{Token: a.Token, At: r.began, Process: p.Identity(), Journaled: r.w.below})
 	return p, End{}, true
 }
 
@@ -98,6 +129,10 @@ func commandError(err error) End {
 func (r *run) judgeExit(exit supervisor.Exit, output string) End {
 	e := End{State: flow.AttemptFailed, ExitCode: flow.NoExit, Class: flow.ClassUser, Confirmed: true}
 	switch {
+	case exit.Isolated:
+		e = failed(flow.ClassInfrastructure, flow.ReasonWorkerLost, "the supervisor heard of no renewal of the lease and stopped the attempt, so that a successor may begin")
+		e.State = flow.AttemptLost
+		return e
 	case exit.Killed:
 		return killedEnd()
 	case exit.Signal != 0:

@@ -4,6 +4,7 @@ package worker
 
 import (
 	"slices"
+	"time"
 
 	"baton/internal/flow"
 	"baton/internal/rpc"
@@ -45,6 +46,11 @@ type State struct {
 	Live       map[int64]Live       // attempts without an end
 	Ends       map[int64]*rpc.Ended // results that were not acknowledged
 	Tombstones []Tombstone          // oldest first
+
+	// Of a session that goes on, see Adopt; never in a journal:
+	Same                bool
+	Lease               time.Duration
+	RenewedAt, OutageAt flow.Time
 }
 
 // Live is an attempt that was taken and has no end in the journal.
@@ -52,6 +58,7 @@ type Live struct {
 	Instance, Task int64
 	Process        supervisor.Identity // zero: none is known
 	At             flow.Time           // when the process began
+	Grace          time.Duration       // of an adopted one
 }
 
 // Tombstone is an attempt that must never start here.
@@ -127,14 +134,24 @@ func (s State) Records() []Record {
 // survived is killed, so that a master hears a proven loss instead of guessing from silence,
 // which it would have to read as "never began".
 func (s *State) Bury(now flow.Time) []Record {
+	return s.Adopt(now, nil, flow.ReasonWorkerLost, "the worker process died while it ran this attempt")
+}
+
+// Adopt keeps the attempts whose processes a worker proper found under its supervisor, and turns
+// every other live one into a result: lost. It returns the records that say so.
+func (s *State) Adopt(now flow.Time, found map[int64]Live, cause, reason string) []Record {
 	var out []Record
 	for _, token := range sortedKeys(s.Live) {
 		l := s.Live[token]
+		if a, adopted := found[token]; adopted {
+			l.Process, l.At, l.Grace = a.Process, a.At, a.Grace
+			s.Live[token] = l
+			continue
+		}
 		end := &rpc.Ended{
 			Token: token, Instance: l.Instance, Task: l.Task, State: uint32(flow.AttemptLost),
-			Cause: flow.ReasonWorkerLost, Class: string(flow.ClassInfrastructure),
-			Reason:    "the worker process died while it ran this attempt",
-			StartedAt: int64(l.At), EndedAt: int64(now), Confirmed: true,
+			Cause: cause, Class: string(flow.ClassInfrastructure),
+			Reason: reason, StartedAt: int64(l.At), EndedAt: int64(now), Confirmed: true,
 		}
 		delete(s.Live, token)
 		s.Ends[token] = end

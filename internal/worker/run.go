@@ -18,7 +18,6 @@ import (
 	"baton/internal/flow"
 	"baton/internal/rpc"
 	"baton/internal/task"
-	"baton/internal/worker/supervisor"
 	"baton/internal/worker/tasklog"
 )
 
@@ -31,12 +30,15 @@ type run struct {
 	log     *tasklog.Log
 	cancel  context.CancelFunc
 
+	staging *os.File // of a log with secrets that outlives this process
+	away    func()   // clears the work folder away when nobody can need it again
+
 	mu      sync.Mutex
 	began   flow.Time
 	killed  bool
 	grace   time.Duration
-	process *supervisor.Process // while it runs
-	over    bool                // Finished was said
+	process process // once it runs
+	over    bool    // Finished was said
 }
 
 // start begins an attempt. It does not fail: what goes wrong is how the attempt ends.
@@ -45,11 +47,7 @@ func (w *Worker) start(ctx context.Context, e Start) {
 	r := &run{w: w, grant: g, found: findings{patterns: g.GetLogPatterns()}}
 	ctx, r.cancel = context.WithCancel(ctx)
 	env, err := r.environment()
-	options := tasklog.Options{Secrets: r.secrets}
-	if e.Kind == KindProcess || len(g.GetLogPatterns()) > 0 {
-		options.Line = r.found.line
-	}
-	r.log = w.logs.Begin(tasklog.Key{Instance: g.GetInstance(), Task: g.GetTask(), Token: g.GetToken()}, options)
+	r.log = w.logs.Begin(r.key(), r.logOptions(e.Kind))
 	w.runs[g.GetToken()] = r
 	// Nobody waits for this goroutine but Core, by its Finished: a function that does not return
 	// must not keep the worker from ending.
@@ -68,10 +66,34 @@ func (w *Worker) start(ctx context.Context, e Start) {
 		a := r.attempt(env)
 		if e.Kind == KindProcess {
 			r.finish(r.runProcess(ctx, a))
+			r.clearAway()
 		} else {
 			r.finish(r.runFunction(ctx, a))
 		}
 	}()
+}
+
+func (r *run) key() tasklog.Key {
+	return tasklog.Key{Instance: r.grant.GetInstance(), Task: r.grant.GetTask(), Token: r.grant.GetToken()}
+}
+
+// logOptions are those of the attempt's log. That of a process outlives a worker proper.
+func (r *run) logOptions(kind Kind) tasklog.Options {
+	o := tasklog.Options{Secrets: r.secrets}
+	if kind == KindProcess || len(r.grant.GetLogPatterns()) > 0 {
+		o.Line = r.found.line
+	}
+	if kind != KindProcess || !r.w.below {
+		return o
+	}
+	o.Lasting = true
+	if len(r.secrets) > 0 {
+		// Without it (no memory, no more files) a byte may be lost when this process dies in the
+		// middle of a write.
+		r.staging, _ = tasklog.NewStaging()
+		o.Staging = r.staging
+	}
+	return o
 }
 
 // attempt is what the task type sees.

@@ -52,6 +52,15 @@ func (s *session) stopAt() flow.Time {
 	return s.renewedAt.Add(s.lease * 3 / 4)
 }
 
+// guard is what the supervisor is to know of the session.
+func (c *Core) guard() Guard {
+	s := &c.session
+	if s.id == 0 || s.lease == 0 {
+		return Guard{}
+	}
+	return Guard{s.lease, s.renewedAt, s.outageAt, s.over}
+}
+
 func (c *Core) stream(id StreamID) *stream {
 	i, ok := slices.BinarySearchFunc(c.streams, id, func(s *stream, id StreamID) int { return int(s.id - id) })
 	if !ok {
@@ -105,11 +114,13 @@ const helloTimeout = 3 * time.Second
 // each master would give another. While a lost session's attempts are being killed nothing is
 // said: they are to be dead before a successor can be granted.
 func (c *Core) sayHellos() {
-	if c.session.over {
+	if c.session.over || c.session.id == 0 {
 		if len(c.held) > c.ended {
 			return
 		}
-		c.renewIdentity()
+		if c.session.over {
+			c.renewIdentity()
+		}
 	}
 	if c.session.id == 0 && slices.ContainsFunc(c.streams, func(s *stream) bool { return s.helloAt != 0 }) {
 		return

@@ -9,14 +9,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"baton/internal/clock"
 	"baton/internal/flow"
-	"baton/internal/rpc"
 	"baton/internal/task"
 	"baton/internal/worker/supervisor"
 	"baton/internal/worker/tasklog"
@@ -24,22 +22,21 @@ import (
 
 // Worker is a worker of the fleet.
 type Worker struct {
-	cfg   Config
-	types *task.Set
-	dial  rpc.Dialer
-	log   *slog.Logger
+	cfg     Config
+	types   *task.Set
+	masters Masters
+	log     *slog.Logger
 
-	clock clock.Clock
-	core  *Core
-	box   *mailbox[Event] // what happened, for Core
-	sup   *supervisor.Supervisor
-	logs  *tasklog.Store
-	blobs *blobs
-	work  *workdirs
-	reads *logReaders
+	clock   clock.Clock
+	core    *Core
+	box     *mailbox[Event] // what happened, for Core
+	over    overseer
+	logs    *tasklog.Store
+	blobs   *blobs
+	folders *workdirs
+	reads   *logReaders
 
-	persists *mailbox[Persist]
-	diskDone chan struct{}
+	lastStream atomic.Int64
 
 	// Of the loop alone:
 	runs    map[int64]*run
@@ -47,6 +44,9 @@ type Worker struct {
 	wake    *time.Timer
 	machine machine
 	stopped bool
+	pid     int  // of the supervisor
+	below   bool // the supervisor is the parent process: this one may be replaced
+	err     error
 
 	drain   sync.Once
 	drained chan struct{} // closed by Drain
@@ -55,33 +55,43 @@ type Worker struct {
 	wg sync.WaitGroup // every goroutine but the loop and the disk
 }
 
-// New returns a worker that dials masters by dial. Run does everything else.
-func New(cfg Config, types *task.Set, dial rpc.Dialer, log *slog.Logger) *Worker {
-	return &Worker{cfg: cfg.Defaults(), types: types, dial: dial, log: log, drained: make(chan struct{})}
+// New returns a worker of masters. Run or RunBelow does everything else.
+func New(cfg Config, types *task.Set, masters Masters, log *slog.Logger) *Worker {
+	return &Worker{cfg: cfg.Defaults(), types: types, masters: masters, log: log, pid: os.Getpid(), drained: make(chan struct{})}
 }
 
-// Run works until ctx is cancelled: then it takes nothing new, kills what runs, and returns when
-// all is over. See also Drain. Before it speaks to any master it kills what an earlier start left running.
+// Run works until ctx is cancelled, with its supervisor in the same process: then it takes nothing
+// new, kills what runs, and returns when all is over. See also Drain. Before it speaks to any master
+// it kills what an earlier start left running.
 func (w *Worker) Run(ctx context.Context) (err error) {
 	if err := w.cfg.Validate(); err != nil {
 		return err
 	}
-	lock, err := w.openData()
+	lock, err := openData(&w.cfg)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	if w.sup, err = supervisor.New(w.cfg.Home); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, w.sup.Close()) }()
-	journal, state, err := w.recover(ctx)
+	w.open()
+	sup, err := supervisor.New(w.cfg.Home)
 	if err != nil {
 		return err
 	}
-	w.core = NewCore(w.coreConfig(), state)
-	go w.diskLoop(journal)
+	defer func() { err = errors.Join(err, sup.Close()) }()
+	journal, state, err := takeUp(ctx, w.cfg, sup.Bury, w.log)
+	if err != nil {
+		return err
+	}
+	own := newOwnSupervisor(w, sup, journal)
+	w.over = own
+	go own.diskLoop()
+	w.work(ctx, state)
+	return own.close()
+}
 
+// work runs Core and all around it until it is stopped.
+func (w *Worker) work(ctx context.Context, state State) {
+	w.core = NewCore(w.coreConfig(), state)
 	// What is under way lives longer than ctx: the stop is told to Core, which ends it in order.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w.wg.Go(func() { w.connect(work) })
@@ -89,9 +99,6 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	w.loop(ctx, work)
 	cancel()
 	w.wg.Wait()
-	w.persists.close()
-	<-w.diskDone
-	return journal.close()
 }
 
 // Drain makes the worker take nothing new; Run returns when what it has has ended. Cancelling Run's
@@ -104,7 +111,7 @@ func (w *Worker) Running() int { return int(w.running.Load()) }
 func (w *Worker) coreConfig() CoreConfig {
 	return CoreConfig{
 		Name: w.cfg.Name, Home: w.cfg.Home, Version: w.cfg.Version, Groups: w.cfg.Groups, Types: w.runnable(),
-		Slots: w.cfg.Slots, Labels: w.cfg.Labels, PID: os.Getpid(), Kind: w.kind,
+		Slots: w.cfg.Slots, Labels: w.cfg.Labels, PID: w.pid, Kind: w.kind,
 		ResendAfter: w.cfg.ResendAfter, AnnounceAfter: announceAfter, OutageGrace: w.cfg.OutageGrace,
 		KillGrace: w.cfg.KillGrace, StopGrace: w.cfg.StopGrace, CompactAfter: compactAfter,
 	}
@@ -142,38 +149,7 @@ func (w *Worker) kind(name string) Kind {
 	return KindUnknown
 }
 
-// recover reads the journal and ends what survived the last start.
-func (w *Worker) recover(ctx context.Context) (*journalFile, State, error) {
-	journal, records, err := openJournal(w.path("worker", "journal"))
-	if err != nil {
-		return nil, State{}, err
-	}
-	state := Fold(records)
-	var named []supervisor.Identity
-	for _, token := range sortedKeys(state.Live) {
-		named = append(named, state.Live[token].Process)
-	}
-	n, err := w.sup.Bury(ctx, named)
-	if err != nil {
-		return nil, State{}, errors.Join(err, journal.close())
-	}
-	if n > 0 {
-		w.log.WarnContext(ctx, "killed processes that an earlier start left running", slog.Int("count", n))
-	}
-	state.Bury(flow.At(time.Now()))
-	// Written whole: the journal is short now, and what it says is true before anybody hears it.
-	if err := journal.rewrite(state.Records()); err != nil {
-		return nil, State{}, errors.Join(err, journal.close())
-	}
-	if err := w.clearWork(); err != nil {
-		return nil, State{}, errors.Join(err, journal.close())
-	}
-	return journal, state, nil
-}
-
-func (w *Worker) path(parts ...string) string {
-	return filepath.Join(append([]string{w.cfg.Data}, parts...)...)
-}
+func (w *Worker) path(parts ...string) string { return w.cfg.path(parts...) }
 
 // loop is the one goroutine that Core runs on.
 func (w *Worker) loop(ctx, work context.Context) {
@@ -184,6 +160,9 @@ func (w *Worker) loop(ctx, work context.Context) {
 			drained = nil
 			w.box.put(Drain{})
 		case <-stop:
+			if w.below {
+				return // the supervisor starts another one, and what runs goes on
+			}
 			stop = nil
 			w.box.put(Stop{})
 		case <-w.wake.C:
@@ -208,6 +187,10 @@ func (w *Worker) keepTables(events []Event) {
 			delete(w.conns, e.c.id)
 		case Finished:
 			delete(w.runs, e.Token)
+		case pinged:
+			w.over.pong()
+		case orphaned:
+			w.err, w.stopped = errOrphaned, true
 		}
 	}
 }
@@ -216,7 +199,7 @@ func (w *Worker) carryOut(ctx context.Context, effects []Effect) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case Persist:
-			w.persists.put(e)
+			w.over.persist(e)
 		case Start:
 			w.start(ctx, e)
 		case KillAttempt:
@@ -231,6 +214,8 @@ func (w *Worker) carryOut(ctx context.Context, effects []Effect) {
 			if c := w.conns[e.Stream]; c != nil {
 				c.end(fmt.Errorf("closed: %s", e.Reason))
 			}
+		case Guard:
+			w.over.guard(e)
 		case Wake:
 			w.setWake(e.At)
 		case Measure:
@@ -286,7 +271,7 @@ func (w *Worker) maintain(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-sweep.C:
-			w.sup.Sweep()
+			w.over.sweep()
 		case <-prune.C:
 			if w.cfg.LogKeep < 0 {
 				continue

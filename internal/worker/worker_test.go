@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"baton/internal/flow"
 	"baton/internal/rpc"
 	"baton/internal/task"
@@ -71,8 +69,6 @@ func killIsConfirmed(t *testing.T, wire string) {
 	w.m.grant(order(7, "noop", ""))
 	w.m.wait(t, "a second refusal", func() bool { return w.m.refused[7].Reason == "tombstoned" })
 }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSecretsFilesAndPatterns(t *testing.T) { overWires(t, secretsFilesAndPatterns) }
 
@@ -221,7 +217,7 @@ func TestStopEndsEverythingAndTheNextStartRemembers(t *testing.T) {
 	w := setup(t, func(c *worker.Config, m *master) { c.StopGrace, m.mute = 100*time.Millisecond, true })
 	w.m.grant(order(1, "script", "trap '' TERM; sleep 1000; sleep 1000"), order(2, "noop", ""))
 	w.m.wait(t, "start and end", func() bool { return w.m.started[1] != nil && w.m.ended[2] != nil })
-	if err := worker.New(w.cfg, task.NewSet(), nil, slog.New(slog.DiscardHandler)).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "in use") {
+	if err := worker.New(w.cfg, task.NewSet(), worker.Masters{}, slog.New(slog.DiscardHandler)).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("two on one folder: %v", err)
 	}
 	w.stop()
