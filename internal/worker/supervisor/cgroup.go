@@ -48,7 +48,7 @@ type cgroup struct {
 	cpu    int // its file of times
 	peak   int // its file of memory, -1 without
 	base   time.Duration
-	once   bool // the memory it has used cannot be forgotten: it serves one attempt only
+	once   bool // it serves one attempt only: what it counts cannot be forgotten, or it was killed
 }
 
 // findCgroup returns the folder below which the worker may make cgroups, "" and why not.
@@ -246,8 +246,13 @@ func (c *cgroup) pids() []int {
 	return out
 }
 
-// kill kills everything in the cgroup and below it.
-func (c *cgroup) kill() { killCgroup(c.path) }
+// kill kills everything in the cgroup and below it. Linux 6.18 also kills whatever is started in it
+// later from another cgroup (it compares the count of kills with that of the other), so it is not used
+// again.
+func (c *cgroup) kill() {
+	c.once = true
+	killCgroup(c.path)
+}
 
 func killCgroup(path string) {
 	if os.WriteFile(filepath.Join(path, "cgroup.kill"), []byte("1"), 0) == nil { //nolint:gosec // a switch of the kernel

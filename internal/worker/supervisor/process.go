@@ -204,10 +204,7 @@ func (p *Process) tryReap(options int) (Exit, bool) {
 		}
 		p.reaped = true
 		p.s.reaped(p)
-		p.usage = Usage{
-			CPU:    time.Duration(used.Utime.Nano() + used.Stime.Nano()),
-			Memory: used.Maxrss << 10,
-		}
+		p.usage = Usage{CPU: time.Duration(used.Utime.Nano() + used.Stime.Nano()), Memory: peakOf(used)}
 		return p.status, true
 	}
 }
@@ -225,4 +222,14 @@ func (p *Process) settle() {
 	}
 	p.mu.Unlock()
 	p.s.groups.give(p.group)
+}
+
+// peakOf is the most memory that a process or one it waited for had. The kernel counts what the
+// process was before its exec, a copy of this one: less than that cannot be told from it.
+func peakOf(used unix.Rusage) int64 {
+	var own unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &own); err == nil && used.Maxrss <= own.Maxrss {
+		return 0
+	}
+	return used.Maxrss << 10
 }
