@@ -11,10 +11,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/credentials"
 
 	"baton/internal/api"
 	"baton/internal/flow"
@@ -23,6 +25,7 @@ import (
 	"baton/internal/peer"
 	"baton/internal/registry"
 	"baton/internal/registry/etcd"
+	"baton/internal/registry/sql"
 	"baton/internal/registry/zookeeper"
 	"baton/internal/rpc"
 	"baton/internal/store"
@@ -123,7 +126,7 @@ func openRegistry(ctx context.Context, cfg Config, db *store.DB, log *slog.Logge
 	kind, _, _ := strings.Cut(cfg.Registry, "://")
 	switch kind {
 	case "", "sql":
-		return nil, flow.Errorf(flow.CodeNotSupported, "registry", "the registry inside the store is not supported by this version; use etcd://… or zookeeper://…")
+		return sql.Open(ctx, db.Registry(), log)
 	case "etcd":
 		return etcd.Open(ctx, cfg.Registry, log)
 	case "zookeeper":
@@ -239,6 +242,74 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return err
 }
 
+// supervise runs the supervisor of a worker; args are those of the command.
+func supervise(ctx context.Context, cfg Config, args []string, log *slog.Logger) error {
+	self := append([]string{os.Args[0]}, args...)
+	return worker.Supervise(ctx, fleetWorker(cfg), worker.Programs{
+		Path: program, Self: self, Proper: append(slices.Clone(self), properName),
+	}, log.With(slog.String("role", "supervisor")))
+}
+
+// workBelow runs a worker below its supervisor, at the other end of the link.
+func workBelow(ctx context.Context, cfg Config, end *os.File, log *slog.Logger) (err error) {
+	log = log.With(slog.String("role", flow.RoleWorker))
+	dialer, _, err := credentialsOf(cfg)
+	if err != nil {
+		return err
+	}
+	// The masters are followed until the worker has ended, which takes longer than ctx.
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	lists, done, err := mastersOf(following, cfg, dialer, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	w := worker.New(fleetWorker(cfg), task.NewSet(all.Types()...), worker.Masters{
+		Lists: lists,
+		Dial: func(ctx context.Context, address string) (rpc.Stream, error) {
+			return crashingDialer(rpc.To(address, dialer))(ctx)
+		},
+	}, log)
+	return w.RunBelow(ctx, end)
+}
+
+// mastersOf tells a worker where the masters are: through any of them, or as the registry shows.
+func mastersOf(ctx context.Context, cfg Config, creds credentials.TransportCredentials, log *slog.Logger) (lists <-chan []string, done func() error, err error) {
+	if strings.HasPrefix(cfg.Registry, "master://") {
+		seeds, err := masterAddresses(cfg.Registry)
+		if err != nil {
+			return nil, nil, err
+		}
+		return peer.Follow(ctx, seeds, creds, log), func() error { return nil }, nil
+	}
+	var db *store.DB
+	if cfg.Registry == "" || cfg.Registry == "sql" {
+		if db, err = openStore(ctx, cfg); err != nil {
+			return nil, nil, err
+		}
+	}
+	reg, err := openRegistry(ctx, cfg, db, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	return peer.Addresses(ctx, reg.Watch(ctx)), func() error {
+		err := reg.Close()
+		if db != nil {
+			err = errors.Join(err, db.Close())
+		}
+		return err
+	}, nil
+}
+
+// fleetWorker is the config of a worker that is a process of its own.
+func fleetWorker(cfg Config) worker.Config {
+	labels, _ := cfg.labels() // checked with the settings
+	return worker.Config{
+		Name: cfg.Name, Data: cfg.Data, Version: programVersion(), Groups: split(cfg.Groups), Slots: cfg.Slots, Labels: labels,
+	}
+}
+
 // warnOfOthers says when another server works on the same store: runs then go on where the other
 // cannot show their logs, and it takes a lease to notice that one of them died.
 func warnOfOthers(ctx context.Context, db *store.DB, home string, log *slog.Logger) {
@@ -298,7 +369,7 @@ func storeName(cfg Config) string {
 
 func openStore(ctx context.Context, cfg Config) (*store.DB, error) {
 	lease, _ := flow.ParseDuration(cfg.Lease) // checked with the settings
-	return store.Open(ctx, storeName(cfg), store.Options{Lease: lease.Std()})
+	return store.Open(ctx, storeName(cfg), store.Options{Lease: lease.Std(), Direct: cfg.StoreDirect})
 }
 
 func migrateUp(ctx context.Context, cfg Config) (err error) {

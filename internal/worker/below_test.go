@@ -39,6 +39,8 @@ type hosted struct {
 	Data      string
 	HangAfter time.Duration
 	StopGrace time.Duration
+	NoCgroups bool
+	Spoil     bool // what a supervisor hands over cannot be read
 }
 
 func TestMain(m *testing.M) {
@@ -61,10 +63,13 @@ func runHosted(text string) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	cfg := worker.Config{Name: "w", Data: h.Data, Slots: 64, KillGrace: 5 * time.Second, HangAfter: h.HangAfter, StopGrace: h.StopGrace}
+	cfg := worker.Config{Name: "w", Data: h.Data, Slots: 64, KillGrace: 5 * time.Second, HangAfter: h.HangAfter, StopGrace: h.StopGrace, NoCgroups: h.NoCgroups}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
 	defer stop()
 	if os.Getenv(supervisor.LinkVar) == "" {
+		if text, handed := os.LookupEnv(supervisor.HandoverVar); handed && h.Spoil {
+			os.Setenv(supervisor.HandoverVar, "9"+text)
+		}
 		path := func() (string, error) { return os.Args[0], nil }
 		return worker.Supervise(ctx, cfg, worker.Programs{Path: path, Proper: os.Args, Self: os.Args}, log)
 	}
@@ -621,4 +626,113 @@ func TestStopOfTheSupervisorEndsEverything(t *testing.T) {
 			t.Errorf("got %v", e)
 		}
 	}
+}
+
+// TestHandoverThatCannotBeReadFallsBackToTheJournal: the next program ends what ran and says so.
+func TestHandoverThatCannotBeReadFallsBackToTheJournal(t *testing.T) {
+	t.Parallel()
+	f := setupFleet(t, func(h *hosted, _ *master) { h.Spoil = true })
+	f.m.grant(order(1, "script", "sleep 1000"), order(2, "script", "exec env -i sleep 1000"))
+	f.m.wait(t, "starts", func() bool { return len(f.m.started) == 2 })
+	sup, proper := f.cmd.Process.Pid, f.proper(t)
+	tasks := children(sup)
+	hello := f.again(t, func() { unix.Kill(sup, unix.SIGUSR2) })
+	if slices.ContainsFunc(tasks, func(pid int) bool { _, start := stat(pid); return start != "" }) {
+		t.Errorf("a hello was said while one of %v lives", tasks)
+	}
+	if hello.Session != 0 || !slices.Contains(hello.Earlier, 1) || int(hello.Pid) != sup || f.proper(t) == proper {
+		t.Errorf("hello %v", hello)
+	}
+	for token := int64(1); token <= 2; token++ {
+		if e := f.m.end(t, token); flow.AttemptState(e.State) != flow.AttemptLost || !e.Confirmed {
+			t.Errorf("got %v", e)
+		}
+	}
+	if !strings.Contains(f.log.String(), "hands over in version 91") {
+		t.Error("the log does not say why")
+	}
+}
+
+// TestJournalThatCannotBeWritten: nothing new is begun, what runs goes on, and its result is not
+// forgotten when the worker proper dies before a master has it.
+func TestJournalThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	f := setupFleet(t, nil)
+	gate := filepath.Join(t.TempDir(), "gate")
+	f.m.grant(order(1, "script", counter(gate, 3)))
+	f.m.wait(t, "a start", func() bool { return f.m.started[1] != nil })
+	limit := func(bytes uint64) {
+		t.Helper()
+		if err := unix.Prlimit(f.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: unix.RLIM_INFINITY}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(8)
+	f.m.grant(order(2, "script", "echo never"))
+	f.m.wait(t, "a refusal", func() bool { return f.m.refused[2] != nil })
+	if reason := f.m.refused[2].Reason; reason != "disk" {
+		t.Errorf("refused because of %q", reason)
+	}
+	f.m.mu.Lock()
+	f.m.mute = true // it acknowledges nothing
+	f.m.mu.Unlock()
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first := f.m.end(t, 1)
+	f.m.mu.Lock()
+	f.m.mute, f.m.ended = false, map[int64]*rpc.Ended{}
+	f.m.mu.Unlock()
+	f.killProper(t)
+	again := f.m.end(t, 1)
+	if first.ExitCode != 3 || again.ExitCode != 3 || again.Cause != first.Cause || again.StartedAt != first.StartedAt {
+		t.Errorf("first %v, then %v", first, again)
+	}
+	checkCounter(t, f.m.logOf(t, 1))
+	limit(unix.RLIM_INFINITY)
+	f.m.grant(order(3, "script", "echo again"))
+	f.m.end(t, 3)
+}
+
+// TestStreamsFollowTheListOfMasters: one stream each, one of them gives the session, and a master
+// that is named no more is left.
+func TestStreamsFollowTheListOfMasters(t *testing.T) {
+	t.Parallel()
+	a, b, c := newMaster(), newMaster(), newMaster()
+	b.session, c.session = 100, 200 // what they would give
+	dialers := map[string]rpc.Dialer{"a": rpc.Pipe(a), "b": rpc.Pipe(b), "c": rpc.Pipe(c)}
+	lists := make(chan []string)
+	masters := worker.Masters{Lists: lists, Dial: func(ctx context.Context, address string) (rpc.Stream, error) {
+		s, err := dialers[address](ctx)
+		return s, err
+	}}
+	wk := worker.New(worker.Config{Name: "w", Data: t.TempDir()}, task.NewSet(script{}, fn("noop", noop)), masters, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- wk.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	lists <- []string{"a", "b"}
+	a.wait(t, "a hello", func() bool { return len(a.hellos) == 1 })
+	b.wait(t, "a hello", func() bool { return len(b.hellos) == 1 })
+	if (a.hellos[0].Session == 0) == (b.hellos[0].Session == 0) {
+		t.Errorf("asked for a session: %v, %v", a.hellos[0], b.hellos[0])
+	}
+	a.grant(order(1, "noop", ""))
+	b.grant(order(2, "noop", ""))
+	a.end(t, 1)
+	b.end(t, 2)
+	lists <- []string{"b", "c"}
+	c.wait(t, "a hello", func() bool { return len(c.hellos) == 1 })
+	if c.hellos[0].Session == 0 {
+		t.Error("a third master is asked for a session")
+	}
+	c.grant(order(3, "noop", ""))
+	c.end(t, 3)
+	b.grant(order(4, "noop", ""))
+	b.end(t, 4)
 }

@@ -32,6 +32,8 @@ type Config struct {
 	// HangAfter is how long a worker proper may be silent before its supervisor starts another; 0:
 	// three tenths of the lease.
 	HangAfter time.Duration
+	// NoCgroups: a supervisor of its own does without cgroups also where the host has some.
+	NoCgroups bool
 }
 
 // Defaults fills what is not set.

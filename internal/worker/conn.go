@@ -82,15 +82,57 @@ func (w *Worker) connect(ctx context.Context) {
 	}
 }
 
+// sight is which of the masters can be reached, or are known to be gone. The others may live, and
+// may reach what this worker does not.
+type sight struct {
+	mu      sync.Mutex
+	masters map[string]bool
+	unseen  int // as told last
+}
+
+func (s *sight) set(w *Worker, address string, seen bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.masters == nil {
+		s.masters = map[string]bool{}
+	}
+	s.masters[address] = seen
+	s.tell(w)
+}
+
+func (s *sight) forget(w *Worker, address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.masters, address)
+	s.tell(w)
+}
+
+// tell tells Core how many there are, in the order of the changes.
+func (s *sight) tell(w *Worker) {
+	n := 0
+	for _, seen := range s.masters {
+		if !seen {
+			n++
+		}
+	}
+	if n != s.unseen {
+		s.unseen = n
+		w.box.put(Unseen{n})
+	}
+}
+
 // keepStream keeps one stream to a master up until ctx is cancelled.
 func (w *Worker) keepStream(ctx context.Context, address string) {
 	pause := firstRedial
+	defer w.seen.forget(w, address)
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := w.session(ctx, StreamID(w.lastStream.Add(1)), address)
 		if ctx.Err() != nil {
 			return
 		}
+		// One whose host says that nobody listens there holds nobody up.
+		w.seen.set(w, address, rpc.NobodyListens(err))
 		if time.Since(began) > steadyAfter {
 			pause = firstRedial
 		}
@@ -116,6 +158,7 @@ func (w *Worker) session(ctx context.Context, id StreamID, address string) error
 		return err
 	}
 	c := &conn{id: id, cancel: cancel, out: newMailbox[*rpc.FromWorker](), bulk: make(chan *rpc.FromWorker)}
+	w.seen.set(w, address, true)
 	w.box.put(opened{c}, StreamUp{id})
 	var wg sync.WaitGroup
 	wg.Go(func() { cancel(c.write(ctx, stream)) })

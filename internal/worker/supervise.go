@@ -48,7 +48,7 @@ func Supervise(ctx context.Context, cfg Config, programs Programs, log *slog.Log
 	defer lock.Close()
 	journal := &sharedJournal{path: cfg.path("worker", "journal"), running: map[int64]Record{}}
 	host, err := supervisor.NewHost(supervisor.HostConfig{
-		Home: cfg.Home, Journal: journal, Lock: lock, Log: log, Cgroups: true,
+		Home: cfg.Home, Journal: journal, Lock: lock, Log: log, Cgroups: !cfg.NoCgroups,
 		Program: programs.Path, Proper: programs.Proper, Self: programs.Self,
 		StopWithin: cfg.StopGrace + stopAckWait + 3*time.Second, HangAfter: cfg.HangAfter,
 	})

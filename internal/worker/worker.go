@@ -36,6 +36,7 @@ type Worker struct {
 	folders *workdirs
 	reads   *logReaders
 
+	seen       sight
 	lastStream atomic.Int64
 
 	// Of the loop alone:

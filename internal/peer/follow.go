@@ -1,0 +1,115 @@
+// Following the masters through any of them, for workers that reach nothing else.
+
+package peer
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+
+	"baton/internal/registry"
+	"baton/internal/rpc"
+
+	"baton/internal/flow"
+)
+
+// Follow tells the addresses of all masters whenever they change, until ctx is done. It asks the
+// first of seeds that answers, and when that is gone any other that it knows. While nobody answers
+// the list stays as it was.
+func Follow(ctx context.Context, seeds []string, creds credentials.TransportCredentials, log *slog.Logger) <-chan []string {
+	out := make(chan []string)
+	go func() {
+		defer close(out)
+		var known []string
+		for ctx.Err() == nil {
+			for _, address := range append(slices.Clone(known), without(seeds, known)...) {
+				err := follow(ctx, address, creds, func(list []string) {
+					if slices.Equal(list, known) {
+						return
+					}
+					known = list
+					select {
+					case out <- list:
+					case <-ctx.Done():
+					}
+				})
+				if ctx.Err() != nil {
+					return
+				}
+				log.LogAttrs(ctx, slog.LevelDebug, "a master does not tell of the others", slog.String("master", address), slog.Any("error", err))
+			}
+			t := time.NewTimer(lastPause / 2)
+			select {
+			case <-ctx.Done():
+			case <-t.C:
+			}
+			t.Stop()
+		}
+	}()
+	return out
+}
+
+func without(list, but []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(a string) bool { return slices.Contains(but, a) })
+}
+
+// follow hears one master until it is gone.
+func follow(ctx context.Context, address string, creds credentials.TransportCredentials, heard func([]string)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	conn, err := rpc.Dial(address, creds)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stream, err := rpc.NewPeersClient(conn).Follow(ctx, &rpc.FollowRequest{})
+	if err != nil {
+		return err
+	}
+	for {
+		reply, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		var list []string
+		for _, m := range reply.GetMasters() {
+			if m.GetAddress() != "" {
+				list = append(list, m.GetAddress())
+			}
+		}
+		slices.Sort(list)
+		heard(list)
+	}
+}
+
+// Addresses tells the addresses of the masters that a registry shows, whenever they change. While
+// it is out of reach, or shows none, the list stays as it was.
+func Addresses(ctx context.Context, views <-chan registry.View) <-chan []string {
+	out := make(chan []string)
+	go func() {
+		defer close(out)
+		var known []string
+		for v := range views {
+			var list []string
+			for _, m := range v.OfRole(flow.RoleMaster) {
+				if m.Address != "" {
+					list = append(list, m.Address)
+				}
+			}
+			slices.Sort(list)
+			if v.Since == 0 || len(list) == 0 || slices.Equal(list, known) {
+				continue
+			}
+			known = list
+			select {
+			case out <- list:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
