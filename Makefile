@@ -62,6 +62,7 @@ lint: vet golangci ## go vet, staticcheck and golangci-lint
 .PHONY: vet
 vet: $(TOOLS)/staticcheck-$(STATICCHECK) ## The quick half of lint: go vet and staticcheck
 	go vet ./...
+	go vet -tags failpoint ./internal/cli
 	$< ./...
 
 .PHONY: golangci

@@ -84,8 +84,8 @@ func (p masterPoints) Load(ctx context.Context, owner int64, ids []flow.ID) ([]f
 	return out, err
 }
 
-func (p masterPoints) Commands(ctx context.Context, n int, except []flow.ID) ([]flow.Command, error) {
-	return deadlyCommands(p.Store.Commands(ctx, n, except))
+func (p masterPoints) Commands(ctx context.Context, n int, except []flow.ID, turn flow.Turn) ([]flow.Command, error) {
+	return deadlyCommands(p.Store.Commands(ctx, n, except, turn))
 }
 
 func (p masterPoints) TryCommands(ctx context.Context, takes int, upTo flow.ID, n int, except []flow.ID) ([]flow.Command, error) {
