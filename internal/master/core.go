@@ -212,6 +212,7 @@ func (c *Core) start(e Started) {
 		c.trials.commands = &commandTrials{upTo: e.Lease.MaxID, tried: make(map[flow.ID]bool)}
 	}
 	for _, dead := range e.Lease.Dead {
+		c.fleet.stand(dead).fencing = true // taken over from here, not by what the store shows of it
 		c.takeOver(dead)
 	}
 	c.polls.next = c.now

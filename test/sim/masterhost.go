@@ -308,6 +308,8 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 func (m *masterHost) unanswered(life int, fx master.Effect) bool {
 	var ev master.Event
 	switch e := fx.(type) {
+	case master.Poll:
+		ev = master.Polled{Err: errUnknown}
 	case master.ReadCommands:
 		ev = master.CommandsRead{Err: errUnknown}
 	case master.ReadInbox:
@@ -317,7 +319,7 @@ func (m *masterHost) unanswered(life int, fx master.Effect) bool {
 	case master.ReadOwned:
 		ev = master.OwnedRead{Err: errUnknown}
 	case master.TakeOver:
-		ev = master.TookOver{Dead: e.Dead, Err: errUnknown}
+		ev = master.TookOver{Dead: e.Dead, Takes: e.Takes, Err: errUnknown}
 	case master.Load:
 		ev = master.LoadedRows{Asked: e.IDs, Err: errUnknown}
 	case master.ReadDefinition:

@@ -92,18 +92,18 @@ func (h *workerHost) freeze(d time.Duration) {
 	}
 	h.frozen = true
 	life := h.life
+	if d > simLease*3/4 {
+		// Its tasks go on with it, and nothing can keep them from it: the token tells the rest of the
+		// world.
+		for _, t := range slices.Sorted(keys(h.procs)) {
+			h.w.ledger.zombies[t] = true
+		}
+	}
 	h.w.after(d, func() {
 		if h.life != life {
 			return
 		}
 		h.frozen = false
-		if d > simLease*3/4 {
-			// Its tasks go on with it, and nothing can keep them from it: the token tells the rest of
-			// the world.
-			for _, t := range slices.Sorted(keys(h.procs)) {
-				h.w.ledger.zombies[t] = true
-			}
-		}
 		h.w.log("worker %s goes on", h.name)
 		events := h.pending
 		h.pending = nil
@@ -356,7 +356,12 @@ func (h *workerHost) begin(life int, e worker.Start) {
 	}
 	h.procs[g.Token] = p
 	run := w.delay(200 * time.Millisecond)
-	w.after(w.delay(500*time.Microsecond), func() {
+	var start func()
+	start = func() {
+		if h.frozen && h.life == life {
+			w.after(100*time.Millisecond, start)
+			return
+		}
 		if p.dead {
 			return
 		}
@@ -367,7 +372,8 @@ func (h *workerHost) begin(life int, e worker.Start) {
 			h.step(worker.Began{Token: p.token, At: w.now})
 		}
 		w.after(run, func() { h.finish(life, p) })
-	})
+	}
+	w.after(w.delay(500*time.Microsecond), start)
 }
 
 func (h *workerHost) finish(life int, p *proc) {
