@@ -260,22 +260,23 @@ func testQuarantineCommand(w *world) {
 func testNumbers(w *world) {
 	numbers := func(homes ...string) (out []int) {
 		for _, h := range homes {
-			out = append(out, must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Home: h}))(w).Number)
+			out = append(out, must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleAPI, Home: h}))(w).Number)
 		}
 		return out
 	}
 	w.same([]int{1, 2, 3}, numbers("a", "b", "c")) // 0 is the world's own
-	b := must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)
+	b := must(w.db.Nodes(w.ctx, flow.RoleAPI))(w)
 	i := slices.IndexFunc(b, func(n flow.Node) bool { return n.Home == "b" })
 	w.ok(w.m.Leave(w.ctx, b[i].Incarnation))
 	w.same([]int{2, 4}, numbers("d", "e"))
+	w.same(0, must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Home: "w"}))(w).Number, "a worker makes no ids and needs none")
 	// Many at once get numbers of their own.
 	var mu sync.Mutex
 	seen := map[int]bool{}
 	var group sync.WaitGroup
 	for k := range 8 {
 		group.Go(func() {
-			l, err := w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Home: fmt.Sprint("x", k)})
+			l, err := w.m.Register(w.ctx, flow.Node{Role: flow.RoleAPI, Home: fmt.Sprint("x", k)})
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil || seen[l.Number] {
