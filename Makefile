@@ -102,6 +102,10 @@ bench: ## Measure Baton beside its peers and beside the limits of this machine
 simulate: ## The roles under a seeded scheduler with faults: make simulate SEEDS=10000 SEED=1
 	go test -count=1 -timeout 6h ./test/sim -run TestHistories -v -seeds $(SEEDS) -first $(SEED)
 
+.PHONY: mutants
+mutants: deps ## Take one guard at a time out of the product; the tests that watch over it must fail
+	go test -count=1 -timeout 60m ./test/mutants -v
+
 .PHONY: chaos
 chaos: ## Real processes, killed and cut off (comes with the cluster)
 	@echo "chaos comes with the cluster: several masters and workers are not built yet"

@@ -463,6 +463,26 @@ func TestIdleCost(t *testing.T) {
 	one[Claim](b)
 }
 
+// A master that cannot be sure of its lease says nothing more, and says it once it is sure again.
+func TestOrdersWaitForTheLease(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	under := one[Commit](b)
+	b.now = b.now.Add(DefaultConfig().Lease / 2)
+	res := flow.CommitResult{Changes: []flow.ChangeResult{{Fate: flow.Committed, Tokens: []int64{1}}}}
+	b.out = b.core.Step(b.now, Committed{Lane: under.Lane, Result: res})
+	if n := len(every[Grant](b)); n != 0 {
+		t.Fatalf("%d attempts are granted by a master that may be dead for the others", n)
+	}
+	beat := one[Beat](b)
+	b.out = b.core.Step(b.now, Beaten{At: b.now, Sessions: []int64{}})
+	if g := one[Grant](b); g.Order.Token != 1 || len(beat.Sessions) != 0 {
+		t.Errorf("granted %+v", g)
+	}
+}
+
 // A clock that is set back does not stop the core from seeing what is due.
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
@@ -509,6 +529,29 @@ func TestLostWorkerAfterItsLease(t *testing.T) {
 	got := one[Commit](b).Batch.Changes[0].Tasks[0].Row
 	if got.State != flow.TaskQueued || got.Attempt.State != flow.AttemptLost || got.Attempt.Infra != 1 {
 		t.Errorf("task is %s with attempt %s, %d losses", got.State, got.Attempt.State, got.Attempt.Infra)
+	}
+}
+
+// After an outage of the store nobody's lease was renewed: all begin anew, and nobody is lost.
+func TestLostWorkerAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	b.answer()
+	b.step(Closed{1}, Beaten{Err: errors.New("the store is away")})
+	lease := DefaultConfig().Lease
+	b.now = b.now.Add(2 * lease)
+	b.step(Beaten{At: b.now}) // it is back
+	for end := b.now.Add(lease); b.now < end; b.now = b.now.Add(lease / 10) {
+		b.step(Tick{})
+		if len(every[EndSession](b)) > 0 {
+			t.Fatalf("a session is to be ended %s after an outage", lease-end.Sub(b.now))
+		}
+	}
+	b.step(Tick{})
+	if s := one[EndSession](b); s.Session != 50 {
+		t.Errorf("session %d is to be ended", s.Session)
 	}
 }
 

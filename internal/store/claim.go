@@ -90,13 +90,15 @@ const takeOverSQL = `
 	WITH left_behind AS (
 		SELECT id FROM instance
 		WHERE owner = $2 AND owner > 0 AND takes = $4 AND engine <= $5
+			AND (SELECT epoch FROM fence WHERE incarnation = $2) > 1
 		ORDER BY id LIMIT $3 FOR UPDATE
 	)
 	UPDATE instance SET owner = $1, seq = seq + 1, takes = takes + 1
 	WHERE id = ANY(ARRAY(SELECT id FROM left_behind))
 	RETURNING id`
 
-// TakeOver hands instances of a fenced incarnation to owner. Those that were handed on too often are
+// TakeOver hands instances of a fenced incarnation to owner: fenced first, for what a living one takes
+// after that would be left behind. Those that were handed on too often are
 // quarantined when all others are in hands, so that they are not the death of this owner too.
 func (m *Master) TakeOver(ctx context.Context, owner, dead int64, now flow.Time, takes, n int) (ids []flow.ID, left int, err error) {
 	n = min(n, claimLimit)

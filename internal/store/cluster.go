@@ -60,6 +60,7 @@ func (m *Master) HandOut(ctx context.Context, me, dead int64, heirs []int64, n i
 			WITH left_behind AS (
 				SELECT id FROM instance
 				WHERE owner = $1 AND owner > 0 AND takes = 0 AND engine <= $3
+					AND (SELECT epoch FROM fence WHERE incarnation = $1) > 1
 				ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
 			)
 			UPDATE instance SET owner = `+heirOf(heirs)+`, seq = seq + 1, takes = takes + 1

@@ -56,6 +56,10 @@ func testHandOut(w *world) {
 	}
 	dead := w.me
 	heirs := []int64{w.master("a", "").Incarnation, w.master("b", "").Incarnation, w.master("c", "").Incarnation}
+	mine, others, err := w.m.HandOut(w.ctx, heirs[0], dead, heirs, runs)
+	w.ok(err)
+	w.same(0, len(mine)+others, "it lives: what it takes meanwhile would be left behind")
+	w.same([]flow.ID{}, w.takeOver(heirs[0], dead, 0, runs), "nor may one alone take from it")
 	must(w.m.Condemn(w.ctx, dead, heirs[0], "dead"))(w)
 	handed := 0
 	for {

@@ -1,0 +1,150 @@
+package mutants
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mutant is a guard taken out.
+type mutant struct {
+	name     string
+	file     string // from the root of the repository
+	old, new string
+	// What must fail: a package, its tests, further arguments.
+	pkg, run string
+	args     []string
+}
+
+var mutants = []mutant{
+	{
+		name: "a fenced master commits, PostgreSQL",
+		file: "internal/store/commit_postgres.sql", old: "WHERE incarnation = $1 AND epoch = $2 FOR SHARE", new: "WHERE incarnation = $1 AND $2::bigint > 0 FOR SHARE",
+		pkg: "./internal/store", run: "TestPostgres/commit/fenced",
+	},
+	{
+		name: "a fenced master commits, SQLite",
+		file: "internal/store/commit_sqlite.go", old: "err == nil && epoch != b.epoch", new: "err == nil && epoch < 0",
+		pkg: "./internal/store", run: "TestSQLite/commit/fenced",
+	},
+	{
+		name: "owner and seq are not compared, PostgreSQL",
+		file: "internal/store/commit_postgres.sql", old: "WHERE i.ctid = row.at AND i.owner = live.owner AND i.seq = u.seq - 1", new: "WHERE i.ctid = row.at",
+		pkg: "./internal/store", run: "TestPostgres/commit/gone",
+	},
+	{
+		name: "owner and seq are not compared, SQLite",
+		file: "internal/store/commit_sqlite.go", old: "WHERE id = $1 AND owner = $2 AND seq = $3`", new: "WHERE id = $1 AND $2 > 0 AND $3 >= 0`",
+		pkg: "./internal/store", run: "TestSQLite/commit/gone",
+	},
+	{
+		name: "a command is claimed by whoever read it, PostgreSQL",
+		file: "internal/store/commit_postgres.sql", old: "WHERE (u.id IN (SELECT id FROM taken)) IS TRUE", new: "WHERE (SELECT count(*) FROM taken) >= 0 ON CONFLICT DO NOTHING",
+		pkg: "./internal/store", run: "TestPostgres/(commit|claim|commands)",
+	},
+	{
+		name: "the token of a result is not compared",
+		file: "internal/engine/attempts.go", old: "if r < 0 || s.Rows[r].Attempt.Token != token || !s.Rows[r].Attempt.State.Live() {", new: "if r < 0 || !s.Rows[r].Attempt.State.Live() {",
+		pkg: "./test/sim", run: "TestHistories", args: []string{"-seeds", "1500"},
+	},
+	{
+		name: "a result is acknowledged before it is durable",
+		file: "internal/master/inst.go", old: "in.after.acks = append(in.after.acks, ack{p.conn, token})", new: "c.ack(p.conn, token)",
+		pkg: "./test/sim", run: "TestHistories", args: []string{"-seeds", "1500"},
+	},
+	{
+		name: "a dead master's runs are taken before it is fenced",
+		file: "internal/store/cluster.go", old: "\n\t\t\t\t\tAND (SELECT epoch FROM fence WHERE incarnation = $1) > 1", new: "",
+		pkg: "./internal/store", run: "TestSQLite/cluster/hand_out",
+	},
+	{
+		name: "what a worker refused for ever it takes later",
+		file: "internal/worker/grant.go", old: "if _, never := c.tombs[token]; never {", new: "if _, never := c.tombs[token]; never && token < 0 {",
+		pkg: "./internal/worker", run: "TestNothingIsLostOrDoubled", args: []string{"-rapid.checks=3000"},
+	},
+	{
+		name: "a worker hears an owner that was replaced",
+		file: "internal/worker/grant.go", old: "if epoch < known.epoch ||", new: "if epoch < 0 ||",
+		pkg: "./internal/worker", run: "TestReplacedOwnerIsNotHeard",
+	},
+	{
+		name: "a master declares others dead after its own outage",
+		file: "internal/master/fleet.go", old: "return f.view.Since != 0 && now.Sub(f.view.Since) >= f.lease && f.stored != 0 && now.Sub(f.stored) >= f.lease", new: "return f.view.Since != 0",
+		pkg: "./internal/master", run: "Outage",
+	},
+	{
+		name: "a session is declared lost after an outage of the store",
+		file: "internal/master/lease.go", old: "return c.fleet.stored != 0 && c.now.Sub(c.fleet.stored) >= c.cfg.Lease", new: "return true",
+		pkg: "./internal/master", run: "TestLostWorkerAfterAnOutage",
+	},
+	{
+		name: "a master that may be dead for the others gives orders",
+		file: "internal/master/lease.go", old: "return c.now.Sub(c.own.renewed) < c.cfg.Lease/2", new: "return true",
+		pkg: "./internal/master", run: "TestOrdersWaitForTheLease",
+	},
+	{
+		name: "an attempt is lost although its result may lie in the inbox",
+		file: "internal/master/lease.go", old: "c.doomed = append(c.doomed, doom{c.polls.inboxRead + 1, instance, lost})", new: "c.route(instance, pending{ev: lost})",
+		pkg: "./internal/master", run: "TestLostWorkerAfterItsLease",
+	},
+	{
+		name: "a worker gives one place to two masters",
+		file: "internal/worker/room.go", old: "return max(r.places, r.bound)", new: "return r.places",
+		pkg: "./internal/worker", run: "TestMastersShareTheRoom",
+	},
+}
+
+const root = "../.."
+
+func TestMutantsAreFound(t *testing.T) {
+	t.Parallel()
+	for _, m := range mutants {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			out, err := m.test(t)
+			switch {
+			case err == nil:
+				t.Errorf("nothing fails:\n%s", out)
+			case !strings.Contains(out, "--- FAIL"):
+				t.Errorf("it failed, but no test did:\n%s", out)
+			}
+		})
+	}
+}
+
+// test runs the tests with the mutant in place of its source.
+func (m *mutant) test(t *testing.T) (string, error) {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join(root, m.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(source), m.old); n != 1 {
+		t.Fatalf("%s has %d places with %q, one is wanted: the mutant changes nothing, or too much", m.file, n, m.old)
+	}
+	dir := t.TempDir()
+	changed := filepath.Join(dir, filepath.Base(m.file))
+	if err := os.WriteFile(changed, []byte(strings.Replace(string(source), m.old, m.new, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(list, overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{"test", "-count=1", "-overlay", list, m.pkg, "-run", m.run}, m.args...)
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
