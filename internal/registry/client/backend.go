@@ -13,6 +13,10 @@ import (
 // ErrOver is what a backend says when the registry itself has ended the session.
 var ErrOver = errors.New("the registry has ended the session")
 
+// ErrForgot is what a watch returns when the registry has lost what it knew: who is missing in it
+// may well live.
+var ErrForgot = errors.New("the registry has lost what it knew")
+
 // Permanent marks an error that trying again does not mend: who waits is told at once.
 func Permanent(err error) error { return permanent{err} }
 

@@ -216,10 +216,7 @@ func (c *Client) watch(ctx context.Context, number int) {
 		if ctx.Err() == nil {
 			c.report(err, "watch")
 		}
-		c.step(func(now flow.Time) []any {
-			c.sight.broken(now, number, reachOf(c.keeper.shortest()))
-			return nil
-		})
+		c.step(func(now flow.Time) []any { return c.sight.broken(now, number, reachOf(c.keeper.shortest()), err) })
 	})
 }
 

@@ -3,6 +3,7 @@
 package client
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -90,12 +91,17 @@ func (s *sight) probed(now flow.Time, number int, sent flow.Time, reach time.Dur
 }
 
 // broken tells that a watch has ended. Everything is read anew, soon.
-func (s *sight) broken(now flow.Time, number int, reach time.Duration) {
+func (s *sight) broken(now flow.Time, number int, reach time.Duration, err error) []any {
 	if !s.on || number != s.number {
-		return
+		return nil
 	}
 	s.whole, s.running, s.probing = false, false, false
 	s.next = now.Add(reach / 10)
+	if s.since == 0 || !errors.Is(err, ErrForgot) {
+		return nil
+	}
+	s.since = 0
+	return s.show()
 }
 
 // tick does what is due. Whoever steps the sight does so before anything else: the silence that

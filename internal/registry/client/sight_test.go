@@ -61,18 +61,32 @@ func TestBrokenWatch(t *testing.T) {
 	b := bench{T: t}
 	m, n := registry.Member{Incarnation: 1}, registry.Member{Incarnation: 2}
 	s := seeing(b, m)
-	s.broken(at(1), 1, reach)
+	s.broken(at(1), 1, reach, errLost)
 	b.sees(s, 1.1)
 	b.sees(s, 1.4, startWatch{2})
 	b.same([]any{view(0.2, n)}, s.tell(at(1.5), 2, []registry.Member{n}))
 	// If it is not, probes alone do not make up for it.
-	s.broken(at(2), 2, reach)
+	s.broken(at(2), 2, reach, errLost)
 	b.sees(s, 2.4, startWatch{3})
-	s.broken(at(2.5), 3, reach)
+	s.broken(at(2.5), 3, reach, errLost)
 	b.sees(s, 4.2, view(0, n), startWatch{4})
 	// One that never answers is given up.
 	b.sees(s, 12)
 	b.sees(s, 12.3, startWatch{5})
+}
+
+// A registry that forgot is seen anew: that somebody is missing in it says nothing.
+func TestForgotten(t *testing.T) {
+	t.Parallel()
+	b := bench{T: t}
+	m := registry.Member{Incarnation: 1}
+	s := seeing(b, m)
+	b.same(nil, s.broken(at(1), 7, reach, ErrForgot)) // of another watch
+	b.same([]any{view(0, m)}, s.broken(at(1), 1, reach, ErrForgot))
+	b.sees(s, 1.4, startWatch{2})
+	b.same(nil, s.tell(at(1.5), 2, nil))
+	b.sees(s, 1.5, probe{2})
+	b.same([]any{view(1.6)}, s.probed(at(1.6), 2, at(1.5), reach, nil))
 }
 
 // A process that was frozen hears at once what came meanwhile; but first of all it was away.
@@ -92,7 +106,7 @@ func TestBlindFromTheStart(t *testing.T) {
 	s := &sight{}
 	s.start(at(0))
 	b.sees(s, 0, startWatch{1})
-	s.broken(at(0.1), 1, reach)
+	s.broken(at(0.1), 1, reach, errLost)
 	b.sees(s, 0.5, startWatch{2})
 	if due := s.due(reach); due <= at(4) || due > at(4.1) {
 		t.Error(due.Sub(zero))

@@ -35,6 +35,8 @@ type backend struct {
 	mu   sync.Mutex
 	etcd *clientv3.Client // made when it is needed first: with a password making it takes a server
 	beat chan struct{}    // closed and replaced whenever the watch is heard of
+	past int64            // greatest revision seen
+	lost func(error)      // ends it
 }
 
 // Open returns a client of the registry at etcd://user:password@host:port,host:port/prefix. Options are
@@ -58,6 +60,8 @@ func Open(_ context.Context, url string, log *slog.Logger) (registry.Registry, e
 	}}
 	return client.New(b, log), nil
 }
+
+var errBack = fmt.Errorf("the history of etcd has gone back: %w", client.ErrForgot)
 
 func (b *backend) members() string         { return b.prefix + "/members/" }
 func (b *backend) member(id int64) string  { return b.members() + strconv.FormatInt(id, 10) }
@@ -119,8 +123,8 @@ func (b *backend) Watch(ctx context.Context, tell func([]registry.Member)) error
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(leader(ctx))
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(leader(ctx))
+	defer cancel(nil)
 	now, err := c.Get(ctx, b.members(), clientv3.WithPrefix())
 	if err != nil {
 		return explain(fmt.Errorf("read the members: %w", err))
@@ -134,12 +138,22 @@ func (b *backend) Watch(ctx context.Context, tell func([]registry.Member)) error
 	}
 	// Whatever the watch says, also that it was compacted away or cancelled, it says here.
 	changes := c.Watch(ctx, b.members(), clientv3.WithPrefix(), clientv3.WithRev(now.Header.Revision+1))
+	b.mu.Lock()
+	forgot := now.Header.Revision < b.past
+	b.past, b.lost = now.Header.Revision, cancel
+	b.mu.Unlock()
+	if forgot {
+		return errBack // once; the next watch begins from here
+	}
 	show()
 	for r := range changes {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err := r.Err(); err != nil {
 			return explain(fmt.Errorf("watch the members: %w", err))
 		}
-		b.heard()
+		b.heard(r.Header.Revision)
 		for _, e := range r.Events {
 			if key := string(e.Kv.Key); e.Type == clientv3.EventTypeDelete {
 				delete(members, key)
@@ -151,8 +165,8 @@ func (b *backend) Watch(ctx context.Context, tell func([]registry.Member)) error
 			show()
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return errors.New("etcd ended the watch")
 }
@@ -167,9 +181,10 @@ func (b *backend) put(ctx context.Context, members map[string]registry.Member, k
 	members[key] = m
 }
 
-func (b *backend) heard() {
+func (b *backend) heard(revision int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.past = max(b.past, revision)
 	close(b.beat)
 	b.beat = make(chan struct{})
 }
@@ -181,12 +196,18 @@ func (b *backend) Probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.Get(ctx, b.members(), clientv3.WithPrefix(), clientv3.WithCountOnly()); err != nil {
+	b.mu.Lock()
+	beat, past, lost := b.beat, b.past, b.lost
+	b.mu.Unlock()
+	r, err := c.Get(ctx, b.members(), clientv3.WithPrefix(), clientv3.WithCountOnly())
+	if err != nil {
 		return explain(err)
 	}
-	b.mu.Lock()
-	beat := b.beat
-	b.mu.Unlock()
+	if r.Header.Revision < past && lost != nil {
+		// Restored from a backup, or empty: the watch waits for a revision that is far away.
+		lost(errBack)
+		return errBack
+	}
 	if err := c.RequestProgress(leader(ctx)); err != nil {
 		return explain(err)
 	}

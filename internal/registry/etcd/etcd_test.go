@@ -21,6 +21,7 @@ import (
 
 var backend = registrytest.Backend{
 	Lease: 2 * time.Second,
+	Wipe:  func(t testing.TB, s registrytest.Server) { s.(*servers.Process).Wipe(t) },
 	Serve: func(t testing.TB) registrytest.Server { return servers.Etcd(t) },
 	Open: func(ctx context.Context, address, space string, log *slog.Logger) (registry.Registry, error) {
 		return etcd.Open(ctx, "etcd://"+address+"/tests/"+space, log)

@@ -211,3 +211,29 @@ func testKilled(w *world) {
 
 // w1 is what starting takes at most between being ready and being told so.
 const w1 = flow.Time(10_000_000)
+
+// A server that comes back at once and knows nothing: sessions are over before their time, and the
+// clients notice, also those that only watch.
+func testForgotten(w *world) {
+	w.backend.Lease = 5 * time.Second // longer than a start takes
+	a, b := w.open(), w.open()
+	seen := b.watch()
+	m, n := w.member("a"), w.member("b")
+	a.announce(m)
+	l := a.acquire("name", m.Incarnation)
+	seen.until("the member", has(m))
+	for range 20 { // a history that the next one will not have soon
+		if err := b.acquire("history", 1).Release(w.Context()); err != nil {
+			w.Fatal(err)
+		}
+	}
+	killed := flow.At(time.Now())
+	w.server.Kill(w)
+	w.backend.Wipe(w, w.server)
+	w.server.Start(w)
+	w.isLost(l)
+	b.announce(n)
+	// Who has seen it since before may not conclude anything from what it forgot.
+	seen.until("both, seen anew", func(v registry.View) bool { return v.Since > killed && has(m, n)(v) })
+	a.acquire("name", m.Incarnation)
+}

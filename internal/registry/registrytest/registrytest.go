@@ -32,6 +32,8 @@ type Backend struct {
 	Local func(t testing.TB) func(t testing.TB) (registry.Registry, Link)
 	// Register makes an incarnation that the backend knows; nil if any will do.
 	Register func(t testing.TB, address, space, role string) int64
+	// Wipe removes what a stopped server knows; nil where a server that forgets is another one.
+	Wipe func(t testing.TB, s Server)
 	// Lease is the length the tests use: as short as the server allows.
 	Lease time.Duration
 }
@@ -80,6 +82,7 @@ func Run(t *testing.T, b Backend, only ...string) {
 		{"faults/frozen process", testFrozen, true, false},
 		{"faults/restarted server", testRestart, true, true},
 		{"faults/killed server", testKilled, true, true},
+		{"faults/a server that forgets", testForgotten, true, true},
 		{"leases/contend", testContend, false, false},
 		{"leases/give up", testGiveUp, false, false},
 		{"leases/lost in time", testLost, false, false},
@@ -88,6 +91,9 @@ func Run(t *testing.T, b Backend, only ...string) {
 	} {
 		if c.process && b.Serve == nil {
 			continue // there is nothing to stop, and no other process
+		}
+		if b.Wipe == nil && strings.HasSuffix(c.name, "forgets") {
+			continue
 		}
 		if len(only) > 0 && !slices.ContainsFunc(only, func(prefix string) bool { return strings.HasPrefix(c.name, prefix) }) {
 			continue

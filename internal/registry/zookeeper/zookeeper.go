@@ -38,7 +38,8 @@ type backend struct {
 	log   *slog.Logger
 
 	mu    sync.Mutex
-	watch *conn // of the watch under way
+	watch *conn    // of the watch under way
+	made  [2]int64 // when the folder of the members was made, 0 if it was not seen yet
 }
 
 // Open returns a client of the registry at zookeeper://user:password@host:port,host:port/root. With a user
@@ -171,12 +172,19 @@ func (r *reading) wait(ctx context.Context) error {
 // read reads what has changed and asks to be told of the next change of it.
 func (r *reading) read(ctx context.Context) error {
 	if r.changed[r.backend.members()] {
+		var made [2]int64
 		names, err := call(ctx, r.conn, func(z *zk.Conn) ([]string, error) {
-			names, _, _, err := z.ChildrenW(r.backend.members())
+			names, stat, _, err := z.ChildrenW(r.backend.members())
+			if err == nil {
+				made = [2]int64{stat.Czxid, stat.Ctime}
+			}
 			return names, err
 		})
 		if err != nil {
 			return err
+		}
+		if r.another(made) {
+			return fmt.Errorf("the members of ZooKeeper were made anew: %w", client.ErrForgot)
 		}
 		there := map[string]bool{}
 		for _, name := range names {
@@ -210,6 +218,15 @@ func (r *reading) read(ctx context.Context) error {
 	}
 	clear(r.changed)
 	return nil
+}
+
+// another tells, once, whether the folder of the members is another than before.
+func (b *backend) another(made [2]int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := b.made
+	b.made = made
+	return was != made && was != [2]int64{}
 }
 
 // put notes a member. What is no member is left alone: the root may be shared.

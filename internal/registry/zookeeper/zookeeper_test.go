@@ -20,6 +20,7 @@ import (
 
 var backend = registrytest.Backend{
 	Lease: 2 * time.Second,
+	Wipe:  func(t testing.TB, s registrytest.Server) { s.(*servers.Process).Wipe(t) },
 	Serve: func(t testing.TB) registrytest.Server { return servers.ZooKeeper(t) },
 	Open: func(ctx context.Context, address, space string, log *slog.Logger) (registry.Registry, error) {
 		return zookeeper.Open(ctx, "zookeeper://"+address+"/tests/"+space, log)

@@ -24,6 +24,7 @@ import (
 // Process is a server. It is ready when its port answers.
 type Process struct {
 	address string
+	data    string
 	command func() *exec.Cmd
 	ready   func(ctx context.Context, address string) error
 	log     string
@@ -79,6 +80,14 @@ func (p *Process) Start(t testing.TB) {
 		}
 		said, _ := os.ReadFile(p.log)
 		t.Fatalf("%s is not ready: %v; %s\n%s", cmd.Path, err, remedy, said)
+	}
+}
+
+// Wipe removes its data; it is not running.
+func (p *Process) Wipe(t testing.TB) {
+	t.Helper()
+	if err := os.RemoveAll(p.data); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -142,7 +151,7 @@ func etcd(t testing.TB, scheme string, arguments []string) *Process {
 	dir := t.TempDir()
 	clients, peers := at(registrytest.FreePort(t)), at(registrytest.FreePort(t))
 	return start(t, &Process{
-		address: clients, log: filepath.Join(dir, "log"), ready: answers,
+		address: clients, data: filepath.Join(dir, "data"), log: filepath.Join(dir, "log"), ready: answers,
 		command: func() *exec.Cmd {
 			return exec.Command("etcd", append([]string{
 				"--name", "one", "--data-dir", filepath.Join(dir, "data"),
@@ -168,7 +177,7 @@ func ZooKeeper(t testing.TB) *Process {
 		}
 	}
 	return start(t, &Process{
-		address: at(port), log: filepath.Join(dir, "log"), ready: ruok,
+		address: at(port), data: filepath.Join(dir, "data"), log: filepath.Join(dir, "log"), ready: ruok,
 		command: func() *exec.Cmd {
 			return exec.Command("java", "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", dir+":/usr/share/java/zookeeper.jar",
 				"org.apache.zookeeper.server.ZooKeeperServerMain", config)
