@@ -245,9 +245,11 @@ func ignoreEnd(ctx context.Context, err error) error {
 // supervise runs the supervisor of a worker; args are those of the command.
 func supervise(ctx context.Context, cfg Config, args []string, log *slog.Logger) error {
 	self := append([]string{os.Args[0]}, args...)
+	another, forget := anotherSignal(ctx)
+	defer forget()
 	return worker.Supervise(ctx, fleetWorker(cfg), worker.Programs{
 		Path: program, Self: self, Proper: append(slices.Clone(self), properName),
-	}, log.With(slog.String("role", "supervisor")))
+	}, another, log.With(slog.String("role", "supervisor")))
 }
 
 // workBelow runs a worker below its supervisor, at the other end of the link.
@@ -304,9 +306,12 @@ func mastersOf(ctx context.Context, cfg Config, creds credentials.TransportCrede
 
 // fleetWorker is the config of a worker that is a process of its own.
 func fleetWorker(cfg Config) worker.Config {
-	labels, _ := cfg.labels() // checked with the settings
+	labels, _ := cfg.labels() // these are checked with the settings
+	limit, _ := parseSize(cfg.LogLimit)
+	drain, _ := flow.ParseDuration(cfg.DrainTimeout)
 	return worker.Config{
 		Name: cfg.Name, Data: cfg.Data, Version: programVersion(), Groups: split(cfg.Groups), Slots: cfg.Slots, Labels: labels,
+		LogLimit: limit, DrainFor: drain.Std(),
 	}
 }
 

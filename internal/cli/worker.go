@@ -26,7 +26,9 @@ keeps logs, work files and results that no master has taken yet.
 
 This process is the supervisor: tasks are below it, and so is the worker itself, which it starts again
 when it dies. SIGHUP starts the worker from the program on disk, SIGUSR2 does the same to the
-supervisor in place; tasks run on under both. SIGTERM and SIGINT end everything in order.`,
+supervisor in place; tasks run on under both. SIGTERM and SIGINT
+end it gracefully: nothing new starts, what runs may finish within --drain-timeout; a second one ends
+that.`,
 		Example: `  baton worker --registry master://master.example:7078 --data /var/lib/baton-worker
   baton worker --registry master://m1:7078,m2:7078 --groups default,spark --slots 64`,
 		Args: noArguments,
@@ -43,6 +45,8 @@ supervisor in place; tasks run on under both. SIGTERM and SIGINT end everything 
 	f.String("groups", d["groups"].(string), "worker groups that this node serves, separated by commas")
 	f.Int("slots", 0, "tasks at a time (default: by the number of CPUs)")
 	f.String("labels", "", "labels of this node: k=v,…")
+	f.String("log-limit", d["log-limit"].(string), "how much a task may log in one try, such as 64MiB; what is more is left out")
+	f.String("drain-timeout", d["drain-timeout"].(string), "how long what runs may go on when the worker is asked to end; 0 ends it at once")
 	c.RunE = action(func(ctx context.Context, _ []string) error {
 		if err := a.config.workerRegistry(); err != nil {
 			return err

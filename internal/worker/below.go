@@ -21,8 +21,8 @@ import (
 )
 
 // RunBelow works as the worker proper of a supervisor, at the other end of the link, and goes on
-// with whatever an earlier one held. It returns when the supervisor says stop and all is over; when
-// ctx is cancelled or the supervisor is gone it returns at once.
+// with whatever an earlier one held. It returns when the supervisor says stop or drain and all is
+// over; when ctx is cancelled or the supervisor is gone it returns at once, with an error.
 func (w *Worker) RunBelow(ctx context.Context, end *os.File) error {
 	if err := w.cfg.Validate(); err != nil {
 		return err
@@ -50,12 +50,17 @@ func (w *Worker) RunBelow(ctx context.Context, end *os.File) error {
 			Appended: func(id uint64, err error) { w.box.put(Persisted{ID: id, Err: err}) },
 			Ping:     func() { w.box.put(pinged{}) },
 			Stop:     func() { w.box.put(Stop{}) },
+			Drain:    w.Drain,
 			Gone:     w.orphaned,
 		})
 	}()
 	w.work(ctx, state)
-	if w.err == nil {
-		client.Flush()
+	switch {
+	case w.err != nil:
+	case !w.stopped:
+		w.err = errLeft
+	default:
+		client.Done()
 	}
 	client.Close()
 	<-served
@@ -69,6 +74,8 @@ type orphaned struct{}
 
 func (pinged) event()   {}
 func (orphaned) event() {}
+
+var errLeft = errors.New("told to end by a signal; the supervisor starts another worker, and what runs goes on")
 
 var errOrphaned = errors.New("the supervisor is gone; what it ran was killed")
 

@@ -40,6 +40,7 @@ type hosted struct {
 	HangAfter time.Duration
 	StopGrace time.Duration
 	NoCgroups bool
+	DrainFor  time.Duration
 	Spoil     bool // what a supervisor hands over cannot be read
 }
 
@@ -63,7 +64,7 @@ func runHosted(text string) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	cfg := worker.Config{Name: "w", Data: h.Data, Slots: 64, KillGrace: 5 * time.Second, HangAfter: h.HangAfter, StopGrace: h.StopGrace, NoCgroups: h.NoCgroups}
+	cfg := worker.Config{Name: "w", Data: h.Data, Slots: 64, KillGrace: 5 * time.Second, HangAfter: h.HangAfter, StopGrace: h.StopGrace, NoCgroups: h.NoCgroups, DrainFor: h.DrainFor}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
 	defer stop()
 	if os.Getenv(supervisor.LinkVar) == "" {
@@ -71,7 +72,7 @@ func runHosted(text string) error {
 			os.Setenv(supervisor.HandoverVar, "9"+text)
 		}
 		path := func() (string, error) { return os.Args[0], nil }
-		return worker.Supervise(ctx, cfg, worker.Programs{Path: path, Proper: os.Args, Self: os.Args}, log)
+		return worker.Supervise(ctx, cfg, worker.Programs{Path: path, Proper: os.Args, Self: os.Args}, nil, log)
 	}
 	set := task.NewSet(script{}, fn("noop", noop), fn("waits", func(ctx context.Context, _ *task.Attempt) (task.Outputs, error) {
 		<-ctx.Done()
@@ -735,4 +736,32 @@ func TestStreamsFollowTheListOfMasters(t *testing.T) {
 	c.end(t, 3)
 	b.grant(order(4, "noop", ""))
 	b.end(t, 4)
+}
+
+// TestDrainLetsWhatRunsEnd: also when the worker proper dies meanwhile.
+func TestDrainLetsWhatRunsEnd(t *testing.T) {
+	t.Parallel()
+	f := setupFleet(t, func(h *hosted, _ *master) { h.DrainFor = time.Minute })
+	gate := filepath.Join(t.TempDir(), "gate")
+	f.m.grant(order(1, "script", counter(gate, 0)))
+	f.m.wait(t, "a start", func() bool { return f.m.started[1] != nil })
+	f.cmd.Process.Signal(unix.SIGTERM)
+	eventually(t, "it drains", func() bool { return strings.Contains(f.log.String(), "draining") })
+	f.killProper(t)
+	f.m.grant(order(2, "script", "echo never"))
+	f.m.wait(t, "a refusal", func() bool { return f.m.refused[2] != nil })
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if e := f.m.end(t, 1); flow.AttemptState(e.State) != flow.AttemptSucceeded {
+		t.Errorf("got %v", e)
+	}
+	select {
+	case <-f.done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("it does not end when nothing runs any more")
+	}
+	if code := f.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
 }

@@ -29,6 +29,8 @@ type Config struct {
 	ResendAfter time.Duration // an unacknowledged result is sent again
 	// FetchTimeout bounds the wait for the files of an attempt.
 	FetchTimeout time.Duration
+	// DrainFor is how long what runs may go on after a supervisor of its own was asked to end.
+	DrainFor time.Duration
 	// HangAfter is how long a worker proper may be silent before its supervisor starts another; 0:
 	// three tenths of the lease.
 	HangAfter time.Duration

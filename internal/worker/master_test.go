@@ -60,12 +60,16 @@ func (m *master) hear(s rpc.Masters_SessionServer, f *rpc.FromWorker) {
 	answer := &rpc.FromMaster{Master: 1}
 	m.mu.Lock()
 	if h := f.Hello; h != nil {
-		m.hellos = append(m.hellos, h)
 		if h.Session == 0 {
 			m.session++
 			h = &rpc.Hello{Session: m.session}
 		}
-		answer.Welcome = &rpc.Welcome{Session: h.Session, LeaseMicros: m.lease.Microseconds(), Generation: 1}
+		welcome := &rpc.Welcome{Session: h.Session, LeaseMicros: m.lease.Microseconds(), Generation: 1}
+		// Nothing is sent before a welcome, also by tests that have seen the hello.
+		m.mu.Unlock()
+		m.sendOn(s, &rpc.FromMaster{Master: 1, Welcome: welcome})
+		m.mu.Lock()
+		m.hellos = append(m.hellos, f.Hello)
 		m.stream = s
 	}
 	for _, e := range f.Started {

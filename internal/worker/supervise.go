@@ -22,8 +22,9 @@ type Programs struct {
 	Proper, Self []string
 }
 
-// Supervise runs the supervisor until ctx is cancelled and everything is over.
-func Supervise(ctx context.Context, cfg Config, programs Programs, log *slog.Logger) error {
+// Supervise runs the supervisor until ctx is cancelled and everything is over: what runs may go on
+// for cfg.DrainFor, unless a word comes on hurry.
+func Supervise(ctx context.Context, cfg Config, programs Programs, hurry <-chan struct{}, log *slog.Logger) error {
 	cfg = cfg.Defaults()
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -50,6 +51,7 @@ func Supervise(ctx context.Context, cfg Config, programs Programs, log *slog.Log
 	host, err := supervisor.NewHost(supervisor.HostConfig{
 		Home: cfg.Home, Journal: journal, Lock: lock, Log: log, Cgroups: !cfg.NoCgroups,
 		Program: programs.Path, Proper: programs.Proper, Self: programs.Self,
+		DrainFor: cfg.DrainFor, Hurry: hurry,
 		StopWithin: cfg.StopGrace + stopAckWait + 3*time.Second, HangAfter: cfg.HangAfter,
 	})
 	if err != nil {

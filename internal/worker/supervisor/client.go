@@ -30,6 +30,7 @@ type Callbacks struct {
 	Appended func(id uint64, err error)
 	Ping     func() // to be answered by Pong, from the loop that decides
 	Stop     func()
+	Drain    func()
 	// Gone: the supervisor died. What ran is being killed.
 	Gone func()
 }
@@ -169,6 +170,8 @@ func (c *Client) hear(m *link.ToWorker, files []int) {
 		c.appended(b.Appended.GetId(), err)
 	case *link.ToWorker_Ping:
 		c.on.Ping()
+	case *link.ToWorker_Drain:
+		c.on.Drain()
 	case *link.ToWorker_Stop:
 		c.on.Stop()
 	}
@@ -273,8 +276,12 @@ func (c *Client) Pong() {
 	c.conn.Send(&link.ToSupervisor{Body: &link.ToSupervisor_Pong{Pong: true}})
 }
 
-// Flush waits until everything was told, or cannot be.
-func (c *Client) Flush() { <-c.conn.Flushed() }
+// Done tells that everything is over after a stop or a drain; it returns when that was told, or cannot
+// be.
+func (c *Client) Done() {
+	c.conn.Send(&link.ToSupervisor{Body: &link.ToSupervisor_Done{Done: true}})
+	<-c.conn.Flushed()
+}
 
 // Close ends the link.
 func (c *Client) Close() {

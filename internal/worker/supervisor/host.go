@@ -42,6 +42,10 @@ type HostConfig struct {
 	Proper, Self []string
 	// Cgroups puts every attempt into one, where the host has some for us.
 	Cgroups bool
+	// DrainFor is how long what runs may go on after the end of Run's context; a word on Hurry ends
+	// that.
+	DrainFor time.Duration
+	Hurry    <-chan struct{}
 	// StopWithin is how long a worker proper may take to end what runs after a stop.
 	StopWithin time.Duration
 	// HangAfter is how long a worker proper may be silent; 0: three tenths of the lease.
@@ -69,6 +73,7 @@ type Host struct {
 	proper    *proper
 	failures  int
 	launchAt  time.Time
+	drainBy   time.Time // zero: it does not end
 	stopping  bool
 	stopBy    time.Time
 	over      bool
@@ -121,12 +126,15 @@ func (h *Host) Run(ctx context.Context) error {
 	defer signal.Stop(h.signals)
 	defer close(h.done)
 	go h.disk.run()
-	stop := ctx.Done()
+	stop, hurry := ctx.Done(), h.cfg.Hurry
 	for h.next(); !h.over; h.next() {
 		h.setAlarm()
 		select {
 		case <-stop:
 			stop = nil
+			h.drain()
+		case <-hurry:
+			hurry = nil
 			h.stop()
 		case s := <-h.signals:
 			h.signalled(ctx, s)
@@ -192,8 +200,22 @@ func (h *Host) killAll(grace time.Duration) int {
 	return n
 }
 
+// drain begins the end: the worker proper takes nothing new, and what runs may go on for a while.
+func (h *Host) drain() {
+	if h.cfg.DrainFor <= 0 {
+		h.stop()
+		return
+	}
+	h.drainBy = time.Now().Add(h.cfg.DrainFor)
+	h.log.Info("draining: nothing new is taken, what runs may end", slog.Duration("within", h.cfg.DrainFor), slog.Int("running", h.living()))
+	h.tell(&link.ToWorker{Body: &link.ToWorker_Drain{Drain: true}})
+}
+
 // stop lets the worker proper end everything. What it does not end in time is killed.
 func (h *Host) stop() {
+	if h.stopping {
+		return
+	}
 	h.stopping, h.stopBy = true, time.Now().Add(h.cfg.StopWithin)
 	if h.proper != nil {
 		h.proper.conn.Send(&link.ToWorker{Body: &link.ToWorker_Stop{Stop: true}})
@@ -205,7 +227,7 @@ func (h *Host) signalled(ctx context.Context, s os.Signal) {
 	go func() {
 		err := h.tryProgram(ctx)
 		h.do(func() {
-			if h.stopping {
+			if h.stopping || !h.drainBy.IsZero() {
 				return
 			}
 			if err != nil {
@@ -245,6 +267,8 @@ func (h *Host) setAlarm() {
 	}
 	if h.stopping {
 		earliest(h.stopBy)
+	} else {
+		earliest(h.drainBy)
 	}
 	h.alarm.Reset(max(0, time.Until(at)))
 }
@@ -258,6 +282,9 @@ func (h *Host) checkLease() {
 	if now := time.Now(); now.After(h.sweepAt) {
 		h.sweepAt = now.Add(sweepEvery)
 		go h.sup.Sweep()
+	}
+	if !h.drainBy.IsZero() && !h.stopping && time.Now().After(h.drainBy) {
+		h.stop()
 	}
 	left, guarded := h.lease.left()
 	if !guarded || left > 0 || h.isolating {

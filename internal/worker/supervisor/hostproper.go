@@ -43,6 +43,8 @@ type proper struct {
 	listening   chan struct{} // closed when nobody listens to it
 	interrupted atomic.Bool
 	dead, deaf  bool // it is waited for, everything it said was heard
+	done        bool      // it has ended everything, as it was told
+	deafAt      time.Time // when deaf
 	ready       bool
 	unanswered  int
 	ending      bool
@@ -61,6 +63,9 @@ func (h *Host) launch() {
 	h.pingAt = time.Now().Add(h.pingEvery())
 	go h.listen(p)
 	go h.wait(p)
+	if !h.drainBy.IsZero() {
+		p.conn.Send(&link.ToWorker{Body: &link.ToWorker_Drain{Drain: true}})
+	}
 }
 
 func (h *Host) startProper() (*proper, error) {
@@ -164,20 +169,23 @@ func (h *Host) wait(p *proper) {
 		if err == nil {
 			how = state.String()
 		}
-		if !h.stopping {
+		if !h.stopping && h.drainBy.IsZero() {
 			h.log.Warn("the worker ended and is started again, tasks run on", slog.String("how", how), slog.Int("running", h.living()))
 		}
 		h.gone(p)
 	})
 }
 
-// deaf is called when everything it said was heard. Who hangs up is of no use any more.
+// deaf is called when everything it said was heard. Who hangs up is of no use any more, and has a
+// moment to go.
 func (h *Host) deaf(p *proper) {
-	p.deaf = true
+	p.deaf, p.deafAt = true, time.Now()
 	p.conn.Close()
-	h.end(p)
 	h.gone(p)
 }
+
+// goWithin is how long a worker proper that has hung up may take to go.
+const goWithin = 3 * time.Second
 
 // end kills a worker proper: nothing is lost by that but what it runs within itself.
 func (h *Host) end(p *proper) {
@@ -193,6 +201,9 @@ func (h *Host) gone(p *proper) {
 		return
 	}
 	h.proper = nil
+	if p.done && !h.drainBy.IsZero() {
+		h.stop() // it has drained
+	}
 	if time.Since(p.began) > steadyAfter {
 		h.failures = 0
 	}
@@ -227,6 +238,8 @@ func (h *Host) hear(p *proper, m *link.ToSupervisor, files []int) {
 		}
 	case *link.ToSupervisor_Pong:
 		p.unanswered = 0
+	case *link.ToSupervisor_Done:
+		p.done = true
 	}
 }
 
@@ -271,6 +284,10 @@ func (h *Host) checkProper() {
 	case h.stopping && now.After(h.stopBy):
 		h.log.Warn("the worker did not stop in time and is killed")
 		h.end(p)
+	case p.deaf:
+		if now.Sub(p.deafAt) > goWithin {
+			h.end(p)
+		}
 	case now.Before(h.pingAt):
 	case p.unanswered >= silentPings && (p.ready || now.Sub(p.began) > startPatience):
 		h.log.Warn("the worker hangs and is killed", slog.Duration("silent", h.hangAfter()))

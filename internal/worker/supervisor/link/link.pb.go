@@ -37,6 +37,7 @@ type ToSupervisor struct {
 	//	*ToSupervisor_Kill
 	//	*ToSupervisor_Lease
 	//	*ToSupervisor_Pong
+	//	*ToSupervisor_Done
 	Body          isToSupervisor_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -124,6 +125,15 @@ func (x *ToSupervisor) GetPong() bool {
 	return false
 }
 
+func (x *ToSupervisor) GetDone() bool {
+	if x != nil {
+		if x, ok := x.Body.(*ToSupervisor_Done); ok {
+			return x.Done
+		}
+	}
+	return false
+}
+
 type isToSupervisor_Body interface {
 	isToSupervisor_Body()
 }
@@ -148,6 +158,10 @@ type ToSupervisor_Pong struct {
 	Pong bool `protobuf:"varint,5,opt,name=pong,proto3,oneof"` // answers a ping: the loop that decides is alive
 }
 
+type ToSupervisor_Done struct {
+	Done bool `protobuf:"varint,6,opt,name=done,proto3,oneof"` // last: everything is over, as it was told
+}
+
 func (*ToSupervisor_Append) isToSupervisor_Body() {}
 
 func (*ToSupervisor_Start) isToSupervisor_Body() {}
@@ -157,6 +171,8 @@ func (*ToSupervisor_Kill) isToSupervisor_Body() {}
 func (*ToSupervisor_Lease) isToSupervisor_Body() {}
 
 func (*ToSupervisor_Pong) isToSupervisor_Body() {}
+
+func (*ToSupervisor_Done) isToSupervisor_Body() {}
 
 // ToWorker is one message of the supervisor.
 type ToWorker struct {
@@ -169,6 +185,7 @@ type ToWorker struct {
 	//	*ToWorker_Exited
 	//	*ToWorker_Ping
 	//	*ToWorker_Stop
+	//	*ToWorker_Drain
 	Body          isToWorker_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -265,6 +282,15 @@ func (x *ToWorker) GetStop() bool {
 	return false
 }
 
+func (x *ToWorker) GetDrain() bool {
+	if x != nil {
+		if x, ok := x.Body.(*ToWorker_Drain); ok {
+			return x.Drain
+		}
+	}
+	return false
+}
+
 type isToWorker_Body interface {
 	isToWorker_Body()
 }
@@ -293,6 +319,10 @@ type ToWorker_Stop struct {
 	Stop bool `protobuf:"varint,6,opt,name=stop,proto3,oneof"` // take nothing new, end everything, and exit
 }
 
+type ToWorker_Drain struct {
+	Drain bool `protobuf:"varint,7,opt,name=drain,proto3,oneof"` // take nothing new, and exit when what runs has ended
+}
+
 func (*ToWorker_State) isToWorker_Body() {}
 
 func (*ToWorker_Appended) isToWorker_Body() {}
@@ -304,6 +334,8 @@ func (*ToWorker_Exited) isToWorker_Body() {}
 func (*ToWorker_Ping) isToWorker_Body() {}
 
 func (*ToWorker_Stop) isToWorker_Body() {}
+
+func (*ToWorker_Drain) isToWorker_Body() {}
 
 // Append adds records to the journal, or replaces it.
 type Append struct {
@@ -1287,21 +1319,23 @@ var File_internal_worker_supervisor_link_link_proto protoreflect.FileDescriptor
 
 const file_internal_worker_supervisor_link_link_proto_rawDesc = "" +
 	"\n" +
-	"*internal/worker/supervisor/link/link.proto\x12\rbaton.link.v1\"\xe4\x01\n" +
+	"*internal/worker/supervisor/link/link.proto\x12\rbaton.link.v1\"\xfa\x01\n" +
 	"\fToSupervisor\x12/\n" +
 	"\x06append\x18\x01 \x01(\v2\x15.baton.link.v1.AppendH\x00R\x06append\x12,\n" +
 	"\x05start\x18\x02 \x01(\v2\x14.baton.link.v1.StartH\x00R\x05start\x12)\n" +
 	"\x04kill\x18\x03 \x01(\v2\x13.baton.link.v1.KillH\x00R\x04kill\x12,\n" +
 	"\x05lease\x18\x04 \x01(\v2\x14.baton.link.v1.LeaseH\x00R\x05lease\x12\x14\n" +
-	"\x04pong\x18\x05 \x01(\bH\x00R\x04pongB\x06\n" +
-	"\x04body\"\x88\x02\n" +
+	"\x04pong\x18\x05 \x01(\bH\x00R\x04pong\x12\x14\n" +
+	"\x04done\x18\x06 \x01(\bH\x00R\x04doneB\x06\n" +
+	"\x04body\"\xa0\x02\n" +
 	"\bToWorker\x12,\n" +
 	"\x05state\x18\x01 \x01(\v2\x14.baton.link.v1.StateH\x00R\x05state\x125\n" +
 	"\bappended\x18\x02 \x01(\v2\x17.baton.link.v1.AppendedH\x00R\bappended\x122\n" +
 	"\astarted\x18\x03 \x01(\v2\x16.baton.link.v1.StartedH\x00R\astarted\x12/\n" +
 	"\x06exited\x18\x04 \x01(\v2\x15.baton.link.v1.ExitedH\x00R\x06exited\x12\x14\n" +
 	"\x04ping\x18\x05 \x01(\bH\x00R\x04ping\x12\x14\n" +
-	"\x04stop\x18\x06 \x01(\bH\x00R\x04stopB\x06\n" +
+	"\x04stop\x18\x06 \x01(\bH\x00R\x04stop\x12\x16\n" +
+	"\x05drain\x18\a \x01(\bH\x00R\x05drainB\x06\n" +
 	"\x04body\"p\n" +
 	"\x06Append\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
@@ -1455,6 +1489,7 @@ func file_internal_worker_supervisor_link_link_proto_init() {
 		(*ToSupervisor_Kill)(nil),
 		(*ToSupervisor_Lease)(nil),
 		(*ToSupervisor_Pong)(nil),
+		(*ToSupervisor_Done)(nil),
 	}
 	file_internal_worker_supervisor_link_link_proto_msgTypes[1].OneofWrappers = []any{
 		(*ToWorker_State)(nil),
@@ -1463,6 +1498,7 @@ func file_internal_worker_supervisor_link_link_proto_init() {
 		(*ToWorker_Exited)(nil),
 		(*ToWorker_Ping)(nil),
 		(*ToWorker_Stop)(nil),
+		(*ToWorker_Drain)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
