@@ -91,6 +91,8 @@ type Attempt struct {
 	GrantedAt flow.Time    `json:"granted_at" nullable:"false"`
 	StartedAt flow.Time    `json:"started_at"`
 	EndedAt   flow.Time    `json:"ended_at"`
+	CPU       *float64     `json:"cpu_seconds" doc:"Processor time of it and all that came of it; null: not known"`
+	Memory    *int64       `json:"peak_memory" doc:"Bytes that it had at most; null: not known"`
 	Refused   bool         `json:"refused" doc:"A late result came and was refused"`
 }
 
@@ -139,7 +141,25 @@ func attemptOf(a flow.NamedAttempt) Attempt {
 		State: AttemptState(a.State.String()), Confirmed: a.Confirmed, Ref: text(a.Ref), Cause: text(a.Cause),
 		Class: text(string(a.Class)), Worker: text(a.Worker), ExitCode: exit(a.AttemptRow),
 		GrantedAt: a.GrantedAt, StartedAt: a.StartedAt, EndedAt: a.EndedAt, Refused: a.Refused,
+		CPU: ofMicros(a.CPU), Memory: known(a.Memory),
 	}
+}
+
+// ofMicros are the seconds of microseconds, null for none.
+func ofMicros(micros int64) *float64 {
+	if micros == 0 {
+		return nil
+	}
+	s := float64(micros) / 1e6
+	return &s
+}
+
+// known is a number that is null when it is 0.
+func known(n int64) *int64 {
+	if n == 0 {
+		return nil
+	}
+	return &n
 }
 
 func listOf[S, T any](p flow.Page[S], as func(S) T) *body[List[T]] {

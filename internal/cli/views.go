@@ -81,6 +81,8 @@ func attemptView() view[api.Attempt] {
 			{head: "CONFIRMED", wide: true, cell: func(t api.Attempt) string { return strconv.FormatBool(t.Confirmed) }},
 			{head: "STARTED", wide: true, cell: func(t api.Attempt) string { return clock(t.StartedAt) }},
 			{head: "TOOK", cell: func(t api.Attempt) string { return took(t.StartedAt, t.EndedAt) }},
+			{head: "CPU", wide: true, cell: func(t api.Attempt) string { return cpuText(t.CPU) }},
+			{head: "MEMORY", wide: true, cell: func(t api.Attempt) string { return memoryText(t.Memory) }},
 			{head: "WORKER", cell: func(t api.Attempt) string { return or(t.Worker, "-") }},
 		},
 	}
@@ -253,4 +255,18 @@ func pairs(m map[string]string) string {
 		parts = append(parts, k+"="+m[k])
 	}
 	return strings.Join(parts, ",")
+}
+
+func cpuText(seconds *float64) string {
+	if seconds == nil {
+		return "-"
+	}
+	return strconv.FormatFloat(*seconds, 'f', 2, 64) + "s"
+}
+
+func memoryText(bytes *int64) string {
+	if bytes == nil {
+		return "-"
+	}
+	return strconv.FormatInt((*bytes+1<<20-1)>>20, 10) + "MiB"
 }

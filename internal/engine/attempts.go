@@ -188,6 +188,7 @@ func (s *State) ended(e Ended, env Env, fx *Effects) {
 		stampStart(row, res.Started, env)
 	}
 	a.EndedAt, a.ExitCode, a.Cause, a.Confirmed = between(max(a.GrantedAt, a.StartedAt), res.Ended, env.Now), res.ExitCode, flow.Text(res.Cause, 200), res.Confirmed
+	a.CPU, a.Memory = max(res.CPU, 0), max(res.Memory, 0)
 	switch res.State {
 	case flow.AttemptSucceeded:
 		s.succeed(r, res, env, fx)

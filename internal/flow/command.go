@@ -102,6 +102,9 @@ type Result struct {
 	Ended    Time            `json:"ended"`
 	// Confirmed: no process of the attempt is left.
 	Confirmed bool `json:"confirmed,omitempty"`
+	// CPU and Memory are what it has used: see AttemptRow.
+	CPU    int64 `json:"cpu,omitempty"`
+	Memory int64 `json:"memory,omitempty"`
 	// Matched lists the log:REGEX entries of retry.if that a log line matched.
 	Matched []string `json:"matched,omitempty"`
 }

@@ -52,6 +52,8 @@ type AttemptRow struct {
 	StartedAt Time
 	BeatAt    Time // last sign of life, for timeout.heartbeat
 	EndedAt   Time
+	CPU       int64 // microseconds of processor that it and all that came of it has used; 0: not known
+	Memory    int64 // bytes that it had at most; 0: not known
 }
 
 // Class tells whose fault an attempt's end was.

@@ -154,7 +154,7 @@ func resultOf(e *rpc.Ended) flow.Result {
 	return flow.Result{
 		Token: e.Token, State: flow.AttemptState(e.State), ExitCode: code, Cause: e.Cause, Class: flow.Class(e.Class),
 		Reason: flow.Text(e.Reason, flow.MaxReason), Outputs: e.Outputs, Started: flow.Time(e.StartedAt), Ended: flow.Time(e.EndedAt),
-		Confirmed: e.Confirmed, Matched: e.Matched,
+		Confirmed: e.Confirmed, Matched: e.Matched, CPU: e.CpuMicros, Memory: e.PeakMemory,
 	}
 }
 

@@ -1272,6 +1272,8 @@ type Ended struct {
 	EndedAt       int64                  `protobuf:"varint,12,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	Confirmed     bool                   `protobuf:"varint,13,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
 	Matched       []string               `protobuf:"bytes,14,rep,name=matched,proto3" json:"matched,omitempty"`
+	CpuMicros     int64                  `protobuf:"varint,15,opt,name=cpu_micros,json=cpuMicros,proto3" json:"cpu_micros,omitempty"`    // used by it and all that came of it; 0: not known
+	PeakMemory    int64                  `protobuf:"varint,16,opt,name=peak_memory,json=peakMemory,proto3" json:"peak_memory,omitempty"` // bytes; 0: not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1402,6 +1404,20 @@ func (x *Ended) GetMatched() []string {
 		return x.Matched
 	}
 	return nil
+}
+
+func (x *Ended) GetCpuMicros() int64 {
+	if x != nil {
+		return x.CpuMicros
+	}
+	return 0
+}
+
+func (x *Ended) GetPeakMemory() int64 {
+	if x != nil {
+		return x.PeakMemory
+	}
+	return 0
 }
 
 // Refused says that a grant was not taken: the attempt never began here and, tombstoned on disk,
@@ -2054,7 +2070,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
 	"\x04task\x18\x03 \x01(\x03R\x04task\x12\x0e\n" +
-	"\x02at\x18\x04 \x01(\x03R\x02at\"\xf4\x02\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\"\xb4\x03\n" +
 	"\x05Ended\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
@@ -2071,7 +2087,11 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"started_at\x18\v \x01(\x03R\tstartedAt\x12\x19\n" +
 	"\bended_at\x18\f \x01(\x03R\aendedAt\x12\x1c\n" +
 	"\tconfirmed\x18\r \x01(\bR\tconfirmed\x12\x18\n" +
-	"\amatched\x18\x0e \x03(\tR\amatched\"g\n" +
+	"\amatched\x18\x0e \x03(\tR\amatched\x12\x1d\n" +
+	"\n" +
+	"cpu_micros\x18\x0f \x01(\x03R\tcpuMicros\x12\x1f\n" +
+	"\vpeak_memory\x18\x10 \x01(\x03R\n" +
+	"peakMemory\"g\n" +
 	"\aRefused\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +

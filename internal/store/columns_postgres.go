@@ -223,6 +223,8 @@ func tryColumns(rows []attempt) []any {
 		column(rows, func(a attempt) int64 { return int64(a.StartedAt) }),
 		column(rows, func(a attempt) int64 { return int64(a.BeatAt) }),
 		column(rows, func(a attempt) int64 { return int64(a.EndedAt) }),
+		column(rows, func(a attempt) int64 { return a.CPU }),
+		column(rows, func(a attempt) int64 { return a.Memory }),
 	}
 }
 

@@ -84,22 +84,22 @@ WITH live AS MATERIALIZED (
         instance_id, id, name, type, state, valid, run_times, reason, next_check,
         held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs,
         number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
-        exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at)
+        exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak)
     SELECT
         instance_id, id, name, type, state, valid, run_times, reason, next_check,
         held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs,
         number, infra, CASE WHEN granted THEN base + nextval('baton_token') ELSE token END,
         session, worker, attempt_state, confirmed, ref, cause, class,
-        exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at
+        exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak
     FROM generation, unnest(
         ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::smallint[], ?::bool[], ?::int[], ?::text[], ?::bigint[],
         ?::bool[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[],
         ?::int[], ?::int[], ?::bigint[], ?::bigint[], ?::text[], ?::smallint[], ?::bool[], ?::text[], ?::text[], ?::text[],
-        ?::int[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bool[]
+        ?::int[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bool[]
     ) AS u (instance_id, id, name, type, state, valid, run_times, reason, next_check,
         held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs,
         number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
-        exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, granted)
+        exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak, granted)
     WHERE (instance_id IN (SELECT id FROM gate)) IS TRUE
     RETURNING id, token
 )
@@ -112,11 +112,11 @@ WITH live AS MATERIALIZED (
         ?::bigint[], ?::bigint[], ?::int[], ?::smallint[], ?::bool[], ?::text[], ?::bigint[],
         ?::bool[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[],
         ?::int[], ?::int[], ?::bigint[], ?::bigint[], ?::text[], ?::smallint[], ?::bool[], ?::text[], ?::text[], ?::text[],
-        ?::int[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bool[]
+        ?::int[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bool[]
     ) AS u (instance_id, id, sources, state, valid, reason, next_check,
         held, kill, warned, eligible_at, started_at, ended_at, outputs,
         number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
-        exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, granted)
+        exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak, granted)
     WHERE (instance_id IN (SELECT id FROM gate)) IS TRUE
 ), set_task AS (
     UPDATE task t SET
@@ -128,7 +128,8 @@ WITH live AS MATERIALIZED (
         session = u.session, worker = u.worker, attempt_state = u.attempt_state,
         confirmed = u.confirmed, ref = u.ref, cause = u.cause, class = u.class,
         exit_code = u.exit_code, refused = u.refused, granted_at = u.granted_at,
-        attempt_started_at = u.attempt_started_at, beat_at = u.beat_at, attempt_ended_at = u.attempt_ended_at
+        attempt_started_at = u.attempt_started_at, beat_at = u.beat_at, attempt_ended_at = u.attempt_ended_at,
+        cpu_used = u.cpu_used, memory_peak = u.memory_peak
     FROM generation g
     CROSS JOIN wanted u
     CROSS JOIN LATERAL (
@@ -141,11 +142,11 @@ WITH live AS MATERIALIZED (
 , past AS (
     INSERT INTO attempt (
         instance_id, task_id, number, infra, token, session, worker, state, confirmed, ref, cause, class,
-        exit_code, refused, granted_at, started_at, beat_at, ended_at)
+        exit_code, refused, granted_at, started_at, beat_at, ended_at, cpu_used, memory_peak)
     SELECT u.*
     FROM unnest(
         ?::bigint[], ?::bigint[], ?::int[], ?::int[], ?::bigint[], ?::bigint[], ?::text[], ?::smallint[], ?::bool[], ?::text[], ?::text[], ?::text[],
-        ?::int[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) AS u (instance_id)
+        ?::int[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) AS u (instance_id)
     WHERE (u.instance_id IN (SELECT id FROM gate)) IS TRUE
 )
 

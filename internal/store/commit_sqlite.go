@@ -97,7 +97,7 @@ func (s *sqliteDB) children(c *flow.Change, granted map[flow.ID]int64) error {
 			int64(t.Instance), int64(t.ID), t.Name, t.Type, t.State, t.Valid, t.RunTimes, t.Reason, int64(t.NextCheck),
 			t.Held, t.Kill, t.Warned, int64(t.Compensates), int64(t.EligibleAt), int64(t.StartedAt), int64(t.EndedAt), string(t.Outputs),
 			a.Number, a.Infra, tokenOf(t, granted), a.Session, a.Worker, a.State, a.Confirmed, a.Ref, a.Cause, string(a.Class),
-			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt)); err != nil {
+			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt), a.CPU, a.Memory); err != nil {
 			return fmt.Errorf("new task %s: %w", t.ID, err)
 		}
 	}
@@ -109,7 +109,7 @@ func (s *sqliteDB) children(c *flow.Change, granted map[flow.ID]int64) error {
 			t.State, t.Valid, t.Reason, int64(t.NextCheck),
 			t.Held, t.Kill, t.Warned, int64(t.EligibleAt), int64(t.StartedAt), int64(t.EndedAt), string(t.Outputs),
 			a.Number, a.Infra, tokenOf(t, granted), a.Session, a.Worker, a.State, a.Confirmed, a.Ref, a.Cause, string(a.Class),
-			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt))
+			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt), a.CPU, a.Memory)
 		if err == nil && !ok {
 			err = fmt.Errorf("%w: it is not in a state from which %s may be reached", errRefused, t.State)
 		}
@@ -121,7 +121,7 @@ func (s *sqliteDB) children(c *flow.Change, granted map[flow.ID]int64) error {
 		a := &c.Past[n]
 		if _, err := s.touched(sqliteInsertAttempt, int64(c.Instance.ID),
 			int64(a.Task), a.Number, a.Infra, a.Token, a.Session, a.Worker, a.State, a.Confirmed, a.Ref, a.Cause, string(a.Class),
-			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt)); err != nil {
+			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt), a.CPU, a.Memory); err != nil {
 			return fmt.Errorf("attempt %d of task %s: %w", a.Number, a.Task, err)
 		}
 	}
@@ -169,9 +169,9 @@ const sqliteInsertTask = `
 		instance_id, id, name, type, state, valid, run_times, reason, next_check,
 		held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs,
 		number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
-		exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at)
+		exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-		$18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)`
+		$18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)`
 
 const sqliteUpdateTask = `
 	UPDATE task SET
@@ -179,14 +179,15 @@ const sqliteUpdateTask = `
 		held = $8, kill = $9, warned = $10, eligible_at = $11, started_at = $12, ended_at = $13, outputs = $14,
 		number = $15, infra = $16, token = $17, session = $18, worker = $19, attempt_state = $20, confirmed = $21,
 		ref = $22, cause = $23, class = $24,
-		exit_code = $25, refused = $26, granted_at = $27, attempt_started_at = $28, beat_at = $29, attempt_ended_at = $30
+		exit_code = $25, refused = $26, granted_at = $27, attempt_started_at = $28, beat_at = $29, attempt_ended_at = $30,
+		cpu_used = $31, memory_peak = $32
 	WHERE instance_id = $1 AND id = $2 AND ($3 >> state) & 1 = 1`
 
 const sqliteInsertAttempt = `
 	INSERT INTO attempt (
 		instance_id, task_id, number, infra, token, session, worker, state, confirmed, ref, cause, class,
-		exit_code, refused, granted_at, started_at, beat_at, ended_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
+		exit_code, refused, granted_at, started_at, beat_at, ended_at, cpu_used, memory_peak)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
 
 const sqliteConsume = `
 	UPDATE inbox SET state = $3, payload = '', verb = $4, reason = $5, given_by = $6, settled_at = $7

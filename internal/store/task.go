@@ -12,11 +12,13 @@ import (
 // names have a prefix (see taskColumns). Both lists have one order.
 const attemptColumns = `
 	a.task_id, a.number, a.infra, a.token, a.session, a.worker, a.state, a.confirmed, a.ref,
-	a.cause, a.class, a.exit_code, a.refused, a.granted_at, a.started_at, a.beat_at, a.ended_at`
+	a.cause, a.class, a.exit_code, a.refused, a.granted_at, a.started_at, a.beat_at, a.ended_at,
+	a.cpu_used, a.memory_peak`
 
 const inlineColumns = `
 	t.id, t.number, t.infra, t.token, t.session, t.worker, t.attempt_state, t.confirmed, t.ref,
-	t.cause, t.class, t.exit_code, t.refused, t.granted_at, t.attempt_started_at, t.beat_at, t.attempt_ended_at`
+	t.cause, t.class, t.exit_code, t.refused, t.granted_at, t.attempt_started_at, t.beat_at, t.attempt_ended_at,
+	t.cpu_used, t.memory_peak`
 
 const taskColumns = `
 	t.instance_id, t.id, t.name, t.type, t.state, t.valid, t.run_times, t.reason, t.next_check,
@@ -26,6 +28,7 @@ func attemptFields(a *flow.AttemptRow) []any {
 	return []any{
 		&a.Task, &a.Number, &a.Infra, &a.Token, &a.Session, &a.Worker, &a.State, &a.Confirmed, &a.Ref,
 		&a.Cause, &a.Class, &a.ExitCode, &a.Refused, &a.GrantedAt, &a.StartedAt, &a.BeatAt, &a.EndedAt,
+		&a.CPU, &a.Memory,
 	}
 }
 

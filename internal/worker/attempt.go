@@ -131,7 +131,7 @@ func (c *Core) end(h *held, e End) {
 		// One text that is not valid would spoil the frame it travels in, for ever.
 		Cause: flow.Text(e.Cause, maxCause), Class: string(e.Class), Reason: flow.Text(e.Reason, flow.MaxReason),
 		Outputs: e.Outputs, StartedAt: int64(e.StartedAt), EndedAt: int64(e.EndedAt),
-		Confirmed: e.Confirmed, Matched: e.Matched,
+		Confirmed: e.Confirmed, Matched: e.Matched, CpuMicros: e.CPU.Microseconds(), PeakMemory: e.Memory,
 	}
 	if e.ExitCode != flow.NoExit {
 		h.end.ExitCode, h.end.HasExitCode = e.ExitCode, true

@@ -241,6 +241,7 @@ func testBelongings(w *world) {
 	up := next(ch.Instance)
 	up.Past = []flow.AttemptRow{row.Attempt}
 	up.Past[0].State, up.Past[0].Cause = flow.AttemptFailed, "exit:1"
+	up.Past[0].CPU, up.Past[0].Memory = 1500, 7<<20
 	row.Attempt = flow.AttemptRow{Task: row.ID, Number: 2, State: flow.AttemptGranted, ExitCode: flow.NoExit, GrantedAt: now}
 	up.Tasks, up.Grants = []flow.TaskUpdate{{Row: row, Sources: 1 << flow.TaskDispatched}}, []flow.ID{row.ID}
 	up.Inbox = []flow.ID{quiet, verb}

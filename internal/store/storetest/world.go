@@ -134,6 +134,7 @@ func next(i flow.Instance) flow.Change {
 func end(t flow.TaskRow, token int64) flow.TaskUpdate {
 	t.State, t.Reason, t.EndedAt = flow.TaskSucceeded, "", now+5
 	t.Attempt.Token, t.Attempt.State, t.Attempt.ExitCode, t.Attempt.EndedAt = token, flow.AttemptSucceeded, 0, now+5
+	t.Attempt.CPU, t.Attempt.Memory = 1500, 7<<20
 	t.Outputs = []byte(`{"rows":"7"}`)
 	return flow.TaskUpdate{Row: t, Sources: flow.TaskMachine.Sources(flow.TaskSucceeded)}
 }

@@ -42,7 +42,7 @@ type proper struct {
 
 	listening   chan struct{} // closed when nobody listens to it
 	interrupted atomic.Bool
-	dead, deaf  bool // it is waited for, everything it said was heard
+	dead, deaf  bool      // it is waited for, everything it said was heard
 	done        bool      // it has ended everything, as it was told
 	deafAt      time.Time // when deaf
 	ready       bool
