@@ -73,7 +73,7 @@ func (w *Worker) connect(ctx context.Context) {
 			}
 			for _, address := range list {
 				if dialled[address] == nil {
-					to, leave := context.WithCancel(ctx) //nolint:gosec // kept in dialled; ends with ctx at the latest
+					to, leave := context.WithCancel(ctx)
 					dialled[address] = leave
 					wg.Go(func() { w.keepStream(to, address) })
 				}

@@ -33,7 +33,7 @@ func cpuOf(pid int) time.Duration {
 func BenchmarkShellBelowSupervisor(b *testing.B)          { below(b, "script", "true", true) }
 func BenchmarkShellBelowSupervisorNoCgroups(b *testing.B) { below(b, "script", "true", false) }
 func BenchmarkFunctionBelowSupervisor(b *testing.B)       { below(b, "noop", "", true) }
-func BenchmarkShellOverGRPC(b *testing.B)                  { benchmark(b, "script", "true", 4*runtime.NumCPU(), true) }
+func BenchmarkShellOverGRPC(b *testing.B)                 { benchmark(b, "script", "true", 4*runtime.NumCPU(), true) }
 
 func below(b *testing.B, typeName, options string, cgroups bool) {
 	m := &benchMaster{

@@ -98,14 +98,14 @@ func delegated(path string) bool {
 // openCgroups prepares the cgroups of a home below base.
 func openCgroups(base, home string) (*cgroups, error) {
 	dir := filepath.Join(base, "baton-"+home)
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) { //nolint:gosec // as all of its kind
+	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make cgroup: %w", err)
 	}
 	own, err := os.ReadFile("/proc/self/cgroup")
 	if err == nil && (bytes.Contains(own, []byte("0::/\n")) || bytes.Contains(own, []byte("/"+ownGroup+"\n"))) {
 		// What is missing is not counted, nothing more.
-		os.WriteFile(filepath.Join(base, "cgroup.subtree_control"), []byte("+memory"), 0) //nolint:errcheck,gosec // see above
-		os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+memory"), 0)  //nolint:errcheck,gosec // see above
+		os.WriteFile(filepath.Join(base, "cgroup.subtree_control"), []byte("+memory"), 0) //nolint:errcheck // see above
+		os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+memory"), 0)  //nolint:errcheck // see above
 	}
 	g := &cgroups{dir: dir}
 	c, err := g.take()
@@ -130,7 +130,7 @@ func (g *cgroups) take() (*cgroup, error) {
 	n := g.made
 	g.mu.Unlock()
 	path := filepath.Join(g.dir, strconv.Itoa(n))
-	for err := os.Mkdir(path, 0o755); err != nil; err = os.Mkdir(path, 0o755) { //nolint:gosec // as all of its kind
+	for err := os.Mkdir(path, 0o750); err != nil; err = os.Mkdir(path, 0o750) {
 		if !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("make cgroup: %w", err)
 		}
@@ -255,7 +255,7 @@ func (c *cgroup) kill() {
 }
 
 func killCgroup(path string) {
-	if os.WriteFile(filepath.Join(path, "cgroup.kill"), []byte("1"), 0) == nil { //nolint:gosec // a switch of the kernel
+	if os.WriteFile(filepath.Join(path, "cgroup.kill"), []byte("1"), 0) == nil {
 		return
 	}
 	c := cgroup{path: path} // before Linux 5.14

@@ -196,7 +196,7 @@ func (c *Client) Start(spec Spec, keep []byte, staging *os.File) (*Remote, time.
 	m := &link.Start{Token: spec.Token, Args: spec.Args, Env: spec.Env, Dir: spec.Dir, Keep: keep}
 	var files []int
 	if staging != nil {
-		its, err := duplicate(int(staging.Fd())) //nolint:gosec // a file's number
+		its, err := duplicate(int(staging.Fd()))
 		if err != nil {
 			return nil, time.Time{}, &StartError{Reason: err.Error(), Ours: true, Err: err}
 		}

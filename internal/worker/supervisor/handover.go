@@ -126,7 +126,7 @@ func (i *inherited) add(file int) (int32, error) {
 		return -1, fmt.Errorf("copy file: %w", err)
 	}
 	i.fds = append(i.fds, fd)
-	return int32(fd), nil //nolint:gosec // a file's number
+	return int32(fd), nil
 }
 
 func (i *inherited) close() {
@@ -139,17 +139,17 @@ func (i *inherited) close() {
 func (h *Host) handover(tokens []int64, snapshots []Snapshot, open *inherited) (*link.Handover, error) {
 	state := &link.Handover{Lease: h.lease.wire(), Same: h.same, Lost: h.lost, Link: -1}
 	var err error
-	if state.Lock, err = open.add(int(h.cfg.Lock.Fd())); err != nil { //nolint:gosec // a file's number
+	if state.Lock, err = open.add(int(h.cfg.Lock.Fd())); err != nil {
 		return nil, err
 	}
 	if p := h.proper; p != nil && !p.deaf && !p.ending {
-		state.Proper = int32(p.process.Pid) //nolint:gosec // a pid
+		state.Proper = int32(p.process.Pid)
 		f, err := p.conn.File()
 		if err != nil {
 			return nil, fmt.Errorf("copy link: %w", err)
 		}
 		defer f.Close()
-		if state.Link, err = open.add(int(f.Fd())); err != nil { //nolint:gosec // a file's number
+		if state.Link, err = open.add(int(f.Fd())); err != nil {
 			return nil, err
 		}
 		var files []int
@@ -170,7 +170,7 @@ func (h *Host) handover(tokens []int64, snapshots []Snapshot, open *inherited) (
 		}
 		if snap.Reaped {
 			held.Status = &link.Exit{
-				Code: int32(snap.Status.Code), Signal: int32(snap.Status.Signal), Cpu: int64(snap.Usage.CPU), Memory: snap.Usage.Memory, //nolint:gosec // small
+				Code: int32(snap.Status.Code), Signal: int32(snap.Status.Signal), Cpu: int64(snap.Usage.CPU), Memory: snap.Usage.Memory,
 			}
 		}
 		if held.Output, err = open.add(a.p.fd); err != nil {
@@ -206,7 +206,7 @@ func (h *Host) execute(path string, state *link.Handover, open *inherited) error
 	h.log.Info("taking up the program on disk, tasks run on", slog.Int("running", len(state.GetHeld())))
 	// A signal that comes before the next program listens must not end it.
 	signal.Ignore(unix.SIGHUP, unix.SIGUSR2)
-	err = syscall.Exec(path, h.cfg.Self, env) //nolint:gosec // our own program
+	err = syscall.Exec(path, h.cfg.Self, env)
 	signal.Notify(h.signals, unix.SIGHUP, unix.SIGUSR2)
 	return fmt.Errorf("execute %s: %w", path, err)
 }

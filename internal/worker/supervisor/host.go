@@ -231,18 +231,18 @@ func (h *Host) signalled(ctx context.Context, s os.Signal) {
 				return
 			}
 			if err != nil {
-				h.log.Error("going on with the present program", slog.Any("error", err))
+				h.log.ErrorContext(ctx, "going on with the present program", slog.Any("error", err))
 				return
 			}
 			switch s {
 			case unix.SIGHUP:
-				h.log.Info("starting the worker anew, tasks run on")
+				h.log.InfoContext(ctx, "starting the worker anew, tasks run on")
 				h.failures = 0
 				h.end(h.proper)
 			case unix.SIGUSR2:
-				if err := h.handOver(); err != nil {
-					h.log.Error("the supervisor goes on with its present program", slog.Any("error", err))
-				}
+				// It comes back only when that failed.
+				err := h.handOver()
+				h.log.ErrorContext(ctx, "the supervisor goes on with its present program", slog.Any("error", err))
 			}
 		})
 	}()

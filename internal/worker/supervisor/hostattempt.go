@@ -52,7 +52,7 @@ func (h *Host) begun(s *link.Start, p *Process, began time.Time, staging int, er
 	if h.isolating {
 		a.isolated = p.Kill(0)
 	}
-	answer.Pid, answer.Start, answer.Began = int32(p.id.PID), p.id.Start, began.UnixMicro() //nolint:gosec // a pid
+	answer.Pid, answer.Start, answer.Began = int32(p.id.PID), p.id.Start, began.UnixMicro()
 	output, err := duplicate(p.fd)
 	if err != nil { // no file is left: the next worker proper, which has none open, may have more luck
 		h.log.Error("the worker is started anew", slog.Any("error", err))
@@ -86,7 +86,7 @@ func (h *Host) watch(token int64, a *hosted) {
 		used := a.p.Usage()
 		h.do(func() {
 			a.exit = &link.Exit{
-				Code: int32(exit.Code), Signal: int32(exit.Signal), Killed: exit.Killed, LeftBehind: int32(exit.LeftBehind), //nolint:gosec // small
+				Code: int32(exit.Code), Signal: int32(exit.Signal), Killed: exit.Killed, LeftBehind: int32(exit.LeftBehind),
 				Cpu: int64(used.CPU), Memory: used.Memory, Isolated: exit.Killed && a.isolated,
 			}
 			h.tell(&link.ToWorker{Body: &link.ToWorker_Exited{Exited: &link.Exited{Token: token, Exit: a.exit}}})

@@ -114,7 +114,7 @@ func (h *Host) state() (*link.State, []int, error) {
 		return nil, nil, err
 	}
 	s := &link.State{
-		Journal: journal, Lease: h.lease.wire(), Same: h.same, Home: h.cfg.Home, Pid: int32(os.Getpid()), Lost: h.lost, //nolint:gosec // a pid
+		Journal: journal, Lease: h.lease.wire(), Same: h.same, Home: h.cfg.Home, Pid: int32(os.Getpid()), Lost: h.lost,
 	}
 	var files []int
 	for token, a := range h.attempts {
@@ -139,7 +139,7 @@ func (h *Host) state() (*link.State, []int, error) {
 func (a *hosted) running(token int64) *link.Running {
 	id := a.p.Identity()
 	return &link.Running{
-		Token: token, Pid: int32(id.PID), Start: id.Start, Began: a.began.UnixMicro(), Keep: a.keep, //nolint:gosec // a pid
+		Token: token, Pid: int32(id.PID), Start: id.Start, Began: a.began.UnixMicro(), Keep: a.keep,
 		Staging: a.staging >= 0, Exit: a.exit,
 	}
 }
@@ -307,7 +307,7 @@ func (h *Host) tryProgram(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, tryWithin)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "version") //nolint:gosec // our own program
+	cmd := exec.CommandContext(ctx, path, "version")
 	err = h.sup.StartAside(func() (int, error) {
 		if err := cmd.Start(); err != nil {
 			return 0, err

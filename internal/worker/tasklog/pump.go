@@ -146,7 +146,7 @@ func (l *Log) Pump(from *os.File) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			var moved bool
-			moved, end = l.pumpSome(int(fd), &buf) //nolint:gosec // a file's number
+			moved, end = l.pumpSome(int(fd), &buf)
 			return moved || end
 		})
 		if err != nil {
@@ -165,7 +165,7 @@ func (l *Log) pumpRest(raw syscall.RawConn, buf *[]byte) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		for range 16 {
-			if moved, _ := l.pumpSome(int(fd), buf); !moved { //nolint:gosec // a file's number
+			if moved, _ := l.pumpSome(int(fd), buf); !moved {
 				return
 			}
 		}
@@ -210,7 +210,7 @@ func (l *Log) pumpSome(fd int, buf *[]byte) (moved, end bool) {
 
 // look tells whether a pipe has something, or will never have.
 func look(fd int) (waiting, ended bool) {
-	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // a file's number
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	if n, err := unix.Poll(p, 0); err != nil || n == 0 {
 		return false, false
 	}
@@ -298,7 +298,7 @@ func hole(f *os.File, at, size int64) {
 		return
 	}
 	raw.Control(func(fd uintptr) { //nolint:errcheck // memory that is not given back is all there is to lose
-		unix.Fallocate(int(fd), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, at, size) //nolint:errcheck,gosec // see above
+		unix.Fallocate(int(fd), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, at, size) //nolint:errcheck // see above
 	})
 }
 

@@ -279,7 +279,7 @@ func (c *Conn) File() (*os.File, error) { return c.u.File() }
 // Close ends the connection.
 func (c *Conn) Close() {
 	c.once.Do(func() {
-		c.u.Close() // nothing more is read or written
+		c.u.Close() //nolint:errcheck // nothing more is read or written
 		c.mu.Lock()
 		if c.dead == nil {
 			c.dead = errClosed
