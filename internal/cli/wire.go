@@ -237,7 +237,7 @@ func runAPI(ctx context.Context, cfg Config, log *slog.Logger, listener net.List
 // ignoreEnd takes the end of a context for no error.
 func ignoreEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // it was asked to end
 	}
 	return err
 }

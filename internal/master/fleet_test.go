@@ -31,7 +31,7 @@ func newFleetTest(t *testing.T) *fleetTest {
 		f.rows[id] = flow.Peer{Incarnation: id, Name: fmt.Sprintf("m%d", id), Address: fmt.Sprintf("h%d:1", id), Owns: true}
 		f.view[id] = true
 	}
-	f.fleet.answered(true, f.now)
+	f.answered(true, f.now)
 	f.look(f.now)
 	f.after(30 * time.Second)
 	return f

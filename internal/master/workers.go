@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"baton/internal/attempt"
 	"baton/internal/dispatch"
 	"baton/internal/engine"
@@ -294,7 +292,7 @@ func (c *Core) askForRoom() {
 			continue
 		}
 		cn.wants = wants
-		c.send(cn.id, func(f *rpc.FromMaster) { f.Wants = proto.Int32(int32(wants)) })
+		c.send(cn.id, func(f *rpc.FromMaster) { f.Wants = new(int32(wants)) })
 	}
 }
 

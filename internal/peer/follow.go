@@ -10,10 +10,9 @@ import (
 
 	"google.golang.org/grpc/credentials"
 
+	"baton/internal/flow"
 	"baton/internal/registry"
 	"baton/internal/rpc"
-
-	"baton/internal/flow"
 )
 
 // Follow tells the addresses of all masters whenever they change, until ctx is done. It asks the
@@ -64,7 +63,7 @@ func follow(ctx context.Context, address string, creds credentials.TransportCred
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // nothing is lost with it
 	stream, err := rpc.NewPeersClient(conn).Follow(ctx, &rpc.FollowRequest{})
 	if err != nil {
 		return err

@@ -82,7 +82,7 @@ func (s *Set) Probe(ctx context.Context, incarnation int64, address string, most
 	if err != nil {
 		return rpc.Silent
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // nothing is lost with it
 	id, err := rpc.NewPeersClient(conn).Probe(ctx, &rpc.ProbeRequest{})
 	switch {
 	case err == nil && id.GetIncarnation() != incarnation:

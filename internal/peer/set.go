@@ -117,7 +117,7 @@ func (s *Set) dial(ctx context.Context, m registry.Member) *peer {
 	p := &peer{member: m, conn: conn, client: rpc.NewPeersClient(conn), cancel: cancel}
 	p.pokes.init()
 	s.wg.Go(func() {
-		defer conn.Close()
+		defer conn.Close() //nolint:errcheck // nothing is lost with it
 		p.pokes.run(ctx, p.client)
 	})
 	if s.cfg.Identity != nil {

@@ -115,7 +115,7 @@ func (s *roomSim) fill(m *roomMaster) {
 	}
 	if m.room != nil && m.room.Shared && int32(m.queued) != m.said {
 		m.said = int32(m.queued)
-		s.say(m, &rpc.FromMaster{Wants: proto.Int32(m.said)})
+		s.say(m, &rpc.FromMaster{Wants: new(m.said)})
 	}
 }
 

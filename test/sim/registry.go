@@ -5,6 +5,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"baton/internal/flow"
@@ -62,7 +63,8 @@ func (r *Registry) beat() {
 // show tells a master what it sees, if that is new.
 func (r *Registry) show(h *masterHost) {
 	v := registry.View{Since: h.registry.since}
-	seen := v.Since.String()
+	var seen strings.Builder
+	seen.WriteString(v.Since.String())
 	for _, inc := range slices.Sorted(keys(r.members)) {
 		m := r.members[inc]
 		if v.Since != 0 && m.until <= r.w.now {
@@ -71,12 +73,12 @@ func (r *Registry) show(h *masterHost) {
 		v.Members = append(v.Members, registry.Member{
 			Incarnation: inc, Role: flow.RoleMaster, Name: m.host.name, Address: m.host.name, Engine: flow.EngineVersion, State: "ready",
 		})
-		seen += " " + flow.ID(inc).String()
+		seen.WriteString(" " + flow.ID(inc).String())
 	}
-	if seen == h.registry.seen {
+	if seen.String() == h.registry.seen {
 		return
 	}
-	h.registry.seen = seen
+	h.registry.seen = seen.String()
 	life := h.life
 	h.later(life, time.Millisecond, func() master.Event { return master.Viewed{View: v} })
 }
