@@ -38,6 +38,7 @@ type Master struct {
 	over    chan struct{} // closed when Run ends
 	lease   flow.Lease    // once ready
 	renewed atomic.Int64  // flow.Time: sending of the last heartbeat that was answered
+	outage  outage
 	reg     registry.Registry
 	peers   Peers
 	lanes   []chan Commit
@@ -289,8 +290,11 @@ func (m *Master) commands(ctx context.Context, e ReadCommands) ([]flow.Command, 
 }
 
 func (m *Master) answer(ctx context.Context, what string, err error, ev Event) {
-	if err != nil && ctx.Err() == nil {
-		m.log.LogAttrs(ctx, slog.LevelWarn, "the store did not answer", slog.String("asked", what), slog.Any("error", err))
+	switch {
+	case err == nil:
+		m.outage.answered(ctx, m.log)
+	case ctx.Err() == nil && flow.CodeOf(err) != flow.CodeNotFound:
+		m.outage.failed(ctx, m.log, what, err)
 	}
 	m.post(ctx, ev)
 }

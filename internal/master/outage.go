@@ -1,0 +1,49 @@
+// What is said of a store that does not answer: that it began, now and then that it lasts, and that it
+// is over. A line for every question would hide everything else.
+
+package master
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// outageTold is how often an outage that lasts is told of.
+const outageTold = 10 * time.Second
+
+// outage remembers what was said. The zero value is a store that answers.
+type outage struct {
+	mu    sync.Mutex
+	since time.Time // zero: it answers
+	told  time.Time
+	count int // of questions without an answer
+}
+
+// failed tells of a question that the store did not answer.
+func (o *outage) failed(ctx context.Context, log *slog.Logger, asked string, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	if o.count++; o.since.IsZero() {
+		o.since = now
+	}
+	level := slog.LevelDebug
+	if now.Sub(o.told) >= outageTold {
+		level, o.told = slog.LevelWarn, now
+	}
+	log.LogAttrs(ctx, level, "the store did not answer; it is asked again", slog.String("asked", asked), slog.Any("error", err),
+		slog.Int("unanswered", o.count))
+}
+
+// answered tells that an outage is over.
+func (o *outage) answered(ctx context.Context, log *slog.Logger) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.since.IsZero() {
+		return
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "the store answers again", slog.Duration("after", time.Since(o.since).Round(time.Millisecond)), slog.Int("unanswered", o.count))
+	o.since, o.told, o.count = time.Time{}, time.Time{}, 0
+}
