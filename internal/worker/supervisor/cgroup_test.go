@@ -130,6 +130,12 @@ func TestAttemptInItsCgroup(t *testing.T) {
 	if _, used := run("head -c 200000000 /dev/zero | tail -c 200000000 >/dev/null"); used.Memory < 150<<20 || used.Memory > 400<<20 {
 		t.Errorf("used %+v", used)
 	}
+	for _, c := range s.groups.free { // somebody tidies up behind our back
+		removeCgroup(c.path)
+	}
+	if exit, _ := run("exit 5"); exit.Code != 5 {
+		t.Errorf("got %+v", exit)
+	}
 	if exit, used := run("exit 3"); exit.Code != 3 || used.CPU > time.Second {
 		t.Errorf("got %+v, used %+v", exit, used)
 	}

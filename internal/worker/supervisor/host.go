@@ -192,9 +192,10 @@ func (h *Host) killAll(grace time.Duration) int {
 	for _, a := range h.attempts {
 		if a.exit == nil {
 			n++
-			if a.p.Kill(grace) {
-				a.isolated = h.isolating
-			}
+			a.p.Kill(grace)
+			// Also one that the worker proper had begun to kill, for the same reason or by an order: who
+			// lost its session has nobody to confirm that to.
+			a.isolated = a.isolated || h.isolating
 		}
 	}
 	return n

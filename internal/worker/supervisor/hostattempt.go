@@ -50,7 +50,8 @@ func (h *Host) begun(s *link.Start, p *Process, began time.Time, staging int, er
 	h.attempts[s.GetToken()] = a
 	h.watch(s.GetToken(), a)
 	if h.isolating {
-		a.isolated = p.Kill(0)
+		p.Kill(0)
+		a.isolated = true
 	}
 	answer.Pid, answer.Start, answer.Began = int32(p.id.PID), p.id.Start, began.UnixMicro()
 	output, err := duplicate(p.fd)

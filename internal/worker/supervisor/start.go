@@ -64,6 +64,15 @@ func (s *Supervisor) Start(spec Spec) (*Process, error) {
 	}
 	s.forking.RLock()
 	pid, err := forkExec(path, spec.Args, attr)
+	if err != nil && p.group != nil {
+		// If the cgroup is at fault (somebody removed it, or this system starts nothing in one), it runs
+		// without.
+		attr.Sys.UseCgroupFD = false
+		if pid, err = forkExec(path, spec.Args, attr); err == nil {
+			p.group.close()
+			p.group = nil
+		}
+	}
 	if err == nil {
 		p.id.PID = pid
 		// It cannot be gone: nobody has reaped it.
