@@ -45,7 +45,7 @@ tasks: {a: {run: "while [ ! -e ../go ]; do sleep 0.05; done"}}
 	refused(t, s, conflict(`key "k"`, "other parameters"), "run", "done", "--key", "k", "-p", "a=b")
 
 	refused(t, s, fault{124, "timeout", []string{"not at rest after 100ms"}}, "wait", slow, "--timeout", "100ms")
-	refused(t, s, fault{1, "unavailable", []string{"no server answers at http://127.0.0.1:1", "baton standalone"}}, "get", "instances", "--server", "127.0.0.1:1")
+	refused(t, s, fault{1, "unavailable", []string{"no server answers at http://127.0.0.1:1", "address from --server"}}, "get", "instances", "--server", "127.0.0.1:1")
 
 	s.Must(t, "stop", slow)
 	until(t, s, slow, "stopped")
