@@ -7,11 +7,11 @@
 {{/* Short enough that StatefulSets can add -worker-NAME-0 and a revision. */}}
 {{- define "baton.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 30 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 24 | trimSuffix "-" -}}
 {{- else if contains (include "baton.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 30 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 24 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name (include "baton.name" .) | trunc 30 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name (include "baton.name" .) | trunc 24 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -44,13 +44,18 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 
 {{/* The store, by Secret. */}}
-{{- define "baton.storeEnv" -}}
+{{- define "baton.storeAddress" -}}
 - name: BATON_STORE
   valueFrom: {secretKeyRef: {name: {{ include "baton.storeSecret" . }}, key: {{ .Values.store.urlKey }}}}
 {{- with .Values.store.passwordKey }}
 - name: PGPASSWORD
   valueFrom: {secretKeyRef: {name: {{ include "baton.storeSecret" $ }}, key: {{ . }}}}
 {{- end }}
+{{- end -}}
+
+{{/* The same for those who keep sessions: not migrations. */}}
+{{- define "baton.storeEnv" -}}
+{{ include "baton.storeAddress" . }}
 {{- with .Values.store.directKey }}
 - name: BATON_STORE_DIRECT
   valueFrom: {secretKeyRef: {name: {{ include "baton.storeSecret" $ }}, key: {{ . }}}}
