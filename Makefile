@@ -50,6 +50,7 @@ deps: ## Install what the tests need and this machine lacks (apt-get)
 .PHONY: test
 test: deps ## All tests: race detector, real databases and registries, end to end
 	cd bench && go test ./...
+	cd test/deploy && go test ./...
 	go test -race -timeout 30m $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: quick

@@ -30,6 +30,7 @@ test)
 	need libc6-dev /usr/include/stdlib.h
 	need procps pgrep
 	need curl curl
+	need systemd systemd-analyze # which verifies units; nothing of it is started
 	;;
 generate)
 	need protobuf-compiler protoc
