@@ -79,7 +79,7 @@ func credentialsOf(cfg Config) (client, server credentials.TransportCredentials,
 // roll is where nodes enrol.
 type roll interface {
 	Register(ctx context.Context, node flow.Node) (flow.Lease, error)
-	Heartbeat(ctx context.Context, nodes []flow.Node) (fenced []int64, err error)
+	Heartbeat(ctx context.Context, nodes []flow.Node) (fenced []int64, length time.Duration, err error)
 	Leave(ctx context.Context, incarnation int64) error
 }
 
@@ -129,7 +129,10 @@ func (e *enrolment) run(ctx context.Context) error {
 		var fenced []int64
 		var err error
 		if time.Since(heard) < stale {
-			fenced, err = e.roll.Heartbeat(ctx, []flow.Node{e.node})
+			var length time.Duration
+			if fenced, length, err = e.roll.Heartbeat(ctx, []flow.Node{e.node}); err == nil {
+				e.lease = length
+			}
 		}
 		if err == nil && (len(fenced) > 0 || time.Since(heard) >= stale) {
 			err = e.register(ctx)

@@ -26,6 +26,18 @@ type Node struct {
 	Address    string  // host:port that other nodes reach it at, "" if none does
 	CPU        float64 // 0..1 of all cores
 	Memory     float64 // 0..1 of the machine's
+	// Lease is the length that the node itself counts by: its lease is renewed for no less, so that
+	// nobody holds it for dead before it does. 0: it did not say.
+	Lease time.Duration
+}
+
+// DrainKey is what a drain of the node is known by: its home, so that it outlives a restart, or its
+// name if it has none.
+func (n Node) DrainKey() string {
+	if n.Home != "" {
+		return n.Role + ":" + n.Home
+	}
+	return n.Role + ":" + n.Name
 }
 
 // Roles of a node.
@@ -50,6 +62,8 @@ type Lease struct {
 	// Crashed tells that a master ended lately without leaving: something that waits to be driven may
 	// have been the cause.
 	Crashed bool
+	// Draining are the nodes that take nothing new, by Node.DrainKey, in order.
+	Draining []string
 	// Dead lists earlier incarnations of the same home: fenced already, to be taken over.
 	Dead []int64
 }
@@ -74,7 +88,7 @@ type Failover struct {
 	Reason      string
 	Instances   int // handed on
 	FencedAt    Time
-	ReleasedAt  Time // everything was handed on; 0: not yet, or there was nothing
+	ReleasedAt  Time // everything was handed on; 0: not yet
 }
 
 // Waiting is what a master finds when it looks whether anything came without a poke.
@@ -83,6 +97,8 @@ type Waiting struct {
 	Inbox     bool // items of instances that it holds
 	Addressed bool // items of instances that nobody holds
 	NextWake  Time // earliest WakeAt of a parked instance, 0 for none
+	// Draining are the nodes that take nothing new, by Node.DrainKey, in order.
+	Draining []string
 }
 
 // EngineVersion is the version of the rows this program writes. An instance written by a newer

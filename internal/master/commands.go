@@ -25,7 +25,7 @@ const slotPatience = 100 * time.Millisecond
 
 // readCommands asks for commands unless a read is under way or enough are being taken.
 func (c *Core) readCommands() {
-	if !c.ready || c.lease.Incarnation == 0 {
+	if !c.ready || c.lease.Incarnation == 0 || c.drains.me {
 		return
 	}
 	if c.polls.commands {
@@ -240,7 +240,7 @@ func (c *Core) handedOver(e HandedOver) {
 
 // claim asks for parked instances that are due.
 func (c *Core) claim() {
-	if !c.ready {
+	if !c.ready || c.drains.me {
 		return
 	}
 	if c.polls.claim || c.trials.alone {

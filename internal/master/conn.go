@@ -144,6 +144,9 @@ func (st *stream) push(f *rpc.FromMaster) {
 		n.Blobs = append(n.Blobs, f.Blobs...)
 		n.Forget = append(n.Forget, f.Forget...)
 		n.Renew = n.Renew || f.Renew
+		if f.LeaseMicros != 0 {
+			n.LeaseMicros = f.LeaseMicros
+		}
 		n.Beat = max(n.Beat, f.Beat)
 		n.Outage = n.Outage || f.Outage
 		n.Asks = append(n.Asks, f.Asks...)

@@ -4,6 +4,7 @@ package master
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"baton/internal/dispatch"
@@ -22,6 +23,7 @@ type Config struct {
 	Linger     time.Duration // an instance due within this stays owned instead of being parked
 	KillResend time.Duration
 	Lease      time.Duration
+	DrainKey   string // of this master: flow.Node.DrainKey
 }
 
 // DefaultConfig returns the defaults.
@@ -51,6 +53,7 @@ type Core struct {
 	kills    []kill // intents that are not confirmed yet
 	fleet    fleet
 	own      ownLease
+	drains   drains
 	doomed   []doom // losses that wait for the inbox
 
 	ready        bool // what was left by earlier incarnations is loaded
@@ -118,6 +121,7 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 		c.considerPeers()
 		c.beatDue()
 		c.flush()
+		c.giveAway()
 		c.askForRoom()
 		c.try()
 		c.emit(WakeAt{c.nextTick()})
@@ -159,6 +163,8 @@ func (c *Core) handle(ev Event) {
 		c.condemned(e)
 	case HandedOut:
 		c.handedOut(e)
+	case GivenAway:
+		c.givenAway(e)
 	case Beaten:
 		c.beaten(e)
 	case SessionEnded:
@@ -205,6 +211,8 @@ func (c *Core) start(e Started) {
 		c.fleet.lease = e.Lease.Length
 	}
 	c.own.renewed = c.now
+	c.drains.keys = e.Lease.Draining
+	c.drains.me = slices.Contains(e.Lease.Draining, c.cfg.DrainKey)
 	c.fleet.answered(true, c.now)
 	c.readPeers()
 	c.ids = flow.NewIDSource(e.Lease.Number, e.Lease.MaxID)

@@ -4,6 +4,8 @@
 package master
 
 import (
+	"time"
+
 	"baton/internal/engine"
 	"baton/internal/flow"
 	"baton/internal/rpc"
@@ -85,8 +87,23 @@ type (
 		Conn int64
 		Node flow.Node
 	}
-	// Beat renews my lease and those of sessions that this master keeps, and is answered by Beaten.
-	Beat struct{ Sessions []flow.Node }
+	// Beat renews my lease, which I count by, and those of sessions that this master keeps, and is answered
+	// by Beaten.
+	Beat struct {
+		State    string
+		Lease    time.Duration
+		Sessions []flow.Node
+	}
+	// Announce tells the others what is new of this master.
+	Announce struct {
+		State string
+		Lease time.Duration
+	}
+	// GiveAway gives instances of mine to its heirs, which are other masters, and is answered by GivenAway.
+	GiveAway struct {
+		IDs   []flow.ID
+		Heirs []int64
+	}
 	// ReadPeers asks the store for the other masters, and is answered by PeersRead.
 	ReadPeers struct{}
 	// Probe asks the address of a master who is there, and is answered by Probed.
@@ -143,6 +160,8 @@ func (HandOver) effect()       {}
 func (Quarantine) effect()     {}
 func (Register) effect()       {}
 func (Beat) effect()           {}
+func (Announce) effect()       {}
+func (GiveAway) effect()       {}
 func (ReadPeers) effect()      {}
 func (Probe) effect()          {}
 func (Condemn) effect()        {}

@@ -3,6 +3,8 @@
 package master
 
 import (
+	"time"
+
 	"baton/internal/flow"
 	"baton/internal/registry"
 	"baton/internal/rpc"
@@ -50,9 +52,16 @@ type (
 		Others int
 		Err    error
 	}
-	// Beaten answers Beat. At is when it was sent; Lost are sessions that are declared lost.
+	// GivenAway answers GiveAway.
+	GivenAway struct {
+		Heirs []int64
+		Err   error
+	}
+	// Beaten answers Beat. At is when it was sent; Lost are sessions that are declared lost; Lease is how
+	// long leases are now, all that were renewed here included.
 	Beaten struct {
 		At       flow.Time
+		Lease    time.Duration
 		Sessions []int64
 		Lost     []int64
 		Err      error
@@ -159,6 +168,7 @@ func (PeersRead) event()      {}
 func (Probed) event()         {}
 func (Condemned) event()      {}
 func (HandedOut) event()      {}
+func (GivenAway) event()      {}
 func (Beaten) event()         {}
 func (SessionEnded) event()   {}
 func (Polled) event()         {}

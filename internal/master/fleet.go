@@ -224,14 +224,20 @@ func (f *fleet) next(now flow.Time) (at flow.Time) {
 // heirs are the masters that a dead one's work is handed to, me among them, by incarnation:
 // everybody who is well and takes work, me alone if nobody else is.
 func (f *fleet) heirs(me, dead int64) []int64 {
-	out := []int64{me}
+	out := append(f.others(me, dead), me)
+	slices.Sort(out)
+	return out
+}
+
+// others are the masters that are well and take work, without me and a dead one, by incarnation.
+func (f *fleet) others(me, dead int64) []int64 {
+	var out []int64
 	for _, m := range f.view.OfRole(flow.RoleMaster) {
 		s := f.stands[m.Incarnation]
-		if m.Incarnation == me || m.Incarnation == dead || m.State == "draining" || s != nil && (s.suspect || s.fencing) || m.Engine < flow.EngineVersion {
+		if m.Incarnation == me || m.Incarnation == dead || m.State == "draining" || s != nil && (s.suspect || s.fencing || s.dead || s.missing != 0) || m.Engine < flow.EngineVersion {
 			continue
 		}
 		out = append(out, m.Incarnation)
 	}
-	slices.Sort(out)
 	return out
 }

@@ -57,7 +57,7 @@ func (c *Core) beatDue() {
 		cn.asking = cn.asked
 		nodes = append(nodes, n)
 	}
-	c.emit(Beat{nodes})
+	c.emit(Beat{c.state(), c.cfg.Lease, nodes})
 	for _, id := range c.unregistered {
 		if cn := c.conns[id]; cn != nil && cn.session == 0 {
 			c.emit(Register{id, cn.node})
@@ -102,6 +102,7 @@ func (c *Core) beaten(e Beaten) {
 		return
 	}
 	c.own.renewed = max(c.own.renewed, e.At)
+	c.leaseIs(e)
 	lost := make(map[int64]bool, len(e.Lost))
 	for _, session := range e.Lost {
 		lost[session] = true
@@ -116,7 +117,7 @@ func (c *Core) beaten(e Beaten) {
 			cn.greeting = false
 			c.welcome(cn, session)
 		case cn.asking != 0:
-			c.send(cn.id, func(f *rpc.FromMaster) { f.Renew, f.Beat = true, cn.asking })
+			c.send(cn.id, func(f *rpc.FromMaster) { f.Renew, f.Beat, f.LeaseMicros = true, cn.asking, c.cfg.Lease.Microseconds() })
 			if cn.asked == cn.asking {
 				cn.asked = 0
 			}

@@ -39,6 +39,8 @@ type Master struct {
 	lease   flow.Lease    // once ready
 	renewed atomic.Int64  // flow.Time: sending of the last heartbeat that was answered
 	outage  outage
+	length  atomic.Int64  // time.Duration: of the lease
+	said    chan Announce // the newest that the others do not know yet
 	reg     registry.Registry
 	peers   Peers
 	lanes   []chan Commit
@@ -77,10 +79,11 @@ func New(cfg Config, store Store, types *task.Set, node flow.Node, log *slog.Log
 			*d.v = *d.def
 		}
 	}
+	cfg.DrainKey = node.DrainKey()
 	m := &Master{
 		cfg: cfg, store: store, node: node, log: log, clock: clock.New(), core: NewCore(cfg, types),
 		events: make(chan Event, 4096), ready: make(chan struct{}), lanes: make([]chan Commit, cfg.Lanes),
-		conns: make(map[int64]*stream), over: make(chan struct{}), peers: Alone{},
+		conns: make(map[int64]*stream), over: make(chan struct{}), peers: Alone{}, said: make(chan Announce, 1),
 	}
 	for i := range m.lanes {
 		m.lanes[i] = make(chan Commit, 1)
@@ -117,6 +120,7 @@ func (m *Master) Run(ctx context.Context) error {
 	if lease.Length > 0 {
 		m.cfg.Lease = lease.Length
 	}
+	m.length.Store(int64(m.cfg.Lease))
 	m.renewed.Store(int64(m.clock.Now()))
 	defer close(m.over)
 	m.log.LogAttrs(ctx, slog.LevelInfo, "master registered", slog.Int64("incarnation", lease.Incarnation), slog.Any("took_over", lease.Dead))
@@ -201,6 +205,8 @@ func (m *Master) carryOut(ctx context.Context, effects []Effect, timer *time.Tim
 			m.sendGrant(ctx, frames, e)
 		case Publish:
 			m.feed.publish(e.Change)
+		case Announce:
+			m.say(e)
 		case Stop:
 			return e.Err
 		default:
@@ -271,6 +277,12 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 			m.log.LogAttrs(ctx, slog.LevelInfo, "handed out runs of a dead master", slog.Int64("incarnation", e.Dead), slog.Int("mine", len(mine)), slog.Int("others", others))
 		}
 		m.answer(ctx, "hand out", err, HandedOut{e.Dead, e.Heirs, mine, others, err})
+	case GiveAway:
+		given, err := m.store.GiveAway(ctx, owner, e.IDs, e.Heirs)
+		if given > 0 {
+			m.log.LogAttrs(ctx, slog.LevelInfo, "draining: gave runs to the other masters", slog.Int("runs", given), slog.Any("masters", e.Heirs))
+		}
+		m.answer(ctx, "give away", err, GivenAway{e.Heirs, err})
 	case Tell:
 		m.peers.Poke(&rpc.PokeRequest{Handed: true, Owner: e.Incarnation})
 	case EndSession:
@@ -334,7 +346,9 @@ const probeTimeout = 500 * time.Millisecond
 // heartbeat renews this master's lease and those of the sessions it keeps.
 func (m *Master) heartbeat(ctx context.Context, e Beat) {
 	at := m.clock.Now()
-	fenced, err := m.store.Heartbeat(ctx, append([]flow.Node{m.node}, e.Sessions...))
+	self := m.node
+	self.State, self.Lease = e.State, e.Lease
+	fenced, length, err := m.store.Heartbeat(ctx, append([]flow.Node{self}, e.Sessions...))
 	if err != nil {
 		m.answer(ctx, "heartbeat", err, Beaten{At: at, Err: err})
 		return
@@ -344,42 +358,10 @@ func (m *Master) heartbeat(ctx context.Context, e Beat) {
 		return
 	}
 	m.renewed.Store(int64(at))
-	done := Beaten{At: at, Lost: fenced}
+	m.length.Store(int64(length))
+	done := Beaten{At: at, Lease: length, Lost: fenced}
 	for _, n := range e.Sessions {
 		done.Sessions = append(done.Sessions, n.Incarnation)
 	}
 	m.post(ctx, done)
-}
-
-// announce keeps this master visible until ctx is done, then takes it out at once.
-func (m *Master) announce(ctx context.Context) error {
-	presence, err := m.reg.Announce(ctx, m.member(), m.cfg.Lease)
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return fmt.Errorf("announce master: %w", err)
-	}
-	<-ctx.Done()
-	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if err := presence.Withdraw(leave); err != nil {
-		m.log.LogAttrs(leave, slog.LevelWarn, "withdraw from the registry", slog.Any("error", err))
-	}
-	return ctx.Err()
-}
-
-// member is this master as the others see it.
-func (m *Master) member() registry.Member {
-	return registry.Member{
-		Incarnation: m.node.Incarnation, Role: m.node.Role, Name: m.node.Name, Address: m.node.Address,
-		Version: m.node.Version, Engine: m.node.Engine, State: "ready",
-	}
-}
-
-func (m *Master) watchRegistry(ctx context.Context) error {
-	for view := range m.reg.Watch(ctx) {
-		m.post(ctx, Viewed{view})
-	}
-	return ctx.Err()
 }

@@ -52,7 +52,7 @@ func (m *Master) Identity() *rpc.Identity {
 
 // storeOK tells whether the store renewed this master within the last half of its lease.
 func (m *Master) storeOK() bool {
-	return m.clock.Now().Sub(flow.Time(m.renewed.Load())) < m.cfg.Lease/2
+	return m.clock.Now().Sub(flow.Time(m.renewed.Load())) < time.Duration(m.length.Load())/2
 }
 
 // peersServer serves Peers for a master.

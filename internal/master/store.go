@@ -4,6 +4,7 @@ package master
 
 import (
 	"context"
+	"time"
 
 	"baton/internal/flow"
 )
@@ -18,8 +19,9 @@ type Store interface {
 	// and Engine are read from node.
 	Register(ctx context.Context, node flow.Node) (flow.Lease, error)
 	// Heartbeat renews the leases of nodes and writes their load figures, in one statement. It returns
-	// those that are dead for the others and must stop.
-	Heartbeat(ctx context.Context, nodes []flow.Node) (fenced []int64, err error)
+	// those that are dead for the others and must stop, and how long leases are now: no lease was renewed
+	// for less, nor for less than its node counts by.
+	Heartbeat(ctx context.Context, nodes []flow.Node) (fenced []int64, length time.Duration, err error)
 	// Leave ends the incarnation: its lease is over at once.
 	Leave(ctx context.Context, incarnation int64) error
 	// Peers returns the other masters that are not done with: those that may commit, and dead ones
@@ -31,6 +33,8 @@ type Store interface {
 	// HandOut gives up to n instances of a fenced incarnation that were not taken without a commit to
 	// its heirs. It returns those of me, and how many the others got. It is called until nobody gets any.
 	HandOut(ctx context.Context, me, dead int64, heirs []int64, n int) (mine []flow.ID, others int, err error)
+	// GiveAway gives instances of me to its heirs, which are other masters, and returns how many.
+	GiveAway(ctx context.Context, me int64, ids []flow.ID, heirs []int64) (int, error)
 	// EndSession declares a worker's session lost if its lease is over by the clock of the store, and
 	// tells whether it is, whoever declared it.
 	EndSession(ctx context.Context, session, witness int64, why string) (over bool, err error)

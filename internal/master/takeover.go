@@ -46,6 +46,7 @@ func (c *Core) considerPeers() {
 		case v.fence:
 			s.fencing, c.fleet.fenced = true, c.now
 			c.emit(Condemn{v.peer.Incarnation, v.why})
+		case v.heir && c.drains.me: // the others see it too
 		case v.heir:
 			s.fencing = true
 			c.inherit(v.peer.Incarnation)
@@ -68,6 +69,10 @@ func (c *Core) condemned(e Condemned) {
 	c.fleet.stand(e.Dead).dead = true
 	for _, id := range sortedConns(c.conns) {
 		c.send(id, func(f *rpc.FromMaster) { f.Fenced = append(f.Fenced, e.Dead) })
+	}
+	if c.drains.me {
+		c.fleet.stand(e.Dead).fencing = false
+		return
 	}
 	c.inherit(e.Dead)
 }

@@ -109,6 +109,7 @@ func (c *Core) polled(e Polled) {
 	if e.Err != nil {
 		return
 	}
+	c.drainsAre(e.Waiting.Draining)
 	if e.Waiting.Commands {
 		c.readCommands()
 	}

@@ -3,6 +3,7 @@
 package master
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -25,6 +26,8 @@ type conn struct {
 	// Of its lease: it waits for its welcome; the beat that waits to be answered, and is being.
 	greeting      bool
 	asked, asking int64
+	ending        bool            // it takes nothing new and ends
+	length        time.Duration   // of its first lease, as the store wrote it; 0: as of all
 	frame         *rpc.FromMaster // being filled in this step
 
 	refusals int       // in a row
@@ -158,14 +161,16 @@ func resultOf(e *rpc.Ended) flow.Result {
 
 func (c *Core) beat(cn *conn, b *rpc.Beat) {
 	if s := c.pool.Session(cn.session); s != nil {
-		s.CPU, s.Memory, s.Running, s.Draining = b.Cpu, b.Memory, int(b.Running), b.Draining
+		cn.ending = b.Draining
+		s.CPU, s.Memory, s.Running, s.Draining = b.Cpu, b.Memory, int(b.Running), c.drained(cn)
 		if cn.askAgain <= c.now {
 			s.Refusal = ""
 		}
 	}
 	cn.node.Running = int(b.Running)
+	cn.node.Lease = time.Duration(b.LeaseMicros) * time.Microsecond
 	cn.node.State = "ready"
-	if b.Draining {
+	if b.Draining || c.drained(cn) {
 		cn.node.State = "draining"
 	}
 	if len(b.Live) > 0 {
@@ -201,6 +206,7 @@ func (c *Core) hello(f Frame) {
 	cn := &conn{id: f.Conn, hello: h, node: flow.Node{
 		Role: flow.RoleWorker, Name: h.Name, Home: h.Home, PID: int(h.Pid), Groups: h.Groups, Slots: int(h.Slots),
 		Labels: h.Labels, Version: h.Version, Engine: flow.EngineVersion, State: "ready", StartedAt: c.now,
+		Lease: time.Duration(h.LeaseMicros) * time.Microsecond,
 	}}
 	c.conns[f.Conn] = cn
 	if h.Session != 0 && h.Generation == c.lease.Generation {
@@ -221,6 +227,9 @@ func (c *Core) registered(e Registered) {
 		c.unregistered = append(c.unregistered, e.Conn)
 		return
 	}
+	if e.Lease.Length > 0 {
+		cn.length = e.Lease.Length
+	}
 	c.welcome(cn, e.Lease.Incarnation)
 }
 
@@ -232,7 +241,7 @@ func (c *Core) welcome(cn *conn, session int64) {
 	earlier := slices.Clone(cn.hello.Earlier)
 	c.away = slices.DeleteFunc(c.away, func(a absence) bool { return a.session == session || slices.Contains(earlier, a.session) })
 	c.tell(session)
-	w := &rpc.Welcome{Session: session, Generation: c.lease.Generation, LeaseMicros: c.cfg.Lease.Microseconds()}
+	w := &rpc.Welcome{Session: session, Generation: c.lease.Generation, LeaseMicros: cmp.Or(cn.length, c.cfg.Lease).Microseconds()}
 	c.send(cn.id, func(f *rpc.FromMaster) { f.Welcome = w })
 	held := make(map[int64]*rpc.Held, len(cn.hello.Held))
 	for _, h := range cn.hello.Held {
@@ -264,7 +273,7 @@ func (c *Core) welcome(cn *conn, session int64) {
 
 // join lets a worker take work. It waits until the worker has said how much this master may give it.
 func (c *Core) join(cn *conn) {
-	c.pool.Join(dispatch.Session{ID: cn.session, Name: cn.hello.Name, Groups: cn.hello.Groups, Types: cn.hello.Types, Slots: int(cn.hello.Slots), Room: int(cn.room.GetPlaces()), Labels: cn.hello.Labels})
+	c.pool.Join(dispatch.Session{ID: cn.session, Name: cn.hello.Name, Groups: cn.hello.Groups, Types: cn.hello.Types, Slots: int(cn.hello.Slots), Room: int(cn.room.GetPlaces()), Labels: cn.hello.Labels, Draining: c.drained(cn)})
 }
 
 // room takes how many places of a worker this master may fill, and says that it heard so: what it
@@ -365,6 +374,9 @@ func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, say fu
 	case attempt.SendResult:
 		answer(rpc.SettleAction_SETTLE_ACTION_SEND_RESULT)
 	case attempt.Forget:
+		if in.inflight || in.listed {
+			return // what says so is not durable yet; the worker sends its result again until it is
+		}
 		answer(rpc.SettleAction_SETTLE_ACTION_FORGET)
 	case attempt.Resend:
 		if r := in.st.RowByID(task); row.Kill != flow.KillNone {

@@ -140,6 +140,22 @@ func (s *Set) peer(incarnation int64) *peer {
 	return s.peers[incarnation]
 }
 
+// taking returns the peers that take work, by incarnation; all of them if none does.
+func (s *Set) taking() []*peer {
+	s.mu.Lock()
+	var out []*peer
+	for _, m := range s.members {
+		if p := s.peers[m.Incarnation]; p != nil && m.State == "ready" {
+			out = append(out, p)
+		}
+	}
+	s.mu.Unlock()
+	if len(out) == 0 {
+		return s.all()
+	}
+	return out
+}
+
 // all returns the peers by incarnation.
 func (s *Set) all() []*peer {
 	s.mu.Lock()

@@ -263,10 +263,11 @@ type FromMaster struct {
 	Beat          int64                  `protobuf:"varint,11,opt,name=beat,proto3" json:"beat,omitempty"`            // with renew or outage: the number of the beat that is answered
 	Outage        bool                   `protobuf:"varint,12,opt,name=outage,proto3" json:"outage,omitempty"`        // answers a beat: the store is unreachable for this master too
 	Asks          []*Ask                 `protobuf:"bytes,13,rep,name=asks,proto3" json:"asks,omitempty"`
-	Settles       []*Settle              `protobuf:"bytes,14,rep,name=settles,proto3" json:"settles,omitempty"`       // what to do with what was told in answer to asks
-	Fenced        []int64                `protobuf:"varint,15,rep,packed,name=fenced,proto3" json:"fenced,omitempty"` // masters that are declared dead: nothing they say counts any more
-	Wants         *int32                 `protobuf:"varint,16,opt,name=wants,proto3,oneof" json:"wants,omitempty"`    // how many more attempts this master could place here at once
-	Room          int64                  `protobuf:"varint,17,opt,name=room,proto3" json:"room,omitempty"`            // number of the Room heard last
+	Settles       []*Settle              `protobuf:"bytes,14,rep,name=settles,proto3" json:"settles,omitempty"`                             // what to do with what was told in answer to asks
+	Fenced        []int64                `protobuf:"varint,15,rep,packed,name=fenced,proto3" json:"fenced,omitempty"`                       // masters that are declared dead: nothing they say counts any more
+	Wants         *int32                 `protobuf:"varint,16,opt,name=wants,proto3,oneof" json:"wants,omitempty"`                          // how many more attempts this master could place here at once
+	Room          int64                  `protobuf:"varint,17,opt,name=room,proto3" json:"room,omitempty"`                                  // number of the Room heard last
+	LeaseMicros   int64                  `protobuf:"varint,18,opt,name=lease_micros,json=leaseMicros,proto3" json:"lease_micros,omitempty"` // with renew: how long leases are now; the worker counts by it from its next beat on
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -420,6 +421,13 @@ func (x *FromMaster) GetRoom() int64 {
 	return 0
 }
 
+func (x *FromMaster) GetLeaseMicros() int64 {
+	if x != nil {
+		return x.LeaseMicros
+	}
+	return 0
+}
+
 // Hello says who dials and what it holds.
 type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -434,7 +442,8 @@ type Hello struct {
 	Held          []*Held                `protobuf:"bytes,9,rep,name=held,proto3" json:"held,omitempty"` // every attempt that lives or whose end is not acknowledged
 	Version       string                 `protobuf:"bytes,10,opt,name=version,proto3" json:"version,omitempty"`
 	Pid           int32                  `protobuf:"varint,11,opt,name=pid,proto3" json:"pid,omitempty"`
-	Types         []string               `protobuf:"bytes,13,rep,name=types,proto3" json:"types,omitempty"` // task types it runs; none: it does not say, and is asked
+	Types         []string               `protobuf:"bytes,13,rep,name=types,proto3" json:"types,omitempty"`                                 // task types it runs; none: it does not say, and is asked
+	LeaseMicros   int64                  `protobuf:"varint,14,opt,name=lease_micros,json=leaseMicros,proto3" json:"lease_micros,omitempty"` // of the session: it is renewed for no less
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -551,6 +560,13 @@ func (x *Hello) GetTypes() []string {
 		return x.Types
 	}
 	return nil
+}
+
+func (x *Hello) GetLeaseMicros() int64 {
+	if x != nil {
+		return x.LeaseMicros
+	}
+	return 0
 }
 
 // Held is one attempt that a worker knows when it says hello.
@@ -1564,13 +1580,14 @@ func (x *Kill) GetEpoch() int64 {
 type Beat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Running       int32                  `protobuf:"varint,1,opt,name=running,proto3" json:"running,omitempty"`
-	Cpu           float64                `protobuf:"fixed64,2,opt,name=cpu,proto3" json:"cpu,omitempty"`          // 0..1 of all cores
-	Memory        float64                `protobuf:"fixed64,3,opt,name=memory,proto3" json:"memory,omitempty"`    // 0..1 used
-	Live          []int64                `protobuf:"varint,4,rep,packed,name=live,proto3" json:"live,omitempty"`  // tokens of attempts with a sign of life since the last beat
-	Number        int64                  `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`     // counts up; the lease runs from the sending of the beat answered last
-	Keep          bool                   `protobuf:"varint,6,opt,name=keep,proto3" json:"keep,omitempty"`         // this master writes the renewal into the store; the others only hear it
-	Urgent        bool                   `protobuf:"varint,8,opt,name=urgent,proto3" json:"urgent,omitempty"`     // most of the lease is over: renew it at once
-	Draining      bool                   `protobuf:"varint,7,opt,name=draining,proto3" json:"draining,omitempty"` // it takes nothing new and ends when what runs has ended
+	Cpu           float64                `protobuf:"fixed64,2,opt,name=cpu,proto3" json:"cpu,omitempty"`                                   // 0..1 of all cores
+	Memory        float64                `protobuf:"fixed64,3,opt,name=memory,proto3" json:"memory,omitempty"`                             // 0..1 used
+	Live          []int64                `protobuf:"varint,4,rep,packed,name=live,proto3" json:"live,omitempty"`                           // tokens of attempts with a sign of life since the last beat
+	Number        int64                  `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`                              // counts up; the lease runs from the sending of the beat answered last
+	Keep          bool                   `protobuf:"varint,6,opt,name=keep,proto3" json:"keep,omitempty"`                                  // this master writes the renewal into the store; the others only hear it
+	Urgent        bool                   `protobuf:"varint,8,opt,name=urgent,proto3" json:"urgent,omitempty"`                              // most of the lease is over: renew it at once
+	Draining      bool                   `protobuf:"varint,7,opt,name=draining,proto3" json:"draining,omitempty"`                          // it takes nothing new and ends when what runs has ended
+	LeaseMicros   int64                  `protobuf:"varint,9,opt,name=lease_micros,json=leaseMicros,proto3" json:"lease_micros,omitempty"` // how long the lease is that this beat asks for: it is renewed for no less
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1659,6 +1676,13 @@ func (x *Beat) GetDraining() bool {
 		return x.Draining
 	}
 	return false
+}
+
+func (x *Beat) GetLeaseMicros() int64 {
+	if x != nil {
+		return x.LeaseMicros
+	}
+	return 0
 }
 
 // ReadLog asks for a part of an attempt's log. One LogChunk answers it; whoever wants more asks
@@ -1966,7 +1990,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x04logs\x18\x06 \x03(\v2\x17.baton.wire.v1.LogChunkR\x04logs\x120\n" +
 	"\x05blobs\x18\a \x03(\v2\x1a.baton.wire.v1.BlobRequestR\x05blobs\x12'\n" +
 	"\x04held\x18\b \x03(\v2\x13.baton.wire.v1.HeldR\x04held\x12'\n" +
-	"\x04room\x18\t \x01(\v2\x13.baton.wire.v1.RoomR\x04room\"\xc4\x04\n" +
+	"\x04room\x18\t \x01(\v2\x13.baton.wire.v1.RoomR\x04room\"\xe7\x04\n" +
 	"\n" +
 	"FromMaster\x12\x16\n" +
 	"\x06master\x18\x01 \x01(\x03R\x06master\x120\n" +
@@ -1986,8 +2010,9 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\asettles\x18\x0e \x03(\v2\x15.baton.wire.v1.SettleR\asettles\x12\x16\n" +
 	"\x06fenced\x18\x0f \x03(\x03R\x06fenced\x12\x19\n" +
 	"\x05wants\x18\x10 \x01(\x05H\x00R\x05wants\x88\x01\x01\x12\x12\n" +
-	"\x04room\x18\x11 \x01(\x03R\x04roomB\b\n" +
-	"\x06_wants\"\x97\x03\n" +
+	"\x04room\x18\x11 \x01(\x03R\x04room\x12!\n" +
+	"\flease_micros\x18\x12 \x01(\x03R\vleaseMicrosB\b\n" +
+	"\x06_wants\"\xba\x03\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04home\x18\x02 \x01(\tR\x04home\x12\x18\n" +
@@ -2003,7 +2028,8 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\aversion\x18\n" +
 	" \x01(\tR\aversion\x12\x10\n" +
 	"\x03pid\x18\v \x01(\x05R\x03pid\x12\x14\n" +
-	"\x05types\x18\r \x03(\tR\x05types\x1a9\n" +
+	"\x05types\x18\r \x03(\tR\x05types\x12!\n" +
+	"\flease_micros\x18\x0e \x01(\x03R\vleaseMicros\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\f\x10\r\"|\n" +
@@ -2101,7 +2127,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
 	"\x04task\x18\x03 \x01(\x03R\x04task\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x03R\x05epoch\"\xbe\x01\n" +
+	"\x05epoch\x18\x04 \x01(\x03R\x05epoch\"\xe1\x01\n" +
 	"\x04Beat\x12\x18\n" +
 	"\arunning\x18\x01 \x01(\x05R\arunning\x12\x10\n" +
 	"\x03cpu\x18\x02 \x01(\x01R\x03cpu\x12\x16\n" +
@@ -2110,7 +2136,8 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x06number\x18\x05 \x01(\x03R\x06number\x12\x12\n" +
 	"\x04keep\x18\x06 \x01(\bR\x04keep\x12\x16\n" +
 	"\x06urgent\x18\b \x01(\bR\x06urgent\x12\x1a\n" +
-	"\bdraining\x18\a \x01(\bR\bdraining\"\xc7\x01\n" +
+	"\bdraining\x18\a \x01(\bR\bdraining\x12!\n" +
+	"\flease_micros\x18\t \x01(\x03R\vleaseMicros\"\xc7\x01\n" +
 	"\aReadLog\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x03R\arequest\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x03R\x05token\x12\x16\n" +

@@ -76,13 +76,16 @@ func (m *Master) Waiting(ctx context.Context, owner int64) (flow.Waiting, error)
 					FROM instance i WHERE i.id = b.instance_id) = 0
 				ORDER BY b.id LIMIT 1) IS NOT NULL,
 			COALESCE((SELECT parked_until FROM instance WHERE parked_until > 0 AND engine <= $2
-				ORDER BY parked_until LIMIT 1), 0)`, owner, flow.EngineVersion)
+				ORDER BY parked_until LIMIT 1), 0),
+			`+drainedKeys+``, owner, flow.EngineVersion)
 	return w, m.wrap("look what waits", err)
 }
 
 func scanWaiting(s scanner) (flow.Waiting, error) {
 	var w flow.Waiting
-	err := s.Scan(&w.Commands, &w.Inbox, &w.Addressed, &w.NextWake)
+	var draining string
+	err := s.Scan(&w.Commands, &w.Inbox, &w.Addressed, &w.NextWake, &draining)
+	w.Draining = drainedList(draining)
 	return w, err
 }
 
@@ -107,6 +110,9 @@ func (m *Master) TakeOver(ctx context.Context, owner, dead int64, now flow.Time,
 		return err
 	})
 	slices.Sort(ids)
+	if err == nil && len(ids) > 0 {
+		err = m.handedOn(ctx, dead, len(ids))
+	}
 	if err != nil || len(ids) == n {
 		return ids, takes, m.wrap("take over", err)
 	}
@@ -129,8 +135,15 @@ func (m *Master) leftBehind(ctx context.Context, dead int64, now flow.Time) (int
 			return 0, err
 		}
 	}
-	return -1, m.statement(ctx, forEngine, func(q querier) error {
+	err = m.statement(ctx, forEngine, func(q querier) error {
 		_, err := exec(ctx, m.DB, q, "UPDATE fence SET released = TRUE WHERE incarnation = $1 AND epoch > 1 AND NOT released", dead)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return -1, m.statement(ctx, forEngine, func(q querier) error {
+		_, err := exec(ctx, m.DB, q, "UPDATE failover SET released_at = baton_now() WHERE incarnation = $1 AND released_at = 0", dead)
 		return err
 	})
 }

@@ -91,8 +91,8 @@ func (db *DB) Freeze(ctx context.Context) (*sql.Tx, error) {
 	return db.backend.(*postgresDB).hot.BeginTx(ctx, nil)
 }
 
-// Settings shows what is set where masters run statements outside a transaction.
-func (db *DB) Settings(ctx context.Context, names ...string) (map[string]string, error) {
+// SessionSettings shows what is set where masters run statements outside a transaction.
+func (db *DB) SessionSettings(ctx context.Context, names ...string) (map[string]string, error) {
 	out := map[string]string{}
 	for _, name := range names {
 		var value string

@@ -123,6 +123,11 @@ func (m *Master) complete(ctx context.Context, l *flow.Lease, home string) (err 
 	if l.Cluster, err = one(ctx, m.DB, q, scalar[string], "SELECT value FROM setting WHERE key = 'cluster'"); err != nil {
 		return err
 	}
+	draining, err := one(ctx, m.DB, q, scalar[string], "SELECT "+drainedKeys)
+	if err != nil {
+		return err
+	}
+	l.Draining = drainedList(draining)
 	// Task ids are unique within their run only; those of runs in progress are the ones that a new
 	// source could meet.
 	l.MaxID, err = one(ctx, m.DB, q, scanID, `
@@ -208,54 +213,73 @@ type beat struct {
 	State       string `json:"state"`
 	Groups      string `json:"groups"`
 	Labels      string `json:"labels"`
+	Lease       int64  `json:"lease"`
 }
 
 // Heartbeat renews the leases of nodes, unless somebody has fenced them, in one statement. A lease
 // that is over but noticed by nobody is renewed too: after an outage of the store all begin anew.
-// The length of the next leases comes with the answer.
-func (m *Master) Heartbeat(ctx context.Context, nodes []flow.Node) (fenced []int64, err error) {
+// The length that is set now comes with the answer; if it is greater than what was written, that is
+// written before it is told.
+func (m *Master) Heartbeat(ctx context.Context, nodes []flow.Node) (fenced []int64, length time.Duration, err error) {
 	if m.lease.Load() == 0 {
 		text, err := m.Setting(ctx, "lease")
 		if err != nil {
-			return nil, m.wrap("heartbeat", err)
+			return nil, 0, m.wrap("heartbeat", err)
 		}
 		m.lease.Store(leaseLength(text))
 	}
+	rows, err := beatsJSON(nodes)
+	if err != nil {
+		return nil, 0, m.wrap("heartbeat", err)
+	}
+	for {
+		wrote := m.lease.Load()
+		alive, err := m.renew(ctx, rows, wrote)
+		if err != nil {
+			return nil, 0, m.wrap("heartbeat", err)
+		}
+		now := wrote
+		if len(alive) > 0 {
+			now = leaseLength(alive[0].lease)
+			m.lease.Store(now)
+		}
+		if now > wrote {
+			continue
+		}
+		for _, n := range nodes {
+			if !slices.ContainsFunc(alive, func(r renewal) bool { return r.incarnation == n.Incarnation }) {
+				fenced = append(fenced, n.Incarnation)
+			}
+		}
+		return fenced, time.Duration(now) * time.Microsecond, nil
+	}
+}
+
+func beatsJSON(nodes []flow.Node) (string, error) {
 	beats := make([]beat, 0, len(nodes))
 	for _, n := range nodes {
 		groups, labels, err := nodeJSON(n)
 		if err != nil {
-			return nil, m.wrap("heartbeat", err)
+			return "", err
 		}
-		beats = append(beats, beat{n.Incarnation, n.Slots, n.Running, stateOf(n), groups, labels})
+		beats = append(beats, beat{n.Incarnation, n.Slots, n.Running, stateOf(n), groups, labels, n.Lease.Microseconds()})
 	}
 	slices.SortFunc(beats, func(a, b beat) int { return cmp.Compare(a.Incarnation, b.Incarnation) })
 	rows, err := json.Marshal(beats)
-	if err != nil {
-		return nil, m.wrap("heartbeat", err)
-	}
-	var alive []renewal
+	return string(rows), err
+}
+
+func (m *Master) renew(ctx context.Context, rows string, length int64) (alive []renewal, err error) {
 	err = m.statement(ctx, forEngine, func(q querier) (err error) {
 		alive, err = all(ctx, m.DB, q, scanRenewal, `
-			UPDATE node SET lease_until = baton_now() + $2, slots = u.slots, running = u.running, state = u.state,
-				groups = u.groups, labels = u.labels
-			FROM `+m.records("$1", "incarnation bigint, slots int, running int, state text, groups text, labels text")+`
+			UPDATE node SET lease_until = baton_now() + CASE WHEN u.lease > $2 THEN u.lease ELSE $2 END,
+				slots = u.slots, running = u.running, state = u.state, groups = u.groups, labels = u.labels
+			FROM `+m.records("$1", "incarnation bigint, slots int, running int, state text, groups text, labels text, lease bigint")+`
 			WHERE node.incarnation = u.incarnation AND (SELECT f.epoch FROM fence f WHERE f.incarnation = u.incarnation) = 1
-			RETURNING node.incarnation, (SELECT s.value FROM setting s WHERE s.key = 'lease')`, string(rows), m.lease.Load())
+			RETURNING node.incarnation, (SELECT s.value FROM setting s WHERE s.key = 'lease')`, rows, length)
 		return err
 	})
-	if err != nil {
-		return nil, m.wrap("heartbeat", err)
-	}
-	for _, n := range nodes {
-		if !slices.ContainsFunc(alive, func(r renewal) bool { return r.incarnation == n.Incarnation }) {
-			fenced = append(fenced, n.Incarnation)
-		}
-	}
-	if len(alive) > 0 {
-		m.lease.Store(leaseLength(alive[0].lease))
-	}
-	return fenced, nil
+	return alive, err
 }
 
 // renewal is a lease that was renewed, and the length of leases as it is set now.
@@ -292,7 +316,7 @@ func (m *Master) Fence(ctx context.Context, dead int64) (bool, error) {
 func (db *DB) Nodes(ctx context.Context, role string) ([]flow.Node, error) {
 	out, err := all(ctx, db, db.read(forAPI), scanNode, `
 		SELECT n.incarnation, n.number, n.role, n.name, n.home, n.pid, n.groups, n.slots, n.running, n.labels,
-			CASE WHEN n.lease_until <= baton_now() OR f.epoch > 1 THEN 'lost' ELSE n.state END,
+			CASE WHEN n.lease_until <= baton_now() OR f.epoch > 1 THEN 'lost' WHEN `+isDrained+` THEN 'draining' ELSE n.state END,
 			n.version, n.engine, n.started_at, n.lease_until, n.address, n.cpu, n.memory
 		FROM node n JOIN fence f ON f.incarnation = n.incarnation
 		WHERE n.lease_until > baton_now() - $2 AND n.state <> $3 AND ($1 = '' OR n.role = $1)

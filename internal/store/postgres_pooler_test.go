@@ -42,7 +42,7 @@ func TestPoolerSettings(t *testing.T) {
 		"enable_mergejoin": "off", "jit": "off", "transaction_isolation": "read committed",
 	}
 	names := []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "enable_hashjoin", "enable_seqscan", "enable_mergejoin", "jit", "transaction_isolation"}
-	got, err := db.Settings(t.Context(), names...)
+	got, err := db.SessionSettings(t.Context(), names...)
 	if err != nil {
 		t.Fatal(err)
 	}

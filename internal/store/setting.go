@@ -20,6 +20,18 @@ func (db *DB) Setting(ctx context.Context, key string) (string, error) {
 	return v, db.wrap("read setting", err)
 }
 
+// Settings reads all settings of the cluster.
+func (db *DB) Settings(ctx context.Context) (map[string]string, error) {
+	type pair struct{ key, value string }
+	pairs, err := all(ctx, db, db.read(forAPI), func(s scanner) (p pair, err error) { return p, s.Scan(&p.key, &p.value) },
+		"SELECT key, value FROM setting ORDER BY key")
+	out := make(map[string]string, len(pairs))
+	for _, p := range pairs {
+		out[p.key] = p.value
+	}
+	return out, db.wrap("read settings", err)
+}
+
 // SetSetting writes a setting of the cluster. A lease that nobody could keep is refused.
 func (db *DB) SetSetting(ctx context.Context, key, value string) error {
 	if key == "lease" {
@@ -27,7 +39,6 @@ func (db *DB) SetSetting(ctx context.Context, key, value string) error {
 			return flow.Errorf(flow.CodeBadRequest, "lease", "lease %q is not a duration of at least 1s", value)
 		}
 	}
-	defer db.lease.Store(0)
 	return db.wrap("write setting", db.statement(ctx, forAPI, func(q querier) error {
 		_, err := exec(ctx, db, q, `
 			INSERT INTO setting (key, value) VALUES ($1, $2)

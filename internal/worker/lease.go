@@ -3,7 +3,9 @@
 package worker
 
 import (
+	"cmp"
 	"slices"
+	"time"
 
 	"baton/internal/flow"
 	"baton/internal/rpc"
@@ -30,6 +32,7 @@ func (c *Core) beat(m Measured) {
 		return
 	}
 	c.session.beats++
+	asks := c.session.ask(c.turn.now)
 	c.session.beatAt = c.turn.now.Add(c.session.lease / 3)
 	keeper := c.keeper()
 	// When time is short it is everybody's affair: a keeper that was frozen answers nothing.
@@ -38,10 +41,10 @@ func (c *Core) beat(m Measured) {
 		if !s.welcomed {
 			continue
 		}
-		s.beats = append(s.beats, beat{c.session.beats, c.turn.now})
+		s.beats = append(s.beats, beat{c.session.beats, c.turn.now, asks})
 		s.frame(recordSize).Beat = &rpc.Beat{
 			Running: int32(len(c.held) - c.ended), Cpu: m.CPU, Memory: m.Memory, Live: m.Live,
-			Number: c.session.beats, Keep: s == keeper || urgent, Urgent: urgent, Draining: c.draining,
+			Number: c.session.beats, Keep: s == keeper || urgent, Urgent: urgent, Draining: c.draining, LeaseMicros: asks.Microseconds(),
 		}
 	}
 }
@@ -61,13 +64,18 @@ func (c *Core) keeper() *stream {
 // receipt, which is later, so this side always gives up first. An answer that lay in a socket
 // while the process was frozen renews nothing.
 func (c *Core) renewed(s *stream, f *rpc.FromMaster) {
-	at, ok := s.answered(f.GetBeat())
+	b, ok := s.answered(f.GetBeat())
 	if !ok {
 		return
 	}
+	at := b.at
 	s.outage = f.GetOutage()
 	if f.GetRenew() {
 		c.session.renewedAt, c.session.outageAt = max(c.session.renewedAt, at), 0
+		if b.lease > c.session.lease {
+			c.session.lease = b.lease // it was renewed for no less
+		}
+		c.leaseIs(time.Duration(f.GetLeaseMicros()) * time.Microsecond)
 		return
 	}
 	if !f.GetOutage() {
@@ -87,11 +95,40 @@ func (c *Core) renewed(s *stream, f *rpc.FromMaster) {
 	}
 }
 
-// answered returns when the answered beat was sent and forgets it and those before it. A master
-// that names no beat answers the oldest, which errs on the safe side.
-func (s *stream) answered(number int64) (flow.Time, bool) {
+// leaseIs takes how long leases are now. The next beat asks for it, and comes soon.
+func (c *Core) leaseIs(length time.Duration) {
+	s := &c.session
+	switch {
+	case length <= 0:
+	case length == s.lease:
+		s.wanted = 0
+	case length != s.wanted:
+		s.wanted = length
+		if !s.measuring && s.beatAt != 0 {
+			s.beatAt = c.turn.now
+		}
+	}
+}
+
+// ask is the length that the beat sent now asks for. The authority may write a shorter one as soon
+// as it hears of it, so this side counts by it from now on; a longer one counts when it is granted.
+func (s *session) ask(now flow.Time) time.Duration {
+	asks := cmp.Or(s.wanted, s.lease)
+	if asks < s.lease {
+		s.renewedAt = min(now, s.renewedAt.Add((s.lease-asks)*3/4)) // where it stops is no later than before
+		s.lease = asks
+	}
+	if asks == s.lease {
+		s.wanted = 0
+	}
+	return asks
+}
+
+// answered returns the answered beat and forgets it and those before it. A master that names no beat
+// answers the oldest, which errs on the safe side.
+func (s *stream) answered(number int64) (beat, bool) {
 	if len(s.beats) == 0 {
-		return 0, false
+		return beat{}, false
 	}
 	i := 0
 	if number != 0 {
@@ -99,12 +136,12 @@ func (s *stream) answered(number int64) (flow.Time, bool) {
 			i++
 		}
 		if i == len(s.beats) {
-			return 0, false
+			return beat{}, false
 		}
 	}
-	at := s.beats[i].at
+	b := s.beats[i]
 	s.beats = s.beats[i+1:]
-	return at, true
+	return b, true
 }
 
 // checkLease gives the session up when no master renewed it for three quarters of the lease:

@@ -15,11 +15,12 @@ type session struct {
 	id         int64 // 0: none was given yet
 	generation int64
 	earlier    []int64
-	lease      time.Duration
-	renewedAt  flow.Time // sending of the hello or beat that was answered last
-	outageAt   flow.Time // since when every answer tells of an outage of the store; 0 it does not
-	beatAt     flow.Time // next beat
-	over       bool      // the lease is over and what it held is being killed
+	lease      time.Duration // that it counts by
+	wanted     time.Duration // that the cluster has set since, 0: the same
+	renewedAt  flow.Time     // sending of the hello or beat that was answered last
+	outageAt   flow.Time     // since when every answer tells of an outage of the store; 0 it does not
+	beatAt     flow.Time     // next beat
+	over       bool          // the lease is over and what it held is being killed
 	measuring  bool
 	beats      int64
 	unseen     int // masters that there are and that no stream leads to, though they may live
@@ -41,6 +42,7 @@ type stream struct {
 type beat struct {
 	number int64
 	at     flow.Time
+	lease  time.Duration // it asks for
 }
 
 // stopAt is when the worker gives up hope of being renewed: early enough that everything is dead
@@ -168,7 +170,7 @@ func (c *Core) hello() *rpc.Hello {
 	h := &rpc.Hello{
 		Name: c.cfg.Name, Home: c.cfg.Home, Version: c.cfg.Version, Pid: int32(c.cfg.PID),
 		Session: c.session.id, Generation: c.session.generation, Earlier: c.session.earlier,
-		Groups: c.cfg.Groups, Types: c.cfg.Types, Slots: int32(c.cfg.Slots), Labels: c.cfg.Labels,
+		Groups: c.cfg.Groups, Types: c.cfg.Types, Slots: int32(c.cfg.Slots), Labels: c.cfg.Labels, LeaseMicros: c.session.lease.Microseconds(),
 	}
 	for _, a := range c.sortedHeld() {
 		h.Held = append(h.Held, a.wire())
@@ -276,6 +278,12 @@ func (c *Core) asked(s *stream, a *rpc.Ask) {
 // welcome takes up the session and settles what is held.
 func (c *Core) welcome(s *stream, w *rpc.Welcome) {
 	s.welcomed = true
+	length := time.Duration(w.GetLeaseMicros()) * time.Microsecond
+	if w.GetSession() != c.session.id || c.session.lease == 0 {
+		c.session.lease, c.session.wanted = length, 0
+	} else {
+		c.leaseIs(length)
+	}
 	if w.GetSession() != c.session.id {
 		if c.session.id != 0 {
 			c.session.earlier = keepLast(append(c.session.earlier, c.session.id), keepEarlier)
@@ -285,7 +293,6 @@ func (c *Core) welcome(s *stream, w *rpc.Welcome) {
 		c.record(Record{Kind: RecordSession, Session: w.GetSession(), Gen: w.GetGeneration()})
 	}
 	c.session.generation = w.GetGeneration()
-	c.session.lease = time.Duration(w.GetLeaseMicros()) * time.Microsecond
 	c.session.renewedAt = max(c.session.renewedAt, s.helloAt)
 	c.session.outageAt = 0
 	c.roomChanged()

@@ -35,6 +35,7 @@ type masterHost struct {
 	storeCut bool
 	isolated bool
 	registry client
+	state    string         // as it says of itself
 	pending  []master.Event // while it is frozen
 }
 
@@ -49,8 +50,13 @@ func (m *masterHost) start() {
 	m.lease = m.w.store.register(m.home)
 	m.w.store.names[m.lease.Incarnation] = m.name
 	m.registry = client{cut: m.registry.cut}
+	m.state = "ready"
+	if slices.Contains(m.lease.Draining, m.drainKey()) {
+		m.state = "draining"
+	}
 	cfg := master.DefaultConfig()
 	cfg.Lanes = 1 + m.w.rng.IntN(2)
+	cfg.DrainKey = m.drainKey()
 	m.core = master.NewCore(cfg, m.types)
 	m.w.log("master %d starts at %s", m.lease.Incarnation, m.name)
 	m.step(master.Started{Lease: m.lease})
@@ -59,6 +65,11 @@ func (m *masterHost) start() {
 			m.link(o)
 		}
 	}
+}
+
+// drainKey is what a drain of this host is known by.
+func (m *masterHost) drainKey() string {
+	return flow.Node{Role: flow.RoleMaster, Home: m.home, Name: m.name}.DrainKey()
 }
 
 // noStore tells whether the store does not answer this master.
@@ -255,12 +266,12 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 	case master.Beat:
 		at := m.w.now
 		m.later(life, write, func() master.Event {
-			if err := s.heartbeat(me); err != nil {
+			if err := s.heartbeat(me, e.Lease); err != nil {
 				return master.Committed{Err: err}
 			}
-			done := master.Beaten{At: at}
+			done := master.Beaten{At: at, Lease: s.length}
 			for _, n := range e.Sessions {
-				if s.heartbeat(n.Incarnation) != nil {
+				if s.heartbeat(n.Incarnation, n.Lease) != nil {
 					done.Lost = append(done.Lost, n.Incarnation)
 				}
 				done.Sessions = append(done.Sessions, n.Incarnation)
@@ -294,6 +305,17 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 				o.later(o.life, time.Millisecond, func() master.Event { return master.Poked{Handed: true} })
 			}
 		}
+	case master.Announce:
+		m.state = e.State
+	case master.GiveAway:
+		m.later(life, write, func() master.Event {
+			given := s.giveAway(me, e.IDs, e.Heirs)
+			m.w.log("master %d gives away %d of %d runs", me, given, len(e.IDs))
+			if m.w.chance(m.w.cfg.Unknown) {
+				return master.GivenAway{Heirs: e.Heirs, Err: errUnknown}
+			}
+			return master.GivenAway{Heirs: e.Heirs}
+		})
 	case master.EndSession:
 		m.later(life, write, func() master.Event {
 			over := s.endSession(e.Session)
@@ -338,6 +360,8 @@ func (m *masterHost) unanswered(life int, fx master.Effect) bool {
 		ev = master.Condemned{Dead: e.Dead, Err: errUnknown}
 	case master.HandOut:
 		ev = master.HandedOut{Dead: e.Dead, Heirs: e.Heirs, Err: errUnknown}
+	case master.GiveAway:
+		ev = master.GivenAway{Heirs: e.Heirs, Err: errUnknown}
 	case master.EndSession:
 		ev = master.SessionEnded{Session: e.Session, Err: errUnknown}
 	case master.Quarantine:

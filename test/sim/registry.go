@@ -71,9 +71,9 @@ func (r *Registry) show(h *masterHost) {
 			continue
 		}
 		v.Members = append(v.Members, registry.Member{
-			Incarnation: inc, Role: flow.RoleMaster, Name: m.host.name, Address: m.host.name, Engine: flow.EngineVersion, State: "ready",
+			Incarnation: inc, Role: flow.RoleMaster, Name: m.host.name, Address: m.host.name, Engine: flow.EngineVersion, State: m.host.state,
 		})
-		seen.WriteString(" " + flow.ID(inc).String())
+		seen.WriteString(" " + flow.ID(inc).String() + m.host.state)
 	}
 	if seen.String() == h.registry.seen {
 		return
@@ -128,7 +128,7 @@ func (w *World) befall() {
 	}
 	h := w.masters[w.rng.IntN(len(w.masters))]
 	k := w.workers[w.rng.IntN(len(w.workers))]
-	switch w.rng.IntN(9) {
+	switch w.rng.IntN(12) {
 	case 0:
 		w.log("master %s freezes for %s", h.name, d)
 		h.freeze(d)
@@ -160,5 +160,23 @@ func (w *World) befall() {
 	case 8:
 		w.log("the link of worker %s and master %s is cut for %s", k.name, h.name, d)
 		k.part(h, d)
+	case 9:
+		w.drain("master "+h.name, h.drainKey(), d)
+	case 10:
+		w.drain("worker "+k.name, flow.Node{Role: flow.RoleWorker, Home: k.name}.DrainKey(), d)
+	case 11:
+		w.store.length = []time.Duration{4 * time.Second, simLease, 20 * time.Second}[w.rng.IntN(3)]
+		w.store.shortest = min(w.store.shortest, w.store.length)
+		w.log("leases are %s from now on", w.store.length)
 	}
+}
+
+// drain has a node take nothing new for a while.
+func (w *World) drain(what, key string, d time.Duration) {
+	w.log("%s is drained for %s", what, d)
+	w.store.drain(key, true)
+	w.after(d, func() {
+		w.store.drain(key, false)
+		w.log("%s is not drained any more", what)
+	})
 }

@@ -34,6 +34,9 @@ type Store struct {
 	deadly    map[flow.ID]string
 	takes     map[flow.ID]int  // of instances
 	poison    map[flow.ID]bool // runs that cannot be driven
+	draining  []string         // by flow.Node.DrainKey, in order
+	length    time.Duration    // of leases now
+	shortest  time.Duration    // that it ever was: somebody may count by it still
 	token     int64
 	inc       int64
 	ids       *flow.IDSource
@@ -45,7 +48,7 @@ func newStore(w *World) *Store {
 		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
 		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
 		fenced: map[int64]bool{}, homes: map[int64]string{}, leases: map[int64]flow.Time{}, names: map[int64]string{}, handed: map[int64]bool{},
-		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0),
+		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease,
 	}
 }
 
@@ -53,14 +56,14 @@ func (s *Store) violation(format string, args ...any) {
 	s.history = append(s.history, fmt.Sprintf(format, args...))
 }
 
-// simLease is the length of all leases.
+// simLease is the length of all leases at first.
 const simLease = 10 * time.Second
 
 // register makes an incarnation; earlier ones of the home are fenced.
 func (s *Store) register(home string) flow.Lease {
 	s.inc++
-	l := flow.Lease{Crashed: true, Incarnation: s.inc, Number: int(s.inc % 1000), Epoch: 1, Generation: 1, Length: simLease}
-	s.leases[s.inc] = s.w.now.Add(simLease)
+	l := flow.Lease{Crashed: true, Incarnation: s.inc, Number: int(s.inc % 1000), Epoch: 1, Generation: 1, Length: s.length, Draining: s.draining}
+	s.leases[s.inc] = s.w.now.Add(s.length)
 	for inc, h := range s.homes {
 		if h == home && home != "" {
 			s.fenced[inc] = true
@@ -80,12 +83,12 @@ func (s *Store) register(home string) flow.Lease {
 	return l
 }
 
-// heartbeat renews a lease, unless its holder was fenced.
-func (s *Store) heartbeat(inc int64) error {
+// heartbeat renews a lease for no less than its holder counts by, unless it was fenced.
+func (s *Store) heartbeat(inc int64, counts time.Duration) error {
 	if s.fenced[inc] {
 		return flow.ErrFenced
 	}
-	s.leases[inc] = s.w.now.Add(simLease)
+	s.leases[inc] = s.w.now.Add(max(s.length, counts))
 	return nil
 }
 
@@ -126,6 +129,29 @@ func (s *Store) handOut(me, dead int64, heirs []int64, limit int) (mine []flow.I
 		}
 	}
 	return mine, others
+}
+
+// giveAway gives what a living master names to its heirs.
+func (s *Store) giveAway(me int64, ids []flow.ID, heirs []int64) (given int) {
+	for _, id := range ids {
+		if l := s.instances[id]; l != nil && l.Instance.Owner == me {
+			l.Instance.Owner = heirs[id.Slot(len(heirs))]
+			l.Instance.Seq++
+			s.takes[id]++
+			given++
+		}
+	}
+	return given
+}
+
+// drain begins or ends a drain.
+func (s *Store) drain(key string, on bool) {
+	kept := slices.DeleteFunc(slices.Clone(s.draining), func(k string) bool { return k == key })
+	if on {
+		kept = append(kept, key)
+	}
+	slices.Sort(kept)
+	s.draining = kept
 }
 
 func (s *Store) endSession(session int64) bool {
@@ -183,7 +209,7 @@ func (s *Store) readInbox(owner int64, e master.ReadInbox) []flow.InboxItem {
 
 // waiting is what a poll finds.
 func (s *Store) waiting(owner int64) flow.Waiting {
-	w := flow.Waiting{Commands: len(s.commands) > 0}
+	w := flow.Waiting{Commands: len(s.commands) > 0, Draining: s.draining}
 	for _, it := range s.inbox {
 		in := s.instances[it.Instance]
 		if in == nil {

@@ -92,7 +92,7 @@ func (h *workerHost) freeze(d time.Duration) {
 	}
 	h.frozen = true
 	life := h.life
-	if d > simLease*3/4 {
+	if d > h.w.store.shortest*3/4 {
 		// Its tasks go on with it, and nothing can keep them from it: the token tells the rest of the
 		// world.
 		for _, t := range slices.Sorted(keys(h.procs)) {

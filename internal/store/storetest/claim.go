@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"baton/internal/flow"
 )
@@ -302,7 +303,7 @@ func testSameHome(w *world) {
 	a := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleMaster}))(w)
 	b := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleMaster}))(w)
 	w.same([]int64{}, b.Dead)
-	w.same([]int64{}, must(w.m.Heartbeat(w.ctx, []flow.Node{{Incarnation: a.Incarnation}}))(w), "fenced")
+	w.same([]int64{}, w.beat(flow.Node{Incarnation: a.Incarnation}), "fenced")
 }
 
 // testHeartbeats: many leases in one statement, but not those of the dead.
@@ -314,7 +315,7 @@ func testHeartbeats(w *world) {
 	}
 	must(w.m.Fence(w.ctx, nodes[3].Incarnation))(w)
 	slices.Reverse(nodes)
-	w.same([]int64{nodes[1].Incarnation}, must(w.m.Heartbeat(w.ctx, nodes))(w))
+	w.same([]int64{nodes[1].Incarnation}, w.beat(nodes...))
 	for _, n := range must(w.db.Nodes(w.ctx, flow.RoleWorker))(w) {
 		i := int(n.Name[1] - '0')
 		if want := nodes[4-i]; i != 3 && (n.Running != i || n.Slots != 8 || n.State != "busy" || len(n.Groups) != 2 || n.Labels["x"] != want.Labels["x"]) {
@@ -323,10 +324,30 @@ func testHeartbeats(w *world) {
 	}
 	// The next beat is as long as the setting says now.
 	w.ok(w.db.SetSetting(w.ctx, "lease", "60s"))
-	w.same([]int64{}, must(w.m.Heartbeat(w.ctx, nodes[:1]))(w))
-	got := must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)
-	if last := got[len(got)-1]; last.LeaseUntil.Sub(last.StartedAt).Seconds() < 59 {
-		w.Errorf("%+v", last)
+	w.same([]int64{}, w.beat(nodes[:1]...))
+	left := func() float64 {
+		got := must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)
+		last := got[len(got)-1]
+		return last.LeaseUntil.Sub(last.StartedAt).Seconds()
+	}
+	if s := left(); s < 59 {
+		w.Errorf("the lease is over after %v s", s)
+	}
+	// What is told is written already, and nobody's lease ends before the node itself says so.
+	w.ok(w.db.SetSetting(w.ctx, "lease", "90s"))
+	_, length, err := w.m.Heartbeat(w.ctx, nodes[:1])
+	w.ok(err)
+	if s := left(); length != 90*time.Second || s < 89 {
+		w.Errorf("told %v, written %v s", length, s)
+	}
+	w.ok(w.db.SetSetting(w.ctx, "lease", "2s"))
+	nodes[0].Lease = 80 * time.Second
+	for range 2 {
+		_, length, err = w.m.Heartbeat(w.ctx, nodes[:1])
+		w.ok(err)
+		if s := left(); length != 2*time.Second || s < 79 {
+			w.Errorf("told %v, written %v s for a node that counts by 80 s", length, s)
+		}
 	}
 }
 
@@ -348,6 +369,13 @@ func testWaiting(w *world) {
 	ask(flow.Waiting{NextWake: now + 7, Inbox: true, Addressed: true}, "of nobody's")
 	w.claim(w.me, 10)
 	ask(flow.Waiting{NextWake: now + 7, Inbox: true}, "claimed")
+	w.ok(w.db.Drain(w.ctx, "worker:b", "ops", now))
+	w.ok(w.db.Drain(w.ctx, "worker:a", "ops", now))
+	w.ok(w.db.Drain(w.ctx, "worker:a", "ops", now))
+	ask(flow.Waiting{NextWake: now + 7, Inbox: true, Draining: []string{"worker:a", "worker:b"}}, "drains")
+	w.ok(w.db.Undrain(w.ctx, "worker:a"))
+	w.ok(w.db.Undrain(w.ctx, "worker:a"))
+	w.ok(w.db.Undrain(w.ctx, "worker:b"))
 	w.submit()
 	ask(flow.Waiting{NextWake: now + 7, Inbox: true, Commands: true}, "a command")
 	held := w.run(1).Instance.ID
@@ -361,7 +389,7 @@ func testNodes(w *world) {
 	l := must(w.m.Register(w.ctx, n))(w)
 	n.Incarnation, n.Number = l.Incarnation, l.Number
 	n.Running, n.State = 3, "busy"
-	w.same([]int64{}, must(w.m.Heartbeat(w.ctx, []flow.Node{n}))(w), "fenced")
+	w.same([]int64{}, w.beat(n), "fenced")
 	got := must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)
 	if len(got) != 1 || got[0].StartedAt == 0 || got[0].LeaseUntil <= got[0].StartedAt {
 		w.Fatalf("%+v", got)

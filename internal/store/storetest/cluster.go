@@ -45,6 +45,85 @@ func testCondemn(w *world) {
 	_, _, err := w.m.HandOut(w.ctx, heir, w.me, []int64{heir}, 10)
 	w.ok(err)
 	w.same(1, must(w.db.Failovers(w.ctx, 10))(w)[0].Instances)
+	w.same(flow.Time(0), must(w.db.Failovers(w.ctx, 10))(w)[0].ReleasedAt, "nobody has looked whether something is left")
+	_, left, err := w.m.TakeOver(w.ctx, heir, w.me, now, 0, 10)
+	w.ok(err)
+	w.same(-1, left)
+	if f := must(w.db.Failovers(w.ctx, 10))(w)[0]; f.ReleasedAt < f.FencedAt || f.Instances != 1 {
+		w.Errorf("everything is handed on: %+v", f)
+	}
+}
+
+// beat renews leases and returns those that are lost.
+func (w *world) beat(nodes ...flow.Node) []int64 {
+	w.Helper()
+	fenced, _, err := w.m.Heartbeat(w.ctx, nodes)
+	w.ok(err)
+	return append([]int64{}, fenced...)
+}
+
+// testDrain: a drain outlives its node, and is seen at once.
+func testDrain(w *world) {
+	states := func(want ...string) {
+		w.Helper()
+		var got []string
+		for _, n := range must(w.db.Nodes(w.ctx, flow.RoleWorker))(w) {
+			got = append(got, n.Name+" "+n.State)
+		}
+		w.same(want, got)
+	}
+	a := flow.Node{Role: flow.RoleWorker, Name: "a", Home: "h"}
+	b := flow.Node{Role: flow.RoleWorker, Name: "b"}
+	must(w.m.Register(w.ctx, a))(w)
+	must(w.m.Register(w.ctx, b))(w)
+	must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: "c", Home: "b"}))(w)
+	states("a ready", "b ready", "c ready")
+	w.ok(w.db.Drain(w.ctx, a.DrainKey(), "ops", now))
+	states("a draining", "b ready", "c ready")
+	must(w.m.Register(w.ctx, a))(w)
+	states("a draining", "b ready", "c ready")
+	w.ok(w.db.Undrain(w.ctx, a.DrainKey()))
+	states("a ready", "b ready", "c ready")
+}
+
+// testGiveAway: a master that lives gives away what it names, and nothing else of it is touched.
+func testGiveAway(w *world) {
+	var ids []flow.ID
+	for range 20 {
+		ids = append(ids, w.run(1).Instance.ID)
+	}
+	kept := w.run(1).Instance.ID
+	me := w.me
+	heirs := []int64{w.master("a", "").Incarnation, w.master("b", "").Incarnation}
+	foreign := w.parked(flow.InstanceRunning, 0).Instance.ID
+	w.same(21, must(w.db.Holding(w.ctx, me))(w))
+	w.same(20, must(w.m.GiveAway(w.ctx, me, append(ids, foreign), heirs))(w))
+	w.same([]flow.ID{kept}, must(w.m.Owned(w.ctx, me, 0, 100))(w))
+	w.same(1, must(w.db.Holding(w.ctx, me))(w))
+	all := 0
+	for _, heir := range heirs {
+		own := must(w.m.Owned(w.ctx, heir, 0, 100))(w)
+		all += len(own)
+		w.me = heir
+		for _, id := range own {
+			w.committed(next(w.load(id).Instance))
+		}
+	}
+	w.same(20, all)
+	w.same(0, must(w.m.GiveAway(w.ctx, me, ids, heirs))(w), "they are others' by now")
+}
+
+// testHolding: what a worker has in hand are attempts that have not ended.
+func testHolding(w *world) {
+	ch := w.run(2)
+	session := ch.NewTasks[0].Attempt.Session
+	w.same(2, must(w.db.Holding(w.ctx, session))(w))
+	up := next(ch.Instance)
+	row := ch.NewTasks[0]
+	row.State, row.Attempt.State, row.Reason = flow.TaskSucceeded, flow.AttemptSucceeded, ""
+	up.Tasks = []flow.TaskUpdate{{Row: row, Sources: flow.TaskMachine.Sources(row.State)}}
+	w.committed(up)
+	w.same(1, must(w.db.Holding(w.ctx, session))(w))
 }
 
 // testHandOut: what a dead master owned is shared out among its heirs, each row once, and whoever
@@ -100,7 +179,7 @@ func testEndSession(w *world) {
 		w.ok(w.ctx.Err())
 	}
 	w.same(true, must(w.m.EndSession(w.ctx, worker, w.me, "silent"))(w), "it stays ended")
-	w.same([]int64{worker}, must(w.m.Heartbeat(w.ctx, []flow.Node{{Incarnation: worker}}))(w), "a lost session was renewed")
+	w.same([]int64{worker}, w.beat(flow.Node{Incarnation: worker}), "a lost session was renewed")
 	all := must(w.db.Failovers(w.ctx, 10))(w)
 	if !slices.ContainsFunc(all, func(f flow.Failover) bool {
 		return f.Incarnation == worker && f.Role == flow.RoleWorker && f.Reason == "silent"

@@ -278,7 +278,7 @@ func testFenced(w *world) {
 	if ids := must(w.m.Claim(w.ctx, w.me, now, 10))(w); len(ids) > 0 {
 		w.Error("a fenced incarnation claimed")
 	}
-	w.same([]int64{w.me}, must(w.m.Heartbeat(w.ctx, []flow.Node{{Incarnation: w.me}}))(w), "heartbeat of a fenced incarnation")
+	w.same([]int64{w.me}, w.beat(flow.Node{Incarnation: w.me}), "heartbeat of a fenced incarnation")
 }
 
 func testEmpty(w *world) {

@@ -1,0 +1,110 @@
+// Drains: workers that are given nothing new, and this master when it is to take nothing.
+//
+// What a drained master owns goes to the others as it comes to rest, which a run does after each of
+// its commits; it commits and is answered as before, so nothing that runs notices.
+
+package master
+
+import (
+	"slices"
+
+	"baton/internal/flow"
+)
+
+// giveAtOnce bounds the instances of one GiveAway.
+const giveAtOnce = 500
+
+// drainsAre takes what is to take nothing new, by flow.Node.DrainKey, in order.
+func (c *Core) drainsAre(keys []string) {
+	if slices.Equal(keys, c.drains.keys) {
+		return
+	}
+	c.drains.keys = keys
+	for _, s := range c.pool.Sessions() {
+		if cn := c.sessions[s.ID]; cn != nil {
+			s.Draining = c.drained(cn)
+		}
+	}
+	me := slices.Contains(keys, c.cfg.DrainKey)
+	if me == c.drains.me {
+		return
+	}
+	c.drains.me = me
+	c.announce()
+	if !me {
+		c.readCommands()
+		c.claim()
+		c.readPeers()
+	}
+}
+
+// drained tells whether a worker is to get nothing new: it ends, or a person wants it so.
+func (c *Core) drained(cn *conn) bool {
+	return cn.ending || slices.Contains(c.drains.keys, cn.node.DrainKey())
+}
+
+// state is what this master says of itself.
+func (c *Core) state() string {
+	if c.drains.me {
+		return "draining"
+	}
+	return "ready"
+}
+
+// announce tells the other masters what is new of this one.
+func (c *Core) announce() {
+	c.emit(Announce{State: c.state(), Lease: c.cfg.Lease})
+	c.polls.beat = c.now
+}
+
+// drains is who takes nothing new.
+type drains struct {
+	keys []string
+	me   bool
+}
+
+// giveAway gives what is at rest to the masters that take work. Who has work under way keeps it
+// until it is committed; if nobody else is there, this master goes on with what it has.
+func (c *Core) giveAway() {
+	if !c.drains.me || !c.ready || !c.sure() {
+		return
+	}
+	heirs := c.fleet.others(c.lease.Incarnation, 0)
+	if len(heirs) == 0 {
+		return
+	}
+	var ids []flow.ID
+	for id, in := range c.insts { // sorted below
+		busy := in.st == nil || in.inflight || in.listed || in.unread || in.taken || in.command != 0
+		if !busy && len(in.queue) == 0 && !c.trials.on[id] {
+			ids = append(ids, id)
+		}
+	}
+	sortIDs(ids)
+	for some := range slices.Chunk(ids, giveAtOnce) {
+		for _, id := range some {
+			c.drop(c.insts[id])
+		}
+		c.emit(GiveAway{slices.Clone(some), heirs})
+	}
+}
+
+func (c *Core) givenAway(e GivenAway) {
+	if e.Err != nil {
+		c.doubtOwned() // what is still mine is driven on
+		return
+	}
+	for _, heir := range e.Heirs {
+		c.emit(Tell{heir})
+	}
+}
+
+// leaseIs takes the length of leases as it is set now. What this master has is renewed for it already.
+func (c *Core) leaseIs(e Beaten) {
+	if e.Lease <= 0 || e.Lease == c.cfg.Lease {
+		return
+	}
+	c.cfg.Lease, c.fleet.lease = e.Lease, e.Lease
+	c.fleet.readAt = flow.Earliest(c.fleet.readAt, c.now.Add(e.Lease/3))
+	c.announce()
+}

@@ -1,0 +1,77 @@
+// Drains: nodes that a person wants to take nothing new, and masters that give away what they own.
+
+package store
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"baton/internal/flow"
+)
+
+// drainKey is flow.Node.DrainKey of node n.
+const drainKey = "(n.role || ':' || CASE WHEN n.home <> '' THEN n.home ELSE n.name END)"
+
+// isDrained tells whether node n is to take nothing new.
+const isDrained = "(SELECT d.given_by FROM drain d WHERE d.home = " + drainKey + ") IS NOT NULL"
+
+// drainedKeys are the drains as one text, a line each: masters read it with every poll. More than a
+// cluster can have nodes are not read.
+const drainedKeys = "COALESCE((SELECT string_agg(d.home, '\n') FROM (SELECT home FROM drain ORDER BY home LIMIT 10000) d), '')"
+
+func drainedList(text string) []string {
+	if text == "" {
+		return nil
+	}
+	keys := strings.Split(text, "\n")
+	slices.Sort(keys)
+	return keys
+}
+
+// Drain makes a node take nothing new, until Undrain; twice is once.
+func (db *DB) Drain(ctx context.Context, key, by string, now flow.Time) error {
+	return db.wrap("drain", db.statement(ctx, forAPI, func(q querier) error {
+		_, err := exec(ctx, db, q, `
+			INSERT INTO drain (home, given_by, created_at) VALUES ($1, $2, $3)
+			ON CONFLICT (home) DO NOTHING`, key, by, now)
+		return err
+	}))
+}
+
+// Undrain takes a drain back.
+func (db *DB) Undrain(ctx context.Context, key string) error {
+	return db.wrap("undrain", db.statement(ctx, forAPI, func(q querier) error {
+		_, err := exec(ctx, db, q, "DELETE FROM drain WHERE home = $1", key)
+		return err
+	}))
+}
+
+// Holding counts what a node has in hand: runs of a master, attempts of a worker that have not ended
+// for the masters.
+func (db *DB) Holding(ctx context.Context, incarnation int64) (int, error) {
+	n, err := one(ctx, db, db.read(forAPI), scalar[int], `
+		SELECT (SELECT count(*) FROM instance WHERE owner = $1 AND owner > 0)
+			+ (SELECT count(*) FROM task t
+				WHERE t.instance_id = ANY(ARRAY(SELECT id FROM instance WHERE owner > 0)) AND t.session = $1 AND t.token > 0
+					AND t.attempt_state IN (1, 2, 3))`, incarnation)
+	return n, db.wrap("count what a node has in hand", err)
+}
+
+// GiveAway gives instances of me, which lives and takes part in nothing of theirs, to its heirs,
+// each to the one whose slot it is.
+func (m *Master) GiveAway(ctx context.Context, me int64, ids []flow.ID, heirs []int64) (given int, err error) {
+	slices.Sort(ids)
+	var rows []flow.ID
+	err = m.statement(ctx, forEngine, func(q querier) error {
+		rows, err = all(ctx, m.DB, q, scanID, `
+			WITH given AS (
+				SELECT id FROM instance WHERE id = ANY($2) AND owner = $1 AND owner > 0 ORDER BY id FOR UPDATE
+			)
+			UPDATE instance SET owner = `+heirOf(heirs)+`, seq = seq + 1, takes = takes + 1
+			WHERE id = ANY(ARRAY(SELECT id FROM given))
+			RETURNING id`, me, m.list(ids))
+		return err
+	})
+	return len(rows), m.wrap("give away", err)
+}

@@ -1,0 +1,110 @@
+package worker_test
+
+import (
+	"testing"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/rpc"
+	"baton/internal/worker"
+)
+
+// leaseTest is a core with one master that renews it.
+type leaseTest struct {
+	*testing.T
+	core *worker.Core
+	now  flow.Time
+	sent []*rpc.FromWorker
+	gone bool
+}
+
+func newLeaseTest(t *testing.T, lease time.Duration) *leaseTest {
+	t.Helper()
+	l := &leaseTest{T: t, now: 1e6}
+	l.core = worker.NewCore(worker.CoreConfig{Name: "w", Home: "h", Slots: 4, Kind: func(string) worker.Kind { return worker.KindFunction }}, worker.State{})
+	l.step(worker.StreamUp{Stream: 1})
+	l.step(worker.Frame{Stream: 1, Frame: &rpc.FromMaster{Master: 1, Welcome: &rpc.Welcome{Session: 9, Generation: 1, LeaseMicros: lease.Microseconds()}}})
+	return l
+}
+
+func (l *leaseTest) step(events ...worker.Event) {
+	for _, e := range l.core.Step(l.now, events...) {
+		switch e := e.(type) {
+		case worker.Send:
+			l.sent = append(l.sent, e.Frame)
+		case worker.Measure:
+			l.step(worker.Measured{})
+		case worker.Close:
+			l.gone = true
+		}
+	}
+}
+
+// beat waits for the next beat, for at most a time, and returns it.
+func (l *leaseTest) beat(most time.Duration) *rpc.Beat {
+	l.Helper()
+	for end := l.now.Add(most); l.now <= end; l.now = l.now.Add(10 * time.Millisecond) {
+		l.step(worker.Tick{})
+		for len(l.sent) > 0 {
+			b := l.sent[0].GetBeat()
+			if l.sent = l.sent[1:]; b != nil {
+				return b
+			}
+		}
+	}
+	l.Fatalf("no beat within %s", most)
+	return nil
+}
+
+func (l *leaseTest) renew(b *rpc.Beat, lease time.Duration) {
+	l.step(worker.Frame{Stream: 1, Frame: &rpc.FromMaster{Master: 1, Renew: true, Beat: b.GetNumber(), LeaseMicros: lease.Microseconds()}})
+}
+
+// lasts is how long the session lives if nothing more is heard.
+func (l *leaseTest) lasts() time.Duration {
+	from := l.now
+	for l.gone = false; !l.gone; l.now = l.now.Add(10 * time.Millisecond) {
+		l.step(worker.Tick{})
+	}
+	return l.now.Sub(from)
+}
+
+// A shorter lease counts from the beat that asks for it: by then nobody can hold the session for
+// dead before it gives up.
+func TestLeaseIsShortened(t *testing.T) {
+	t.Parallel()
+	l := newLeaseTest(t, 10*time.Second)
+	b := l.beat(time.Millisecond)
+	if got := b.GetLeaseMicros(); got != 10_000_000 {
+		t.Errorf("the beat asks for %d µs", got)
+	}
+	l.renew(b, 2*time.Second)
+	b = l.beat(time.Second)
+	if got := b.GetLeaseMicros(); got != 2_000_000 {
+		t.Errorf("the beat asks for %d µs", got)
+	}
+	if got := l.lasts(); got > 1600*time.Millisecond || got < 1400*time.Millisecond {
+		t.Errorf("it lives on for %s", got)
+	}
+}
+
+// A longer lease counts when it is granted.
+func TestLeaseIsLengthened(t *testing.T) {
+	t.Parallel()
+	for _, granted := range []bool{false, true} {
+		l := newLeaseTest(t, 2*time.Second)
+		l.renew(l.beat(time.Millisecond), 10*time.Second)
+		b := l.beat(time.Second)
+		if got := b.GetLeaseMicros(); got != 10_000_000 {
+			t.Errorf("the beat asks for %d µs", got)
+		}
+		want := 1500 * time.Millisecond
+		if granted {
+			l.renew(b, 10*time.Second)
+			want = 7500 * time.Millisecond
+		}
+		if got := l.lasts(); got > want+100*time.Millisecond || got < want-100*time.Millisecond {
+			t.Errorf("granted %v: it lives on for %s", granted, got)
+		}
+	}
+}
