@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
@@ -206,6 +207,9 @@ func (c *Config) check() error {
 		if _, err := flow.ParseDuration(value); err != nil {
 			return usagef("%s: %w", name, err)
 		}
+	}
+	if lease, _ := flow.ParseDuration(c.Lease); lease.Std() < time.Second {
+		return usagef("lease %q: at least 1s, so that a busy node can renew it in time", c.Lease)
 	}
 	if _, err := parseSize(c.LogLimit); err != nil {
 		return usagef("log-limit: %w", err)

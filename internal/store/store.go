@@ -9,6 +9,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -23,8 +24,8 @@ type Options struct {
 	SkipMigrate bool
 	// Clock is the clock that SQLite's leases run by; nil is time.Now. PostgreSQL uses its own.
 	Clock func() time.Time
-	// Lease bounds how long a statement may hold locks (a quarter of it); 0 is 10 s. It is not the
-	// length of leases, which is a setting of the cluster.
+	// Lease is the length of leases of a cluster that has not set it yet, and bounds how long a
+	// statement may hold locks (a quarter of it); 0 is 10 s.
 	Lease time.Duration
 	// Direct is the address of a PostgreSQL whose store is reached through a transaction pooler, for
 	// sessions that cannot pass it; "" for none.
@@ -157,7 +158,20 @@ func Open(ctx context.Context, dsn string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DB{backend: b, opts: opts}, nil
+	db := &DB{backend: b, opts: opts}
+	if err := db.settle(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// settle sets what a cluster's first process decides.
+func (db *DB) settle(ctx context.Context) error {
+	return db.wrap("set the length of leases", db.statement(ctx, forAPI, func(q querier) error {
+		_, err := exec(ctx, db, q, `
+			INSERT INTO setting (key, value) VALUES ('lease', $1) ON CONFLICT (key) DO NOTHING`, flow.Duration(db.opts.Lease).String())
+		return err
+	}))
 }
 
 // Close ends all connections; what is being written is finished first.

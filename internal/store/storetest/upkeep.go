@@ -97,6 +97,9 @@ func testStray(w *world) {
 }
 
 func testSettings(w *world) {
+	if v := must(w.db.Setting(w.ctx, "lease"))(w); v != "10s" {
+		w.Errorf("the lease of a new store is %q, not what it was opened with", v)
+	}
 	w.same("", must(w.db.Setting(w.ctx, "x"))(w))
 	w.ok(w.db.SetSetting(w.ctx, "x", "1"))
 	w.ok(w.db.SetSetting(w.ctx, "x", "2"))

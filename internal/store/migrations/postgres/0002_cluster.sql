@@ -30,7 +30,11 @@ CREATE TABLE failover (
 );
 CREATE INDEX failover_time ON failover (fenced_at);
 
+-- The length of leases is what the first process is told, until a person sets it.
+DELETE FROM setting WHERE key = 'lease' AND value = '10s';
+
 -- +goose Down
+INSERT INTO setting (key, value) VALUES ('lease', '10s') ON CONFLICT DO NOTHING;
 DELETE FROM setting WHERE key = 'cluster';
 DROP TABLE failover;
 DROP TABLE drain;
