@@ -1,0 +1,79 @@
+package chaos
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"baton/test/harness"
+)
+
+var (
+	registries = flag.String("registry", registrySQL, "sql, etcd, zookeeper, several with commas, or all")
+	seed       = flag.Uint64("seed", 1, "of the plan")
+	faults     = flag.Int("faults", 10, "how many")
+	tasks      = flag.Int("tasks", 300, "of the planned runs, at least")
+	pulses     = flag.Int("pulses", 4, "runs of short steps at any time")
+	lease      = flag.Duration("lease", 4*time.Second, "of the cluster")
+	only       = flag.String("classes", "", "only these faults, with commas (default: all)")
+	behind     = flag.Bool("proxy", false, "proxies even where there are network namespaces")
+	keep       = flag.Bool("keep", false, "keep the folder of the run")
+	strict     = flag.Bool("strict", false, "a recovery that takes longer than promised is a failure")
+	reportTo   = flag.String("report", "", "write the report there")
+)
+
+func TestMain(m *testing.M) {
+	if raw := os.Getenv(lockVar); raw != "" {
+		if err := hold(raw); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(harness.Main(m.Run))
+}
+
+// The whole cluster, broken again and again.
+func TestChaos(t *testing.T) {
+	list := strings.Split(*registries, ",")
+	if *registries == "all" {
+		list = []string{registrySQL, registryEtcd, registryZooKeeper}
+	}
+	var chosen []string
+	if *only != "" {
+		chosen = strings.Split(*only, ",")
+	}
+	var report strings.Builder
+	for _, registry := range list {
+		t.Run(registry, func(t *testing.T) {
+			res, err := Run(t.Context(), Options{
+				Binary: harness.Binary(t), Registry: registry, Seed: *seed, Faults: *faults, Tasks: *tasks, Pulses: *pulses,
+				Lease: *lease, Classes: chosen, Proxy: *behind, Keep: *keep, Strict: *strict, Log: t.Logf,
+			})
+			if res != nil {
+				var text strings.Builder
+				res.Write(&text)
+				t.Log("\n" + text.String())
+				report.WriteString(text.String() + "\n")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Failed() {
+				t.Fail()
+			}
+		})
+	}
+	if *reportTo != "" {
+		if err := os.MkdirAll(filepath.Dir(*reportTo), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(*reportTo, []byte(report.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,385 @@
+// The checker: the ledger joined with Baton's own history.
+
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Invariants, in the order of the report.
+const (
+	invOneRun     = "each accepted start has exactly one run"
+	invLost       = "no run is lost: each comes to its end"
+	invStray      = "every row that waits has a reason and a next look"
+	invTokens     = "tokens grow"
+	invStale      = "no stale result is accepted: what succeeded is in the ledger, with the greatest token"
+	invOnce       = "at-most-once tasks begin at most once, every attempt at most once"
+	invOrder      = "what comes after begins after what is before has ended"
+	invSlots      = "no slot leaks: when all is over no worker runs anything"
+	invKilled     = "a confirmed kill leaves no process"
+	invTerminal   = "an end changes only by a recorded verb"
+	invSecond     = "no fault of masters, store or registry gives a second attempt to what a live worker runs"
+	invVerbs      = "every verb that was accepted has an outcome"
+	invWhole      = "the cluster is whole again after a fault"
+	invStarts     = "the history of starts is linearizable"
+	invClaims     = "the history of claims of tasks is linearizable"
+	invNames      = "the history of a name in the registry is linearizable"
+	invDisturbed  = "a restart of the registry declares nobody dead"
+	invLeftBehind = "no process is left behind"
+)
+
+var invariants = []string{
+	invOneRun, invLost, invStray, invTokens, invStale, invOnce, invOrder, invSlots, invKilled, invTerminal, invSecond, invVerbs,
+	invWhole, invDisturbed, invLeftBehind, invStarts, invClaims, invNames,
+}
+
+// violation is one that was found broken.
+type violation struct {
+	invariant, instance, text string
+}
+
+func (r *run) violate(invariant, instance, format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result.violations = append(r.result.violations, violation{invariant, instance, fmt.Sprintf(format, args...)})
+}
+
+// looked counts what an invariant was checked on.
+func (r *run) looked(invariant string, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result.looked[invariant] += n
+}
+
+// past is all that Baton knows of a run.
+type past struct {
+	instance
+	attempts []attempt
+	outcomes []outcome
+}
+
+// pasts reads all of it.
+func (r *run) pasts(ctx context.Context) ([]past, error) {
+	list, err := all[instance](ctx, r.client, "/api/v1/instances")
+	if err != nil {
+		return nil, err
+	}
+	out := make([]past, len(list))
+	errs := make(chan error, len(list))
+	slots := make(chan struct{}, 6)
+	var wg sync.WaitGroup
+	for i, in := range list {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			var err error
+			if out[i], err = r.past(ctx, in.ID); err != nil {
+				errs <- err
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	return out, <-errs
+}
+
+func (r *run) past(ctx context.Context, id string) (past, error) {
+	var p past
+	err := r.client.get(ctx, "/api/v1/instances/"+id, &p.instance)
+	if err != nil {
+		return p, fmt.Errorf("run %s: %w", id, err)
+	}
+	var attempts list[attempt]
+	if err := r.client.get(ctx, "/api/v1/instances/"+id+"/attempts", &attempts); err != nil {
+		return p, fmt.Errorf("attempts of run %s: %w", id, err)
+	}
+	var outcomes list[outcome]
+	if err := r.client.get(ctx, "/api/v1/instances/"+id+"/outcomes", &outcomes); err != nil {
+		return p, fmt.Errorf("outcomes of run %s: %w", id, err)
+	}
+	p.attempts, p.outcomes = attempts.Items, outcomes.Items
+	return p, nil
+}
+
+// check looks at everything when all is over. open are the runs that did not end.
+func (r *run) check(ctx context.Context, open []instance) error {
+	lines, err := readLedger(r.ledger)
+	if err != nil {
+		return err
+	}
+	pasts, err := r.pasts(ctx)
+	if err != nil {
+		return err
+	}
+	locks, err := r.readLocks()
+	if err != nil {
+		return err
+	}
+	r.result.lines, r.result.runs = len(lines), len(pasts)
+	byToken, byRow := map[int64][]entry{}, map[string][]entry{}
+	for _, e := range lines {
+		byToken[e.token] = append(byToken[e.token], e)
+		byRow[e.row] = append(byRow[e.row], e)
+	}
+	r.checkStarts(pasts)
+	for _, in := range open {
+		r.violate(invLost, in.ID, "run %s (%s) is still %s: %s", in.ID, in.Workflow, in.State, in.Reason)
+	}
+	r.checkTerminal(pasts)
+	r.checkVerbs(pasts)
+	var attempts []attempt
+	for _, p := range pasts {
+		attempts = append(attempts, p.attempts...)
+		r.result.tasks += len(p.Tasks)
+		r.checkRows(p, byRow, byToken)
+		r.checkOrder(p, byRow)
+		r.checkSecond(p)
+	}
+	r.result.attempts = len(attempts)
+	r.checkRegistry()
+	r.looked(invStarts, len(r.calls))
+	for _, bad := range explain(startModel.ToModel(), startHistory(r.calls)) {
+		r.violate(invStarts, "", "%s", bad)
+	}
+	claims := claimHistory(attempts, byToken)
+	r.looked(invClaims, len(claims))
+	for _, bad := range explain(claimModel, claims) {
+		r.violate(invClaims, "", "%s", bad)
+	}
+	r.looked(invNames, len(locks))
+	for _, bad := range explain(nameModel, nameHistory(locks)) {
+		r.violate(invNames, "", "%s", bad)
+	}
+	r.result.recoveries = r.recoveries(lines)
+	return nil
+}
+
+// checkStarts: of every key exactly one run, and no run that nobody asked for.
+func (r *run) checkStarts(pasts []past) {
+	byKey := map[string][]string{}
+	for _, p := range pasts {
+		byKey[p.Key] = append(byKey[p.Key], p.ID)
+	}
+	r.looked(invOneRun, len(r.started))
+	r.looked(invLost, len(r.started))
+	for _, s := range r.started {
+		ids := byKey[s.key]
+		switch {
+		case len(ids) == 0:
+			r.violate(invLost, s.id, "start %s was acknowledged as run %s and is not there", s.key, s.id)
+		case len(ids) > 1 || ids[0] != s.id:
+			r.violate(invOneRun, s.id, "start %s was acknowledged as run %s and made %v", s.key, s.id, ids)
+		}
+		delete(byKey, s.key)
+	}
+	for key, ids := range byKey {
+		if !r.unanswered(key) {
+			r.violate(invOneRun, ids[0], "nobody asked for %v (key %q)", ids, key)
+		}
+	}
+}
+
+func (r *run) unanswered(key string) bool {
+	return slices.ContainsFunc(r.calls, func(c startCall) bool { return c.key == key && !c.known })
+}
+
+var endedTask = map[string]bool{"succeeded": true, "forced_success": true, "skipped": true, "failed": true, "killed": true}
+
+func (r *run) checkRows(p past, byRow map[string][]entry, byToken map[int64][]entry) {
+	def := definition(p.Workflow)
+	perRow := map[string][]attempt{}
+	for _, a := range p.attempts {
+		perRow[a.TaskInstance] = append(perRow[a.TaskInstance], a)
+	}
+	lastOfTask := map[string]int64{}
+	valid := map[string]int{}
+	for _, t := range p.Tasks {
+		if t.Valid {
+			valid[t.Name]++
+		}
+		if ended[p.State] && t.Valid && !endedTask[t.State] && t.State != "paused" {
+			r.violate(invLost, p.ID, "run %s has ended, its task %s is %s", p.ID, t.Name, t.State)
+		}
+		known := map[int64]attempt{}
+		last := lastOfTask[t.Name]
+		for _, a := range perRow[t.ID] {
+			known[a.Token] = a
+			if a.Token <= last {
+				r.violate(invTokens, p.ID, "task %s of run %s: token %d after %d", t.Name, p.ID, a.Token, last)
+			}
+			last = max(last, a.Token)
+			r.checkKilled(p, t, a, byToken[a.Token])
+		}
+		lastOfTask[t.Name] = last
+		r.looked(invTokens, len(known))
+		begins := map[int64]int{}
+		for _, e := range byRow[t.ID] {
+			a, is := known[e.token]
+			if !is || a.Attempt != e.attempt {
+				r.violate(invTokens, p.ID, "task %s of run %s: attempt %d ran with token %d, which Baton does not know", t.Name, p.ID, e.attempt, e.token)
+			}
+			if e.what == "begin" {
+				begins[e.token]++
+			}
+		}
+		r.looked(invOnce, len(begins))
+		for token, n := range begins {
+			if n > 1 {
+				r.violate(invOnce, p.ID, "task %s of run %s: token %d began %d times", t.Name, p.ID, token, n)
+			}
+		}
+		if def.tasks[t.Name].once && len(begins) > 1 {
+			r.violate(invOnce, p.ID, "task %s of run %s runs at most once and began %d times: %v", t.Name, p.ID, len(begins), begins)
+		}
+		if t.State == "succeeded" {
+			r.looked(invStale, 1)
+			if t.Token != last {
+				r.violate(invStale, p.ID, "task %s of run %s succeeded with token %d, %d was granted later", t.Name, p.ID, t.Token, last)
+			}
+			if !slices.ContainsFunc(byToken[t.Token], func(e entry) bool { return e.row == t.ID && e.what == "end" }) {
+				r.violate(invStale, p.ID, "task %s of run %s is recorded as succeeded with token %d; the ledger has no end of it", t.Name, p.ID, t.Token)
+			}
+		}
+		if slices.ContainsFunc(perRow[t.ID], func(a attempt) bool { return a.State == "succeeded" }) && t.State != "succeeded" && t.State != "forced_success" && t.State != "skipped" {
+			r.violate(invStale, p.ID, "task %s of run %s is %s with a succeeded attempt", t.Name, p.ID, t.State)
+		}
+	}
+	for name, n := range valid {
+		if n > 1 {
+			r.violate(invOneRun, p.ID, "run %s has %d valid rows of task %s", p.ID, n, name)
+		}
+	}
+	if p.State == "succeeded" {
+		for name := range def.tasks {
+			if valid[name] != 1 {
+				r.violate(invLost, p.ID, "run %s succeeded without a row of task %s", p.ID, name)
+			}
+		}
+	}
+}
+
+// checkKilled: what Baton says to be gone writes nothing any more.
+func (r *run) checkKilled(p past, t task, a attempt, lines []entry) {
+	if a.State != "killed" || !a.Confirmed || a.EndedAt == nil {
+		return
+	}
+	r.looked(invKilled, 1)
+	for _, e := range lines {
+		if e.at.After(*a.EndedAt) {
+			r.violate(invKilled, p.ID, "task %s of run %s, token %d: killed and confirmed at %s, and wrote %s at %s", t.Name, p.ID, a.Token, clock(*a.EndedAt), e.what, clock(e.at))
+		}
+	}
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05.000000") }
+
+// checkOrder: a row begins only when a row of each task before it had ended.
+func (r *run) checkOrder(p past, byRow map[string][]entry) {
+	def := definition(p.Workflow)
+	for i, t := range p.Tasks {
+		for _, e := range byRow[t.ID] {
+			if e.what != "begin" {
+				continue
+			}
+			for _, up := range def.tasks[t.Name].needs {
+				r.looked(invOrder, 1)
+				before := slices.DeleteFunc(slices.Clone(p.Tasks[:i]), func(u task) bool { return u.Name != up })
+				if !slices.ContainsFunc(before, func(u task) bool { return !u.Valid || u.EndedAt != nil && !u.EndedAt.After(e.at) }) && len(before) > 0 {
+					r.violate(invOrder, p.ID, "run %s: %s began at %s, %s had not ended", p.ID, t.Name, clock(e.at), up)
+				}
+				// By the ledger alone: nothing of what is before writes any more when its result was taken.
+				for _, u := range before {
+					for _, l := range byRow[u.ID] {
+						if u.State == "succeeded" && l.token == u.Token && l.at.After(e.at) {
+							r.violate(invOrder, p.ID, "run %s: %s began at %s, %s wrote %s at %s", p.ID, t.Name, clock(e.at), up, l.what, clock(l.at))
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// again are the verbs by which an end may change.
+var again = map[string]bool{"recover": true, "rerun": true}
+
+func (r *run) checkTerminal(pasts []past) {
+	outcomes := map[string][]outcome{}
+	for _, p := range pasts {
+		outcomes[p.ID] = p.outcomes
+		r.see([]instance{p.instance}, time.Now(), time.Now())
+	}
+	for id, seen := range r.seen {
+		r.looked(invTerminal, len(seen))
+		for i := 1; i < len(seen); i++ {
+			if !ended[seen[i-1].state] {
+				continue
+			}
+			if !slices.ContainsFunc(outcomes[id], func(o outcome) bool {
+				return o.Applied && again[o.Verb] && !o.At.Before(seen[i-1].from.Add(-time.Second)) && !o.At.After(seen[i].to.Add(time.Second))
+			}) {
+				r.violate(invTerminal, id, "run %s was seen %s and later %s, without a verb between", id, seen[i-1].state, seen[i].state)
+			}
+		}
+	}
+}
+
+func (r *run) checkVerbs(pasts []past) {
+	have := map[string]int{}
+	for _, p := range pasts {
+		for _, o := range p.outcomes {
+			have[p.ID+" "+strings.TrimPrefix(o.Verb, "task.")]++
+		}
+	}
+	want := map[string]int{}
+	for _, v := range r.verbs {
+		want[v.id+" "+strings.TrimSuffix(v.verb, "-task")]++
+	}
+	r.looked(invVerbs, len(r.verbs))
+	for what, n := range want {
+		if have[what] < n {
+			id, verb, _ := strings.Cut(what, " ")
+			r.violate(invVerbs, id, "run %s: %d times %s was accepted, %d outcomes are there", id, n, verb, have[what])
+		}
+	}
+}
+
+// harmful are the faults by which a worker loses what it runs.
+var harmful = map[string]bool{killSupervisor: true, killWorker: true, freezeWorker: true, cutWorker: true, muteWorker: true, deafWorker: true, fullDisk: true}
+
+// checkSecond: an attempt is lost only by a fault of its own worker.
+func (r *run) checkSecond(p past) {
+	for _, a := range p.attempts {
+		r.looked(invSecond, 1)
+		if a.State != "lost" && a.State != "unknown" || a.EndedAt == nil {
+			continue
+		}
+		r.mu.Lock()
+		r.result.lost++
+		r.mu.Unlock()
+		if !slices.ContainsFunc(r.faults, func(f *fault) bool {
+			return harmful[f.class] && f.victim == a.Worker && a.EndedAt.After(f.at) && a.EndedAt.Before(f.mended.Add(2*r.opt.Lease+5*time.Second))
+		}) {
+			r.violate(invSecond, p.ID, "task %s of run %s: attempt %d (token %d) on %s is %s (%s) at %s, and nothing was done to that worker", a.Task, p.ID, a.Attempt, a.Token, a.Worker, a.State, a.Cause, clock(*a.EndedAt))
+		}
+	}
+}
+
+// checkRegistry: while only the registry was away nobody was declared dead.
+func (r *run) checkRegistry() {
+	for _, f := range r.faults {
+		if f.class != killRegistry || !f.alone {
+			continue
+		}
+		r.looked(invDisturbed, 1)
+		n := r.count("SELECT count(*) FROM failover WHERE fenced_at BETWEEN $1 AND $2", f.at.UnixMicro(), f.mended.Add(r.opt.Lease/2).UnixMicro())
+		if n != 0 {
+			r.violate(invDisturbed, "", "fault %d (%s): %d nodes were declared dead", f.number, f.planned, n)
+		}
+	}
+}

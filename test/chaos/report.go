@@ -1,0 +1,210 @@
+// What people read: a verdict for each invariant, times of recovery, and the evidence when one is broken.
+
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Result is how a run went.
+type Result struct {
+	Options Options
+	Dir     string // of the run, "" when it is gone
+	Network string
+
+	took                               time.Duration
+	lines, runs, tasks, attempts, lost int
+	looked                             map[string]int
+	violations                         []violation
+	faulty                             []string
+	faults                             []*fault
+	recoveries                         []recovery
+}
+
+// Failed tells whether anything is wrong.
+func (r *Result) Failed() bool {
+	return len(r.violations) > 0 || len(r.faulty) > 0 || r.Options.Strict && len(r.late()) > 0
+}
+
+// late are the recoveries that took longer than the design promises.
+func (r *Result) late() []recovery {
+	return slices.DeleteFunc(slices.Clone(r.recoveries), func(x recovery) bool {
+		b := bound(x.class, r.Options.Lease)
+		return b == 0 || x.took <= b
+	})
+}
+
+// Write writes the report.
+func (r *Result) Write(w io.Writer) {
+	fmt.Fprintf(w, "registry %s, seed %d, lease %s, %s: %d faults in %s; %d runs, %d tasks, %d attempts (%d of them lost), %d lines in the ledger\n\n",
+		r.Options.Registry, r.Options.Seed, r.Options.Lease, r.Network, len(r.faults), r.took.Round(time.Second), r.runs, r.tasks, r.attempts, r.lost, r.lines)
+	fmt.Fprintf(w, "| invariant | looked at | broken |\n|---|--:|--:|\n")
+	for _, inv := range invariants {
+		n := 0
+		for _, v := range r.violations {
+			if v.invariant == inv {
+				n++
+			}
+		}
+		if n == 0 && inv == invDisturbed && r.looked[inv] == 0 {
+			continue
+		}
+		looked := fmt.Sprint(r.looked[inv])
+		if inv == invWhole {
+			looked = fmt.Sprint(len(r.faults))
+		}
+		fmt.Fprintf(w, "| %s | %s | %d |\n", inv, looked, n)
+	}
+	fmt.Fprintf(w, "\n| fault | times | runs caught | p50 | p99 | max | promised | later |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, class := range r.classes() {
+		var times []time.Duration
+		for _, x := range r.recoveries {
+			if x.class == class {
+				times = append(times, x.took)
+			}
+		}
+		n := 0
+		for _, f := range r.faults {
+			if f.class == class && !f.idle {
+				n++
+			}
+		}
+		b := bound(class, r.Options.Lease)
+		s := spreadOf(times, b)
+		promised, later := "", ""
+		if b > 0 {
+			promised, later = b.String(), fmt.Sprint(s.over)
+		}
+		if s.n == 0 {
+			fmt.Fprintf(w, "| %s | %d | 0 | | | | %s | |\n", class, n, promised)
+			continue
+		}
+		fmt.Fprintf(w, "| %s | %d | %d | %s | %s | %s | %s | %s |\n", class, n, s.n, short(s.p50), short(s.p99), short(s.max), promised, later)
+	}
+	for _, x := range r.late() {
+		fmt.Fprintf(w, "\nlate: fault %d (%s), run %s: %s", x.fault, x.class, x.run, short(x.took))
+	}
+	for _, v := range r.violations {
+		fmt.Fprintf(w, "\nBROKEN: %s: %s", v.invariant, v.text)
+	}
+	for _, f := range r.faulty {
+		fmt.Fprintf(w, "\nFAULTY: %s", f)
+	}
+	if r.Failed() {
+		fmt.Fprintf(w, "\nthe same again: %s\nlogs and evidence: %s\n", r.Options.command(), r.Dir)
+	}
+}
+
+func (r *Result) classes() []string {
+	var out []string
+	for _, f := range r.faults {
+		if !slices.Contains(out, f.class) {
+			out = append(out, f.class)
+		}
+	}
+	order := []string{killMaster, termMaster, freezeMaster, cutMaster, muteMaster, deafMaster, cutStore, cutRegistry, killProper, killSupervisor, killWorker, freezeWorker, cutWorker, muteWorker, deafWorker, cutPair, fullDisk, stopStore, crashStore, sessionsStore, killRegistry, killAPI, freezeLock, cutLock}
+	slices.SortFunc(out, func(a, b string) int { return slices.Index(order, a) - slices.Index(order, b) })
+	return out
+}
+
+func (o Options) command() string {
+	s := fmt.Sprintf("make chaos CHAOS='-registry %s -seed %d -faults %d -tasks %d -lease %s", o.Registry, o.Seed, o.Faults, o.Tasks, o.Lease)
+	if o.Classes != nil {
+		s += fmt.Sprintf(" -classes %q", strings.Join(o.Classes, ","))
+	}
+	if o.Proxy {
+		s += " -proxy"
+	}
+	return s + "'"
+}
+
+func short(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
+	return fmt.Sprintf("%.2f s", d.Seconds())
+}
+
+// evidence writes, for each run that something is wrong with, everything that is known of it.
+func (r *run) evidence(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	for _, n := range r.nodes { // they may have been stopped
+		if err := n.start(); err != nil {
+			r.log("for the evidence: %v", err)
+		}
+	}
+	dir := filepath.Join(r.dir, "evidence")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		r.log("%v", err)
+		return
+	}
+	var faults bytes.Buffer
+	for _, f := range r.faults {
+		fmt.Fprintf(&faults, "%s … %s  %d %s\n", clock(f.at), clock(f.mended), f.number, f.planned)
+	}
+	r.write(filepath.Join(dir, "faults"), faults.Bytes())
+	done := map[string]bool{"": true}
+	for _, v := range r.result.violations {
+		if done[v.instance] || len(done) > 20 {
+			continue
+		}
+		done[v.instance] = true
+		r.evidenceOf(ctx, filepath.Join(dir, v.instance), v.instance)
+	}
+}
+
+func (r *run) write(path string, raw []byte) {
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		r.log("%v", err)
+	}
+}
+
+func (r *run) evidenceOf(ctx context.Context, dir, id string) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		r.log("%v", err)
+		return
+	}
+	for name, path := range map[string]string{"instance.json": "", "attempts.json": "/attempts", "outcomes.json": "/outcomes", "explain.json": "/explain"} {
+		var raw json.RawMessage
+		if err := r.client.get(ctx, "/api/v1/instances/"+id+path, &raw); err != nil {
+			r.write(filepath.Join(dir, name), []byte(err.Error()))
+			continue
+		}
+		var pretty bytes.Buffer
+		_ = json.Indent(&pretty, raw, "", "  ") // it was read as JSON
+		r.write(filepath.Join(dir, name), pretty.Bytes())
+	}
+	var about bytes.Buffer
+	words := []string{id}
+	for _, file := range append([]string{r.ledger}, r.logFiles()...) {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		fmt.Fprintf(&about, "== %s\n", filepath.Base(file))
+		for line := range bytes.Lines(raw) {
+			if slices.ContainsFunc(words, func(w string) bool { return bytes.Contains(line, []byte(w)) }) {
+				about.Write(line)
+			}
+		}
+	}
+	r.write(filepath.Join(dir, "lines"), about.Bytes())
+}
+
+func (r *run) logFiles() []string {
+	var out []string
+	for _, n := range r.nodes {
+		out = append(out, n.logFile())
+	}
+	return out
+}
