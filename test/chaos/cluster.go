@@ -290,6 +290,13 @@ func (r *run) startAll(ctx context.Context) error {
 	if !poll(ctx, 20*time.Millisecond, r.storeAnswers) {
 		return fmt.Errorf("PostgreSQL does not answer\n%s", tail(r.node("pg").logFile()))
 	}
+	// The schema comes with a lease; what the nodes are told counts only where it has none.
+	if _, err := r.baton(ctx, "migrate", "up", "--store", r.dsn()); err != nil {
+		return err
+	}
+	if _, err := query[string](r, "UPDATE setting SET value = $1 WHERE key = 'lease' RETURNING value", r.opt.Lease.String()); err != nil {
+		return fmt.Errorf("set the lease: %w", err)
+	}
 	if reg := r.role(roleRegistry); len(reg) > 0 {
 		if err := reg[0].start(); err != nil {
 			return err
@@ -312,7 +319,7 @@ func (r *run) startAll(ctx context.Context) error {
 			}
 		}
 	}
-	token, err := r.token(ctx)
+	token, err := r.baton(ctx, "admin", "token", "create", "--store", r.dsn())
 	if err != nil {
 		return err
 	}
@@ -327,8 +334,9 @@ func (r *run) startAll(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) token(ctx context.Context) (string, error) {
-	c := exec.CommandContext(ctx, r.opt.Binary, "admin", "token", "create", "--store", r.dsn())
+// baton runs a command from outside and returns what it prints.
+func (r *run) baton(ctx context.Context, args ...string) (string, error) {
+	c := exec.CommandContext(ctx, r.opt.Binary, args...)
 	var out, said bytes.Buffer
 	c.Env, c.Stdout, c.Stderr = environment(), &out, &said
 	p, err := start(c, r.net.enter(outside))
@@ -336,7 +344,7 @@ func (r *run) token(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if <-p.done; p.err != nil {
-		return "", fmt.Errorf("make a token: %w: %s", p.err, said.String())
+		return "", fmt.Errorf("baton %s: %w: %s", strings.Join(args, " "), p.err, said.String())
 	}
 	return strings.TrimSpace(out.String()), nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -211,23 +212,24 @@ func (r *run) see(items []instance, from, to time.Time) {
 
 var ended = map[string]bool{"succeeded": true, "failed": true, "stopped": true}
 
-// settle moves on what waits for a person, until every run has ended. It returns those that have not.
-func (r *run) settle(ctx context.Context) []instance {
+// settle moves on what waits for a person, until every run has ended or ctx is done. It returns those
+// that have not.
+func (r *run) settle(ctx context.Context) (open []instance) {
 	for {
-		all, err := all[instance](ctx, r.client, "/api/v1/instances")
-		var open []instance
-		for _, in := range all {
-			if !ended[in.State] {
-				open = append(open, in)
+		list, err := all[instance](ctx, r.client, "/api/v1/instances")
+		if err == nil {
+			open = slices.DeleteFunc(list, func(in instance) bool { return ended[in.State] })
+			if len(open) == 0 {
+				return nil
 			}
-		}
-		if err == nil && len(open) == 0 || ctx.Err() != nil {
-			return open
 		}
 		for _, in := range open[:min(len(open), 50)] {
 			r.help(ctx, in.ID)
 		}
 		wait(ctx, 300*time.Millisecond)
+		if ctx.Err() != nil {
+			return open
+		}
 	}
 }
 

@@ -117,7 +117,7 @@ func planStart(w workflow, key string, rng *rand.Rand, verbs bool) order {
 	if verbs && rng.IntN(3) == 0 {
 		all := []string{"pause", "pause", "stop", "rerun", "recover", "kill", "retry", "hold", "skip", "succeed"}
 		s.verb = all[rng.IntN(len(all))]
-		s.after = time.Duration(rng.IntN(4000)) * time.Millisecond
+		s.after = time.Duration(rng.IntN(1500)) * time.Millisecond
 		names := make([]string, 0, len(w.tasks))
 		for name := range w.tasks {
 			names = append(names, name)
