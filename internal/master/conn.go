@@ -122,6 +122,9 @@ func (m *Master) sendLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.Fr
 	}
 }
 
+// errSilent ends a stream whose worker sends nothing any more.
+var errSilent = errors.New("nothing was heard for most of a lease")
+
 // errUnsure ends a stream on which a master has orders that may be out of date.
 var errUnsure = errors.New("the lease of this master may be over")
 
@@ -148,7 +151,9 @@ func (st *stream) push(f *rpc.FromMaster) {
 			n.LeaseMicros = f.LeaseMicros
 		}
 		n.Beat = max(n.Beat, f.Beat)
-		n.Outage = n.Outage || f.Outage
+		if f.Heard > n.Heard {
+			n.Heard, n.Outage = f.Heard, f.Outage
+		}
 		n.Asks = append(n.Asks, f.Asks...)
 		n.Settles = append(n.Settles, f.Settles...)
 		n.Fenced = append(n.Fenced, f.Fenced...)

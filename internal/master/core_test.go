@@ -629,3 +629,34 @@ func TestPanicQuarantinesOneInstance(t *testing.T) {
 	b.answer()
 	one[Grant](b)
 }
+
+// The host of a frozen worker ends no connection. What is silent for two beats is absent, and the store is
+// asked when its lease may be over.
+func TestSilentWorker(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	b.answer()
+	lease := DefaultConfig().Lease
+	from := b.now
+	hungUp := false
+	for len(every[EndSession](b)) == 0 {
+		if b.now = b.now.Add(lease / 20); b.now.Sub(from) > lease+time.Second {
+			t.Fatalf("nothing after %s", b.now.Sub(from))
+		}
+		if len(every[Beat](b)) > 0 {
+			b.step(Beaten{At: b.now})
+		}
+		b.step(Tick{})
+		for _, h := range every[HangUp](b) {
+			hungUp = hungUp || h.Conn == 1
+		}
+	}
+	if got := b.now.Sub(from); got < lease*9/10 {
+		t.Errorf("the store is asked after %s", got)
+	}
+	if !hungUp {
+		t.Error("its connection is not ended")
+	}
+}

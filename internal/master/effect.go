@@ -134,6 +134,8 @@ type (
 		Conn  int64
 		Frame *rpc.FromMaster
 	}
+	// HangUp ends the connection of a worker.
+	HangUp struct{ Conn int64 }
 	// Grant sends one attempt to a worker; the shell adds the data source.
 	Grant struct {
 		Conn  int64
@@ -169,6 +171,7 @@ func (HandOut) effect()        {}
 func (Tell) effect()           {}
 func (EndSession) effect()     {}
 func (Send) effect()           {}
+func (HangUp) effect()         {}
 func (Grant) effect()          {}
 func (Publish) effect()        {}
 func (Stop) effect()           {}

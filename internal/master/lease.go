@@ -74,9 +74,9 @@ func (c *Core) nextBeat() flow.Time { return flow.Earliest(c.polls.beat, c.own.w
 func (c *Core) renewal(cn *conn, b *rpc.Beat) {
 	switch {
 	case c.fleet.stored == 0:
-		c.send(cn.id, func(f *rpc.FromMaster) { f.Outage, f.Beat = true, b.Number })
+		c.send(cn.id, func(f *rpc.FromMaster) { f.Outage, f.Heard = true, b.Number })
 	case !b.Keep:
-		c.send(cn.id, func(f *rpc.FromMaster) { f.Beat = b.Number })
+		c.send(cn.id, func(f *rpc.FromMaster) { f.Outage, f.Heard = false, b.Number })
 	default:
 		cn.asked = b.Number
 		at := c.now.Add(c.gather())
@@ -93,7 +93,7 @@ func (c *Core) beaten(e Beaten) {
 	if e.Err != nil {
 		for _, id := range sortedConns(c.conns) {
 			if cn := c.conns[id]; cn.asked != 0 {
-				c.send(id, func(f *rpc.FromMaster) { f.Outage, f.Beat = true, cn.asked })
+				c.send(id, func(f *rpc.FromMaster) { f.Outage, f.Heard = true, cn.asked })
 				cn.asked, cn.asking = 0, 0
 			}
 		}
@@ -107,10 +107,15 @@ func (c *Core) beaten(e Beaten) {
 	for _, session := range e.Lost {
 		lost[session] = true
 	}
+	asked := make(map[int64]bool, len(e.Sessions))
 	for _, session := range e.Sessions {
-		cn := c.connOf(session)
-		switch {
-		case cn == nil:
+		asked[session] = true
+	}
+	// A session may have two connections for a moment, of which one is broken: both are answered.
+	for _, id := range sortedConns(c.conns) {
+		cn := c.conns[id]
+		switch session := cn.session; {
+		case session == 0 || !asked[session]:
 		case lost[session]:
 			c.sessionOver(cn)
 		case cn.greeting:
@@ -131,19 +136,6 @@ func (c *Core) beaten(e Beaten) {
 			c.carryOut(in)
 		}
 	}
-}
-
-// connOf returns the connection of a session, also of one that is not welcomed yet.
-func (c *Core) connOf(session int64) *conn {
-	if cn := c.sessions[session]; cn != nil {
-		return cn
-	}
-	for _, id := range sortedConns(c.conns) {
-		if cn := c.conns[id]; cn.session == session {
-			return cn
-		}
-	}
-	return nil
 }
 
 // sessionOver tells a worker that its session was declared lost while it was away: it kills what
@@ -169,6 +161,24 @@ func (c *Core) missing(session int64, atLeast time.Duration) {
 		}
 	}
 	c.away = append(c.away, absence{session: session, since: c.now, until: c.now.Add(atLeast)})
+}
+
+// hangUpOnSilent ends the connections of workers that are not heard any more: the host of one that was
+// frozen, or unplugged, ends none. The store is asked when its lease may be over.
+func (c *Core) hangUpOnSilent() {
+	for _, id := range sortedConns(c.conns) {
+		cn := c.conns[id]
+		if c.sessions[cn.session] != cn || c.now < cn.silentAt(c.cfg.Lease) {
+			continue
+		}
+		c.emit(HangUp{id})
+		c.gone(cn, max(cn.heardAt.Add(max(c.cfg.Lease, cn.node.Lease)).Sub(c.now), 0))
+	}
+}
+
+// silentAt is when a worker of which nothing is heard counts as absent: it has missed two beats then.
+func (cn *conn) silentAt(lease time.Duration) flow.Time {
+	return cn.heardAt.Add(max(lease, cn.node.Lease) * 2 / 3)
 }
 
 // witnessed tells whether this master has seen the store without a gap for a lease: only then may

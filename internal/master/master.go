@@ -207,6 +207,10 @@ func (m *Master) carryOut(ctx context.Context, effects []Effect, timer *time.Tim
 			m.feed.publish(e.Change)
 		case Announce:
 			m.say(e)
+		case HangUp:
+			if st := m.stream(e.Conn); st != nil {
+				st.cancel(errSilent)
+			}
 		case Stop:
 			return e.Err
 		default:

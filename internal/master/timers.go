@@ -73,6 +73,7 @@ func (c *Core) tick() {
 // poll is the net under the pokes: one question for all that may have come.
 func (c *Core) poll() {
 	c.polls.next = c.now.Add(c.cfg.Poll)
+	c.hangUpOnSilent()
 	if c.polls.owned <= c.now && !c.polls.owning {
 		c.readOwned(0)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"baton/internal/flow"
+	"baton/internal/rpc"
 )
 
 // A task whose worker group nobody serves is told of after a minute; one whose workers are only
@@ -27,8 +28,9 @@ func TestAlertOfAGroupNobodyServes(t *testing.T) {
 			b.answer()
 			tasks = 0
 		}
+		beat := Frame{1, &rpc.FromWorker{Beat: &rpc.Beat{Number: 1}}} // it is there all the time
 		b.now = t0.Add(time.Minute)
-		b.step(Tick{})
+		b.step(beat, Tick{})
 		var alerts []flow.Alert
 		if len(every[Commit](b)) > 0 { // there may be nothing to say
 			for _, c := range b.answer() {
@@ -44,7 +46,7 @@ func TestAlertOfAGroupNobodyServes(t *testing.T) {
 			}
 		}
 		b.now = t0.Add(time.Hour)
-		b.step(Tick{})
+		b.step(beat, Tick{})
 		for _, c := range every[Commit](b) {
 			for _, ch := range c.Batch.Changes {
 				if len(ch.Alerts) > 0 {

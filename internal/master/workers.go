@@ -32,6 +32,8 @@ type conn struct {
 
 	refusals int       // in a row
 	askAgain flow.Time // not before, when it refused
+
+	heardAt flow.Time // its last frame
 }
 
 // absence is a session that holds attempts and is not connected.
@@ -76,6 +78,7 @@ func (c *Core) frame(f Frame) {
 	if cn == nil {
 		return // before its hello was answered, or after it closed
 	}
+	cn.heardAt = c.now
 	for _, s := range f.Started {
 		c.route(flow.ID(s.Instance), pending{ev: engine.Started{Task: flow.ID(s.Task), Token: s.Token, At: flow.Time(s.At)}})
 	}
@@ -203,7 +206,7 @@ func (c *Core) eachHeld(visit func(*inst, *flow.TaskRow), sessions ...int64) {
 // hello gives the worker its session; what it holds is settled when it has one.
 func (c *Core) hello(f Frame) {
 	h := f.Hello
-	cn := &conn{id: f.Conn, hello: h, node: flow.Node{
+	cn := &conn{id: f.Conn, hello: h, heardAt: c.now, node: flow.Node{
 		Role: flow.RoleWorker, Name: h.Name, Home: h.Home, PID: int(h.Pid), Groups: h.Groups, Slots: int(h.Slots),
 		Labels: h.Labels, Version: h.Version, Engine: flow.EngineVersion, State: "ready", StartedAt: c.now,
 		Lease: time.Duration(h.LeaseMicros) * time.Microsecond,
@@ -437,15 +440,19 @@ func (c *Core) unsendable(e Unsendable) {
 
 func (c *Core) closed(e Closed) {
 	c.hellos = slices.DeleteFunc(c.hellos, func(f Frame) bool { return f.Conn == e.Conn })
-	cn := c.conns[e.Conn]
-	if cn == nil {
-		return
+	if cn := c.conns[e.Conn]; cn != nil {
+		c.gone(cn, c.cfg.Lease*2/3)
 	}
-	delete(c.conns, e.Conn)
+}
+
+// gone forgets a connection. If it was its session's, the store is asked after a time whether the
+// lease is over.
+func (c *Core) gone(cn *conn, after time.Duration) {
+	delete(c.conns, cn.id)
 	if c.sessions[cn.session] == cn {
 		delete(c.sessions, cn.session)
 		c.pool.Leave(cn.session)
-		c.missing(cn.session, c.cfg.Lease*2/3)
+		c.missing(cn.session, after)
 	}
 }
 

@@ -260,14 +260,15 @@ type FromMaster struct {
 	Blobs         []*BlobChunk           `protobuf:"bytes,8,rep,name=blobs,proto3" json:"blobs,omitempty"`
 	Renew         bool                   `protobuf:"varint,9,opt,name=renew,proto3" json:"renew,omitempty"`           // the session's lease was renewed
 	Forget        []int64                `protobuf:"varint,10,rep,packed,name=forget,proto3" json:"forget,omitempty"` // tokens the worker need not keep in journal and outbox any more
-	Beat          int64                  `protobuf:"varint,11,opt,name=beat,proto3" json:"beat,omitempty"`            // with renew or outage: the number of the beat that is answered
-	Outage        bool                   `protobuf:"varint,12,opt,name=outage,proto3" json:"outage,omitempty"`        // answers a beat: the store is unreachable for this master too
+	Beat          int64                  `protobuf:"varint,11,opt,name=beat,proto3" json:"beat,omitempty"`            // with renew: the number of the beat that renewed it
+	Outage        bool                   `protobuf:"varint,12,opt,name=outage,proto3" json:"outage,omitempty"`        // with heard: the store is unreachable for this master too
 	Asks          []*Ask                 `protobuf:"bytes,13,rep,name=asks,proto3" json:"asks,omitempty"`
 	Settles       []*Settle              `protobuf:"bytes,14,rep,name=settles,proto3" json:"settles,omitempty"`                             // what to do with what was told in answer to asks
 	Fenced        []int64                `protobuf:"varint,15,rep,packed,name=fenced,proto3" json:"fenced,omitempty"`                       // masters that are declared dead: nothing they say counts any more
 	Wants         *int32                 `protobuf:"varint,16,opt,name=wants,proto3,oneof" json:"wants,omitempty"`                          // how many more attempts this master could place here at once
 	Room          int64                  `protobuf:"varint,17,opt,name=room,proto3" json:"room,omitempty"`                                  // number of the Room heard last
 	LeaseMicros   int64                  `protobuf:"varint,18,opt,name=lease_micros,json=leaseMicros,proto3" json:"lease_micros,omitempty"` // with renew: how long leases are now; the worker counts by it from its next beat on
+	Heard         int64                  `protobuf:"varint,19,opt,name=heard,proto3" json:"heard,omitempty"`                                // the number of a beat that arrived and renewed nothing: another master keeps the lease, or outage
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -424,6 +425,13 @@ func (x *FromMaster) GetRoom() int64 {
 func (x *FromMaster) GetLeaseMicros() int64 {
 	if x != nil {
 		return x.LeaseMicros
+	}
+	return 0
+}
+
+func (x *FromMaster) GetHeard() int64 {
+	if x != nil {
+		return x.Heard
 	}
 	return 0
 }
@@ -1990,7 +1998,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x04logs\x18\x06 \x03(\v2\x17.baton.wire.v1.LogChunkR\x04logs\x120\n" +
 	"\x05blobs\x18\a \x03(\v2\x1a.baton.wire.v1.BlobRequestR\x05blobs\x12'\n" +
 	"\x04held\x18\b \x03(\v2\x13.baton.wire.v1.HeldR\x04held\x12'\n" +
-	"\x04room\x18\t \x01(\v2\x13.baton.wire.v1.RoomR\x04room\"\xe7\x04\n" +
+	"\x04room\x18\t \x01(\v2\x13.baton.wire.v1.RoomR\x04room\"\xfd\x04\n" +
 	"\n" +
 	"FromMaster\x12\x16\n" +
 	"\x06master\x18\x01 \x01(\x03R\x06master\x120\n" +
@@ -2011,7 +2019,8 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x06fenced\x18\x0f \x03(\x03R\x06fenced\x12\x19\n" +
 	"\x05wants\x18\x10 \x01(\x05H\x00R\x05wants\x88\x01\x01\x12\x12\n" +
 	"\x04room\x18\x11 \x01(\x03R\x04room\x12!\n" +
-	"\flease_micros\x18\x12 \x01(\x03R\vleaseMicrosB\b\n" +
+	"\flease_micros\x18\x12 \x01(\x03R\vleaseMicros\x12\x14\n" +
+	"\x05heard\x18\x13 \x01(\x03R\x05heardB\b\n" +
 	"\x06_wants\"\xba\x03\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +

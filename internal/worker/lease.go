@@ -11,7 +11,8 @@ import (
 	"baton/internal/rpc"
 )
 
-// beatDue asks for figures, which become a beat each third of the lease.
+// beatDue asks for figures, which become a beat each third of the lease, and sooner while the last beat
+// was not renewed.
 func (c *Core) beatDue() {
 	if c.session.beatAt == 0 || c.session.beatAt > c.turn.now || c.session.measuring {
 		return
@@ -33,13 +34,18 @@ func (c *Core) beat(m Measured) {
 	}
 	c.session.beats++
 	asks := c.session.ask(c.turn.now)
-	c.session.beatAt = c.turn.now.Add(c.session.lease / 3)
 	keeper := c.keeper()
-	// When time is short it is everybody's affair: a keeper that was frozen answers nothing.
-	urgent := c.turn.now.Sub(c.session.renewedAt) > c.session.lease/2
+	// When a renewal is late it is everybody's affair: a keeper that was frozen answers nothing.
+	late := c.session.renewedAt < c.session.beatenAt
+	urgent := late && c.turn.now.Sub(c.session.renewedAt) > c.session.lease*2/5
+	c.session.beatenAt = c.turn.now
+	c.session.beatAt = c.turn.now.Add(c.session.lease / 6) // the answer puts it off
 	for _, s := range c.streams {
 		if !s.welcomed {
 			continue
+		}
+		for len(s.beats) > 0 && c.turn.now.Sub(s.beats[0].at) > c.session.lease {
+			s.beats = s.beats[1:] // its answer would renew nothing any more
 		}
 		s.beats = append(s.beats, beat{c.session.beats, c.turn.now, asks})
 		s.frame(recordSize).Beat = &rpc.Beat{
@@ -53,7 +59,7 @@ func (c *Core) beat(m Measured) {
 // that answered the last beat.
 func (c *Core) keeper() *stream {
 	for _, s := range c.streams {
-		if s.welcomed && !s.outage && len(s.beats) == 0 {
+		if s.welcomed && !s.outage && (len(s.beats) == 0 || s.heard >= s.beats[len(s.beats)-1].number) {
 			return s
 		}
 	}
@@ -64,22 +70,43 @@ func (c *Core) keeper() *stream {
 // receipt, which is later, so this side always gives up first. An answer that lay in a socket
 // while the process was frozen renews nothing.
 func (c *Core) renewed(s *stream, f *rpc.FromMaster) {
-	b, ok := s.answered(f.GetBeat())
+	if number := f.GetHeard(); number != 0 {
+		c.heard(s, number, f.GetOutage())
+	}
+	if !f.GetRenew() {
+		return
+	}
+	b, ok := s.renewed(f.GetBeat())
 	if !ok {
 		return
 	}
-	at := b.at
-	s.outage = f.GetOutage()
-	if f.GetRenew() {
-		c.session.renewedAt, c.session.outageAt = max(c.session.renewedAt, at), 0
-		if b.lease > c.session.lease {
-			c.session.lease = b.lease // it was renewed for no less
-		}
-		c.leaseIs(time.Duration(f.GetLeaseMicros()) * time.Microsecond)
+	s.outage = false
+	c.session.renewedAt, c.session.outageAt = max(c.session.renewedAt, b.at), 0
+	c.putOff()
+	if b.lease > c.session.lease {
+		c.session.lease = b.lease // it was renewed for no less
+	}
+	c.leaseIs(time.Duration(f.GetLeaseMicros()) * time.Microsecond)
+}
+
+// putOff makes the next beat wait when the last one was answered as it should be.
+func (c *Core) putOff() {
+	if s := &c.session; s.beatAt != 0 && s.renewedAt >= s.beatenAt {
+		s.beatAt = s.beatenAt.Add(s.lease / 3)
+	}
+}
+
+// heard takes the answer to a beat that renewed nothing: another master keeps the lease, or the store
+// is away.
+func (c *Core) heard(s *stream, number int64, outage bool) {
+	i := slices.IndexFunc(s.beats, func(b beat) bool { return b.number == number })
+	if i < 0 || number <= s.heard {
 		return
 	}
-	if !f.GetOutage() {
-		c.session.outageAt = 0 // it has the store, and leaves the renewal to the master that keeps it
+	at := s.beats[i].at
+	s.heard, s.outage = number, outage
+	if !outage {
+		c.session.outageAt = 0
 		return
 	}
 	if c.session.unseen > 0 || slices.ContainsFunc(c.streams, func(s *stream) bool { return !s.welcomed || !s.outage }) {
@@ -92,6 +119,7 @@ func (c *Core) renewed(s *stream, f *rpc.FromMaster) {
 	}
 	if at.Sub(c.session.outageAt) < c.cfg.OutageGrace {
 		c.session.renewedAt = max(c.session.renewedAt, at)
+		c.putOff()
 	}
 }
 
@@ -124,23 +152,18 @@ func (s *session) ask(now flow.Time) time.Duration {
 	return asks
 }
 
-// answered returns the answered beat and forgets it and those before it. A master that names no beat
-// answers the oldest, which errs on the safe side.
-func (s *stream) answered(number int64) (beat, bool) {
-	if len(s.beats) == 0 {
-		return beat{}, false
-	}
+// renewed returns the renewed beat and forgets it and those before it. A master that names no beat
+// renews the oldest, which errs on the safe side.
+func (s *stream) renewed(number int64) (beat, bool) {
 	i := 0
 	if number != 0 {
-		for i < len(s.beats) && s.beats[i].number != number {
-			i++
-		}
-		if i == len(s.beats) {
-			return beat{}, false
-		}
+		i = slices.IndexFunc(s.beats, func(b beat) bool { return b.number == number })
+	}
+	if i < 0 || i >= len(s.beats) {
+		return beat{}, false
 	}
 	b := s.beats[i]
-	s.beats = s.beats[i+1:]
+	s.beats, s.heard = s.beats[i+1:], max(s.heard, b.number)
 	return b, true
 }
 

@@ -108,3 +108,38 @@ func TestLeaseIsLengthened(t *testing.T) {
 		}
 	}
 }
+
+// A master that keeps the lease and is frozen answers nothing: the others are asked at once, well before
+// the worker gives itself up.
+func TestFrozenKeeper(t *testing.T) {
+	t.Parallel()
+	const lease = 10 * time.Second
+	l := newLeaseTest(t, lease)
+	l.step(worker.StreamUp{Stream: 2})
+	l.step(worker.Frame{Stream: 2, Frame: &rpc.FromMaster{Master: 2, Welcome: &rpc.Welcome{Session: 9, Generation: 1, LeaseMicros: lease.Microseconds()}}})
+	l.renew(l.beat(time.Millisecond), lease)
+	from := l.now
+	for !l.gone && l.now.Sub(from) < lease*6/10 {
+		if b := l.beat(lease); b.GetUrgent() {
+			if !b.GetKeep() {
+				t.Error("an urgent beat asks for nothing")
+			}
+			return
+		}
+	}
+	t.Errorf("nobody else was asked within %s", l.now.Sub(from))
+}
+
+// That a later beat arrived says nothing about the lease: only what was renewed counts.
+func TestHeardIsNotRenewed(t *testing.T) {
+	t.Parallel()
+	const lease = 10 * time.Second
+	l := newLeaseTest(t, lease)
+	first := l.beat(time.Millisecond)
+	sent := l.now
+	second := l.beat(lease)
+	l.step(worker.Frame{Stream: 1, Frame: &rpc.FromMaster{Master: 1, Renew: true, Beat: first.GetNumber(), Heard: second.GetNumber(), LeaseMicros: lease.Microseconds()}})
+	if got, want := l.now.Sub(sent)+l.lasts(), lease*3/4; got > want+100*time.Millisecond {
+		t.Errorf("it lives for %s after the beat that was renewed", got)
+	}
+}

@@ -20,6 +20,7 @@ type session struct {
 	renewedAt  flow.Time     // sending of the hello or beat that was answered last
 	outageAt   flow.Time     // since when every answer tells of an outage of the store; 0 it does not
 	beatAt     flow.Time     // next beat
+	beatenAt   flow.Time     // last beat
 	over       bool          // the lease is over and what it held is being killed
 	measuring  bool
 	beats      int64
@@ -32,7 +33,8 @@ type stream struct {
 	master   int64 // incarnation
 	welcomed bool
 	helloAt  flow.Time // 0: not said yet
-	beats    []beat    // sent and not answered, oldest first
+	beats    []beat    // sent in the last lease, and none since renewed; oldest first
+	heard    int64     // number of the beat that it answered last
 	outage   bool      // its last answer to a beat was that it cannot reach the store
 	room     room
 	out      []*rpc.FromWorker
@@ -221,7 +223,7 @@ func (c *Core) frame(id StreamID, f *rpc.FromMaster) {
 	for _, k := range f.GetKills() {
 		c.killOrder(s, k)
 	}
-	if f.GetRenew() || f.GetOutage() || f.GetBeat() != 0 {
+	if f.GetRenew() || f.GetOutage() || f.GetBeat() != 0 || f.GetHeard() != 0 {
 		c.renewed(s, f)
 	}
 	for _, token := range f.GetForget() {

@@ -257,6 +257,10 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 			delete(m.poisons, e.ID)
 			return master.Quarantined{ID: e.ID, Err: m.quarantine(e)}
 		})
+	case master.HangUp:
+		if l := m.conns[e.Conn]; l != nil {
+			l.cut()
+		}
 	case master.Send:
 		m.send(e.Conn, e.Frame)
 	case master.Grant:
