@@ -32,6 +32,7 @@ const (
 	LogRead         Permission = "log:read"
 	AlertRead       Permission = "alert:read"
 	NodeRead        Permission = "node:read"
+	NodeOperate     Permission = "node:operate"
 	DataSourceRead  Permission = "datasource:read"
 	SettingRead     Permission = "setting:read"
 	SettingWrite    Permission = "setting:write"

@@ -1,11 +1,10 @@
-// Alerts, nodes, settings, tokens, the version: what concerns the cluster rather than a run.
+// Alerts, failovers, tokens, the version: what concerns the cluster rather than a run.
 
 package api
 
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -51,101 +50,31 @@ func (s *Server) listAlerts(ctx context.Context, in *listAlertsIn) (*body[List[A
 	}), err
 }
 
-// Node is a running process of a role.
-type Node struct {
-	ID         string            `json:"id" doc:"Incarnation: a new start is a new one"`
-	Name       string            `json:"name"`
-	Role       string            `json:"role"`
-	State      string            `json:"state" doc:"ready, busy, draining, suspect or lost"`
-	PID        int               `json:"pid"`
-	Groups     []string          `json:"groups"`
-	Slots      int               `json:"slots"`
-	Running    int               `json:"running"`
-	Labels     map[string]string `json:"labels"`
-	Version    string            `json:"version"`
-	StartedAt  flow.Time         `json:"started_at" nullable:"false"`
-	LeaseUntil flow.Time         `json:"lease_until"`
+// Failover is a node that was declared dead, and what became of its work.
+type Failover struct {
+	ID          string    `json:"id" doc:"Incarnation that died"`
+	Role        string    `json:"role"`
+	Name        string    `json:"name"`
+	Witness     string    `json:"witness" doc:"Incarnation that declared it dead"`
+	WitnessName string    `json:"witness_name"`
+	Reason      string    `json:"reason"`
+	Runs        int       `json:"runs" doc:"How many runs were handed on so far"`
+	DiedAt      flow.Time `json:"died_at" nullable:"false" doc:"When it was declared dead"`
+	DoneAt      flow.Time `json:"done_at" doc:"When everything was handed on; null: not yet"`
 }
 
-func nodeOf(n flow.Node) Node {
-	out := Node{
-		ID: number(n.Incarnation), Name: n.Name, Role: n.Role, State: n.State, PID: n.PID, Groups: n.Groups,
-		Slots: n.Slots, Running: n.Running, Labels: n.Labels, Version: n.Version, StartedAt: n.StartedAt, LeaseUntil: n.LeaseUntil,
-	}
-	if out.Groups == nil {
-		out.Groups = []string{}
-	}
-	if out.Labels == nil {
-		out.Labels = map[string]string{}
-	}
-	return out
+type listFailoversIn struct {
+	Limit int `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Most to list"`
 }
 
-type listNodesIn struct {
-	Role string `query:"role" enum:"master,worker,api,standalone" doc:"Of this role only"`
-}
-
-func (s *Server) listNodes(ctx context.Context, in *listNodesIn) (*body[List[Node]], error) {
-	role := in.Role
-	if role == flow.RoleMaster {
-		role = "" // a standalone process is a master too
-	}
-	all, err := s.store.Nodes(ctx, role)
-	if in.Role == flow.RoleMaster {
-		all = slices.DeleteFunc(all, func(n flow.Node) bool { return n.Role != flow.RoleMaster && n.Role != flow.RoleStandalone })
-	}
-	return listOf(flow.Page[flow.Node]{Items: all}, nodeOf), err
-}
-
-// Setting is a setting of the cluster.
-type Setting struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
-}
-
-// Settings of the cluster. SettingRetention is how long ended runs are kept.
-const (
-	SettingLease     = "lease"
-	SettingRetention = "retention"
-)
-
-var settings = []string{SettingLease, SettingRetention}
-
-// SettingPath names a setting.
-type SettingPath struct {
-	Key string `path:"key"`
-}
-
-func (in SettingPath) check() error {
-	if !slices.Contains(settings, in.Key) {
-		return flow.Errorf(flow.CodeNotFound, "key", "there is no setting %q; there are %v", in.Key, settings)
-	}
-	return nil
-}
-
-func (s *Server) getSetting(ctx context.Context, in *SettingPath) (*body[Setting], error) {
-	if err := in.check(); err != nil {
-		return nil, err
-	}
-	value, err := s.store.Setting(ctx, in.Key)
-	return &body[Setting]{Setting{in.Key, value}}, err
-}
-
-type setSettingIn struct {
-	SettingPath
-	Body struct {
-		Value string `json:"value" maxLength:"256" doc:"A duration"`
-	}
-}
-
-func (s *Server) setSetting(ctx context.Context, in *setSettingIn) (*body[Setting], error) {
-	if err := in.check(); err != nil {
-		return nil, err
-	}
-	if _, err := flow.ParseDuration(in.Body.Value); err != nil {
-		return nil, flow.Errorf(flow.CodeBadRequest, "value", "%s", err)
-	}
-	return &body[Setting]{Setting{in.Key, in.Body.Value}}, s.store.SetSetting(ctx, in.Key, in.Body.Value)
+func (s *Server) listFailovers(ctx context.Context, in *listFailoversIn) (*body[List[Failover]], error) {
+	all, err := s.store.Failovers(ctx, in.Limit)
+	return listOf(flow.Page[flow.Failover]{Items: all}, func(f flow.Failover) Failover {
+		return Failover{
+			ID: number(f.Incarnation), Role: f.Role, Name: f.Name, Witness: number(f.Witness), WitnessName: f.WitnessName,
+			Reason: f.Reason, Runs: f.Instances, DiedAt: f.FencedAt, DoneAt: f.ReleasedAt,
+		}
+	}), err
 }
 
 // Token is a new token; it is shown this once.

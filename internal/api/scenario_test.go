@@ -20,6 +20,7 @@ func TestScenarios(t *testing.T) {
 	id := w.start()
 	r := w.take(id)
 	r.end(flow.TaskFailed, flow.InstanceFailed, 3)
+	w.nodes()
 	run := "/instances/" + id.String()
 	deep := "name: scripted\ntasks:\n  a: {run: ./a.sh, files: [a.sh]}\n"
 
@@ -102,11 +103,30 @@ func TestScenarios(t *testing.T) {
 		{"commands", "GET", "/commands", "", 200, []string{`"state":"submitted"`}},
 		{"alerts", "GET", "/alerts?instance=" + id.String(), "", 200, []string{`"items":[]`}},
 		{"masters", "GET", "/nodes?role=master", "", 200, []string{`"name":"m1"`}},
-		{"workers", "GET", "/nodes?role=worker", "", 200, []string{`"items":[]`}},
+		{"workers", "GET", "/nodes?role=worker", "", 200, []string{`"name":"w1"`}},
 		{"datasources", "GET", "/datasources", "", 200, []string{`"items":[]`}},
 		{"setting", "PUT", "/settings/retention", `{"value": "90d"}`, 200, []string{`"value":"90d"`}},
 		{"setting comes back", "GET", "/settings/retention", "", 200, []string{`"value":"90d"`}},
 		{"setting that makes no sense", "PUT", "/settings/retention", `{"value": "long"}`, 400, []string{`"field":"value"`}},
+		{"setting too short", "PUT", "/settings/retention", `{"value": "5s"}`, 400, []string{`at least 1h`}},
+		{"setting without an end", "PUT", "/settings/retention", `{"value": "0s"}`, 200, []string{`"value":"0s"`}},
+		{"lease too short", "PUT", "/settings/lease", `{"value": "100ms"}`, 400, []string{`"field":"value"`}},
+		{"lease", "PUT", "/settings/lease", `{"value": "15s"}`, 200, []string{`"value":"15s"`, `"default":"10s"`}},
+		{"settings", "GET", "/settings", "", 200, []string{`"key":"lease","value":"15s"`, `"key":"retention","value":"0s"`}},
+		{"failovers", "GET", "/failovers", "", 200, []string{`"name":"dead"`, `"witness_name":"m1"`, `"reason":"its lease is over"`, `"done_at":null`}},
+		{"failovers too many", "GET", "/failovers?limit=501", "", 400, []string{`"field":"limit"`}},
+		{"node", "GET", "/nodes/m1", "", 200, []string{`"role":"standalone"`, `"holding":0`}},
+		{"no node", "GET", "/nodes/m7", "", 404, []string{`there is no node`}},
+		{"drain of nobody", "POST", "/nodes/m7/drain", "", 404, []string{`baton get workers`}},
+		{"drain of many", "POST", "/nodes/twin/drain", "", 409, []string{`2 nodes are called`, `(worker)`}},
+		{"drain of an api", "POST", "/nodes/a1/drain", "", 400, []string{`role api`}},
+		{"drain", "POST", "/nodes/w1/drain", "", 200, []string{`"state":"draining"`, `no other worker takes tasks of group gpu`}},
+		{"drain again", "POST", "/nodes/w1/drain", "", 200, []string{`"state":"draining"`}},
+		{"drained", "GET", "/nodes?role=worker", "", 200, []string{`"state":"draining"`}},
+		{"drain of the only master", "POST", "/nodes/m1/drain", "", 200, []string{`no other master takes work`}},
+		{"undrain of the only master", "POST", "/nodes/m1/undrain", "", 200, []string{`"state":"ready"`, `"warning":null`}},
+		{"undrain", "POST", "/nodes/w1/undrain", "", 200, []string{`"state":"ready"`}},
+		{"undrained", "GET", "/nodes/w1", "", 200, []string{`"state":"ready"`}},
 		{"no setting", "GET", "/settings/colour", "", 404, nil},
 		{"token", "POST", "/tokens", `{"name": "ci"}`, 201, []string{`"token":"baton_`}},
 
@@ -135,4 +155,26 @@ func TestScenarios(t *testing.T) {
 
 func withResource(yaml, sum string) string {
 	return strings.Replace(filesJSON("f.yaml", yaml), `"name":"f.yaml"`, `"name":"f.yaml","resources":[{"path":"a.sh","sha256":"`+sum+`"}]`, 1)
+}
+
+// nodes registers a worker of its own group, an api process, two workers of one name, and has a
+// master declared dead.
+func (w *world) nodes() {
+	w.t.Helper()
+	m := w.db.Master()
+	register := func(n flow.Node) int64 {
+		l, err := m.Register(w.t.Context(), n)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return l.Incarnation
+	}
+	register(flow.Node{Role: flow.RoleWorker, Name: "w1", Home: "w1", Groups: []string{"gpu"}})
+	register(flow.Node{Role: flow.RoleAPI, Name: "a1"})
+	register(flow.Node{Role: flow.RoleWorker, Name: "twin", Home: "t1"})
+	register(flow.Node{Role: flow.RoleWorker, Name: "twin", Home: "t2"})
+	dead := register(flow.Node{Role: flow.RoleMaster, Name: "dead"})
+	if _, err := m.Condemn(w.t.Context(), dead, w.lease.Incarnation, "its lease is over"); err != nil {
+		w.t.Fatal(err)
+	}
 }

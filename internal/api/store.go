@@ -82,6 +82,15 @@ type Cluster interface {
 	CreateToken(ctx context.Context, name, sum string, now flow.Time) error
 	// TokenName returns the name of the token with this sum. Not found: nobody has it.
 	TokenName(ctx context.Context, sum string) (string, error)
+	// Drain makes a node take nothing new, by flow.Node.DrainKey; Undrain takes that back.
+	Drain(ctx context.Context, key, by string, now flow.Time) error
+	Undrain(ctx context.Context, key string) error
+	// Holding counts what a node has in hand: runs of a master, attempts of a worker.
+	Holding(ctx context.Context, incarnation int64) (int, error)
+	// Failovers lists nodes that were declared dead, newest first.
+	Failovers(ctx context.Context, limit int) ([]flow.Failover, error)
+	// Settings reads all settings of the cluster that are set.
+	Settings(ctx context.Context) (map[string]string, error)
 	// Setting reads a setting of the cluster, "" when it is not set.
 	Setting(ctx context.Context, key string) (string, error)
 	// SetSetting writes a setting of the cluster.

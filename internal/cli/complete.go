@@ -40,7 +40,7 @@ type typed struct {
 
 // argumentCompleters are by the words of Use lines.
 var argumentCompleters = map[string]completer{
-	"INSTANCE": completeRun, "ID": completeRun, "TASK": completeTask, "NAME": completeWorkflow, "PROJECT": completeProject, "NODE": completeNode,
+	"INSTANCE": completeRun, "ID": completeRun, "TASK": completeTask, "NAME": completeWorkflow, "PROJECT": completeProject, "NODE": completeNode, "SETTING": completeSetting,
 }
 
 // flagCompleters are by the names of flags, the same in every command.
@@ -218,8 +218,15 @@ func completeTaskList(ctx context.Context, a *app, at typed) []cobra.Completion 
 
 // completeNode offers nodes of the kind that the command lists.
 func completeNode(ctx context.Context, a *app, at typed) []cobra.Completion {
-	role := strings.TrimSuffix(strings.TrimPrefix(at.command, "get "), "s")
-	return offer(ctx, a, read("/nodes", url.Values{"role": {role}}), func(n api.Node) (string, string) { return n.Name, n.State })
+	q := url.Values{}
+	if kind, listed := strings.CutPrefix(at.command, "get "); listed {
+		q.Set("role", strings.TrimSuffix(kind, "s"))
+	}
+	return offer(ctx, a, read("/nodes", q), func(n api.Node) (string, string) { return n.Name, n.State })
+}
+
+func completeSetting(ctx context.Context, a *app, _ typed) []cobra.Completion {
+	return offer(ctx, a, read("/settings", nil), func(s api.Setting) (string, string) { return s.Key, s.Text })
 }
 
 // offer asks for a list and makes completions of it; one without a name is left out.

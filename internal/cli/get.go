@@ -17,7 +17,7 @@ import (
 
 func (a *app) getCommand() *cobra.Command {
 	get := group("get", "List or read objects", a.getInstances(), a.getTasks(), a.getAttempts(), a.getWorkflows(), a.getVersions(),
-		a.getProjects(), a.getDataSources(), a.getCommands(), a.getAlerts(), a.getNodes("masters", flow.RoleMaster), a.getNodes("workers", flow.RoleWorker))
+		a.getProjects(), a.getDataSources(), a.getCommands(), a.getAlerts(), a.getNodes("masters", flow.RoleMaster), a.getNodes("workers", flow.RoleWorker), a.getFailovers())
 	get.Example = `  baton get instances --workflow daily-orders --state failed --since 2h
   baton get instance 7301444403200000 -o json
   baton get tasks 7301444403200000 -w`
@@ -197,6 +197,19 @@ func (a *app) getNodes(kind, role string) *cobra.Command {
 			return a.getNode(ctx, args[0], q)
 		}
 		return reader[api.Node]{ask: func() request { return read("/nodes", q) }, view: nodeView(), watch: watch}.run(ctx, a)
+	})
+	return c
+}
+
+func (a *app) getFailovers() *cobra.Command {
+	var limit int
+	var watch bool
+	c := &cobra.Command{Use: "failovers", Aliases: []string{"failover"}, Args: noArguments, Short: "Nodes that were declared dead, and what became of their work, newest first"}
+	c.Flags().IntVar(&limit, "limit", 50, "most to list, at most 500")
+	watchFlag(c, &watch)
+	c.RunE = action(func(ctx context.Context, _ []string) error {
+		q := url.Values{"limit": {strconv.Itoa(limit)}}
+		return reader[api.Failover]{ask: func() request { return read("/failovers", q) }, view: failoverView(), watch: watch}.run(ctx, a)
 	})
 	return c
 }

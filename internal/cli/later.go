@@ -9,7 +9,7 @@ import (
 )
 
 var later = []string{
-	"alert", "schedule", "backfill", "drain", "undrain", "cluster", "import",
+	"alert", "schedule", "backfill", "import",
 	"backup", "restore", "doctor", "secret", "cron", "dependent", "shards",
 }
 

@@ -57,6 +57,38 @@ func TestServer(t *testing.T) {
 	})
 }
 
+// Scripts that need a server of their own: they change what others rely on.
+func TestServerAlone(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/alone",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"keep": keep, "keepnode": keepNode},
+		Setup: func(e *testscript.Env) error {
+			data := t.TempDir()
+			serve(t, data)
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("BATON_DATA", data)
+			return nil
+		},
+	})
+}
+
+// keepNode VAR ROLE puts the id of a node of a role in the last list into the environment, and its name into NAME.
+func keepNode(ts *testscript.TestScript, _ bool, args []string) {
+	var list struct{ Items []struct{ ID, Name, Role string } }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &list))
+	for _, n := range list.Items {
+		if n.Role == args[1] {
+			ts.Setenv(args[0], n.ID)
+			ts.Setenv("NAME", n.Name)
+			return
+		}
+	}
+	ts.Fatalf("no %s in %v", args[1], list.Items)
+}
+
 // serve runs a standalone server in this process until the test is over. It returns when the
 // server says that it is ready.
 func serve(t *testing.T, data string) {

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -145,6 +146,30 @@ func nodeView() view[api.Node] {
 			{head: "AGE", cell: func(n api.Node) string { return age(n.StartedAt) }},
 		},
 	}
+}
+
+func failoverView() view[api.Failover] {
+	return view[api.Failover]{
+		name: func(f api.Failover) string { return f.ID },
+		columns: []column[api.Failover]{
+			{head: "ID", wide: true, cell: func(f api.Failover) string { return f.ID }},
+			{head: "AGE", cell: func(f api.Failover) string { return age(f.DiedAt) }},
+			{head: "NODE", cell: func(f api.Failover) string { return shorten(f.Name, 24) }},
+			{head: "ROLE", cell: func(f api.Failover) string { return f.Role }},
+			{head: "BY", cell: func(f api.Failover) string { return shorten(cmp.Or(f.WitnessName, f.Witness), 24) }},
+			{head: "RUNS", cell: func(f api.Failover) string { return strconv.Itoa(f.Runs) }},
+			{head: "DONE", cell: func(f api.Failover) string { return doneAfter(f) }},
+			{head: "REASON", free: true, cell: func(f api.Failover) string { return f.Reason }},
+		},
+	}
+}
+
+// doneAfter is how long it took to hand everything on.
+func doneAfter(f api.Failover) string {
+	if f.DoneAt == 0 {
+		return "not yet"
+	}
+	return span(f.DoneAt.Sub(f.DiedAt))
 }
 
 // running is how full a node is; a master has no slots.

@@ -173,7 +173,7 @@ func (c *Core) beat(cn *conn, b *rpc.Beat) {
 	cn.node.Running = int(b.Running)
 	cn.node.Lease = time.Duration(b.LeaseMicros) * time.Microsecond
 	cn.node.State = "ready"
-	if b.Draining || c.drained(cn) {
+	if b.Draining {
 		cn.node.State = "draining"
 	}
 	if len(b.Live) > 0 {

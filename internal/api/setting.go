@@ -1,0 +1,121 @@
+// Settings of the cluster: what there is, and what a value must be.
+
+package api
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"baton/internal/flow"
+)
+
+// Setting is a setting of the cluster.
+type Setting struct {
+	Key     string `json:"key"`
+	Value   string `json:"value"`
+	Default string `json:"default" doc:"Value while nobody has set one"`
+	Text    string `json:"text" doc:"What it is for"`
+}
+
+// Settings of the cluster.
+const (
+	SettingLease     = "lease"
+	SettingRetention = "retention"
+)
+
+const (
+	shortestLease = time.Second
+	longestLease  = 10 * time.Minute
+	// shortestRetention keeps a slip of the pen from deleting everything that ended today.
+	shortestRetention = time.Hour
+)
+
+// setting is what is known of one.
+type setting struct {
+	def, text string
+	check     func(string) error
+}
+
+var settings = map[string]setting{
+	SettingLease: {
+		"10s", "how long a silent node is trusted: a dead one is replaced after that, and so is one that is frozen or cut off for longer",
+		func(v string) error {
+			d, err := duration(v)
+			if err == nil && (d < shortestLease || d > longestLease) {
+				return flow.Errorf(flow.CodeBadRequest, "value", "lease %s: it is from %s to %s", v, shortestLease, longestLease)
+			}
+			return err
+		},
+	},
+	SettingRetention: {
+		DefaultRetention, "how long ended runs are kept, 0s for ever",
+		func(v string) error {
+			d, err := duration(v)
+			if err == nil && d != 0 && d < shortestRetention {
+				return flow.Errorf(flow.CodeBadRequest, "value", "retention %s: it is at least %s, or 0s to keep runs for ever", v, shortestRetention)
+			}
+			return err
+		},
+	},
+}
+
+func duration(v string) (time.Duration, error) {
+	d, err := flow.ParseDuration(v)
+	if err != nil {
+		return 0, flow.Errorf(flow.CodeBadRequest, "value", "%s", err)
+	}
+	return d.Std(), nil
+}
+
+func settingOf(key, value string) Setting {
+	known := settings[key]
+	if value == "" {
+		value = known.def
+	}
+	return Setting{key, value, known.def, known.text}
+}
+
+func (s *Server) listSettings(ctx context.Context, _ *none) (*body[List[Setting]], error) {
+	values, err := s.store.Settings(ctx)
+	keys := slices.Sorted(maps.Keys(settings))
+	return listOf(flow.Page[string]{Items: keys}, func(key string) Setting { return settingOf(key, values[key]) }), err
+}
+
+// SettingPath names a setting.
+type SettingPath struct {
+	Key string `path:"key"`
+}
+
+func (in SettingPath) check() error {
+	if _, known := settings[in.Key]; !known {
+		return flow.Errorf(flow.CodeNotFound, "key", "there is no setting %q; there are %v", in.Key, slices.Sorted(maps.Keys(settings)))
+	}
+	return nil
+}
+
+func (s *Server) getSetting(ctx context.Context, in *SettingPath) (*body[Setting], error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	value, err := s.store.Setting(ctx, in.Key)
+	return &body[Setting]{settingOf(in.Key, value)}, err
+}
+
+type setSettingIn struct {
+	SettingPath
+	Body struct {
+		Value string `json:"value" maxLength:"256"`
+	}
+}
+
+func (s *Server) setSetting(ctx context.Context, in *setSettingIn) (*body[Setting], error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	if err := settings[in.Key].check(in.Body.Value); err != nil {
+		return nil, err
+	}
+	return &body[Setting]{settingOf(in.Key, in.Body.Value)}, s.store.SetSetting(ctx, in.Key, in.Body.Value)
+}
