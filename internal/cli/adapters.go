@@ -20,22 +20,48 @@ import (
 	"baton/internal/task/all"
 )
 
-// live is the master of this process as the API sees it.
-type live struct{ *master.Master }
+// live is the master of this process as the API sees it, whichever incarnation it is.
+type live struct{ *mastering }
 
-func (l live) PokeCommands(flow.ID) { l.Master.PokeCommands() }
+func (l live) PokeCommands(flow.ID) {
+	m, _ := l.current()
+	m.PokeCommands()
+}
+
+func (l live) PokeInbox() {
+	m, _ := l.current()
+	m.PokeInbox()
+}
 
 // Watch hands the master's changes on in the API's form. A reader that is too slow makes the
-// master leave changes out, which it marks.
+// master leave changes out, which it marks; so does the end of an incarnation.
 func (l live) Watch(ctx context.Context, instance flow.ID) <-chan api.Event {
-	changes := l.Master.Watch(ctx, instance)
+	m, next := l.current()
+	sub, cancel := context.WithCancel(ctx)
+	changes := m.Watch(sub, instance)
 	events := make(chan api.Event)
 	go func() {
 		defer close(events)
-		for c := range changes {
+		for {
+			var e api.Event
 			select {
-			case events <- eventOf(c):
+			case c, more := <-changes:
+				if !more {
+					cancel()
+					return
+				}
+				e = eventOf(c)
+			case <-next:
+				cancel()
+				m, next = l.current()
+				sub, cancel = context.WithCancel(ctx)
+				changes = m.Watch(sub, instance)
+				e = api.Event{Gap: true, At: flow.At(time.Now())}
+			}
+			select {
+			case events <- e:
 			case <-ctx.Done():
+				cancel()
 				return
 			}
 		}
@@ -55,7 +81,8 @@ func eventOf(c master.Change) api.Event {
 }
 
 func (l live) ReadLog(ctx context.Context, r api.LogRequest) iter.Seq2[api.LogChunk, error] {
-	chunks := l.Master.ReadLog(ctx, master.LogRequest{
+	m, _ := l.current()
+	chunks := m.ReadLog(ctx, master.LogRequest{
 		Instance: r.Instance, Task: r.Task, Token: r.Token, Session: r.Session, Offset: r.Offset, Limit: r.Limit, Follow: r.Follow,
 	})
 	return func(yield func(api.LogChunk, error) bool) {

@@ -51,12 +51,10 @@ func drain(ctx context.Context, w drainer, over <-chan struct{}, another <-chan 
 
 // readiness is an error until the master is registered, and again once the server was asked to
 // end: whoever balances load then sends nothing more here.
-func readiness(asked context.Context, registered <-chan struct{}, w drainer) func(context.Context) error {
-	return func(context.Context) error {
-		select {
-		case <-registered:
-		default:
-			return fmt.Errorf("the master is not registered yet")
+func readiness(asked context.Context, registered func(context.Context) error, w drainer) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := registered(ctx); err != nil {
+			return err
 		}
 		if asked.Err() != nil {
 			return fmt.Errorf("draining: %d tasks still run", w.Running())

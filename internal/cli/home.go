@@ -20,6 +20,7 @@ import (
 
 	"baton/internal/api"
 	"baton/internal/flow"
+	"baton/internal/worker"
 )
 
 // homeOf reads the identity of the folder, made at the first start.
@@ -104,9 +105,9 @@ func serveAdmin(ctx context.Context, l net.Listener, server http.Handler) error 
 	return nil
 }
 
-// health answers /livez and /readyz of a role without an HTTP interface of its own: it is ready when
-// every check passes.
-func health(checks ...func(context.Context) error) http.Handler {
+// health answers /livez, /readyz and /metrics of a role without an HTTP interface of its own: it is ready
+// when every check passes.
+func health(metrics func(context.Context, io.Writer) error, checks ...func(context.Context) error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { say(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
@@ -121,18 +122,40 @@ func health(checks ...func(context.Context) error) http.Handler {
 		}
 		say(w, "ok\n")
 	})
-	mux.HandleFunc("GET /metrics", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		if err := metrics(ctx, w); err != nil {
+			say(w, "# incomplete: %v\n", err)
+		}
+	})
 	return mux
 }
 
-// registered is an error until the channel is closed.
-func registered(ready <-chan struct{}) func(context.Context) error {
-	return func(context.Context) error {
-		select {
-		case <-ready:
-			return nil
-		default:
-			return errors.New("the master is not registered yet")
-		}
+// serveEarly answers on a role's port before the role can; end makes room for it.
+func serveEarly(l net.Listener, s *starting) (end func()) {
+	early := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = early.Serve(l) }() // it ends with its listener
+	return func() { _ = early.Close() }
+}
+
+// serveWorkerAdmin serves health and metrics of a worker. Its tasks are worth more than a port: without it
+// the worker works all the same.
+func serveWorkerAdmin(ctx context.Context, cfg Config, w *worker.Worker, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	l, err := listen(ctx, "admin-listen", cfg.AdminListen)
+	if err != nil {
+		log.LogAttrs(ctx, slog.LevelWarn, "health and metrics are not served", slog.Any("error", err))
+		return cancel
 	}
+	log.LogAttrs(ctx, slog.LevelInfo, "health and metrics", slog.String("admin", reachable(l.Addr())))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := serveAdmin(ctx, l, health(workerMetrics(w), connected(w))); err != nil {
+			log.LogAttrs(ctx, slog.LevelWarn, "health and metrics are not served any more", slog.Any("error", err))
+		}
+	}()
+	return func() { cancel(); <-ended }
 }

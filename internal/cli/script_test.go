@@ -77,7 +77,9 @@ func TestServerAlone(t *testing.T) {
 
 // keepNode VAR ROLE puts the id of a node of a role in the last list into the environment, and its name into NAME.
 func keepNode(ts *testscript.TestScript, _ bool, args []string) {
-	var list struct{ Items []struct{ ID, Name, Role string } }
+	var list struct {
+		Items []struct{ ID, Name, Role string }
+	}
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &list))
 	for _, n := range list.Items {
 		if n.Role == args[1] {

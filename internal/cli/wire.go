@@ -24,6 +24,7 @@ import (
 	"baton/internal/param"
 	"baton/internal/peer"
 	"baton/internal/registry"
+	regclient "baton/internal/registry/client"
 	"baton/internal/registry/etcd"
 	"baton/internal/registry/sql"
 	"baton/internal/registry/zookeeper"
@@ -42,9 +43,14 @@ const apiNumber = 1023
 // then the API stops taking requests, the worker ends what still runs, the master leaves and the
 // store is closed.
 func standalone(asked context.Context, cfg Config, log *slog.Logger, listener net.Listener, people io.Writer) (err error) {
-	db, err := openStore(asked, cfg)
+	port := newGate(listener)
+	defer port.Close()
+	begin := &starting{}
+	early := serveEarly(port.turn(), begin)
+	db, err := openStoreAtLast(asked, cfg, log, begin)
+	early()
 	if err != nil {
-		return err
+		return ignoreEnd(asked, err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	home, err := homeOf(cfg.Data)
@@ -63,15 +69,18 @@ func standalone(asked context.Context, cfg Config, log *slog.Logger, listener ne
 	types := task.NewSet(all.Types()...)
 	node := nodeOf(cfg, home, listener.Addr())
 	lease, _ := flow.ParseDuration(cfg.Lease) // checked with the settings
-	m := master.New(master.Config{Lease: lease.Std(), Lanes: lanes(cfg)}, crashingMaster(db.Master()), types, node, log.With(slog.String("role", "master")))
-	w := worker.New(workerConfig(cfg, node), types, worker.OneMaster(crashingDialer(rpc.Pipe(m))), log.With(slog.String("role", "worker")))
+	masterLog := log.With(slog.String("role", "master"))
+	m := newMastering(masterLog, func() *master.Master {
+		return master.New(master.Config{Lease: lease.Std(), Lanes: lanes(cfg)}, crashingMaster(db.Master()), types, node, masterLog)
+	}, func(ctx context.Context, m *master.Master) error { return m.Run(ctx) })
+	w := worker.New(workerConfig(cfg, node), types, worker.OneMaster(crashingDialer(m.dial)), log.With(slog.String("role", "worker")))
 	keeper := &api.Housekeeper{Store: db, Log: log.With(slog.String("role", "api"))}
 	ids := flow.NewIDSource(apiNumber, 0)
 	server := api.New(api.Config{ //nolint:contextcheck // requests bring their own
 		Store: crashingAPI(db), Masters: live{m}, Engine: newPlanner(types), Documents: newFiles(),
 		NextID:  func() flow.ID { return ids.Next(flow.At(time.Now())) },
-		Ready:   readiness(asked, m.Ready(), w),
-		Metrics: keeper.WriteMetrics,
+		Ready:   readiness(asked, m.ready, w),
+		Metrics: func(out io.Writer) error { return errors.Join(keeper.WriteMetrics(out), m.ownMetrics(asked, out)) },
 		Version: programVersion(),
 		Log:     log.With(slog.String("role", "api")),
 	})
@@ -87,15 +96,15 @@ func standalone(asked context.Context, cfg Config, log *slog.Logger, listener ne
 	// The worker ends first: how its attempts ended is told to a master that still listens.
 	mastering, stopMaster := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopMaster()
-	g.Go(func() error { return m.Run(mastering) })
+	g.Go(func() error { return m.run(mastering) })
 	over := make(chan struct{})
 	g.Go(func() error { defer stopMaster(); defer close(over); return w.Run(ctx) })
 	g.Go(func() error { return keeper.Run(ctx) })
-	g.Go(func() error { return server.Serve(ctx, listener) })
+	g.Go(func() error { return server.Serve(ctx, port.turn()) })
 	g.Go(func() error { return serveAdmin(ctx, admin, server) })
 	g.Go(func() error {
 		select {
-		case <-m.Ready():
+		case <-m.registered(ctx):
 			welcome(people, log, cfg, url, reachable(admin.Addr()))
 			warnOfOthers(ctx, db, home, log)
 		case <-ctx.Done():
@@ -121,22 +130,58 @@ func standalone(asked context.Context, cfg Config, log *slog.Logger, listener ne
 	return err
 }
 
-// openRegistry opens the registry that the settings name. Inside the store it needs db.
+// openRegistry opens the registry that the settings name. Inside the store it needs db; elsewhere it
+// shows the nodes of the store's cluster only.
 func openRegistry(ctx context.Context, cfg Config, db *store.DB, log *slog.Logger) (registry.Registry, error) {
 	kind, _, _ := strings.Cut(cfg.Registry, "://")
+	var reg registry.Registry
+	var err error
 	switch kind {
 	case "", "sql":
 		return sql.Open(ctx, db.Registry(), log)
 	case "etcd":
-		return etcd.Open(ctx, cfg.Registry, log)
+		reg, err = etcd.Open(ctx, cfg.Registry, log)
 	case "zookeeper":
-		return zookeeper.Open(ctx, cfg.Registry, log)
+		reg, err = zookeeper.Open(ctx, cfg.Registry, log)
+	default:
+		err = flow.Errorf(flow.CodeBadRequest, "registry", "registry %q is none of sql, etcd://host:port,… and zookeeper://host:port,…", cfg.Registry)
 	}
-	return nil, flow.Errorf(flow.CodeBadRequest, "registry", "registry %q is none of sql, etcd://host:port,… and zookeeper://host:port,…", cfg.Registry)
+	if err != nil {
+		return nil, err
+	}
+	cluster := "" // a worker without a store learns it from the first master
+	if db != nil {
+		if cluster, err = db.Setting(ctx, "cluster"); err != nil {
+			return nil, errors.Join(err, reg.Close())
+		}
+	}
+	return registry.Within(reg, cluster, log), nil
+}
+
+// openStoreAtLast opens the store, and waits for a server that is not there yet. A file that cannot be
+// opened is an error at once.
+func openStoreAtLast(ctx context.Context, cfg Config, log *slog.Logger, s *starting) (*store.DB, error) {
+	if !strings.HasPrefix(storeName(cfg), "postgres") {
+		return openStore(ctx, cfg)
+	}
+	return persist(ctx, log, s, "store", func() (*store.DB, error) { return openStore(ctx, cfg) })
+}
+
+// stores opens store and registry of a role, and waits for them.
+func stores(ctx context.Context, cfg Config, log *slog.Logger, s *starting) (*store.DB, registry.Registry, error) {
+	db, err := openStoreAtLast(ctx, cfg, log, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	reg, err := persist(ctx, log, s, "registry", func() (registry.Registry, error) { return openRegistry(ctx, cfg, db, log) })
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return db, reg, nil
 }
 
 // runMaster runs a master until ctx is done: it lets go of what it drives, and the others take it.
-func runMaster(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
+func runMaster(ctx context.Context, cfg Config, log *slog.Logger) error {
 	log = log.With(slog.String("role", flow.RoleMaster))
 	dialer, server, err := credentialsOf(cfg)
 	if err != nil {
@@ -146,50 +191,87 @@ func runMaster(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
+	port := newGate(listener)
+	defer port.Close()
 	admin, err := listen(ctx, "admin-listen", cfg.AdminListen)
 	if err != nil {
 		return err
 	}
 	defer admin.Close()
-	db, err := openStore(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	reg, err := openRegistry(ctx, cfg, db, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, reg.Close()) }()
-
-	node := flow.Node{
-		Role: flow.RoleMaster, Name: shownName(cfg, listener.Addr()), Address: advertised(cfg, listener.Addr()), PID: os.Getpid(),
-		Groups: []string{}, Labels: map[string]string{}, State: "ready", Version: programVersion(), Engine: flow.EngineVersion,
-	}
-	types := task.NewSet(all.Types()...)
-	m := master.New(master.Config{Lanes: lanes(cfg)}, crashingMaster(db.Master()), types, node, log)
-	set := peer.New(peer.Config{Watch: reg.Watch, Creds: dialer, Identity: m.Identity, Linked: m.Linked, Log: log})
-	m.Join(reg, set)
+	begin := &starting{}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return m.Run(ctx) })
-	g.Go(func() error { return ignoreEnd(ctx, set.Run(ctx)) })
-	g.Go(func() error { return rpc.Serve(ctx, listener, m, m.PeersServer(), server) })
-	g.Go(func() error { return serveAdmin(ctx, admin, health(registered(m.Ready()), db.Ping)) })
-	g.Go(func() error {
-		select {
-		case <-m.Ready():
-			log.LogAttrs(ctx, slog.LevelInfo, "ready", slog.String("name", node.Name), slog.String("address", node.Address),
-				slog.String("admin", reachable(admin.Addr())), slog.String("version", node.Version))
-		case <-ctx.Done():
+	done, end := context.WithCancel(ctx)
+	g.Go(func() error { return serveAdmin(done, admin, begin) })
+	g.Go(func() (err error) {
+		defer end()
+		db, reg, err := stores(ctx, cfg, log, begin)
+		if err != nil {
+			return ignoreEnd(ctx, err)
 		}
-		return nil
+		defer func() { err = errors.Join(err, reg.Close(), db.Close()) }()
+		return masterOn(ctx, cfg, log, db, reg, port, begin, dialer, server, reachable(admin.Addr()))
 	})
 	return g.Wait()
 }
 
+// masterOn runs a master on a store and a registry, on a port that stays when it begins anew.
+func masterOn(ctx context.Context, cfg Config, log *slog.Logger, db *store.DB, reg registry.Registry, port *gate, begin *starting,
+	dialer, server credentials.TransportCredentials, admin string,
+) error {
+	node := flow.Node{
+		Role: flow.RoleMaster, Name: shownName(cfg, port.Addr()), Address: advertised(cfg, port.Addr()), PID: os.Getpid(),
+		Groups: []string{}, Labels: map[string]string{}, State: "ready", Version: programVersion(), Engine: flow.EngineVersion,
+	}
+	types := task.NewSet(all.Types()...)
+	d := newMastering(log, func() *master.Master {
+		return master.New(master.Config{Lanes: lanes(cfg)}, crashingMaster(db.Master()), types, node, log)
+	}, func(ctx context.Context, m *master.Master) error {
+		set := peer.New(peer.Config{Watch: reg.Watch, Creds: dialer, Identity: m.Identity, Linked: m.Linked, Log: log})
+		if err := checkNeighbours(ctx, cfg, log, db, reg, set, node); err != nil {
+			return err
+		}
+		m.Join(reg, set)
+		g, ctx := errgroup.WithContext(ctx)
+		g.Go(func() error { return m.Run(ctx) })
+		g.Go(func() error { return ignoreEnd(ctx, set.Run(ctx)) })
+		g.Go(func() error { return rpc.Serve(ctx, port.turn(), m, m.PeersServer(), server) })
+		g.Go(func() error {
+			select {
+			case <-m.Ready():
+				log.LogAttrs(ctx, slog.LevelInfo, "ready", slog.String("name", node.Name), slog.String("address", node.Address),
+					slog.String("admin", admin), slog.String("version", node.Version))
+			case <-ctx.Done():
+			}
+			return nil
+		})
+		return g.Wait()
+	})
+	begin.serves(health(d.metrics(db), d.ready, db.Ping))
+	return d.run(ctx)
+}
+
+// checkNeighbours refuses a store whose masters are in another registry. A registry inside the store
+// shows what the store has.
+func checkNeighbours(ctx context.Context, cfg Config, log *slog.Logger, db *store.DB, reg registry.Registry, set *peer.Set, node flow.Node) error {
+	if cfg.Registry == "" || cfg.Registry == "sql" {
+		return nil
+	}
+	text, err := db.Setting(ctx, api.SettingLease)
+	if err != nil {
+		return err
+	}
+	lease, err := flow.ParseDuration(text)
+	if err != nil {
+		lease, _ = flow.ParseDuration(cfg.Lease) // checked with the settings
+	}
+	return neighbours{
+		name: node.Name, registry: cfg.Registry, lease: lease.Std(), log: log, watch: reg.Watch, probe: set.Probe,
+		peers: func(ctx context.Context) ([]flow.Peer, error) { return db.Master().Peers(ctx, 0) },
+	}.check(ctx)
+}
+
 // runAPI runs the HTTP interface of a cluster until ctx is done.
-func runAPI(ctx context.Context, cfg Config, log *slog.Logger, listener net.Listener) (err error) {
+func runAPI(ctx context.Context, cfg Config, log *slog.Logger, listener net.Listener) error {
 	log = log.With(slog.String("role", flow.RoleAPI))
 	dialer, _, err := credentialsOf(cfg)
 	if err != nil {
@@ -200,23 +282,40 @@ func runAPI(ctx context.Context, cfg Config, log *slog.Logger, listener net.List
 		return err
 	}
 	defer admin.Close()
-	db, err := openStore(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	reg, err := openRegistry(ctx, cfg, db, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, reg.Close()) }()
-	roll, err := enrol(ctx, db.Master(), flow.Node{
-		Role: flow.RoleAPI, Name: shownName(cfg, listener.Addr()), Address: reachable(listener.Addr()), PID: os.Getpid(),
-		Groups: []string{}, Labels: map[string]string{}, State: "ready", Version: programVersion(), Engine: flow.EngineVersion,
-	}, log)
-	if err != nil {
-		return err
-	}
+	port := newGate(listener)
+	defer port.Close()
+	begin := &starting{}
+	g, ctx := errgroup.WithContext(ctx)
+	done, end := context.WithCancel(ctx)
+	g.Go(func() error { return serveAdmin(done, admin, begin) })
+	g.Go(func() (err error) {
+		defer end()
+		early := serveEarly(port.turn(), begin)
+		db, reg, err := stores(ctx, cfg, log, begin)
+		if err != nil {
+			early()
+			return ignoreEnd(ctx, err)
+		}
+		defer func() { err = errors.Join(err, reg.Close(), db.Close()) }()
+		roll, err := persist(ctx, log, begin, "store", func() (*enrolment, error) {
+			return enrol(ctx, db.Master(), flow.Node{
+				Role: flow.RoleAPI, Name: shownName(cfg, port.Addr()), Address: reachable(port.Addr()), PID: os.Getpid(),
+				Groups: []string{}, Labels: map[string]string{}, State: "ready", Version: programVersion(), Engine: flow.EngineVersion,
+			}, log)
+		})
+		early()
+		if err != nil {
+			return ignoreEnd(ctx, err)
+		}
+		return apiOn(ctx, log, db, reg, roll, port, begin, dialer, reachable(admin.Addr()))
+	})
+	return g.Wait()
+}
+
+// apiOn runs the HTTP interface on a store and a registry.
+func apiOn(ctx context.Context, log *slog.Logger, db *store.DB, reg registry.Registry, roll *enrolment, port *gate, begin *starting,
+	dialer credentials.TransportCredentials, admin string,
+) error {
 	types := task.NewSet(all.Types()...)
 	set := peer.New(peer.Config{Watch: reg.Watch, Creds: dialer, Log: log})
 	keeper := &api.Housekeeper{Store: db, Log: log}
@@ -224,15 +323,19 @@ func runAPI(ctx context.Context, cfg Config, log *slog.Logger, listener net.List
 		Store: crashingAPI(db), Masters: fleet{set}, Engine: newPlanner(types), Documents: newFiles(), NextID: roll.nextID,
 		Metrics: keeper.WriteMetrics, Version: programVersion(), Log: log,
 	})
+	begin.serves(server)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return roll.run(ctx) })
 	g.Go(func() error { return ignoreEnd(ctx, set.Run(ctx)) })
 	g.Go(func() error { return keeper.Run(ctx) })
-	g.Go(func() error { return server.Serve(ctx, listener) })
-	g.Go(func() error { return serveAdmin(ctx, admin, server) })
-	log.LogAttrs(ctx, slog.LevelInfo, "ready", slog.String("url", reachable(listener.Addr())), slog.String("admin", reachable(admin.Addr())), slog.String("version", programVersion()))
+	g.Go(func() error { return server.Serve(ctx, port.turn()) })
+	log.LogAttrs(ctx, slog.LevelInfo, "ready", slog.String("url", reachable(port.Addr())), slog.String("admin", admin), slog.String("version", programVersion()))
 	return g.Wait()
 }
+
+// refusedForGood tells whether store or registry said something that stays until a person changes a
+// setting.
+func refusedForGood(err error) bool { return regclient.IsPermanent(err) || store.Refused(err) }
 
 // ignoreEnd takes the end of a context for no error.
 func ignoreEnd(ctx context.Context, err error) error {
@@ -273,6 +376,8 @@ func workBelow(ctx context.Context, cfg Config, end *os.File, log *slog.Logger) 
 			return crashingDialer(rpc.To(address, dialer))(ctx)
 		},
 	}, log)
+	stopAdmin := serveWorkerAdmin(following, cfg, w, log)
+	defer stopAdmin()
 	return w.RunBelow(ctx, end)
 }
 
@@ -287,12 +392,15 @@ func mastersOf(ctx context.Context, cfg Config, creds credentials.TransportCrede
 	}
 	var db *store.DB
 	if cfg.Registry == "" || cfg.Registry == "sql" {
-		if db, err = openStore(ctx, cfg); err != nil {
+		if db, err = openStoreAtLast(ctx, cfg, log, nil); err != nil {
 			return nil, nil, err
 		}
 	}
 	reg, err := openRegistry(ctx, cfg, db, log)
 	if err != nil {
+		if db != nil {
+			err = errors.Join(err, db.Close())
+		}
 		return nil, nil, err
 	}
 	return peer.Addresses(ctx, reg.Watch(ctx)), func() error {

@@ -38,6 +38,7 @@ that.`,
 	f.String("registry", "", "where the masters are: master://HOST:PORT,… (any of them), etcd://h:p,…, zookeeper://h:p,…, or sql with --store")
 	f.String("store", "", "postgres://…, for the registry sql only")
 	f.String("store-direct", "", "the same store, past a transaction pooler")
+	f.String("admin-listen", d["admin-listen"].(string), "host:port of /livez /readyz /metrics /debug/pprof")
 	f.String("name", "", "shown name of this node (default: the host's)")
 	f.String("tls-cert", "", "certificate (PEM) that this node shows to other nodes; with --tls-key and --tls-ca connections are mutual TLS")
 	f.String("tls-key", "", "its key (PEM)")

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"baton/internal/engine"
 	"baton/internal/flow"
@@ -48,6 +50,7 @@ func (m *Master) Session(s grpc.BidiStreamingServer[rpc.FromWorker, rpc.FromMast
 		// The core must hear of it, also when the stream's own context is over.
 		select {
 		case m.events <- Closed{st.id}:
+		case <-m.over:
 		case <-s.Context().Done():
 			go m.postClosed(st.id)
 		}
@@ -58,12 +61,19 @@ func (m *Master) Session(s grpc.BidiStreamingServer[rpc.FromWorker, rpc.FromMast
 	select {
 	case err := <-recv:
 		return err
+	case <-m.over:
+		return status.Error(codes.Unavailable, "the master ends")
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-func (m *Master) postClosed(id int64) { m.events <- Closed{id} }
+func (m *Master) postClosed(id int64) {
+	select {
+	case m.events <- Closed{id}:
+	case <-m.over:
+	}
+}
 
 func (m *Master) recvLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.FromWorker, rpc.FromMaster], st *stream) error {
 	for {

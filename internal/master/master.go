@@ -40,12 +40,15 @@ type Master struct {
 	renewed atomic.Int64  // flow.Time: sending of the last heartbeat that was answered
 	outage  outage
 	length  atomic.Int64  // time.Duration: of the lease
+	asked   chan chan figures
 	said    chan Announce // the newest that the others do not know yet
 	reg     registry.Registry
 	peers   Peers
 	lanes   []chan Commit
 	connSeq atomic.Int64
 	logSeq  atomic.Int64
+
+	counters counters
 
 	mu    sync.Mutex
 	conns map[int64]*stream
@@ -83,13 +86,16 @@ func New(cfg Config, store Store, types *task.Set, node flow.Node, log *slog.Log
 	m := &Master{
 		cfg: cfg, store: store, node: node, log: log, clock: clock.New(), core: NewCore(cfg, types),
 		events: make(chan Event, 4096), ready: make(chan struct{}), lanes: make([]chan Commit, cfg.Lanes),
-		conns: make(map[int64]*stream), over: make(chan struct{}), peers: Alone{}, said: make(chan Announce, 1),
+		conns: make(map[int64]*stream), over: make(chan struct{}), peers: Alone{}, said: make(chan Announce, 1), asked: make(chan chan figures),
 	}
 	for i := range m.lanes {
 		m.lanes[i] = make(chan Commit, 1)
 	}
 	return m
 }
+
+// Over is closed when Run has ended.
+func (m *Master) Over() <-chan struct{} { return m.over }
 
 // Ready is closed when the master is registered and takes work.
 func (m *Master) Ready() <-chan struct{} { return m.ready }
@@ -111,6 +117,7 @@ func (m *Master) poke(p Poked) {
 // Run registers and drives until ctx is done, then leaves. It returns flow.ErrFenced when others
 // hold this incarnation for dead.
 func (m *Master) Run(ctx context.Context) error {
+	defer close(m.over)
 	lease, err := m.store.Register(ctx, m.node)
 	if err != nil {
 		return fmt.Errorf("register master: %w", err)
@@ -122,7 +129,6 @@ func (m *Master) Run(ctx context.Context) error {
 	}
 	m.length.Store(int64(m.cfg.Lease))
 	m.renewed.Store(int64(m.clock.Now()))
-	defer close(m.over)
 	m.log.LogAttrs(ctx, slog.LevelInfo, "master registered", slog.Int64("incarnation", lease.Incarnation), slog.Any("took_over", lease.Dead))
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range m.lanes {
@@ -168,6 +174,8 @@ func (m *Master) loop(ctx context.Context, lease flow.Lease) error {
 			return ctx.Err()
 		case <-timer.C:
 			batch = append(batch, Tick{})
+		case answer := <-m.asked:
+			answer <- m.core.figures()
 		case ev := <-m.events:
 			batch = append(batch, ev)
 		}
@@ -272,6 +280,7 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	case Condemn:
 		won, err := m.store.Condemn(ctx, e.Dead, owner, e.Why)
 		if won {
+			m.counters.takeovers.Add(1)
 			m.log.LogAttrs(ctx, slog.LevelWarn, "declared a master dead", slog.Int64("incarnation", e.Dead), slog.String("because", e.Why))
 		}
 		m.answer(ctx, "fence a master", err, Condemned{e.Dead, err})
@@ -321,7 +330,9 @@ func (m *Master) commitLoop(ctx context.Context, lane int) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case c := <-m.lanes[lane]:
+			began := time.Now()
 			res, err := m.store.Commit(ctx, c.Batch)
+			m.counters.commit(time.Since(began), err)
 			if err != nil && ctx.Err() == nil {
 				m.log.LogAttrs(ctx, slog.LevelWarn, "commit", slog.Int("changes", len(c.Batch.Changes)), slog.Any("error", err))
 			}

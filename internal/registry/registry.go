@@ -20,7 +20,10 @@ type Member struct {
 	Version     string `json:"version,omitempty"` // of the program
 	Engine      int32  `json:"engine,omitempty"`  // newest engine version it knows
 	State       string `json:"state"`             // ready, busy, draining
-	Load        Load   `json:"load"`
+	// Cluster is the identity of the store, so that two clusters never mix; "" where a registry belongs to
+	// one store anyway.
+	Cluster string `json:"cluster,omitempty"`
+	Load    Load   `json:"load"`
 }
 
 // Load is how busy a node is. It rides along with the renewals of the lease and is as old as the

@@ -58,6 +58,15 @@ func (db *DB) Holding(ctx context.Context, incarnation int64) (int, error) {
 	return n, db.wrap("count what a node has in hand", err)
 }
 
+// Waits tells since when the oldest command and the oldest item of the inbox wait, 0 for none, and
+// what time it is by the clock of the database.
+func (db *DB) Waits(ctx context.Context) (command, inbox, now flow.Time, err error) {
+	got, err := one(ctx, db, db.read(forAPI), func(s scanner) (t [3]flow.Time, err error) { return t, s.Scan(&t[0], &t[1], &t[2]) }, `
+		SELECT COALESCE((SELECT submitted_at FROM command ORDER BY id LIMIT 1), 0),
+			COALESCE((SELECT created_at FROM inbox WHERE state = 0 ORDER BY id LIMIT 1), 0), baton_now()`)
+	return got[0], got[1], got[2], db.wrap("look how long things wait", err)
+}
+
 // GiveAway gives instances of me, which lives and takes part in nothing of theirs, to its heirs,
 // each to the one whose slot it is.
 func (m *Master) GiveAway(ctx context.Context, me int64, ids []flow.ID, heirs []int64) (given int, err error) {

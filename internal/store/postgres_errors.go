@@ -44,6 +44,25 @@ var poolerSays = []struct{ part, remedy string }{
 	{"server_connect_timeout", "the pooler of `store` is there, PostgreSQL behind it cannot be reached"},
 }
 
+// Refused tells whether a database refused this program for good: another try finds the same until
+// a person changes a setting.
+func Refused(err error) bool {
+	s := sqlState(err)
+	switch {
+	case strings.HasPrefix(s, "28"), s == "3D000", s == "42501":
+		return true
+	case s == "08P01":
+		for _, p := range poolerSays[:6] {
+			if strings.Contains(err.Error(), p.part) {
+				return true
+			}
+		}
+	}
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	_, unreadable := errors.AsType[*pgconn.ParseConfigError](err)
+	return untrusted || unreadable || err != nil && strings.Contains(err.Error(), "server refused TLS connection")
+}
+
 func explainPostgres(err error) error {
 	var known *flow.Error
 	if err == nil || errors.As(err, &known) {

@@ -88,6 +88,7 @@ type sight struct {
 	mu      sync.Mutex
 	masters map[string]bool
 	unseen  int // as told last
+	streams int
 }
 
 func (s *sight) set(w *Worker, address string, seen bool) {
@@ -106,6 +107,26 @@ func (s *sight) forget(w *Worker, address string) {
 	delete(s.masters, address)
 	s.tell(w)
 }
+
+// seen is how many masters are reached.
+func (s *sight) seen() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.streams
+}
+
+// stream counts one stream more or less.
+func (s *sight) stream(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.streams += n
+}
+
+// Figures are what a worker counts for those who watch.
+type Figures struct{ Masters, Slots, Running int }
+
+// Figures counts.
+func (w *Worker) Figures() Figures { return Figures{w.seen.seen(), w.cfg.Slots, w.Running()} }
 
 // tell tells Core how many there are, in the order of the changes.
 func (s *sight) tell(w *Worker) {
@@ -160,6 +181,8 @@ func (w *Worker) session(ctx context.Context, id StreamID, address string) error
 	c := &conn{id: id, cancel: cancel, out: newMailbox[*rpc.FromWorker](), bulk: make(chan *rpc.FromWorker)}
 	w.seen.set(w, address, true)
 	w.box.put(opened{c}, StreamUp{id})
+	w.seen.stream(1)
+	defer w.seen.stream(-1)
 	var wg sync.WaitGroup
 	wg.Go(func() { cancel(c.write(ctx, stream)) })
 	wg.Go(func() { cancel(w.read(ctx, c, stream)) })

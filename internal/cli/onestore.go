@@ -1,0 +1,91 @@
+// One store, one registry: masters that work on the same store without seeing each other would
+// declare each other dead.
+
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/registry"
+	"baton/internal/rpc"
+)
+
+// neighbours are what a master looks at before it joins.
+type neighbours struct {
+	name, registry string
+	lease          time.Duration
+	peers          func(ctx context.Context) ([]flow.Peer, error) // all masters of the store
+	watch          func(ctx context.Context) <-chan registry.View
+	probe          func(ctx context.Context, incarnation int64, address string, most time.Duration) rpc.Outcome
+	log            *slog.Logger
+}
+
+const neighboursGap = 250 * time.Millisecond
+
+// check refuses to join when a live master of the store is not seen in the registry for a lease. One that
+// died a moment ago is either proven gone or its row grows old meanwhile.
+func (n neighbours) check(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	views := n.watch(ctx)
+	began := time.Now()
+	var view registry.View
+	var since time.Time // of seeing the registry
+	gone := map[int64]bool{}
+	tick := time.NewTicker(neighboursGap)
+	defer tick.Stop()
+	for {
+		select {
+		case v, open := <-views:
+			if !open {
+				return ctx.Err()
+			}
+			if view = v; v.Since == 0 {
+				since = time.Time{}
+			} else if since.IsZero() {
+				since = time.Now()
+			}
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if since.IsZero() {
+			if time.Since(began) < n.lease {
+				continue
+			}
+			n.log.LogAttrs(ctx, slog.LevelWarn, "the registry does not answer: whether other masters of this store are in it is not known")
+			return nil
+		}
+		peers, err := n.peers(ctx)
+		if err != nil {
+			return err
+		}
+		unseen := n.unseen(ctx, peers, view, gone)
+		if unseen == nil {
+			return nil
+		}
+		if time.Since(since) >= n.lease {
+			return flow.Errorf(flow.CodeConflict, "registry",
+				"master %s (%s) works on this store, and the registry of %s (%s) has not shown it for %s: are these two clusters on one store? Give all masters of a store the same --registry, or this one a store of its own",
+				unseen.Name, unseen.Address, n.name, n.registry, n.lease)
+		}
+	}
+}
+
+// unseen returns a live master that the registry does not show, nil if there is none.
+func (n neighbours) unseen(ctx context.Context, peers []flow.Peer, view registry.View, gone map[int64]bool) *flow.Peer {
+	for i, p := range peers {
+		if _, shown := view.Find(p.Incarnation); shown || p.Fenced || p.Stale || gone[p.Incarnation] {
+			continue
+		}
+		if p.Address != "" && n.probe(ctx, p.Incarnation, p.Address, neighboursGap) == rpc.Gone {
+			gone[p.Incarnation] = true
+			continue
+		}
+		return &peers[i]
+	}
+	return nil
+}
