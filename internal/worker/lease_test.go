@@ -143,3 +143,20 @@ func TestHeardIsNotRenewed(t *testing.T) {
 		t.Errorf("it lives for %s after the beat that was renewed", got)
 	}
 }
+
+// Streams that come up in another order than they were dialled in are told apart.
+func TestStreamsComeUpInAnyOrder(t *testing.T) {
+	t.Parallel()
+	c := worker.NewCore(worker.CoreConfig{Name: "w", Home: "h", Slots: 4, Kind: func(string) worker.Kind { return worker.KindFunction }}, worker.State{})
+	c.Step(1e6, worker.StreamUp{Stream: 3}, worker.StreamUp{Stream: 1}, worker.StreamUp{Stream: 2})
+	// The one that came up first was greeted first, and gives a session: the others are greeted then.
+	greeted := map[worker.StreamID]bool{}
+	for _, e := range c.Step(1e6, worker.Frame{Stream: 3, Frame: &rpc.FromMaster{Master: 1, Welcome: &rpc.Welcome{Session: 9, Generation: 1, LeaseMicros: 1e7}}}) {
+		if s, ok := e.(worker.Send); ok && s.Frame.GetHello() != nil {
+			greeted[s.Stream] = true
+		}
+	}
+	if !greeted[1] || !greeted[2] {
+		t.Errorf("greeted %v: the session was not heard", greeted)
+	}
+}

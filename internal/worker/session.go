@@ -3,6 +3,7 @@
 package worker
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -66,7 +67,7 @@ func (c *Core) guard() Guard {
 }
 
 func (c *Core) stream(id StreamID) *stream {
-	i, ok := slices.BinarySearchFunc(c.streams, id, func(s *stream, id StreamID) int { return int(s.id - id) })
+	i, ok := slices.BinarySearchFunc(c.streams, id, func(s *stream, id StreamID) int { return cmp.Compare(s.id, id) })
 	if !ok {
 		return nil
 	}
@@ -93,7 +94,9 @@ func (c *Core) route(h *held) *stream {
 }
 
 func (c *Core) streamUp(id StreamID) {
-	c.streams = append(c.streams, &stream{id: id})
+	// Streams are numbered when they are dialled, and may come up in another order.
+	i, _ := slices.BinarySearchFunc(c.streams, id, func(s *stream, id StreamID) int { return cmp.Compare(s.id, id) })
+	c.streams = slices.Insert(c.streams, i, &stream{id: id})
 	c.sayHellos()
 }
 
