@@ -39,7 +39,7 @@ type Master struct {
 	lease   flow.Lease    // once ready
 	renewed atomic.Int64  // flow.Time: sending of the last heartbeat that was answered
 	outage  outage
-	length  atomic.Int64  // time.Duration: of the lease
+	length  atomic.Int64 // time.Duration: of the lease
 	asked   chan chan figures
 	said    chan Announce // the newest that the others do not know yet
 	reg     registry.Registry

@@ -24,7 +24,8 @@ func OpenTraced(ctx context.Context, dsn string, tracer pgx.QueryTracer) (*DB, e
 	if err != nil {
 		return nil, err
 	}
-	return &DB{backend: p, opts: opts}, nil
+	db := &DB{backend: p, opts: opts}
+	return db, db.settle(ctx)
 }
 
 // Hot runs fn on a connection as masters have them.
