@@ -4,8 +4,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -50,7 +52,9 @@ func TestChaos(t *testing.T) {
 	var report strings.Builder
 	for _, registry := range list {
 		t.Run(registry, func(t *testing.T) {
-			res, err := Run(t.Context(), Options{
+			ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			res, err := Run(ctx, Options{
 				Binary: harness.Binary(t), Registry: registry, Seed: *seed, Faults: *faults, Tasks: *tasks, Pulses: *pulses,
 				Lease: *lease, Classes: chosen, Proxy: *behind, Keep: *keep, Strict: *strict, Log: t.Logf,
 			})

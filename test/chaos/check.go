@@ -31,11 +31,12 @@ const (
 	invNames      = "the history of a name in the registry is linearizable"
 	invDisturbed  = "a restart of the registry declares nobody dead"
 	invLeftBehind = "no process is left behind"
+	invFell       = "no process ends by itself, but a master that was declared dead"
 )
 
 var invariants = []string{
 	invOneRun, invLost, invStray, invTokens, invStale, invOnce, invOrder, invSlots, invKilled, invTerminal, invSecond, invVerbs,
-	invWhole, invDisturbed, invLeftBehind, invStarts, invClaims, invNames,
+	invWhole, invFell, invDisturbed, invLeftBehind, invStarts, invClaims, invNames,
 }
 
 // violation is one that was found broken.

@@ -33,7 +33,7 @@ func (r *run) inject(f *fault) (mend func() error, err error) {
 	if f.class == cutPair {
 		f.caught = r.driven(f.other)
 	}
-	f.idle = !n.proc.alive()
+	f.idle = !n.alive()
 	f.at = time.Now()
 	switch f.class {
 	case killMaster, killAPI:
@@ -42,7 +42,7 @@ func (r *run) inject(f *fault) (mend func() error, err error) {
 		if f.idle {
 			return n.start, nil
 		}
-		return func() error { return errors.Join(n.stop(), n.start()) }, n.proc.signal(syscall.SIGTERM)
+		return func() error { return errors.Join(n.stop(), n.start()) }, n.unwanted().signal(syscall.SIGTERM)
 	case freezeMaster, freezeWorker, freezeLock:
 		n.freeze()
 		return func() error { n.thaw(); return nil }, nil
@@ -72,9 +72,9 @@ func (r *run) inject(f *fault) (mend func() error, err error) {
 	case fullDisk:
 		return r.fill(f)
 	case stopStore:
-		return r.reopen(n), n.proc.end(syscall.SIGINT, stopPatience)
+		return r.reopen(n), n.end(syscall.SIGINT)
 	case crashStore:
-		return r.reopen(n), n.proc.end(syscall.SIGQUIT, stopPatience)
+		return r.reopen(n), n.end(syscall.SIGQUIT)
 	case sessionsStore:
 		r.count("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
 		return none, nil
@@ -199,7 +199,7 @@ func (r *run) breakAll(ctx context.Context) {
 
 // steady waits until every node is there again, exactly once.
 func (r *run) steady(ctx context.Context, f *fault) {
-	ctx, cancel := context.WithTimeout(ctx, 6*r.opt.Lease+time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*r.opt.Lease+20*time.Second)
 	defer cancel()
 	var last map[string]int
 	if !poll(ctx, 50*time.Millisecond, func() bool {

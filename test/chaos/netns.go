@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	nsPrefix = "baton-chaos-"
-	nsPort   = 7077
+	prefix = "baton-chaos-" // and the process that made it
+	nsPort = 7077
 )
 
 type namespaces struct {
@@ -36,8 +36,7 @@ func newNamespaces() (*namespaces, error) {
 	if os.Getuid() != 0 {
 		return nil, errors.New("network namespaces need root")
 	}
-	sweepNamespaces()
-	n := &namespaces{prefix: nsPrefix + strconv.Itoa(os.Getpid()) + "-"}
+	n := &namespaces{prefix: prefix + strconv.Itoa(os.Getpid()) + "-"}
 	if err := n.ip("netns", "add", n.ns("switch")); err != nil {
 		return nil, err
 	}
@@ -48,13 +47,25 @@ func newNamespaces() (*namespaces, error) {
 	return n, nil
 }
 
-// sweepNamespaces removes those of tests that were killed.
-func sweepNamespaces() {
-	left, _ := filepath.Glob("/run/netns/" + nsPrefix + "*")
+// sweep takes away what tests left that were killed: their namespaces and file systems. Their
+// processes ended with them, and their folders may be wanted.
+func sweep() {
+	dead := func(name string) bool {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(name), prefix), "-")
+		n, err := strconv.Atoi(pid)
+		return err == nil && errors.Is(syscall.Kill(n, 0), syscall.ESRCH)
+	}
+	left, _ := filepath.Glob("/run/netns/" + prefix + "*")
 	for _, path := range left {
-		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), nsPrefix), "-")
-		if n, err := strconv.Atoi(pid); err == nil && syscall.Kill(n, 0) != nil {
+		if dead(path) {
 			_ = exec.Command("ip", "netns", "del", filepath.Base(path)).Run() // another sweep may be faster
+		}
+	}
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	for line := range strings.Lines(string(mounts)) {
+		at := strings.Fields(line)[1]
+		if dir := filepath.Dir(at); strings.HasPrefix(filepath.Base(dir), prefix) && dead(dir) {
+			_ = syscall.Unmount(at, syscall.MNT_DETACH)
 		}
 	}
 }

@@ -3,11 +3,13 @@
 package chaos
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -20,8 +22,10 @@ type node struct {
 	run        *run
 	// command is made anew for every start.
 	command func() *exec.Cmd
-	proc    *process
-	started time.Time
+
+	mu     sync.Mutex
+	proc   *process
+	wanted bool // whoever keeps services running starts it again when it ends by itself
 }
 
 func (n *node) mark() string { return markVar + "=" + n.run.id + "/" + n.name }
@@ -32,6 +36,14 @@ func (n *node) logFile() string { return filepath.Join(n.run.dir, n.name+".log")
 func (n *node) pids() []int { return processes(n.mark()) }
 
 func (n *node) start() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.wanted = true
+	return n.launch()
+}
+
+// launch starts it when it is not there. The caller holds mu.
+func (n *node) launch() error {
 	if n.proc.alive() {
 		return nil
 	}
@@ -43,7 +55,6 @@ func (n *node) start() error {
 	c := n.command()
 	c.Stdout, c.Stderr = log, log
 	c.Env = append(environment(), append(c.Env, n.mark())...)
-	n.started = time.Now()
 	if n.proc, err = start(c, n.run.net.enter(n.name)); err != nil {
 		return fmt.Errorf("start %s: %w", n.name, err)
 	}
@@ -61,15 +72,34 @@ func environment() []string {
 	return append(env, "LC_ALL=C.UTF-8", "TZ=UTC")
 }
 
+// unwanted returns the present process, and says that nobody shall start it again when it ends.
+func (n *node) unwanted() *process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.wanted = false
+	return n.proc
+}
+
+func (n *node) process() *process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.proc
+}
+
+func (n *node) alive() bool { return n.process().alive() }
+
 // kill ends the process of the node alone, as kill -9 does; its children may live on.
-func (n *node) kill() error { return n.proc.end(syscall.SIGKILL, stopPatience) }
+func (n *node) kill() error { return n.end(syscall.SIGKILL) }
 
 // stop ends it in order.
-func (n *node) stop() error { return n.proc.end(syscall.SIGTERM, stopPatience) }
+func (n *node) stop() error { return n.end(syscall.SIGTERM) }
+
+func (n *node) end(s syscall.Signal) error { return n.unwanted().end(s, stopPatience) }
 
 // die ends all processes of the node at once, as when its machine loses power.
 func (n *node) die() error {
-	if !n.proc.alive() {
+	p := n.unwanted()
+	if !p.alive() {
 		return nil
 	}
 	// Frozen first, so that nobody sees another die and does something about it.
@@ -80,10 +110,34 @@ func (n *node) die() error {
 			break
 		}
 		signalAll(left, syscall.SIGKILL)
-		time.Sleep(2 * time.Millisecond) //nolint:forbidigo // the kernel says nothing when somebody else's child has ended
+		wait(context.Background(), 2*time.Millisecond) // the kernel says nothing when somebody else's child has ended
 	}
-	<-n.proc.done
+	<-p.done
 	return nil
+}
+
+// keep starts the node again a moment after it ended by itself, as a service manager does, until ctx
+// is done. It tells what the node said at last.
+func (n *node) keep(ctx context.Context, told func(last string)) {
+	for ctx.Err() == nil {
+		wait(ctx, 100*time.Millisecond)
+		n.mu.Lock()
+		fell := n.wanted && !n.proc.alive()
+		last := ""
+		if fell {
+			last = lastLine(n.logFile())
+			_ = n.launch() // the next round tries again
+		}
+		n.mu.Unlock()
+		if fell {
+			told(last)
+		}
+	}
+}
+
+func lastLine(path string) string {
+	lines := strings.Split(strings.TrimSpace(tail(path)), "\n")
+	return lines[len(lines)-1]
 }
 
 func (n *node) freeze() { signalAll(n.pids(), syscall.SIGSTOP) }
@@ -92,7 +146,7 @@ func (n *node) thaw()   { signalAll(n.pids(), syscall.SIGCONT) }
 // proper is the worker proper below its supervisor, 0 while there is none.
 func (n *node) proper() int {
 	for _, pid := range n.pids() {
-		if parent(pid) != n.proc.pid() {
+		if parent(pid) != n.process().pid() {
 			continue
 		}
 		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))

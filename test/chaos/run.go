@@ -33,7 +33,8 @@ type Options struct {
 
 // Run makes a cluster, breaks it and checks it. An error says that this could not be done.
 func Run(ctx context.Context, o Options) (res *Result, err error) {
-	dir, err := os.MkdirTemp("", "baton-chaos-")
+	sweep()
+	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", prefix, os.Getpid()))
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +101,11 @@ func (r *run) work(ctx context.Context) error {
 	watching, blind := context.WithCancel(ctx)
 	eyes.Go(func() { r.observe(watching) })
 	eyes.Go(func() { r.metrics(watching) })
+	for _, n := range r.nodes {
+		if n.role != roleStore && n.role != roleRegistry {
+			eyes.Go(func() { n.keep(watching, func(last string) { r.fell(n, last) }) })
+		}
+	}
 	load.Go(func() { r.pulses(breaking, ctx, r.opt.Pulses) })
 	load.Go(func() { r.runs(ctx, r.plan.length()) })
 	wait(ctx, r.opt.Lease/2)
@@ -124,6 +130,16 @@ func (r *run) work(ctx context.Context) error {
 	}
 	r.leave()
 	return ctx.Err()
+}
+
+// fell notes that a process ended that nobody ended. A master that was declared dead may: it would
+// have to begin anew in any case.
+func (r *run) fell(n *node, last string) {
+	r.log("%6.1fs  %s ended by itself: %s", time.Since(r.begun).Seconds(), n.name, last)
+	if !strings.Contains(last, "declared dead by another node") {
+		r.violate(invFell, "", "%s ended at %s: %s", n.name, clock(time.Now()), last)
+	}
+	r.looked(invFell, 1)
 }
 
 // length is about how long the faults take.
