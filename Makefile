@@ -21,6 +21,8 @@ TESTFLAGS ?=
 # For simulate: how many seeds, and the first one.
 SEEDS ?= 1000
 SEED  ?= 1
+# For chaos: more or other flags; docs/reliability.md has them.
+CHAOS ?= -registry all -faults 50 -tasks 1500
 # For dist.
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
@@ -108,8 +110,8 @@ mutants: deps ## Take one guard at a time out of the product; the tests that wat
 	go test -count=1 -timeout 60m ./test/mutants -v
 
 .PHONY: chaos
-chaos: ## Real processes, killed and cut off (comes with the cluster)
-	@echo "chaos comes with the cluster: several masters and workers are not built yet"
+chaos: deps ## Real processes killed, frozen and cut off: make chaos CHAOS='-registry etcd -seed 7'
+	go test -count=1 -timeout 12h ./test/chaos -run TestChaos -v $(CHAOS)
 
 .PHONY: dist
 dist: ## Release archives and checksums in dist/: make dist VERSION=v0.1.0

@@ -23,6 +23,7 @@ test)
 	need pgbouncer pgbouncer
 	need etcd-server etcd
 	need zookeeper /usr/share/java/zookeeper.jar # with Java
+	need iproute2 ip # network namespaces of test/chaos
 	need sqlite3 sqlite3
 	need python3 python3
 	need bash bash

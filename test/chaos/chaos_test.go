@@ -19,7 +19,7 @@ var (
 	seed       = flag.Uint64("seed", 1, "of the plan")
 	faults     = flag.Int("faults", 10, "how many")
 	tasks      = flag.Int("tasks", 300, "of the planned runs, at least")
-	pulses     = flag.Int("pulses", 4, "runs of short steps at any time")
+	pulses     = flag.Int("pulses", 8, "runs of short steps at any time")
 	lease      = flag.Duration("lease", 4*time.Second, "of the cluster")
 	only       = flag.String("classes", "", "only these faults, with commas (default: all)")
 	behind     = flag.Bool("proxy", false, "proxies even where there are network namespaces")

@@ -32,32 +32,57 @@ func bound(class string, lease time.Duration) time.Duration {
 // that works on for long does not feel the fault.
 const slack = time.Second
 
-// recoveries finds for every fault that came alone how long each run of short steps stood still that
-// it caught: those whose master, or the worker of whose present step, was the victim; all of them
-// when it was the store or the registry.
+// hostLost are the faults after which a worker's tasks are begun again elsewhere.
+var hostLost = map[string]bool{killWorker: true, freezeWorker: true, cutWorker: true, muteWorker: true, deafWorker: true, killSupervisor: true}
+
+// recoveries finds for every fault that came alone how long it was felt. When a worker was lost: how
+// long until each task that it had begun began again. Otherwise how long each run of short steps stood
+// still that was caught: those whose master was the victim, or the worker of whose present step; all of
+// them when it was the store or the registry.
 func (r *run) recoveries(lines []entry) []recovery {
-	byRun := map[string][]entry{}
+	byRun, byRow := map[string][]entry{}, map[string][]entry{}
+	lines = slices.Clone(lines)
+	slices.SortStableFunc(lines, func(a, b entry) int { return a.at.Compare(b.at) })
 	for _, e := range lines {
 		byRun[e.instance] = append(byRun[e.instance], e)
-	}
-	for _, l := range byRun {
-		slices.SortStableFunc(l, func(a, b entry) int { return a.at.Compare(b.at) })
+		byRow[e.row] = append(byRow[e.row], e)
 	}
 	var out []recovery
 	for _, f := range r.faults {
-		if !f.alone || f.idle {
-			continue
-		}
-		for _, s := range r.started {
-			if s.workflow != pulse {
-				continue
+		switch {
+		case !f.alone || f.idle:
+		case hostLost[f.class]:
+			for _, l := range byRow {
+				if took, ok := beganAgain(f, l); ok {
+					out = append(out, recovery{f.class, f.number, l[0].instance, took})
+				}
 			}
-			if took, ok := r.felt(f, s.id, byRun[s.id]); ok {
-				out = append(out, recovery{f.class, f.number, s.id, took})
+		default:
+			for _, s := range r.started {
+				if s.workflow != pulse {
+					continue
+				}
+				if took, ok := r.felt(f, s.id, byRun[s.id]); ok {
+					out = append(out, recovery{f.class, f.number, s.id, took})
+				}
 			}
 		}
 	}
 	return out
+}
+
+// beganAgain tells when a row that was under way on the victim began again.
+func beganAgain(f *fault, lines []entry) (time.Duration, bool) {
+	next := slices.IndexFunc(lines, func(e entry) bool { return e.at.After(f.at) && e.what == "begin" })
+	if next < 1 {
+		return 0, false
+	}
+	for _, e := range slices.Backward(lines[:next]) {
+		if e.node != f.victim || e.what == "fail" || e.what == "end" && !e.at.After(f.at) {
+			return 0, false
+		}
+	}
+	return lines[next].at.Sub(f.at), true
 }
 
 func (r *run) felt(f *fault, id string, lines []entry) (time.Duration, bool) {

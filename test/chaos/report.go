@@ -64,7 +64,7 @@ func (r *Result) Write(w io.Writer) {
 		}
 		fmt.Fprintf(w, "| %s | %s | %d |\n", inv, looked, n)
 	}
-	fmt.Fprintf(w, "\n| fault | times | runs caught | p50 | p99 | max | promised | later |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
+	fmt.Fprintf(w, "\n| fault | times | caught | p50 | p99 | max | promised | later |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, class := range r.classes() {
 		var times []time.Duration
 		for _, x := range r.recoveries {
@@ -134,6 +134,15 @@ func short(d time.Duration) string {
 	return fmt.Sprintf("%.2f s", d.Seconds())
 }
 
+// writeFaults notes beside the logs what was done when.
+func (r *run) writeFaults() {
+	var faults bytes.Buffer
+	for _, f := range r.faults {
+		fmt.Fprintf(&faults, "%s … %s  %d %s\n", clock(f.at), clock(f.mended), f.number, f.planned)
+	}
+	r.write(filepath.Join(r.dir, "faults"), faults.Bytes())
+}
+
 // evidence writes, for each run that something is wrong with, everything that is known of it.
 func (r *run) evidence(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -148,11 +157,6 @@ func (r *run) evidence(ctx context.Context) {
 		r.log("%v", err)
 		return
 	}
-	var faults bytes.Buffer
-	for _, f := range r.faults {
-		fmt.Fprintf(&faults, "%s … %s  %d %s\n", clock(f.at), clock(f.mended), f.number, f.planned)
-	}
-	r.write(filepath.Join(dir, "faults"), faults.Bytes())
 	done := map[string]bool{"": true}
 	for _, v := range r.result.violations {
 		if done[v.instance] || len(done) > 20 {

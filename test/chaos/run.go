@@ -53,6 +53,7 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 		return nil, errors.Join(err, r.close())
 	}
 	err = r.work(ctx)
+	r.writeFaults()
 	if len(r.result.violations) > 0 || len(r.faulty) > 0 {
 		r.evidence(ctx)
 	}

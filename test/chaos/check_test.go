@@ -1,0 +1,164 @@
+package chaos
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+func TestSameSeedSamePlan(t *testing.T) {
+	t.Parallel()
+	o := Options{Registry: registryEtcd, Seed: 7, Faults: 40, Tasks: 200, Lease: 4 * time.Second}
+	a, b := makePlan(o).String(), makePlan(o).String()
+	o.Seed = 8
+	if a != b || a == makePlan(o).String() {
+		t.Error("a seed does not decide the plan")
+	}
+}
+
+// at is a moment of a made-up run, in seconds.
+func at(s float64) time.Time { return time.UnixMicro(int64(s * 1e6)) }
+
+// made is a run as it should be: task b of workflow long, whose first attempt was lost with its worker.
+func made() (p past, lines []entry) {
+	end := func(s float64) *time.Time { e := at(s); return &e }
+	p.instance = instance{ID: "1", Workflow: "long", State: "succeeded", Key: "k", Tasks: []task{
+		{ID: "10", Name: "a", State: "succeeded", Valid: true, Token: 6, EndedAt: end(9)},
+		{ID: "11", Name: "b", State: "succeeded", Valid: true, Token: 7, EndedAt: end(11)},
+	}}
+	p.attempts = []attempt{
+		{TaskInstance: "10", Task: "a", Attempt: 1, Token: 5, State: "lost", Worker: "w1", GrantedAt: at(1), EndedAt: end(6)},
+		{TaskInstance: "10", Task: "a", Attempt: 2, Token: 6, State: "succeeded", Worker: "w2", GrantedAt: at(6), EndedAt: end(9)},
+		{TaskInstance: "11", Task: "b", Attempt: 1, Token: 7, State: "succeeded", Worker: "w2", GrantedAt: at(9), EndedAt: end(11)},
+	}
+	line := func(what, row string, attempt int, token int64, node string, s float64) entry {
+		return entry{what: what, instance: "1", row: row, attempt: attempt, token: token, node: node, at: at(s)}
+	}
+	return p, []entry{
+		line("begin", "10", 1, 5, "w1", 1.1), line("begin", "10", 2, 6, "w2", 6.2), line("end", "10", 2, 6, "w2", 8.9),
+		line("begin", "11", 1, 7, "w2", 9.1), line("end", "11", 1, 7, "w2", 10.9),
+	}
+}
+
+// judge checks a run as the checker does, and names the invariants that it finds broken.
+func judge(p past, lines []entry) string {
+	r := &run{
+		opt: Options{Lease: time.Second}, result: &Result{looked: map[string]int{}}, seen: map[string][]sighting{},
+		faults:  []*fault{{planned: planned{class: killWorker, victim: "w1"}, at: at(2), mended: at(5)}},
+		started: []*started{{order{key: "k", workflow: "long"}, "1"}},
+	}
+	byToken, byRow := map[int64][]entry{}, map[string][]entry{}
+	for _, e := range lines {
+		byToken[e.token] = append(byToken[e.token], e)
+		byRow[e.row] = append(byRow[e.row], e)
+	}
+	r.checkStarts([]past{p})
+	r.checkRows(p, byRow, byToken)
+	r.checkOrder(p, byRow)
+	r.checkSecond(p)
+	for range explain(claimModel, claimHistory(p.attempts, byToken)) {
+		r.violate(invClaims, p.ID, "")
+	}
+	var out []string
+	for _, v := range r.result.violations {
+		out = append(out, v.invariant)
+	}
+	return strings.Join(out, "\n")
+}
+
+// Each thing that must not be is found.
+func TestCheckerBites(t *testing.T) {
+	t.Parallel()
+	if p, lines := made(); judge(p, lines) != "" {
+		t.Fatalf("what is right is found broken: %s", judge(p, lines))
+	}
+	for invariant, spoil := range map[string]func(p *past, lines *[]entry){
+		invOneRun: func(p *past, _ *[]entry) { p.ID = "2" },
+		invLost:   func(p *past, _ *[]entry) { p.Tasks = p.Tasks[:1] },
+		invTokens: func(p *past, _ *[]entry) { p.attempts[1].Token, p.Tasks[0].Token = 4, 4 },
+		invStale:  func(_ *past, lines *[]entry) { (*lines)[2].token = 5 },
+		invOnce:   func(_ *past, lines *[]entry) { *lines = append(*lines, (*lines)[1]) },
+		invOrder:  func(_ *past, lines *[]entry) { (*lines)[3].at = at(8) },
+		invKilled: func(p *past, _ *[]entry) {
+			p.attempts[1].State, p.attempts[1].Confirmed, p.attempts[1].EndedAt = "killed", true, p.attempts[0].EndedAt
+		},
+		invSecond: func(p *past, _ *[]entry) { p.attempts[0].Worker = "w3" },
+		invClaims: func(p *past, lines *[]entry) { // the first attempt was taken up again after the second had succeeded
+			(*lines)[0].at = at(9.05)
+			p.attempts[0].GrantedAt = at(9.02)
+		},
+	} {
+		p, lines := made()
+		spoil(&p, &lines)
+		if got := judge(p, lines); !strings.Contains(got, invariant) {
+			t.Errorf("%q is not found broken, only %q", invariant, got)
+		}
+	}
+}
+
+func TestHistoriesBite(t *testing.T) {
+	t.Parallel()
+	call := func(from, to int, id string, existing bool) startCall {
+		return startCall{key: "k", client: from, call: time.Duration(from), ret: time.Duration(to), known: id != "", id: id, existing: existing}
+	}
+	starts := startModel.ToModel()
+	for name, c := range map[string]struct {
+		model porcupine.Model
+		all   []porcupine.Operation
+		legal bool
+	}{
+		"a start and its repetition": {starts, startHistory([]startCall{call(1, 2, "a", false), call(3, 4, "a", true)}), true},
+		"unanswered, then found":     {starts, startHistory([]startCall{call(1, 2, "", false), call(3, 4, "a", true)}), true},
+		"unanswered, then made":      {starts, startHistory([]startCall{call(1, 2, "", false), call(3, 4, "a", false)}), true},
+		"made twice":                 {starts, startHistory([]startCall{call(1, 2, "a", false), call(3, 4, "b", false)}), false},
+		"found another":              {starts, startHistory([]startCall{call(1, 2, "a", false), call(3, 4, "b", true)}), false},
+		"found by nobody's making":   {starts, startHistory([]startCall{call(1, 2, "a", true)}), false},
+		"acknowledged and not there": {starts, startHistory([]startCall{call(1, 2, "a", false), {key: "k", client: 9, read: true, call: 3, ret: 4, known: true}}), false},
+		"a name in turns":            {nameModel, nameHistory([]lockEvent{{1, true, 1, 1, 2}, {1, false, 1, 3, 4}, {2, true, 2, 3, 5}, {2, false, 2, 6, 7}}), true},
+		"two hold a name":            {nameModel, nameHistory([]lockEvent{{1, true, 1, 1, 2}, {1, false, 1, 6, 7}, {2, true, 2, 3, 5}, {2, false, 2, 8, 9}}), false},
+		"a number that shrinks":      {nameModel, nameHistory([]lockEvent{{1, true, 2, 1, 2}, {1, false, 2, 3, 4}, {2, true, 1, 5, 6}, {2, false, 1, 7, 8}}), false},
+	} {
+		if bad := explain(c.model, c.all); (len(bad) == 0) != c.legal {
+			t.Errorf("%s: %v", name, bad)
+		}
+	}
+}
+
+func TestRecoveryTimes(t *testing.T) {
+	t.Parallel()
+	f := &fault{planned: planned{class: killWorker, victim: "w1"}, at: at(2)}
+	_, lines := made()
+	if took, ok := beganAgain(f, lines[:2]); !ok || took != 4200*time.Millisecond {
+		t.Errorf("%s %t", took, ok)
+	}
+	if _, ok := beganAgain(f, lines[3:]); ok {
+		t.Error("a row that began later was not caught")
+	}
+	s := spreadOf([]time.Duration{3, 1, 2}, 2)
+	if s.n != 3 || s.p50 != 2 || s.max != 3 || s.over != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestLedgerLines(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ledger")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("begin 1 10 1 5 w1 12.50 1795660791.991716 5846\n")
+	lines, err := readLedger(path)
+	if err != nil || len(lines) != 1 || lines[0].token != 5 || lines[0].node != "w1" || lines[0].at.UnixMicro() != 1795660791991716 {
+		t.Errorf("%+v %v", lines, err)
+	}
+	write("begin 1 10 1 5 w1\n")
+	if _, err := readLedger(path); err == nil {
+		t.Error("half a line is taken")
+	}
+}
