@@ -31,7 +31,7 @@ const (
 	invNames      = "the history of a name in the registry is linearizable"
 	invDisturbed  = "a restart of the registry declares nobody dead"
 	invLeftBehind = "no process is left behind"
-	invFell       = "no process ends by itself, but a master that was declared dead"
+	invFell       = "no process ends by itself"
 )
 
 var invariants = []string{

@@ -108,16 +108,19 @@ func planStart(w workflow, key string, rng *rand.Rand, verbs bool) order {
 	if w.name == pulse {
 		s.params["nap"] = fmt.Sprintf("0.%02d", 8+rng.IntN(12))
 	}
+	long := false
 	for _, t := range w.tasks {
-		if t.beats { // 3 to 20 s
-			s.params["beats"] = fmt.Sprint(6 + rng.IntN(34))
-			break
-		}
+		long = long || t.beats
 	}
-	if verbs && rng.IntN(3) == 0 {
-		all := []string{"pause", "pause", "stop", "rerun", "recover", "kill", "retry", "hold", "skip", "succeed"}
+	often, within := 3, 800
+	if long { // 3 to 20 s, and a verb finds it running
+		s.params["beats"] = fmt.Sprint(6 + rng.IntN(34))
+		often, within = 2, 4000
+	}
+	if verbs && rng.IntN(often) == 0 {
+		all := []string{"pause", "pause", "stop", "stop", "rerun", "recover", "kill", "kill", "retry", "hold", "skip", "succeed"}
 		s.verb = all[rng.IntN(len(all))]
-		s.after = time.Duration(rng.IntN(1500)) * time.Millisecond
+		s.after = time.Duration(rng.IntN(within)) * time.Millisecond
 		names := make([]string, 0, len(w.tasks))
 		for name := range w.tasks {
 			names = append(names, name)

@@ -59,7 +59,7 @@ func (r *Result) Write(w io.Writer) {
 			continue
 		}
 		looked := fmt.Sprint(r.looked[inv])
-		if inv == invWhole {
+		if inv == invWhole || inv == invFell {
 			looked = fmt.Sprint(len(r.faults))
 		}
 		fmt.Fprintf(w, "| %s | %s | %d |\n", inv, looked, n)

@@ -133,14 +133,10 @@ func (r *run) work(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// fell notes that a process ended that nobody ended. A master that was declared dead may: it would
-// have to begin anew in any case.
+// fell notes that a process ended that nobody ended.
 func (r *run) fell(n *node, last string) {
 	r.log("%6.1fs  %s ended by itself: %s", time.Since(r.begun).Seconds(), n.name, last)
-	if !strings.Contains(last, "declared dead by another node") {
-		r.violate(invFell, "", "%s ended at %s: %s", n.name, clock(time.Now()), last)
-	}
-	r.looked(invFell, 1)
+	r.violate(invFell, "", "%s ended at %s: %s", n.name, clock(time.Now()), last)
 }
 
 // length is about how long the faults take.
