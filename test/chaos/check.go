@@ -142,7 +142,7 @@ func (r *run) check(ctx context.Context, open []instance) error {
 		r.checkSecond(p)
 	}
 	r.result.attempts = len(attempts)
-	r.checkRegistry()
+	r.checkRegistry(ctx)
 	r.looked(invStarts, len(r.calls))
 	for _, bad := range explain(startModel.ToModel(), startHistory(r.calls)) {
 		r.violate(invStarts, "", "%s", bad)
@@ -372,13 +372,13 @@ func (r *run) checkSecond(p past) {
 }
 
 // checkRegistry: while only the registry was away nobody was declared dead.
-func (r *run) checkRegistry() {
+func (r *run) checkRegistry(ctx context.Context) {
 	for _, f := range r.faults {
 		if f.class != killRegistry || !f.alone {
 			continue
 		}
 		r.looked(invDisturbed, 1)
-		n := r.count("SELECT count(*) FROM failover WHERE fenced_at BETWEEN $1 AND $2", f.at.UnixMicro(), f.mended.Add(r.opt.Lease/2).UnixMicro())
+		n := r.count(ctx, "SELECT count(*) FROM failover WHERE fenced_at BETWEEN $1 AND $2", f.at.UnixMicro(), f.mended.Add(r.opt.Lease/2).UnixMicro())
 		if n != 0 {
 			r.violate(invDisturbed, "", "fault %d (%s): %d nodes were declared dead", f.number, f.planned, n)
 		}

@@ -65,7 +65,6 @@ type run struct {
 	verbs   []given
 	calls   []startCall
 	seen    map[string][]sighting
-	locks   []lockEvent
 	faulty  []string // what the test itself could not do
 	result  *Result
 }
@@ -287,21 +286,21 @@ func (r *run) startAll(ctx context.Context) error {
 		return err
 	}
 	r.store.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return r.net.dial(ctx, r.net.address("pg")) }
-	if !poll(ctx, 20*time.Millisecond, r.storeAnswers) {
+	if !poll(ctx, 20*time.Millisecond, func() bool { return r.storeAnswers(ctx) }) {
 		return fmt.Errorf("PostgreSQL does not answer\n%s", tail(r.node("pg").logFile()))
 	}
 	// The schema comes with a lease; what the nodes are told counts only where it has none.
 	if _, err := r.baton(ctx, "migrate", "up", "--store", r.dsn()); err != nil {
 		return err
 	}
-	if _, err := query[string](r, "UPDATE setting SET value = $1 WHERE key = 'lease' RETURNING value", r.opt.Lease.String()); err != nil {
+	if _, err := query[string](ctx, r, "UPDATE setting SET value = $1 WHERE key = 'lease' RETURNING value", r.opt.Lease.String()); err != nil {
 		return fmt.Errorf("set the lease: %w", err)
 	}
 	if reg := r.role(roleRegistry); len(reg) > 0 {
 		if err := reg[0].start(); err != nil {
 			return err
 		}
-		if !poll(ctx, 20*time.Millisecond, r.registryAnswers) {
+		if !poll(ctx, 20*time.Millisecond, func() bool { return r.registryAnswers(ctx) }) {
 			return fmt.Errorf("the registry does not answer\n%s", tail(reg[0].logFile()))
 		}
 	}
@@ -313,7 +312,7 @@ func (r *run) startAll(ctx context.Context) error {
 		}
 		if role == roleMaster { // the first to come makes the schema
 			if !poll(ctx, 50*time.Millisecond, func() bool {
-				return r.count("SELECT count(*) FROM node WHERE role = 'master' AND state = 'ready'") == 3
+				return r.count(ctx, "SELECT count(*) FROM node WHERE role = 'master' AND state = 'ready'") == 3
 			}) {
 				return fmt.Errorf("the masters are not ready\n%s", tail(r.node("m1").logFile()))
 			}
@@ -349,10 +348,10 @@ func (r *run) baton(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-func (r *run) storeAnswers() bool { return r.count("SELECT 1") == 1 }
+func (r *run) storeAnswers(ctx context.Context) bool { return r.count(ctx, "SELECT 1") == 1 }
 
-func (r *run) registryAnswers() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func (r *run) registryAnswers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	c, err := r.net.dial(ctx, r.net.address("reg"))
 	if err != nil {
@@ -362,8 +361,8 @@ func (r *run) registryAnswers() bool {
 }
 
 // query asks the store directly, past Baton.
-func query[T any](r *run, text string, args ...any) ([]T, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+func query[T any](ctx context.Context, r *run, text string, args ...any) ([]T, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, r.store)
 	if err != nil {
@@ -378,8 +377,8 @@ func query[T any](r *run, text string, args ...any) ([]T, error) {
 }
 
 // count asks the store for a number, -1 when it does not answer.
-func (r *run) count(text string, args ...any) int {
-	got, err := query[int](r, text, args...)
+func (r *run) count(ctx context.Context, text string, args ...any) int {
+	got, err := query[int](ctx, r, text, args...)
 	if err != nil || len(got) != 1 {
 		return -1
 	}

@@ -24,14 +24,14 @@ type fault struct {
 }
 
 // inject brings a fault about and returns what mends it.
-func (r *run) inject(f *fault) (mend func() error, err error) {
+func (r *run) inject(ctx context.Context, f *fault) (mend func() error, err error) {
 	none := func() error { return nil }
 	n := r.node(f.victim)
 	if n.role == roleMaster {
-		f.caught = r.driven(f.victim)
+		f.caught = r.driven(ctx, f.victim)
 	}
 	if f.class == cutPair {
-		f.caught = r.driven(f.other)
+		f.caught = r.driven(ctx, f.other)
 	}
 	f.idle = !n.alive()
 	f.at = time.Now()
@@ -72,26 +72,26 @@ func (r *run) inject(f *fault) (mend func() error, err error) {
 	case fullDisk:
 		return r.fill(f)
 	case stopStore:
-		return r.reopen(n), n.end(syscall.SIGINT)
+		return r.reopen(ctx, n), n.end(syscall.SIGINT)
 	case crashStore:
-		return r.reopen(n), n.end(syscall.SIGQUIT)
+		return r.reopen(ctx, n), n.end(syscall.SIGQUIT)
 	case sessionsStore:
-		r.count("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+		r.count(ctx, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
 		return none, nil
 	case killRegistry:
 		return func() error {
 			if err := n.start(); err != nil {
 				return err
 			}
-			return r.answers(r.registryAnswers, n)
+			return r.answers(ctx, r.registryAnswers, n)
 		}, n.kill()
 	}
 	return nil, fmt.Errorf("nobody knows how to do %q", f.class)
 }
 
 // driven are the runs that a master has at this moment; none when the store does not say.
-func (r *run) driven(master string) []string {
-	ids, err := query[string](r, "SELECT i.id::text FROM instance i JOIN node n ON n.incarnation = i.owner WHERE n.name = $1", master)
+func (r *run) driven(ctx context.Context, master string) []string {
+	ids, err := query[string](ctx, r, "SELECT i.id::text FROM instance i JOIN node n ON n.incarnation = i.owner WHERE n.name = $1", master)
 	if err != nil {
 		r.log("which runs %s drives is not known: %v", master, err)
 	}
@@ -115,19 +115,19 @@ func (r *run) cutOff(name string, out, in bool) error {
 	return errors.Join(errs...)
 }
 
-func (r *run) reopen(n *node) func() error {
+func (r *run) reopen(ctx context.Context, n *node) func() error {
 	return func() error {
 		if err := n.start(); err != nil {
 			return err
 		}
-		return r.answers(r.storeAnswers, n)
+		return r.answers(ctx, r.storeAnswers, n)
 	}
 }
 
-func (r *run) answers(holds func() bool, n *node) error {
-	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+func (r *run) answers(ctx context.Context, holds func(context.Context) bool, n *node) error {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	if !poll(ctx, 10*time.Millisecond, holds) {
+	if !poll(ctx, 10*time.Millisecond, func() bool { return holds(ctx) }) {
 		return fmt.Errorf("%s does not answer after its restart\n%s", n.name, tail(n.logFile()))
 	}
 	return nil
@@ -161,7 +161,7 @@ func (r *run) breakAll(ctx context.Context) {
 		lasts := time.Duration(0)
 		for ; i < len(r.plan.faults); i++ {
 			f := &fault{planned: r.plan.faults[i], number: i + 1}
-			mend, err := r.inject(f)
+			mend, err := r.inject(ctx, f)
 			if err != nil {
 				r.fault("fault %d, %s: %v", f.number, f.planned, err)
 			}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -167,11 +168,11 @@ func explain(model porcupine.Model, all []porcupine.Operation) (bad []string) {
 		switch porcupine.CheckOperationsTimeout(model, part, historyPatience) {
 		case porcupine.Illegal:
 			slices.SortFunc(part, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
-			text := ""
+			var text strings.Builder
 			for _, o := range part[:min(len(part), 60)] {
-				text += fmt.Sprintf("\n    %d…%d %+v", o.Call, o.Return, o.Input)
+				fmt.Fprintf(&text, "\n    %d…%d %+v", o.Call, o.Return, o.Input)
 			}
-			bad = append(bad, "no order explains this:"+text)
+			bad = append(bad, "no order explains this:"+text.String())
 		case porcupine.Unknown:
 			bad = append(bad, fmt.Sprintf("not decided within %s: %d operations", historyPatience, len(part)))
 		case porcupine.Ok:

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -53,18 +54,15 @@ func (r *run) fault(format string, args ...any) {
 // begin starts a run, through another api whenever it is not acknowledged.
 func (r *run) begin(ctx context.Context, s order, clientID int) (string, bool) {
 	params := map[string]string{"ledger": r.ledger}
-	for k, v := range s.params {
-		params[k] = v
-	}
+	maps.Copy(params, s.params)
 	body := map[string]any{"workflow": s.workflow, "project": "default", "params": params}
 	for api := s.api; ctx.Err() == nil; api++ {
 		var in instance
 		c := startCall{key: s.key, client: clientID, call: time.Since(r.begun)}
 		_, err := r.client.call(ctx, api, http.MethodPost, "/api/v1/instances", body, &in, s.key)
 		c.ret = time.Since(r.begun)
-		var no *refusal
-		if errors.As(err, &no) {
-			r.fault("start %s is refused: %v", s.key, err)
+		if no, refused := errors.AsType[*refusal](err); refused {
+			r.fault("start %s is refused: %v", s.key, no)
 			return "", false
 		}
 		c.known, c.id, c.existing = err == nil, in.ID, in.Existing

@@ -110,7 +110,7 @@ func (n *node) die() error {
 			break
 		}
 		signalAll(left, syscall.SIGKILL)
-		wait(context.Background(), 2*time.Millisecond) // the kernel says nothing when somebody else's child has ended
+		<-time.After(2 * time.Millisecond) // the kernel says nothing when somebody else's child has ended
 	}
 	<-p.done
 	return nil
