@@ -20,7 +20,7 @@ var (
 	faults     = flag.Int("faults", 10, "how many")
 	tasks      = flag.Int("tasks", 300, "of the planned runs, at least")
 	pulses     = flag.Int("pulses", 8, "runs of short steps at any time")
-	lease      = flag.Duration("lease", 4*time.Second, "of the cluster")
+	lease      = flag.Duration("lease", 3*time.Second, "of the cluster")
 	only       = flag.String("classes", "", "only these faults, with commas (default: all)")
 	behind     = flag.Bool("proxy", false, "proxies even where there are network namespaces")
 	keep       = flag.Bool("keep", false, "keep the folder of the run")
@@ -48,6 +48,9 @@ func TestChaos(t *testing.T) {
 	var chosen []string
 	if *only != "" {
 		chosen = strings.Split(*only, ",")
+	}
+	if testing.Short() {
+		*faults, *tasks = min(*faults, 3), min(*tasks, 60)
 	}
 	var report strings.Builder
 	for _, registry := range list {

@@ -353,7 +353,8 @@ func (r *run) checkVerbs(pasts []past) {
 // harmful are the faults by which a worker loses what it runs.
 var harmful = map[string]bool{killSupervisor: true, killWorker: true, freezeWorker: true, cutWorker: true, muteWorker: true, deafWorker: true, fullDisk: true}
 
-// checkSecond: an attempt is lost only by a fault of its own worker.
+// checkSecond: an attempt is lost only by a fault of its own worker, or when the whole machine stood
+// still: nobody can renew a lease then.
 func (r *run) checkSecond(p past) {
 	for _, a := range p.attempts {
 		r.looked(invSecond, 1)
@@ -363,6 +364,12 @@ func (r *run) checkSecond(p past) {
 		r.mu.Lock()
 		r.result.lost++
 		r.mu.Unlock()
+		if slices.ContainsFunc(r.slept, func(t time.Time) bool {
+			return t.Before(*a.EndedAt) && t.After(a.EndedAt.Add(-2*r.opt.Lease))
+		}) {
+			r.result.excused++
+			continue
+		}
 		if !slices.ContainsFunc(r.faults, func(f *fault) bool {
 			return harmful[f.class] && f.victim == a.Worker && a.EndedAt.After(f.at) && a.EndedAt.Before(f.mended.Add(2*r.opt.Lease+5*time.Second))
 		}) {

@@ -65,7 +65,8 @@ type run struct {
 	verbs   []given
 	calls   []startCall
 	seen    map[string][]sighting
-	faulty  []string // what the test itself could not do
+	slept   []time.Time // when this machine was found to have stood still
+	faulty  []string    // what the test itself could not do
 	result  *Result
 }
 

@@ -21,13 +21,13 @@ type Result struct {
 	Dir     string // of the run, "" when it is gone
 	Network string
 
-	took                               time.Duration
-	lines, runs, tasks, attempts, lost int
-	looked                             map[string]int
-	violations                         []violation
-	faulty                             []string
-	faults                             []*fault
-	recoveries                         []recovery
+	took                                        time.Duration
+	lines, runs, tasks, attempts, lost, excused int
+	looked                                      map[string]int
+	violations                                  []violation
+	faulty                                      []string
+	faults                                      []*fault
+	recoveries                                  []recovery
 }
 
 // Failed tells whether anything is wrong.
@@ -89,6 +89,9 @@ func (r *Result) Write(w io.Writer) {
 			continue
 		}
 		fmt.Fprintf(w, "| %s | %d | %d | %s | %s | %s | %s | %s |\n", class, n, s.n, short(s.p50), short(s.p99), short(s.max), promised, later)
+	}
+	if r.excused > 0 {
+		fmt.Fprintf(w, "\n%d attempts were lost while this machine stood still for an eighth of a lease or longer: not judged.\n", r.excused)
 	}
 	for _, x := range r.late() {
 		fmt.Fprintf(w, "\nlate: fault %d (%s), run %s: %s", x.fault, x.class, x.run, short(x.took))

@@ -102,6 +102,7 @@ func (r *run) work(ctx context.Context) error {
 	watching, blind := context.WithCancel(ctx)
 	eyes.Go(func() { r.observe(watching) })
 	eyes.Go(func() { r.metrics(watching) })
+	eyes.Go(func() { r.sleeps(watching) })
 	for _, n := range r.nodes {
 		if n.role != roleStore && n.role != roleRegistry {
 			eyes.Go(func() { n.keep(watching, func(last string) { r.fell(n, last) }) })
@@ -131,6 +132,21 @@ func (r *run) work(ctx context.Context) error {
 	}
 	r.leave()
 	return ctx.Err()
+}
+
+// sleeps notes when this process was kept from running for a part of a lease, and with it probably all
+// others, until ctx is done.
+func (r *run) sleeps(ctx context.Context) {
+	for last := time.Now(); ctx.Err() == nil; {
+		wait(ctx, 20*time.Millisecond)
+		now := time.Now()
+		if now.Sub(last) > r.opt.Lease/8 {
+			r.mu.Lock()
+			r.slept = append(r.slept, now)
+			r.mu.Unlock()
+		}
+		last = now
+	}
 }
 
 // fell notes that a process ended that nobody ended.
