@@ -290,13 +290,6 @@ func (r *run) startAll(ctx context.Context) error {
 	if !poll(ctx, 20*time.Millisecond, func() bool { return r.storeAnswers(ctx) }) {
 		return fmt.Errorf("PostgreSQL does not answer\n%s", tail(r.node("pg").logFile()))
 	}
-	// The schema comes with a lease; what the nodes are told counts only where it has none.
-	if _, err := r.baton(ctx, "migrate", "up", "--store", r.dsn()); err != nil {
-		return err
-	}
-	if _, err := query[string](ctx, r, "UPDATE setting SET value = $1 WHERE key = 'lease' RETURNING value", r.opt.Lease.String()); err != nil {
-		return fmt.Errorf("set the lease: %w", err)
-	}
 	if reg := r.role(roleRegistry); len(reg) > 0 {
 		if err := reg[0].start(); err != nil {
 			return err
@@ -318,6 +311,9 @@ func (r *run) startAll(ctx context.Context) error {
 				return fmt.Errorf("the masters are not ready\n%s", tail(r.node("m1").logFile()))
 			}
 		}
+	}
+	if said, err := query[string](ctx, r, "SELECT value FROM setting WHERE key = 'lease'"); err != nil || len(said) != 1 || said[0] != r.opt.Lease.String() {
+		return fmt.Errorf("the lease of the cluster is %v, not %s: %w", said, r.opt.Lease, err)
 	}
 	token, err := r.baton(ctx, "admin", "token", "create", "--store", r.dsn())
 	if err != nil {
