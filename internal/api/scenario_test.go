@@ -106,6 +106,8 @@ func TestScenarios(t *testing.T) {
 		{"workers", "GET", "/nodes?role=worker", "", 200, []string{`"name":"w1"`}},
 		{"datasources", "GET", "/datasources", "", 200, []string{`"items":[]`}},
 		{"setting", "PUT", "/settings/retention", `{"value": "90d"}`, 200, []string{`"value":"90d"`}},
+		{"setting of another kind", "PUT", "/settings/balance", `{"value": "random,spark=weighted"}`, 200, []string{`"value":"random,spark=weighted"`}},
+		{"no strategy", "PUT", "/settings/balance", `{"value": "best"}`, 400, []string{`there are least_loaded, random, round_robin, weighted`}},
 		{"setting comes back", "GET", "/settings/retention", "", 200, []string{`"value":"90d"`}},
 		{"setting that makes no sense", "PUT", "/settings/retention", `{"value": "long"}`, 400, []string{`"field":"value"`}},
 		{"setting too short", "PUT", "/settings/retention", `{"value": "5s"}`, 400, []string{`at least 1h`}},

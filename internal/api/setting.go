@@ -23,6 +23,7 @@ type Setting struct {
 const (
 	SettingLease     = "lease"
 	SettingRetention = "retention"
+	SettingBalance   = "balance"
 )
 
 const (
@@ -57,6 +58,15 @@ var settings = map[string]setting{
 				return flow.Errorf(flow.CodeBadRequest, "value", "retention %s: it is at least %s, or 0s to keep runs for ever", v, shortestRetention)
 			}
 			return err
+		},
+	},
+	SettingBalance: {
+		string(flow.LeastLoaded), "how a worker is chosen among those with a free place: least_loaded, random, round_robin or weighted, and GROUP=STRATEGY for single worker groups",
+		func(v string) error {
+			if _, err := flow.ParseBalance(v); err != nil {
+				return flow.Errorf(flow.CodeBadRequest, "value", "%s", err)
+			}
+			return nil
 		},
 	},
 }

@@ -10,30 +10,27 @@ type Demand struct {
 	Wants int
 }
 
-// Room shares the places of a worker among its masters: each gets what it holds and a share of
-// what is free. Who wants more gets more, in equal steps, so that one master alone can fill the
-// worker; what nobody wants is spread evenly, so that everybody has a place at hand for the next
-// task and need not ask first. The sum is never above places, unless more is held already.
+// Room shares the places of a worker among its masters. Who has use for more gets more, in equal
+// steps, what it holds already counted, so that one master alone can fill the worker; what nobody has
+// use for is spread evenly, so that everybody has a place at hand for the next task and need not ask
+// first. The sum is places. A master may hold more than it is given: then it is to begin nothing until
+// enough of that has ended. Otherwise whoever came first would keep its places as long as it has work,
+// and who comes later would get none.
 //
 // It is max-min fairness by progressive filling (Bertsekas and Gallager, Data Networks, 6.5.2) with
 // whole places; remainders go to the first of the list.
 func Room(places int, masters []Demand) []int {
 	room := make([]int, len(masters))
-	free := places
-	for i, m := range masters {
-		room[i] = m.Held
-		free -= m.Held
-	}
-	if free <= 0 || len(masters) == 0 {
+	if places <= 0 || len(masters) == 0 {
 		return room
 	}
 	wants := make([]int, len(masters))
 	for i, m := range masters {
-		wants[i] = max(m.Wants, 0)
+		wants[i] = m.Held + max(m.Wants, 0)
 	}
-	free = fill(room, wants, free)
+	free := fill(room, wants, places)
 	for i := range wants {
-		wants[i] = free // nobody wants the rest: everybody gets the same of it
+		wants[i] = free // nobody has use for the rest: everybody gets the same of it
 	}
 	fill(room, wants, free)
 	return room

@@ -6,6 +6,7 @@ package cli
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/url"
 	"os"
@@ -51,7 +52,14 @@ type Config struct {
 	// Of workers.
 	Groups string `koanf:"groups"`
 	Slots  int    `koanf:"slots"`
-	Labels string `koanf:"labels"`
+	// FunctionSlots are places of tasks that run inside the worker.
+	FunctionSlots int    `koanf:"function-slots"`
+	Weight        int    `koanf:"weight"`
+	Labels        string `koanf:"labels"`
+	// Of workers; masters heed the one of memory, too.
+	OverloadCPU    float64 `koanf:"overload-cpu"`
+	OverloadMemory float64 `koanf:"overload-memory"`
+	OverloadDisk   string  `koanf:"overload-disk"`
 	// DrainTimeout is how long what runs may go on after the server was asked to end.
 	DrainTimeout string `koanf:"drain-timeout"`
 	LogLimit     string `koanf:"log-limit"`
@@ -66,7 +74,8 @@ func defaults() map[string]any {
 		"data": "./baton-data", "log-level": "info", "log-format": "auto", "name": "", "lease": "10s",
 		"store": "", "store-direct": "", "listen": defaultListen, "admin-listen": "127.0.0.1:0",
 		"registry": "", "rpc-listen": defaultRPCListen, "advertise": "", "tls-cert": "", "tls-key": "", "tls-ca": "",
-		"groups": flow.DefaultGroup, "slots": 0, "labels": "", "drain-timeout": "20s", "log-limit": "1GiB",
+		"groups": flow.DefaultGroup, "slots": 0, "function-slots": 256, "weight": flow.DefaultWeight,
+		"overload-cpu": 1.0, "overload-memory": 0.95, "overload-disk": "256MiB", "labels": "", "drain-timeout": "20s", "log-limit": "1GiB",
 	}
 }
 
@@ -217,6 +226,9 @@ func (c *Config) check() error {
 	if c.Slots < 0 {
 		return usagef("slots: %d is less than none", c.Slots)
 	}
+	if err := c.checkLoad(); err != nil {
+		return err
+	}
 	for name, address := range map[string]string{"listen": c.Listen, "admin-listen": c.AdminListen, "rpc-listen": c.RPCListen, "advertise": c.Advertise} {
 		if address == "" && name == "advertise" {
 			continue
@@ -234,6 +246,35 @@ func (c *Config) check() error {
 	var err error
 	c.Server, err = serverURL(c.Server)
 	return err
+}
+
+// checkLoad checks how much a worker takes, and when it takes nothing.
+func (c *Config) checkLoad() error {
+	switch {
+	case c.FunctionSlots < 1:
+		return usagef("function-slots: %d is less than one", c.FunctionSlots)
+	case c.Weight < 1 || c.Weight > flow.MaxWeight:
+		return usagef("weight: %d is out of range; between 1 and %d, usually %d", c.Weight, flow.MaxWeight, flow.DefaultWeight)
+	}
+	for name, share := range map[string]float64{"overload-cpu": c.OverloadCPU, "overload-memory": c.OverloadMemory} {
+		if share <= 0 || math.IsNaN(share) {
+			return usagef("%s: %v is no share; write one such as 0.9, or 1 for no limit", name, share)
+		}
+	}
+	_, err := c.overloadDisk()
+	return err
+}
+
+// overloadDisk is how many bytes are to stay free; negative: none.
+func (c *Config) overloadDisk() (int64, error) {
+	if c.OverloadDisk == "0" {
+		return -1, nil
+	}
+	n, err := parseSize(c.OverloadDisk)
+	if err != nil {
+		return 0, usagef("overload-disk: %w, or 0 for no limit", err)
+	}
+	return n, nil
 }
 
 // serverURL accepts a URL or host:port.

@@ -79,7 +79,7 @@ func credentialsOf(cfg Config) (client, server credentials.TransportCredentials,
 // roll is where nodes enrol.
 type roll interface {
 	Register(ctx context.Context, node flow.Node) (flow.Lease, error)
-	Heartbeat(ctx context.Context, nodes []flow.Node) (fenced []int64, length time.Duration, err error)
+	Heartbeat(ctx context.Context, nodes []flow.Node) (flow.Renewal, error)
 	Leave(ctx context.Context, incarnation int64) error
 }
 
@@ -126,15 +126,14 @@ func (e *enrolment) run(ctx context.Context) error {
 			return e.leave(ctx)
 		case <-t.C:
 		}
-		var fenced []int64
+		var renewal flow.Renewal
 		var err error
 		if time.Since(heard) < stale {
-			var length time.Duration
-			if fenced, length, err = e.roll.Heartbeat(ctx, []flow.Node{e.node}); err == nil {
-				e.lease = length
+			if renewal, err = e.roll.Heartbeat(ctx, []flow.Node{e.node}); err == nil {
+				e.lease = renewal.Settings.Lease
 			}
 		}
-		if err == nil && (len(fenced) > 0 || time.Since(heard) >= stale) {
+		if err == nil && (len(renewal.Fenced) > 0 || time.Since(heard) >= stale) {
 			err = e.register(ctx)
 		}
 		switch {

@@ -28,6 +28,7 @@ The store is PostgreSQL. SIGTERM and SIGINT end it: what it drives goes to the o
 	storeFlags(f)
 	clusterFlags(f)
 	f.String("rpc-listen", d["rpc-listen"].(string), "host:port for workers and other masters")
+	memoryFlag(f)
 	f.String("advertise", "", "host:port that they reach it at (default: this host and the port of --rpc-listen)")
 	c.RunE = action(func(ctx context.Context, _ []string) error {
 		if err := a.config.clusterStore(); err != nil {

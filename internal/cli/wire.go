@@ -71,7 +71,7 @@ func standalone(asked context.Context, cfg Config, log *slog.Logger, listener ne
 	lease, _ := flow.ParseDuration(cfg.Lease) // checked with the settings
 	masterLog := log.With(slog.String("role", "master"))
 	m := newMastering(masterLog, func() *master.Master {
-		return master.New(master.Config{Lease: lease.Std(), Lanes: lanes(cfg)}, crashingMaster(db.Master()), types, node, masterLog)
+		return master.New(master.Config{Lease: lease.Std(), Lanes: lanes(cfg), OverloadMemory: cfg.OverloadMemory}, crashingMaster(db.Master()), types, node, masterLog)
 	}, func(ctx context.Context, m *master.Master) error { return m.Run(ctx) })
 	w := worker.New(workerConfig(cfg, node), types, worker.OneMaster(crashingDialer(m.dial)), log.With(slog.String("role", "worker")))
 	keeper := &api.Housekeeper{Store: db, Log: log.With(slog.String("role", "api"))}
@@ -224,7 +224,7 @@ func masterOn(ctx context.Context, cfg Config, log *slog.Logger, db *store.DB, r
 	}
 	types := task.NewSet(all.Types()...)
 	d := newMastering(log, func() *master.Master {
-		return master.New(master.Config{Lanes: lanes(cfg)}, crashingMaster(db.Master()), types, node, log)
+		return master.New(master.Config{Lanes: lanes(cfg), OverloadMemory: cfg.OverloadMemory}, crashingMaster(db.Master()), types, node, log)
 	}, func(ctx context.Context, m *master.Master) error {
 		set := peer.New(peer.Config{Watch: reg.Watch, Creds: dialer, Identity: m.Identity, Linked: m.Linked, Log: log})
 		if err := checkNeighbours(ctx, cfg, log, db, reg, set, node); err != nil {
@@ -420,7 +420,14 @@ func fleetWorker(cfg Config) worker.Config {
 	return worker.Config{
 		Name: cfg.Name, Data: cfg.Data, Version: programVersion(), Groups: split(cfg.Groups), Slots: cfg.Slots, Labels: labels,
 		LogLimit: limit, DrainFor: drain.Std(),
+		FunctionSlots: cfg.FunctionSlots, Weight: cfg.Weight, Limits: limits(cfg),
 	}
+}
+
+// limits are where a worker takes nothing new.
+func limits(cfg Config) worker.Limits {
+	disk, _ := cfg.overloadDisk() // checked with the settings
+	return worker.Limits{CPU: cfg.OverloadCPU, Memory: cfg.OverloadMemory, Disk: disk}
 }
 
 // warnOfOthers says when another server works on the same store: runs then go on where the other
@@ -467,8 +474,8 @@ func nodeOf(cfg Config, home string, address net.Addr) flow.Node {
 func workerConfig(cfg Config, node flow.Node) worker.Config {
 	limit, _ := parseSize(cfg.LogLimit) // checked with the settings
 	return worker.Config{
-		LogLimit: limit,
-		Name:     node.Name, Data: cfg.Data, Version: node.Version, Groups: node.Groups, Slots: node.Slots, Labels: node.Labels,
+		LogLimit: limit, FunctionSlots: cfg.FunctionSlots, Weight: cfg.Weight, Limits: limits(cfg),
+		Name: node.Name, Data: cfg.Data, Version: node.Version, Groups: node.Groups, Slots: node.Slots, Labels: node.Labels,
 	}
 }
 

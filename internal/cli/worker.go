@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"baton/internal/worker/supervisor"
 )
@@ -44,7 +45,8 @@ that.`,
 	f.String("tls-key", "", "its key (PEM)")
 	f.String("tls-ca", "", "certificates (PEM) that other nodes' are signed by")
 	f.String("groups", d["groups"].(string), "worker groups that this node serves, separated by commas")
-	f.Int("slots", 0, "tasks at a time (default: by the number of CPUs)")
+	f.Int("slots", 0, "tasks with a process of their own at a time (default: by the number of CPUs)")
+	loadFlags(f)
 	f.String("labels", "", "labels of this node: k=v,…")
 	f.String("log-limit", d["log-limit"].(string), "how much a task may log in one try, such as 64MiB; what is more is left out")
 	f.String("drain-timeout", d["drain-timeout"].(string), "how long what runs may go on when the worker is asked to end; 0 ends it at once")
@@ -59,6 +61,21 @@ that.`,
 	})
 	c.AddCommand(a.properCommand())
 	return c
+}
+
+// loadFlags are those of how much a worker takes.
+func loadFlags(f *pflag.FlagSet) {
+	d := defaults()
+	f.Int("function-slots", d["function-slots"].(int), "tasks at a time that run inside the worker, such as http and sql")
+	f.Int("weight", d["weight"].(int), "share of the tasks when the setting balance is weighted")
+	f.Float64("overload-cpu", d["overload-cpu"].(float64), "share of all cores in use from which on nothing new is taken; 1: no limit")
+	memoryFlag(f)
+	f.String("overload-disk", d["overload-disk"].(string), "nothing new is taken while less is free on the disk of --data; 0: no limit")
+}
+
+// memoryFlag is also one of masters.
+func memoryFlag(f *pflag.FlagSet) {
+	f.Float64("overload-memory", defaults()["overload-memory"].(float64), "share of memory in use from which on less is taken; 1: no limit")
 }
 
 // properCommand is what the supervisor starts. Its name tells the two apart in a list of processes.

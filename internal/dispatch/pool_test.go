@@ -22,7 +22,7 @@ func session(id int64, slots int, groups ...string) Session {
 	if len(groups) == 0 {
 		groups = []string{"default"}
 	}
-	return Session{ID: id, Name: fmt.Sprintf("w%d", id), Groups: groups, Slots: slots, Room: slots}
+	return Session{ID: id, Name: fmt.Sprintf("w%d", id), Groups: groups, Slots: Places{slots}, Room: Places{slots}}
 }
 
 func item(task flow.ID, group string, p flow.Priority) Item {
@@ -72,8 +72,8 @@ func TestLoadCounts(t *testing.T) {
 	busy := session(1, 10)
 	busy.CPU, busy.Memory = 0.9, 0.5
 	p := pool(busy, session(2, 10))
-	p.Hold(100, 1, 2)
-	p.Hold(101, 1, 2)
+	p.Hold(100, 1, 2, "")
+	p.Hold(101, 1, 2, "")
 	p.Enqueue(item(1, "default", flow.PriorityMedium))
 	if got := order(p); got != "1@w2" {
 		t.Errorf("placed %s; the idle worker with two tasks is better off than the busy one with none", got)
@@ -101,8 +101,8 @@ func TestWhy(t *testing.T) {
 	draining := session(3, 2, "old")
 	draining.Draining = true
 	full := pool(session(1, 1), session(2, 1), draining)
-	full.Hold(1, 1, 1)
-	full.Hold(2, 1, 2)
+	full.Hold(1, 1, 1, "")
+	full.Hold(2, 1, 2, "")
 	for _, c := range []struct {
 		p           *Pool
 		group, want string
@@ -249,7 +249,7 @@ func TestSlotsNeverLeak(t *testing.T) {
 			},
 			"hold": func(t *rapid.T) {
 				task, id := flow.ID(rapid.Int64Range(1, 30).Draw(t, "task")), rapid.Int64Range(1, 3).Draw(t, "session")
-				p.Hold(task, 1, id)
+				p.Hold(task, 1, id, "")
 				held[task] = id
 			},
 			"release": func(t *rapid.T) {
@@ -266,8 +266,8 @@ func TestSlotsNeverLeak(t *testing.T) {
 					}
 				}
 				for _, s := range p.Sessions() {
-					if s.Used() != count[s.ID] {
-						t.Fatalf("session %d counts %d, %d are held", s.ID, s.Used(), count[s.ID])
+					if s.Used(Process) != count[s.ID] {
+						t.Fatalf("session %d counts %d, %d are held", s.ID, s.Used(Process), count[s.ID])
 					}
 				}
 			},
@@ -297,7 +297,7 @@ func TestEnqueuedTwiceIsPlacedOnce(t *testing.T) {
 func TestRoomIsNotExceeded(t *testing.T) {
 	t.Parallel()
 	shared := session(1, 8)
-	shared.Room = 2
+	shared.Room = Places{2}
 	p := pool(shared)
 	for i := range 5 {
 		p.Enqueue(item(flow.ID(i+1), "default", flow.PriorityMedium))
@@ -306,11 +306,112 @@ func TestRoomIsNotExceeded(t *testing.T) {
 	if got, want := order(p), "1@w1 2@w1"; got != want {
 		t.Errorf("placed %s, want %s", got, want)
 	}
-	if got := p.Wants(p.Session(1)); got != 3 {
-		t.Errorf("it wants %d more places, not 3", got)
+	if got := p.Wants(p.Session(1)); got != (Places{3}) {
+		t.Errorf("it wants %v more places, not 3", got)
 	}
-	p.Session(1).Room = 4
+	p.Session(1).Room = Places{4}
 	if got, want := order(p), "3@w1 4@w1"; got != want {
+		t.Errorf("placed %s, want %s", got, want)
+	}
+}
+
+// Functions and processes have places of their own; a worker of an older version has one sort.
+func TestFunctionsTakeNoPlaceOfProcesses(t *testing.T) {
+	t.Parallel()
+	p := NewPool()
+	p.Functions = func(typ string) bool { return typ == "http" }
+	p.Join(Session{ID: 1, Name: "w1", Groups: []string{"default"}, Slots: Places{1, 3}, Room: Places{1, 2}})
+	p.Join(Session{ID: 2, Name: "old", Groups: []string{"default"}, Slots: Places{2}, Room: Places{2}})
+	for i, typ := range []string{"shell", "http", "shell", "http", "shell", "http", "http"} {
+		it := item(flow.ID(i+1), "default", flow.PriorityMedium)
+		it.Type = typ
+		p.Enqueue(it)
+	}
+	if got, want := order(p), "1@w1 2@w1 3@old 4@w1 5@old"; got != want {
+		t.Errorf("placed %s, want %s", got, want)
+	}
+	if got := p.Wants(p.Session(1)); got != (Places{0, 2}) {
+		t.Errorf("w1 is wanted for %v more", got)
+	}
+	if got := p.Wants(p.Session(2)); got != (Places{2}) {
+		t.Errorf("the old one is wanted for %v more", got)
+	}
+	if got, want := p.Why("default", "http"), `no_slot: all 5 places of the 2 workers of group "default" are taken; it goes on when one is free`; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	p.Release(4)
+	if got, want := order(p), "6@w1"; got != want {
+		t.Errorf("placed %s after a release, want %s", got, want)
+	}
+	for task, want := range map[flow.ID]Kind{1: Process, 2: Function} {
+		if got := p.held[task].kind; got != want {
+			t.Errorf("task %d takes a place of kind %d", task, got)
+		}
+	}
+}
+
+func TestStrategyOfTheGroup(t *testing.T) {
+	t.Parallel()
+	light := session(2, 9, "default", "spark")
+	light.Weight = 100
+	heavy := session(1, 9, "default", "spark")
+	heavy.Weight, heavy.CPU = 300, 0.9
+	p := pool(heavy, light)
+	p.Balance = flow.Balance{Strategy: flow.RoundRobin, Groups: map[string]flow.Strategy{"spark": flow.Weighted}}
+	for i := range flow.ID(4) {
+		p.Enqueue(item(i+1, "default", flow.PriorityHigh))
+		p.Enqueue(item(i+11, "spark", flow.PriorityLow))
+	}
+	if got, want := order(p), "1@w1 2@w2 3@w1 4@w2 11@w1 12@w1 13@w2 14@w1"; got != want {
+		t.Errorf("placed %s, want %s", got, want)
+	}
+	p.Balance = flow.Balance{} // the busy one is passed over, from the next task on
+	p.Enqueue(item(20, "spark", flow.PriorityLow))
+	if got, want := order(p), "20@w2"; got != want {
+		t.Errorf("placed %s, want %s", got, want)
+	}
+	drawn := 0
+	p.Balance, p.Draw = flow.Balance{Strategy: flow.Random}, func(n int) int { drawn++; return n - 1 }
+	p.Enqueue(item(21, "nobody", flow.PriorityLow))
+	p.Enqueue(item(22, "default", flow.PriorityLow))
+	if got, want := order(p), "22@w2"; got != want || drawn != 1 {
+		t.Errorf("placed %s with %d draws, want %s with one", got, drawn, want)
+	}
+}
+
+// What was sent since the last beat counts on top of what others had there by then.
+func TestWhatWasJustSentCounts(t *testing.T) {
+	t.Parallel()
+	p := pool(session(1, 20), session(2, 20))
+	p.Hold(100, 1, 1, "")
+	p.Session(1).Beat(Report{Running: Places{4}}) // one of them is mine
+	p.Session(2).Beat(Report{Running: Places{2}})
+	for i := range flow.ID(5) {
+		p.Enqueue(item(i+1, "default", flow.PriorityMedium))
+	}
+	if got, want := order(p), "1@w2 2@w2 3@w1 4@w2 5@w1"; got != want {
+		t.Errorf("placed %s, want %s", got, want)
+	}
+}
+
+// An overloaded worker gets nothing, and what waits says so, until it is over.
+func TestOverloaded(t *testing.T) {
+	t.Parallel()
+	p := pool(session(1, 4), session(2, 1))
+	p.Session(1).Beat(Report{Memory: 0.97, Overloaded: "memory 97 %"})
+	p.Enqueue(item(1, "default", flow.PriorityMedium))
+	p.Enqueue(item(2, "default", flow.PriorityMedium))
+	if got, want := order(p), "1@w2"; got != want {
+		t.Errorf("placed %s, want %s", got, want)
+	}
+	if got := p.Untold(10); len(got) != 1 {
+		t.Errorf("told %v, want task 2", got)
+	}
+	if got, want := p.Why("default", ""), `no_slot: no place on the 2 workers of group "default": worker w1 takes nothing now: memory 97 %; it goes on when that is over`; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	p.Session(1).Beat(Report{Memory: 0.5})
+	if got, want := order(p), "2@w1"; got != want {
 		t.Errorf("placed %s, want %s", got, want)
 	}
 }

@@ -26,6 +26,7 @@ type Item struct {
 // queue is what waits for the same sessions.
 type queue struct {
 	group, typ string
+	kind       Kind
 	items      itemHeap
 	told       cause // of waiting, that its items were told
 }
@@ -62,7 +63,7 @@ func (p *Pool) Enqueue(it Item) {
 		return cmp.Or(cmp.Compare(q.group, it.Group), cmp.Compare(q.typ, it.Type))
 	})
 	if !found {
-		p.queues = slices.Insert(p.queues, i, &queue{group: it.Group, typ: it.Type})
+		p.queues = slices.Insert(p.queues, i, &queue{group: it.Group, typ: it.Type, kind: p.kind(it.Type)})
 	}
 	heap.Push(&p.queues[i].items, it)
 	p.fresh = append(p.fresh, it)
@@ -81,7 +82,6 @@ type Placement struct {
 // does not have the attempt.
 func (p *Pool) Next() (Placement, bool) {
 	var from *queue
-	var to *Session
 	for _, q := range p.queues {
 		for len(q.items) > 0 && p.Holder(q.items[0].Task) != 0 {
 			heap.Pop(&q.items)
@@ -89,15 +89,16 @@ func (p *Pool) Next() (Placement, bool) {
 		if len(q.items) == 0 || from != nil && !before(&q.items[0], &from.items[0]) {
 			continue
 		}
-		if s := p.pick(q.group, q.typ); s != nil {
-			from, to = q, s
+		if p.placeable(q) {
+			from = q
 		}
 	}
 	if from == nil {
 		return Placement{}, false
 	}
+	to := p.pick(from)
 	it := heap.Pop(&from.items).(Item)
-	p.Hold(it.Task, it.Instance, to.ID)
+	p.Hold(it.Task, it.Instance, to.ID, it.Type)
 	return Placement{it, to.ID, to.Name}, true
 }
 

@@ -19,6 +19,7 @@ const (
 	causeGroup                 // none of the group
 	causeType                  // none of the group with the type
 	causeDraining              // all of these take nothing new
+	causeBusy                  // some of these take nothing for now, and the places of the others are taken
 	causeFull                  // all their places are taken, or refused
 )
 
@@ -27,10 +28,12 @@ type view struct {
 	inGroup, able, willing int // sessions
 	slots                  int
 	nobody, free           bool
-	unable, refusing       *Session // the first of those in the group without the type, and of those that refuse
+	// The first of those in the group without the type, of those that refuse, and of the overloaded ones.
+	unable, refusing, overloaded *Session
 }
 
 func (p *Pool) view(group, typ string) (v view) {
+	k := p.kind(typ)
 	v.nobody = len(p.sessions) == 0
 	for _, s := range p.sessions {
 		if !slices.Contains(s.Groups, group) {
@@ -46,8 +49,11 @@ func (p *Pool) view(group, typ string) (v view) {
 			continue
 		}
 		v.willing++
-		v.slots += s.Slots
-		v.free = v.free || s.free()
+		v.slots += s.Slots[s.lane(k)]
+		v.free = v.free || s.free(k)
+		if s.Overloaded != "" {
+			v.overloaded = cmp.Or(v.overloaded, s)
+		}
 		if s.Refusal != "" {
 			v.refusing = cmp.Or(v.refusing, s)
 		}
@@ -67,6 +73,8 @@ func (v *view) cause() cause {
 		return causeDraining
 	case v.free:
 		return causeFree
+	case v.overloaded != nil:
+		return causeBusy
 	default:
 		return causeFull
 	}
@@ -85,6 +93,9 @@ func (p *Pool) Why(group, typ string) string {
 			flow.ReasonNoWorker, group, typ, v.unable.Name, v.unable.Types)
 	case causeDraining:
 		return fmt.Sprintf("%s: every worker of group %q is draining", flow.ReasonNoWorker, group)
+	case causeBusy:
+		return fmt.Sprintf("%s: no place on the %d workers of group %q: worker %s takes nothing now: %s; it goes on when that is over",
+			flow.ReasonNoSlot, v.willing, group, v.overloaded.Name, v.overloaded.Overloaded)
 	case causeFree, causeFull:
 	}
 	if v.refusing != nil {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Settings come with the answer to every heartbeat, so that a change needs no restart.
 type Settings struct {
+	Lease   time.Duration // how long leases are; none was renewed for less
 	Balance Balance
 }
 

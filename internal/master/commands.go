@@ -43,7 +43,7 @@ func (c *Core) readCommands() {
 		c.taking = append(c.taking, c.insts[id])
 	}
 	taking = append(taking, c.poisoned.commands()...)
-	room := c.cfg.Commands - len(taking)
+	room := c.pace.now - len(taking)
 	if room <= 0 {
 		c.polls.moreCommands = true
 		return

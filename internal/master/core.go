@@ -4,6 +4,7 @@ package master
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -24,13 +25,15 @@ type Config struct {
 	KillResend time.Duration
 	Lease      time.Duration
 	DrainKey   string // of this master: flow.Node.DrainKey
+	// OverloadMemory is the share of memory from which on fewer commands are taken; 1 or more: none.
+	OverloadMemory float64
 }
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
 		Lanes: 1, BatchRows: 500, Commands: 500, Poll: time.Second, Lazy: 50 * time.Millisecond,
-		Linger: 30 * time.Second, KillResend: time.Second, Lease: 10 * time.Second,
+		Linger: 30 * time.Second, KillResend: time.Second, Lease: 10 * time.Second, OverloadMemory: 0.95,
 	}
 }
 
@@ -54,6 +57,8 @@ type Core struct {
 	fleet    fleet
 	own      ownLease
 	drains   drains
+	pace     pace
+	busy     bool   // it said so
 	doomed   []doom // losses that wait for the inbox
 
 	ready        bool // what was left by earlier incarnations is loaded
@@ -93,12 +98,21 @@ type polls struct {
 
 // NewCore returns a core that waits for Started.
 func NewCore(cfg Config, types *task.Set) *Core {
+	pool := dispatch.NewPool()
+	pool.Functions = func(name string) bool {
+		t, _ := types.Get(name)
+		if _, process := t.(task.Process); process {
+			return false
+		}
+		_, function := t.(task.Function)
+		return function
+	}
 	return &Core{
 		cfg: cfg, types: types,
 		insts: make(map[flow.ID]*inst), lanes: make([]lane, max(cfg.Lanes, 1)), plans: make(map[PlanKey]*plan),
-		fleet: newFleet(cfg.Lease), pool: dispatch.NewPool(), conns: make(map[int64]*conn), sessions: make(map[int64]*conn), seen: make(map[flow.ID]bool),
+		fleet: newFleet(cfg.Lease), pool: pool, conns: make(map[int64]*conn), sessions: make(map[int64]*conn), seen: make(map[flow.ID]bool),
 		poisoned: make(poisoned), skipped: make(map[flow.ID][]flow.ID),
-		trials: trials{on: make(map[flow.ID]bool)},
+		trials: trials{on: make(map[flow.ID]bool)}, pace: newPace(cfg.Commands, cfg.OverloadMemory),
 	}
 }
 
@@ -118,6 +132,7 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 		c.handle(ev)
 	}
 	if c.lease.Incarnation != 0 && !c.failed {
+		c.keepPace()
 		c.considerPeers()
 		c.beatDue()
 		c.flush()
@@ -150,8 +165,7 @@ func (c *Core) handle(ev Event) {
 			c.lookForMine()
 		}
 	case Viewed:
-		c.fleet.viewed(e.View, c.now)
-		c.readPeers()
+		c.viewed(e)
 	case Linked:
 		c.fleet.linked(e.Incarnation, e.Up)
 		c.readPeers()
@@ -210,6 +224,7 @@ func (c *Core) start(e Started) {
 		c.cfg.Lease = e.Lease.Length
 		c.fleet.lease = e.Lease.Length
 	}
+	c.pool.Draw = rand.New(rand.NewPCG(uint64(e.Lease.Incarnation), 0)).IntN
 	c.own.renewed = c.now
 	c.drains.keys = e.Lease.Draining
 	c.drains.me = slices.Contains(e.Lease.Draining, c.cfg.DrainKey)

@@ -30,7 +30,7 @@ func (c *Core) drainsAre(keys []string) {
 		return
 	}
 	c.drains.me = me
-	c.announce()
+	c.announce("")
 	if !me {
 		c.readCommands()
 		c.claim()
@@ -45,15 +45,18 @@ func (c *Core) drained(cn *conn) bool {
 
 // state is what this master says of itself.
 func (c *Core) state() string {
-	if c.drains.me {
-		return "draining"
+	switch {
+	case c.drains.me:
+		return stateDraining
+	case c.busy:
+		return stateBusy
 	}
-	return "ready"
+	return stateReady
 }
 
-// announce tells the other masters what is new of this one.
-func (c *Core) announce() {
-	c.emit(Announce{State: c.state(), Lease: c.cfg.Lease})
+// announce tells the other masters what is new of this one, and people what they are to know of it.
+func (c *Core) announce(note string) {
+	c.emit(Announce{State: c.state(), Lease: c.cfg.Lease, Note: note})
 	c.polls.beat = c.now
 }
 
@@ -101,10 +104,11 @@ func (c *Core) givenAway(e GivenAway) {
 
 // leaseIs takes the length of leases as it is set now. What this master has is renewed for it already.
 func (c *Core) leaseIs(e Beaten) {
-	if e.Lease <= 0 || e.Lease == c.cfg.Lease {
+	length := e.Settings.Lease
+	if length <= 0 || length == c.cfg.Lease {
 		return
 	}
-	c.cfg.Lease, c.fleet.lease = e.Lease, e.Lease
-	c.fleet.readAt = flow.Earliest(c.fleet.readAt, c.now.Add(e.Lease/3))
-	c.announce()
+	c.cfg.Lease, c.fleet.lease = length, length
+	c.fleet.readAt = flow.Earliest(c.fleet.readAt, c.now.Add(length/3))
+	c.announce("")
 }

@@ -60,7 +60,7 @@ func TestDrainedMasterGivesAwayWhatIsAtRest(t *testing.T) {
 	t.Parallel()
 	b := busy(t)
 	b.see(7, 8, 9)
-	b.step(PeersRead{})
+	b.step(PeersRead{}, CommandsRead{})
 	b.drain("master:m")
 	if a := one[Announce](b); a.State != "draining" {
 		t.Errorf("the others see it %s", a.State)
@@ -161,7 +161,7 @@ func TestLeaseIsChanged(t *testing.T) {
 	if beat.Lease != 10*time.Second || beat.Sessions[0].Lease != 10*time.Second {
 		t.Errorf("who counts by what: %+v", beat)
 	}
-	b.out = b.core.Step(b.now, Beaten{At: b.now, Sessions: []int64{50}, Lease: 2 * time.Second})
+	b.out = b.core.Step(b.now, Beaten{At: b.now, Sessions: []int64{50}, Settings: flow.Settings{Lease: 2 * time.Second}})
 	if f := one[Send](b).Frame; !f.GetRenew() || f.GetLeaseMicros() != 2_000_000 {
 		t.Errorf("the worker is told %v", f)
 	}

@@ -98,6 +98,7 @@ type (
 	Announce struct {
 		State string
 		Lease time.Duration
+		Note  string // for the log, "" for none
 	}
 	// GiveAway gives instances of mine to its heirs, which are other masters, and is answered by GivenAway.
 	GiveAway struct {

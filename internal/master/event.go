@@ -3,8 +3,6 @@
 package master
 
 import (
-	"time"
-
 	"baton/internal/flow"
 	"baton/internal/registry"
 	"baton/internal/rpc"
@@ -57,11 +55,12 @@ type (
 		Heirs []int64
 		Err   error
 	}
-	// Beaten answers Beat. At is when it was sent; Lost are sessions that are declared lost; Lease is how
-	// long leases are now, all that were renewed here included.
+	// Beaten answers Beat. At is when it was sent, and Memory the share in use then; Lost are sessions
+	// that are declared lost; leases are as long as the settings say, all that were renewed here included.
 	Beaten struct {
 		At       flow.Time
-		Lease    time.Duration
+		Memory   float64
+		Settings flow.Settings
 		Sessions []int64
 		Lost     []int64
 		Err      error

@@ -257,7 +257,7 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 		if !row.State.Placed() || !row.Attempt.State.Live() {
 			continue
 		}
-		c.pool.Hold(row.ID, in.id, row.Attempt.Session)
+		c.pool.Hold(row.ID, in.id, row.Attempt.Session, row.Type)
 		cn := c.sessions[row.Attempt.Session]
 		if ev := c.presence(row, cn != nil); ev != nil {
 			presence = append(presence, ev)

@@ -17,7 +17,8 @@ type lane struct {
 	inflight []*inst // of the commit under way
 	grants   [][]int32
 	busy     bool
-	pokes    int // heard when the commit under way began
+	pokes    int       // heard when the commit under way began
+	began    flow.Time // when it did
 	changes  []flow.Change
 }
 
@@ -101,7 +102,7 @@ func (c *Core) commit(i int) {
 		in.inflight, in.listed, in.lazy = true, false, 0
 	}
 	l.changed = later
-	l.busy, l.changes, l.pokes = true, batch.Changes, c.polls.pokes
+	l.busy, l.changes, l.pokes, l.began = true, batch.Changes, c.polls.pokes, c.now
 	c.emit(Commit{i, batch})
 }
 
@@ -115,6 +116,7 @@ func (c *Core) parks(in *inst) bool {
 func (c *Core) committed(e Committed) {
 	l := &c.lanes[e.Lane]
 	insts, grants, changes := l.inflight, l.grants, l.changes
+	c.pace.committed(c.now.Sub(l.began))
 	l.inflight, l.grants, l.changes, l.busy = nil, nil, nil, false
 	if e.Err != nil {
 		c.doubt(insts, e.Err)

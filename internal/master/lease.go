@@ -51,8 +51,8 @@ func (c *Core) beatDue() {
 			continue
 		}
 		n := cn.node
-		if s := c.pool.Session(cn.session); s != nil && max(s.Used(), s.Running) >= s.Slots && n.State == "ready" {
-			n.State = "busy"
+		if s := c.pool.Session(cn.session); s != nil && s.Full() && n.State == stateReady {
+			n.State = stateBusy
 		}
 		cn.asking = cn.asked
 		nodes = append(nodes, n)
@@ -103,6 +103,8 @@ func (c *Core) beaten(e Beaten) {
 	}
 	c.own.renewed = max(c.own.renewed, e.At)
 	c.leaseIs(e)
+	c.pace.measured(e.Memory)
+	c.pool.Balance = e.Settings.Balance
 	lost := make(map[int64]bool, len(e.Lost))
 	for _, session := range e.Lost {
 		lost[session] = true

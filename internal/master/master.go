@@ -16,6 +16,7 @@ import (
 
 	"baton/internal/clock"
 	"baton/internal/flow"
+	"baton/internal/machine"
 	"baton/internal/registry"
 	"baton/internal/rpc"
 	"baton/internal/task"
@@ -44,6 +45,7 @@ type Master struct {
 	said    chan Announce // the newest that the others do not know yet
 	reg     registry.Registry
 	peers   Peers
+	meter   machine.Meter // of the heartbeat under way
 	lanes   []chan Commit
 	connSeq atomic.Int64
 	logSeq  atomic.Int64
@@ -76,6 +78,9 @@ func New(cfg Config, store Store, types *task.Set, node flow.Node, log *slog.Log
 		if *d.v == 0 {
 			*d.v = *d.def
 		}
+	}
+	if cfg.OverloadMemory == 0 {
+		cfg.OverloadMemory = def.OverloadMemory
 	}
 	for _, d := range []struct{ v, def *int }{{&cfg.Lanes, &def.Lanes}, {&cfg.BatchRows, &def.BatchRows}, {&cfg.Commands, &def.Commands}} {
 		if *d.v == 0 {
@@ -214,6 +219,9 @@ func (m *Master) carryOut(ctx context.Context, effects []Effect, timer *time.Tim
 		case Publish:
 			m.feed.publish(e.Change)
 		case Announce:
+			if e.Note != "" {
+				m.log.LogAttrs(ctx, slog.LevelWarn, e.Note) //nolint:sloglint // the reactor words its notes
+			}
 			m.say(e)
 		case HangUp:
 			if st := m.stream(e.Conn); st != nil {
@@ -361,20 +369,21 @@ const probeTimeout = 500 * time.Millisecond
 // heartbeat renews this master's lease and those of the sessions it keeps.
 func (m *Master) heartbeat(ctx context.Context, e Beat) {
 	at := m.clock.Now()
+	memory := m.meter.Measure().Memory
 	self := m.node
 	self.State, self.Lease = e.State, e.Lease
-	fenced, length, err := m.store.Heartbeat(ctx, append([]flow.Node{self}, e.Sessions...))
+	renewal, err := m.store.Heartbeat(ctx, append([]flow.Node{self}, e.Sessions...))
 	if err != nil {
 		m.answer(ctx, "heartbeat", err, Beaten{At: at, Err: err})
 		return
 	}
-	if slices.Contains(fenced, m.node.Incarnation) {
+	if slices.Contains(renewal.Fenced, m.node.Incarnation) {
 		m.post(ctx, Committed{Lane: 0, Err: flow.ErrFenced})
 		return
 	}
 	m.renewed.Store(int64(at))
-	m.length.Store(int64(length))
-	done := Beaten{At: at, Lease: length, Lost: fenced}
+	m.length.Store(int64(renewal.Settings.Lease))
+	done := Beaten{At: at, Memory: memory, Settings: renewal.Settings, Lost: renewal.Fenced}
 	for _, n := range e.Sessions {
 		done.Sessions = append(done.Sessions, n.Incarnation)
 	}

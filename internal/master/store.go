@@ -4,7 +4,6 @@ package master
 
 import (
 	"context"
-	"time"
 
 	"baton/internal/flow"
 )
@@ -19,9 +18,9 @@ type Store interface {
 	// and Engine are read from node.
 	Register(ctx context.Context, node flow.Node) (flow.Lease, error)
 	// Heartbeat renews the leases of nodes and writes their load figures, in one statement. It returns
-	// those that are dead for the others and must stop, and how long leases are now: no lease was renewed
-	// for less, nor for less than its node counts by.
-	Heartbeat(ctx context.Context, nodes []flow.Node) (fenced []int64, length time.Duration, err error)
+	// those that are dead for the others and must stop, and the settings as they are now: no lease was
+	// renewed for less than the length in them, nor for less than its node counts by.
+	Heartbeat(ctx context.Context, nodes []flow.Node) (flow.Renewal, error)
 	// Leave ends the incarnation: its lease is over at once.
 	Leave(ctx context.Context, incarnation int64) error
 	// Peers returns the other masters that are not done with: those that may commit, and dead ones

@@ -21,8 +21,8 @@ type conn struct {
 	session int64
 	node    flow.Node
 	hello   *rpc.Hello
-	room    *rpc.Room // what it gave this master, nil: it has not said yet
-	wants   int       // how many more places it was asked for last
+	room    *rpc.Room       // what it gave this master, nil: it has not said yet
+	wants   dispatch.Places // how many more places it was asked for last
 	// Of its lease: it waits for its welcome; the beat that waits to be answered, and is being.
 	greeting      bool
 	asked, asking int64
@@ -165,16 +165,23 @@ func resultOf(e *rpc.Ended) flow.Result {
 func (c *Core) beat(cn *conn, b *rpc.Beat) {
 	if s := c.pool.Session(cn.session); s != nil {
 		cn.ending = b.Draining
-		s.CPU, s.Memory, s.Running, s.Draining = b.Cpu, b.Memory, int(b.Running), c.drained(cn)
+		s.Beat(dispatch.Report{
+			CPU: b.Cpu, Memory: b.Memory, Draining: c.drained(cn), Overloaded: flow.Text(b.Overloaded, 200),
+			Running: dispatch.Places{dispatch.Process: int(b.Running - b.Functions), dispatch.Function: int(b.Functions)},
+		})
 		if cn.askAgain <= c.now {
 			s.Refusal = ""
 		}
 	}
 	cn.node.Running = int(b.Running)
 	cn.node.Lease = time.Duration(b.LeaseMicros) * time.Microsecond
-	cn.node.State = "ready"
-	if b.Draining {
-		cn.node.State = "draining"
+	switch {
+	case b.Draining:
+		cn.node.State = stateDraining
+	case b.Overloaded != "":
+		cn.node.State = stateBusy
+	default:
+		cn.node.State = stateReady
 	}
 	if len(b.Live) > 0 {
 		live := make(map[int64]bool, len(b.Live))
@@ -208,7 +215,7 @@ func (c *Core) hello(f Frame) {
 	h := f.Hello
 	cn := &conn{id: f.Conn, hello: h, heardAt: c.now, node: flow.Node{
 		Role: flow.RoleWorker, Name: h.Name, Home: h.Home, PID: int(h.Pid), Groups: h.Groups, Slots: int(h.Slots),
-		Labels: h.Labels, Version: h.Version, Engine: flow.EngineVersion, State: "ready", StartedAt: c.now,
+		Labels: h.Labels, Version: h.Version, Engine: flow.EngineVersion, State: stateReady, StartedAt: c.now,
 		Lease: time.Duration(h.LeaseMicros) * time.Microsecond,
 	}}
 	c.conns[f.Conn] = cn
@@ -276,7 +283,20 @@ func (c *Core) welcome(cn *conn, session int64) {
 
 // join lets a worker take work. It waits until the worker has said how much this master may give it.
 func (c *Core) join(cn *conn) {
-	c.pool.Join(dispatch.Session{ID: cn.session, Name: cn.hello.Name, Groups: cn.hello.Groups, Types: cn.hello.Types, Slots: int(cn.hello.Slots), Room: int(cn.room.GetPlaces()), Labels: cn.hello.Labels, Draining: c.drained(cn)})
+	h := cn.hello
+	weight := int(h.Weight)
+	if weight == 0 {
+		weight = flow.DefaultWeight // of an older version
+	}
+	c.pool.Join(dispatch.Session{
+		ID: cn.session, Name: h.Name, Groups: h.Groups, Types: h.Types, Labels: h.Labels, Weight: weight,
+		Slots: dispatch.Places{dispatch.Process: int(h.Slots), dispatch.Function: int(h.FunctionSlots)}, Room: placesOf(cn.room),
+		Report: dispatch.Report{Draining: c.drained(cn), Overloaded: flow.Text(h.Overloaded, 200)},
+	})
+}
+
+func placesOf(r *rpc.Room) dispatch.Places {
+	return dispatch.Places{dispatch.Process: int(r.GetPlaces()), dispatch.Function: int(r.GetFunctions())}
 }
 
 // room takes how many places of a worker this master may fill, and says that it heard so: what it
@@ -284,7 +304,7 @@ func (c *Core) join(cn *conn) {
 func (c *Core) room(cn *conn, r *rpc.Room) {
 	cn.room = r
 	if s := c.pool.Session(cn.session); s != nil {
-		s.Room = int(r.Places)
+		s.Room = placesOf(r)
 	} else if c.sessions[cn.session] == cn {
 		c.join(cn)
 	}
@@ -300,12 +320,19 @@ func (c *Core) askForRoom() {
 			continue
 		}
 		wants := c.pool.Wants(s)
-		if (wants == 0) == (cn.wants == 0) && wants < 2*cn.wants+1 && 2*wants >= cn.wants {
+		if !matters(wants[dispatch.Process], cn.wants[dispatch.Process]) && !matters(wants[dispatch.Function], cn.wants[dispatch.Function]) {
 			continue
 		}
 		cn.wants = wants
-		c.send(cn.id, func(f *rpc.FromMaster) { f.Wants = new(int32(wants)) })
+		c.send(cn.id, func(f *rpc.FromMaster) {
+			f.Wants, f.WantsFunctions = new(int32(wants[dispatch.Process])), new(int32(wants[dispatch.Function]))
+		})
 	}
+}
+
+// matters tells whether a number of places is to be said again.
+func matters(wants, said int) bool {
+	return (wants == 0) != (said == 0) || wants >= 2*said+1 || 2*wants < said
 }
 
 // askFor asks the workers for what an instance left running that was another master's: they hear
@@ -358,7 +385,7 @@ func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, say fu
 		state = attempt.Held(h.State)
 	}
 	same := row.Attempt.Session == cn.session
-	token, task, instance := row.Attempt.Token, row.ID, in.id
+	token, task, instance, typ := row.Attempt.Token, row.ID, in.id, row.Type
 	answer := func(a rpc.SettleAction) { say(token, a) }
 	switch attempt.Settle(attempt.WantedOf(*row), state, same) {
 	case attempt.Keep:
@@ -369,7 +396,7 @@ func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, say fu
 			c.carryOutNow(in)
 		}
 		if !same {
-			c.pool.Hold(task, instance, cn.session)
+			c.pool.Hold(task, instance, cn.session, typ)
 			c.route(instance, pending{ev: engine.Rebound{Task: task, Token: token, Session: cn.session}})
 		}
 	case attempt.Cancel:

@@ -103,7 +103,8 @@ func (s *Set) pokeOthers(but int64, r *rpc.PokeRequest) {
 	}
 }
 
-// pokeSlot pokes the master whose slot an id is; when that does not answer, all others.
+// pokeSlot pokes the master whose slot an id is, as the masters themselves count; when that does not
+// answer, all others.
 func (s *Set) pokeSlot(id flow.ID, r *rpc.PokeRequest) {
 	all := s.taking()
 	if len(all) == 0 {

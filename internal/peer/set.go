@@ -43,7 +43,7 @@ type Set struct {
 
 // peer is one other master.
 type peer struct {
-	member registry.Member
+	member registry.Member // when it was dialled; its state now is in members
 	conn   *grpc.ClientConn
 	client rpc.PeersClient
 	cancel context.CancelFunc
@@ -85,8 +85,7 @@ func (s *Set) follow(ctx context.Context, view registry.View) {
 	for i, m := range masters {
 		known[m.Incarnation] = true
 		differ = differ || s.members[i].Incarnation != m.Incarnation || s.members[i].State != m.State
-		if p := s.peers[m.Incarnation]; p != nil {
-			p.member = m
+		if s.peers[m.Incarnation] != nil {
 			continue
 		}
 		if p := s.dial(ctx, m); p != nil {

@@ -249,28 +249,29 @@ func (x *FromWorker) GetRoom() *Room {
 
 // FromMaster is one frame; several parts may be filled, they are read in the order of the fields.
 type FromMaster struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Master        int64                  `protobuf:"varint,1,opt,name=master,proto3" json:"master,omitempty"`    // incarnation
-	Welcome       *Welcome               `protobuf:"bytes,2,opt,name=welcome,proto3" json:"welcome,omitempty"`   // first frame of a stream, and only there
-	Acks          []int64                `protobuf:"varint,3,rep,packed,name=acks,proto3" json:"acks,omitempty"` // tokens of ended attempts whose result is durable, or never will be
-	Grants        []*Grant               `protobuf:"bytes,4,rep,name=grants,proto3" json:"grants,omitempty"`
-	Begins        []int64                `protobuf:"varint,5,rep,packed,name=begins,proto3" json:"begins,omitempty"` // tokens of at-most-once attempts that may begin: "started" is durable
-	Kills         []*Kill                `protobuf:"bytes,6,rep,name=kills,proto3" json:"kills,omitempty"`
-	ReadLogs      []*ReadLog             `protobuf:"bytes,7,rep,name=read_logs,json=readLogs,proto3" json:"read_logs,omitempty"`
-	Blobs         []*BlobChunk           `protobuf:"bytes,8,rep,name=blobs,proto3" json:"blobs,omitempty"`
-	Renew         bool                   `protobuf:"varint,9,opt,name=renew,proto3" json:"renew,omitempty"`           // the session's lease was renewed
-	Forget        []int64                `protobuf:"varint,10,rep,packed,name=forget,proto3" json:"forget,omitempty"` // tokens the worker need not keep in journal and outbox any more
-	Beat          int64                  `protobuf:"varint,11,opt,name=beat,proto3" json:"beat,omitempty"`            // with renew: the number of the beat that renewed it
-	Outage        bool                   `protobuf:"varint,12,opt,name=outage,proto3" json:"outage,omitempty"`        // with heard: the store is unreachable for this master too
-	Asks          []*Ask                 `protobuf:"bytes,13,rep,name=asks,proto3" json:"asks,omitempty"`
-	Settles       []*Settle              `protobuf:"bytes,14,rep,name=settles,proto3" json:"settles,omitempty"`                             // what to do with what was told in answer to asks
-	Fenced        []int64                `protobuf:"varint,15,rep,packed,name=fenced,proto3" json:"fenced,omitempty"`                       // masters that are declared dead: nothing they say counts any more
-	Wants         *int32                 `protobuf:"varint,16,opt,name=wants,proto3,oneof" json:"wants,omitempty"`                          // how many more attempts this master could place here at once
-	Room          int64                  `protobuf:"varint,17,opt,name=room,proto3" json:"room,omitempty"`                                  // number of the Room heard last
-	LeaseMicros   int64                  `protobuf:"varint,18,opt,name=lease_micros,json=leaseMicros,proto3" json:"lease_micros,omitempty"` // with renew: how long leases are now; the worker counts by it from its next beat on
-	Heard         int64                  `protobuf:"varint,19,opt,name=heard,proto3" json:"heard,omitempty"`                                // the number of a beat that arrived and renewed nothing: another master keeps the lease, or outage
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Master         int64                  `protobuf:"varint,1,opt,name=master,proto3" json:"master,omitempty"`    // incarnation
+	Welcome        *Welcome               `protobuf:"bytes,2,opt,name=welcome,proto3" json:"welcome,omitempty"`   // first frame of a stream, and only there
+	Acks           []int64                `protobuf:"varint,3,rep,packed,name=acks,proto3" json:"acks,omitempty"` // tokens of ended attempts whose result is durable, or never will be
+	Grants         []*Grant               `protobuf:"bytes,4,rep,name=grants,proto3" json:"grants,omitempty"`
+	Begins         []int64                `protobuf:"varint,5,rep,packed,name=begins,proto3" json:"begins,omitempty"` // tokens of at-most-once attempts that may begin: "started" is durable
+	Kills          []*Kill                `protobuf:"bytes,6,rep,name=kills,proto3" json:"kills,omitempty"`
+	ReadLogs       []*ReadLog             `protobuf:"bytes,7,rep,name=read_logs,json=readLogs,proto3" json:"read_logs,omitempty"`
+	Blobs          []*BlobChunk           `protobuf:"bytes,8,rep,name=blobs,proto3" json:"blobs,omitempty"`
+	Renew          bool                   `protobuf:"varint,9,opt,name=renew,proto3" json:"renew,omitempty"`           // the session's lease was renewed
+	Forget         []int64                `protobuf:"varint,10,rep,packed,name=forget,proto3" json:"forget,omitempty"` // tokens the worker need not keep in journal and outbox any more
+	Beat           int64                  `protobuf:"varint,11,opt,name=beat,proto3" json:"beat,omitempty"`            // with renew: the number of the beat that renewed it
+	Outage         bool                   `protobuf:"varint,12,opt,name=outage,proto3" json:"outage,omitempty"`        // with heard: the store is unreachable for this master too
+	Asks           []*Ask                 `protobuf:"bytes,13,rep,name=asks,proto3" json:"asks,omitempty"`
+	Settles        []*Settle              `protobuf:"bytes,14,rep,name=settles,proto3" json:"settles,omitempty"`                                            // what to do with what was told in answer to asks
+	Fenced         []int64                `protobuf:"varint,15,rep,packed,name=fenced,proto3" json:"fenced,omitempty"`                                      // masters that are declared dead: nothing they say counts any more
+	Wants          *int32                 `protobuf:"varint,16,opt,name=wants,proto3,oneof" json:"wants,omitempty"`                                         // how many more attempts this master could place here at once
+	Room           int64                  `protobuf:"varint,17,opt,name=room,proto3" json:"room,omitempty"`                                                 // number of the Room heard last
+	LeaseMicros    int64                  `protobuf:"varint,18,opt,name=lease_micros,json=leaseMicros,proto3" json:"lease_micros,omitempty"`                // with renew: how long leases are now; the worker counts by it from its next beat on
+	Heard          int64                  `protobuf:"varint,19,opt,name=heard,proto3" json:"heard,omitempty"`                                               // the number of a beat that arrived and renewed nothing: another master keeps the lease, or outage
+	WantsFunctions *int32                 `protobuf:"varint,20,opt,name=wants_functions,json=wantsFunctions,proto3,oneof" json:"wants_functions,omitempty"` // likewise, of those that run inside the worker
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *FromMaster) Reset() {
@@ -436,6 +437,13 @@ func (x *FromMaster) GetHeard() int64 {
 	return 0
 }
 
+func (x *FromMaster) GetWantsFunctions() int32 {
+	if x != nil && x.WantsFunctions != nil {
+		return *x.WantsFunctions
+	}
+	return 0
+}
+
 // Hello says who dials and what it holds.
 type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -450,8 +458,11 @@ type Hello struct {
 	Held          []*Held                `protobuf:"bytes,9,rep,name=held,proto3" json:"held,omitempty"` // every attempt that lives or whose end is not acknowledged
 	Version       string                 `protobuf:"bytes,10,opt,name=version,proto3" json:"version,omitempty"`
 	Pid           int32                  `protobuf:"varint,11,opt,name=pid,proto3" json:"pid,omitempty"`
-	Types         []string               `protobuf:"bytes,13,rep,name=types,proto3" json:"types,omitempty"`                                 // task types it runs; none: it does not say, and is asked
-	LeaseMicros   int64                  `protobuf:"varint,14,opt,name=lease_micros,json=leaseMicros,proto3" json:"lease_micros,omitempty"` // of the session: it is renewed for no less
+	Types         []string               `protobuf:"bytes,13,rep,name=types,proto3" json:"types,omitempty"`                                       // task types it runs; none: it does not say, and is asked
+	LeaseMicros   int64                  `protobuf:"varint,14,opt,name=lease_micros,json=leaseMicros,proto3" json:"lease_micros,omitempty"`       // of the session: it is renewed for no less
+	FunctionSlots int32                  `protobuf:"varint,15,opt,name=function_slots,json=functionSlots,proto3" json:"function_slots,omitempty"` // places of what runs inside the worker; 0: it takes those of processes
+	Weight        int32                  `protobuf:"varint,16,opt,name=weight,proto3" json:"weight,omitempty"`                                    // its share when tasks are dealt out by weight; 0: 100
+	Overloaded    string                 `protobuf:"bytes,17,opt,name=overloaded,proto3" json:"overloaded,omitempty"`                             // as in Beat
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -575,6 +586,27 @@ func (x *Hello) GetLeaseMicros() int64 {
 		return x.LeaseMicros
 	}
 	return 0
+}
+
+func (x *Hello) GetFunctionSlots() int32 {
+	if x != nil {
+		return x.FunctionSlots
+	}
+	return 0
+}
+
+func (x *Hello) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *Hello) GetOverloaded() string {
+	if x != nil {
+		return x.Overloaded
+	}
+	return ""
 }
 
 // Held is one attempt that a worker knows when it says hello.
@@ -846,13 +878,15 @@ func (x *Ask) GetEpoch() int64 {
 	return 0
 }
 
-// Room says how many attempts this master may have on the worker at the same time. The masters of
-// a worker share its places; what one gives up is another's once it has said that it heard so.
+// Room says how many attempts this master may have on the worker at the same time: processes, and functions, which
+// run inside the worker. The masters of a worker share its places; what one gives up is another's once it has said that it
+// heard so.
 type Room struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Places        int32                  `protobuf:"varint,1,opt,name=places,proto3" json:"places,omitempty"`
 	Number        int64                  `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"` // counts up
 	Shared        bool                   `protobuf:"varint,3,opt,name=shared,proto3" json:"shared,omitempty"` // other masters have room too: wants are asked for
+	Functions     int32                  `protobuf:"varint,4,opt,name=functions,proto3" json:"functions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -906,6 +940,13 @@ func (x *Room) GetShared() bool {
 		return x.Shared
 	}
 	return false
+}
+
+func (x *Room) GetFunctions() int32 {
+	if x != nil {
+		return x.Functions
+	}
+	return 0
 }
 
 // Grant orders an attempt to run.
@@ -1596,6 +1637,8 @@ type Beat struct {
 	Urgent        bool                   `protobuf:"varint,8,opt,name=urgent,proto3" json:"urgent,omitempty"`                              // most of the lease is over: renew it at once
 	Draining      bool                   `protobuf:"varint,7,opt,name=draining,proto3" json:"draining,omitempty"`                          // it takes nothing new and ends when what runs has ended
 	LeaseMicros   int64                  `protobuf:"varint,9,opt,name=lease_micros,json=leaseMicros,proto3" json:"lease_micros,omitempty"` // how long the lease is that this beat asks for: it is renewed for no less
+	Functions     int32                  `protobuf:"varint,10,opt,name=functions,proto3" json:"functions,omitempty"`                       // of running, those that run inside the worker
+	Overloaded    string                 `protobuf:"bytes,11,opt,name=overloaded,proto3" json:"overloaded,omitempty"`                      // why it takes nothing new for now, for people; empty: it does
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1691,6 +1734,20 @@ func (x *Beat) GetLeaseMicros() int64 {
 		return x.LeaseMicros
 	}
 	return 0
+}
+
+func (x *Beat) GetFunctions() int32 {
+	if x != nil {
+		return x.Functions
+	}
+	return 0
+}
+
+func (x *Beat) GetOverloaded() string {
+	if x != nil {
+		return x.Overloaded
+	}
+	return ""
 }
 
 // ReadLog asks for a part of an attempt's log. One LogChunk answers it; whoever wants more asks
@@ -1998,7 +2055,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x04logs\x18\x06 \x03(\v2\x17.baton.wire.v1.LogChunkR\x04logs\x120\n" +
 	"\x05blobs\x18\a \x03(\v2\x1a.baton.wire.v1.BlobRequestR\x05blobs\x12'\n" +
 	"\x04held\x18\b \x03(\v2\x13.baton.wire.v1.HeldR\x04held\x12'\n" +
-	"\x04room\x18\t \x01(\v2\x13.baton.wire.v1.RoomR\x04room\"\xfd\x04\n" +
+	"\x04room\x18\t \x01(\v2\x13.baton.wire.v1.RoomR\x04room\"\xbf\x05\n" +
 	"\n" +
 	"FromMaster\x12\x16\n" +
 	"\x06master\x18\x01 \x01(\x03R\x06master\x120\n" +
@@ -2020,8 +2077,10 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x05wants\x18\x10 \x01(\x05H\x00R\x05wants\x88\x01\x01\x12\x12\n" +
 	"\x04room\x18\x11 \x01(\x03R\x04room\x12!\n" +
 	"\flease_micros\x18\x12 \x01(\x03R\vleaseMicros\x12\x14\n" +
-	"\x05heard\x18\x13 \x01(\x03R\x05heardB\b\n" +
-	"\x06_wants\"\xba\x03\n" +
+	"\x05heard\x18\x13 \x01(\x03R\x05heard\x12,\n" +
+	"\x0fwants_functions\x18\x14 \x01(\x05H\x01R\x0ewantsFunctions\x88\x01\x01B\b\n" +
+	"\x06_wantsB\x12\n" +
+	"\x10_wants_functions\"\x99\x04\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04home\x18\x02 \x01(\tR\x04home\x12\x18\n" +
@@ -2038,7 +2097,12 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	" \x01(\tR\aversion\x12\x10\n" +
 	"\x03pid\x18\v \x01(\x05R\x03pid\x12\x14\n" +
 	"\x05types\x18\r \x03(\tR\x05types\x12!\n" +
-	"\flease_micros\x18\x0e \x01(\x03R\vleaseMicros\x1a9\n" +
+	"\flease_micros\x18\x0e \x01(\x03R\vleaseMicros\x12%\n" +
+	"\x0efunction_slots\x18\x0f \x01(\x05R\rfunctionSlots\x12\x16\n" +
+	"\x06weight\x18\x10 \x01(\x05R\x06weight\x12\x1e\n" +
+	"\n" +
+	"overloaded\x18\x11 \x01(\tR\n" +
+	"overloaded\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\f\x10\r\"|\n" +
@@ -2062,11 +2126,12 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
 	"\x04task\x18\x03 \x01(\x03R\x04task\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x03R\x05epoch\"N\n" +
+	"\x05epoch\x18\x04 \x01(\x03R\x05epoch\"l\n" +
 	"\x04Room\x12\x16\n" +
 	"\x06places\x18\x01 \x01(\x05R\x06places\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x03R\x06number\x12\x16\n" +
-	"\x06shared\x18\x03 \x01(\bR\x06shared\"\xe4\x04\n" +
+	"\x06shared\x18\x03 \x01(\bR\x06shared\x12\x1c\n" +
+	"\tfunctions\x18\x04 \x01(\x05R\tfunctions\"\xe4\x04\n" +
 	"\x05Grant\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
@@ -2136,7 +2201,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
 	"\x04task\x18\x03 \x01(\x03R\x04task\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x03R\x05epoch\"\xe1\x01\n" +
+	"\x05epoch\x18\x04 \x01(\x03R\x05epoch\"\x9f\x02\n" +
 	"\x04Beat\x12\x18\n" +
 	"\arunning\x18\x01 \x01(\x05R\arunning\x12\x10\n" +
 	"\x03cpu\x18\x02 \x01(\x01R\x03cpu\x12\x16\n" +
@@ -2146,7 +2211,12 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x04keep\x18\x06 \x01(\bR\x04keep\x12\x16\n" +
 	"\x06urgent\x18\b \x01(\bR\x06urgent\x12\x1a\n" +
 	"\bdraining\x18\a \x01(\bR\bdraining\x12!\n" +
-	"\flease_micros\x18\t \x01(\x03R\vleaseMicros\"\xc7\x01\n" +
+	"\flease_micros\x18\t \x01(\x03R\vleaseMicros\x12\x1c\n" +
+	"\tfunctions\x18\n" +
+	" \x01(\x05R\tfunctions\x12\x1e\n" +
+	"\n" +
+	"overloaded\x18\v \x01(\tR\n" +
+	"overloaded\"\xc7\x01\n" +
 	"\aReadLog\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x03R\arequest\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x03R\x05token\x12\x16\n" +

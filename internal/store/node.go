@@ -218,40 +218,43 @@ type beat struct {
 
 // Heartbeat renews the leases of nodes, unless somebody has fenced them, in one statement. A lease
 // that is over but noticed by nobody is renewed too: after an outage of the store all begin anew.
-// The length that is set now comes with the answer; if it is greater than what was written, that is
+// The settings as they are now come with the answer; if leases are longer than what was written, that is
 // written before it is told.
-func (m *Master) Heartbeat(ctx context.Context, nodes []flow.Node) (fenced []int64, length time.Duration, err error) {
+func (m *Master) Heartbeat(ctx context.Context, nodes []flow.Node) (r flow.Renewal, err error) {
 	if m.lease.Load() == 0 {
 		text, err := m.Setting(ctx, "lease")
 		if err != nil {
-			return nil, 0, m.wrap("heartbeat", err)
+			return r, m.wrap("heartbeat", err)
 		}
 		m.lease.Store(leaseLength(text))
 	}
 	rows, err := beatsJSON(nodes)
 	if err != nil {
-		return nil, 0, m.wrap("heartbeat", err)
+		return r, m.wrap("heartbeat", err)
 	}
 	for {
 		wrote := m.lease.Load()
 		alive, err := m.renew(ctx, rows, wrote)
 		if err != nil {
-			return nil, 0, m.wrap("heartbeat", err)
+			return r, m.wrap("heartbeat", err)
 		}
 		now := wrote
 		if len(alive) > 0 {
 			now = leaseLength(alive[0].lease)
 			m.lease.Store(now)
+			// One that a newer version wrote and this one cannot read is the default.
+			r.Settings.Balance, _ = flow.ParseBalance(alive[0].balance)
 		}
 		if now > wrote {
 			continue
 		}
 		for _, n := range nodes {
-			if !slices.ContainsFunc(alive, func(r renewal) bool { return r.incarnation == n.Incarnation }) {
-				fenced = append(fenced, n.Incarnation)
+			if !slices.ContainsFunc(alive, func(a renewal) bool { return a.incarnation == n.Incarnation }) {
+				r.Fenced = append(r.Fenced, n.Incarnation)
 			}
 		}
-		return fenced, time.Duration(now) * time.Microsecond, nil
+		r.Settings.Lease = time.Duration(now) * time.Microsecond
+		return r, nil
 	}
 }
 
@@ -276,21 +279,22 @@ func (m *Master) renew(ctx context.Context, rows string, length int64) (alive []
 				slots = u.slots, running = u.running, state = u.state, groups = u.groups, labels = u.labels
 			FROM `+m.records("$1", "incarnation bigint, slots int, running int, state text, groups text, labels text, lease bigint")+`
 			WHERE node.incarnation = u.incarnation AND (SELECT f.epoch FROM fence f WHERE f.incarnation = u.incarnation) = 1
-			RETURNING node.incarnation, (SELECT s.value FROM setting s WHERE s.key = 'lease')`, rows, length)
+			RETURNING node.incarnation, (SELECT s.value FROM setting s WHERE s.key = 'lease'),
+				COALESCE((SELECT s.value FROM setting s WHERE s.key = 'balance'), '')`, rows, length)
 		return err
 	})
 	return alive, err
 }
 
-// renewal is a lease that was renewed, and the length of leases as it is set now.
+// renewal is a lease that was renewed, and the settings as they are now.
 type renewal struct {
-	incarnation int64
-	lease       string
+	incarnation    int64
+	lease, balance string
 }
 
 func scanRenewal(s scanner) (renewal, error) {
 	var r renewal
-	err := s.Scan(&r.incarnation, &r.lease)
+	err := s.Scan(&r.incarnation, &r.lease, &r.balance)
 	return r, err
 }
 

@@ -39,6 +39,11 @@ func (db *DB) SetSetting(ctx context.Context, key, value string) error {
 			return flow.Errorf(flow.CodeBadRequest, "lease", "lease %q is not a duration of at least 1s", value)
 		}
 	}
+	if key == "balance" {
+		if _, err := flow.ParseBalance(value); err != nil {
+			return flow.Errorf(flow.CodeBadRequest, "balance", "%s", err)
+		}
+	}
 	return db.wrap("write setting", db.statement(ctx, forAPI, func(q querier) error {
 		_, err := exec(ctx, db, q, `
 			INSERT INTO setting (key, value) VALUES ($1, $2)

@@ -126,6 +126,7 @@ func (c *Core) end(h *held, e End) {
 	e = judge(h.kill, e)
 	h.state, h.grant = stateEnded, nil
 	c.ended++
+	c.live[c.lane(h.kind)]--
 	h.end = &rpc.Ended{
 		Token: h.token, Instance: h.instance, Task: h.task, State: uint32(e.State),
 		// One text that is not valid would spoil the frame it travels in, for ever.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"baton/internal/flow"
 )
 
 // Config is everything a worker is told. Zero fields get the values of Defaults.
@@ -19,7 +21,11 @@ type Config struct {
 	Version string
 	Groups  []string
 	Slots   int
-	Labels  map[string]string
+	// FunctionSlots are the places of what runs inside the worker, as http and sql do.
+	FunctionSlots int
+	Weight        int // its share when tasks are dealt out by weight
+	Limits        Limits
+	Labels        map[string]string
 
 	LogLimit    int64         // bytes of one attempt's log
 	LogKeep     time.Duration // age at which logs are removed; negative: never
@@ -49,6 +55,14 @@ func (c Config) Defaults() Config {
 	// Tasks mostly wait for something else, so slots are many more than cores; and a small machine
 	// still takes a usable number.
 	set(&c.Slots, max(32, 16*runtime.NumCPU()))
+	// Functions cost a goroutine each and wait for somebody else's answer.
+	set(&c.FunctionSlots, 256)
+	set(&c.Weight, flow.DefaultWeight)
+	// A machine whose cores are all in use does what it is for; one whose memory or disk is used up
+	// breaks what runs on it.
+	set(&c.Limits.CPU, 1)
+	set(&c.Limits.Memory, 0.95)
+	set(&c.Limits.Disk, 256<<20)
 	set(&c.LogLimit, 1<<30)
 	set(&c.LogKeep, 30*24*time.Hour)
 	set(&c.KillGrace, 10*time.Second)
@@ -79,6 +93,12 @@ func (c Config) Validate() error {
 	switch {
 	case c.Slots < 1 || c.Slots > 100_000:
 		return fmt.Errorf("slots: %d is out of range; between 1 and 100000", c.Slots)
+	case c.FunctionSlots < 1 || c.FunctionSlots > 100_000:
+		return fmt.Errorf("function slots: %d is out of range; between 1 and 100000", c.FunctionSlots)
+	case c.Weight < 1 || c.Weight > flow.MaxWeight:
+		return fmt.Errorf("weight: %d is out of range; between 1 and %d", c.Weight, flow.MaxWeight)
+	case c.Limits.CPU < 0 || c.Limits.Memory < 0:
+		return fmt.Errorf("a limit of load must not be negative; 1 or more is none")
 	case c.LogLimit < 1:
 		return fmt.Errorf("log limit: %d bytes is out of range; at least 1", c.LogLimit)
 	case c.KillGrace < 0 || c.StopGrace < 0 || c.OutageGrace < 0:

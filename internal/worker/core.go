@@ -18,7 +18,8 @@ type Core struct {
 	turn  turn
 	disk  diskQueue
 	held  map[int64]*held
-	ended int // how many of held are in stateEnded
+	ended int     // how many of held are in stateEnded
+	live  perLane // how many are not, by the places they take
 
 	streams []*stream // ascending
 	session session
@@ -29,6 +30,7 @@ type Core struct {
 	owners    recent[int64, owner]    // by instance: the newest owner seen
 	fenced    recent[int64, struct{}] // masters declared dead
 	unshared  bool                    // rooms are to be shared out again
+	load      overload
 
 	told     Guard          // of the lease, to the supervisor
 	announce []announcement // Started to be sent, by time
@@ -48,6 +50,9 @@ type CoreConfig struct {
 	Groups              []string
 	Types               []string // task types it announces
 	Slots               int
+	FunctionSlots       int // 0: functions take places of processes
+	Weight              int
+	Limits              Limits
 	Labels              map[string]string
 	PID                 int
 	// Kind tells how a task type runs; a pure function.
@@ -73,7 +78,7 @@ func NewCore(cfg CoreConfig, s State) *Core {
 		cfg: cfg, held: map[int64]*held{}, tombs: map[int64]bool{},
 		done:   newRecent[int64, struct{}](1 << 15),
 		owners: newRecent[int64, owner](1 << 15),
-		fenced: newRecent[int64, struct{}](1 << 10),
+		fenced: newRecent[int64, struct{}](1 << 10), load: overload{limits: cfg.Limits},
 	}
 	c.session.earlier = slices.Clone(s.Earlier)
 	c.session.generation = s.Generation
@@ -90,6 +95,7 @@ func NewCore(cfg CoreConfig, s State) *Core {
 			token: token, instance: l.Instance, task: l.Task, state: stateRunning, kind: KindProcess,
 			process: l.Process, startedAt: l.At, grace: l.Grace,
 		}
+		c.live[laneProcess]++
 	}
 	for _, t := range s.Tombstones {
 		c.tombs[t.Token] = true

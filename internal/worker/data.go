@@ -69,7 +69,7 @@ func (w *Worker) open() {
 	w.runs, w.conns = map[int64]*run{}, map[StreamID]*conn{}
 	w.wake = time.NewTimer(time.Hour)
 	w.wake.Stop()
-	w.machine.measure()
+	w.machine.Measure()
 }
 
 // takeUp reads the journal and ends what survived the last start. Nobody is spoken to before.

@@ -73,6 +73,7 @@ type Tick struct{}
 type Measured struct {
 	CPU    float64 // 0..1 of all cores
 	Memory float64 // 0..1 used
+	Free   int64   // bytes on the disk of the data folder, -1: not known
 	Live   []int64 // tokens with a sign of life since the last Measured, ascending
 }
 

@@ -64,7 +64,7 @@ func (c *Core) grant(s *stream, g *rpc.Grant) {
 	case kind == KindUnknown:
 		c.refuse(s, token, g.GetInstance(), g.GetTask(), refusedUnknown)
 		return
-	case len(c.held)-c.ended >= c.cfg.Slots:
+	case c.live[c.lane(kind)] >= c.slots()[c.lane(kind)]:
 		c.refuse(s, token, g.GetInstance(), g.GetTask(), refusedFull)
 		return
 	}
@@ -76,6 +76,7 @@ func (c *Core) grant(s *stream, g *rpc.Grant) {
 		token: token, instance: g.GetInstance(), task: g.GetTask(), state: stateGranted,
 		stream: s.id, grant: g, kind: kind, grace: grace,
 	}
+	c.live[c.lane(kind)]++
 	// The journal has every attempt before it begins: what it does not have never began, says the
 	// table of package attempt. No sync: a loss of power ends the attempt too, and its processes.
 	c.record(Record{Kind: RecordGrant, Token: token, Instance: g.GetInstance(), Task: g.GetTask()})

@@ -26,12 +26,25 @@ func (c *Core) beatDue() {
 	c.do(Measure{})
 }
 
+// measured judges the figures, and notes for the log when that changes anything.
+func (c *Core) measured(m Measured) {
+	was := c.load.text != ""
+	c.load.measured(m)
+	switch is := c.load.text != ""; {
+	case is && !was:
+		c.do(Note{Text: "overloaded, nothing new is taken for now: " + c.load.text})
+	case was && !is:
+		c.do(Note{Text: "the overload is over, work is taken again"})
+	}
+}
+
 // beat sends the figures to every master.
 func (c *Core) beat(m Measured) {
 	c.session.measuring = false
 	if c.session.over || c.session.lease == 0 {
 		return
 	}
+	c.measured(m)
 	c.session.beats++
 	asks := c.session.ask(c.turn.now)
 	keeper := c.keeper()
@@ -51,6 +64,7 @@ func (c *Core) beat(m Measured) {
 		s.frame(recordSize).Beat = &rpc.Beat{
 			Running: int32(len(c.held) - c.ended), Cpu: m.CPU, Memory: m.Memory, Live: m.Live,
 			Number: c.session.beats, Keep: s == keeper || urgent, Urgent: urgent, Draining: c.draining, LeaseMicros: asks.Microseconds(),
+			Functions: int32(c.live[laneFunction]), Overloaded: c.load.text,
 		}
 	}
 }

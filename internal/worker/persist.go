@@ -120,6 +120,8 @@ func (c *Core) giveBack(token int64) {
 		return
 	}
 	delete(c.held, token)
+	c.live[c.lane(h.kind)]--
+	c.roomChanged()
 	c.tombs[token] = true
 	c.tombOrder = append(c.tombOrder, Tombstone{token, h.instance, h.task})
 	c.sayRefused(refusal{h.stream, &rpc.Refused{Token: token, Instance: h.instance, Task: h.task, Reason: refusedDisk}})

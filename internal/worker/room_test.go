@@ -18,9 +18,9 @@ type roomMaster struct {
 	up      []*rpc.FromWorker // on their way to it
 	down    []*rpc.FromMaster // on their way to the worker
 	room    *rpc.Room
-	live    map[int64]bool
-	queued  int
-	said    int32
+	live    map[int64]string // token → type
+	queued  map[string]int
+	said    map[string]int32
 	welcome bool
 }
 
@@ -30,18 +30,27 @@ type roomSim struct {
 	now     flow.Time
 	core    *worker.Core
 	masters []*roomMaster
-	running []int64
+	running []*rpc.Grant
 	token   int64
 	stream  worker.StreamID
 }
 
-const roomSlots = 5
+// roomSlots are the places by type.
+var (
+	roomSlots = map[string]int{"process": 5, "function": 3}
+	roomTypes = []string{"process", "function"}
+)
 
 func newRoomSim(t *rapid.T) *roomSim {
 	return &roomSim{t: t, now: 1e6, core: worker.NewCore(worker.CoreConfig{
-		Name: "w", Home: "h", Slots: roomSlots, ResendAfter: 5 * time.Second, AnnounceAfter: 5 * time.Millisecond,
+		Name: "w", Home: "h", Slots: roomSlots["process"], FunctionSlots: roomSlots["function"], ResendAfter: 5 * time.Second, AnnounceAfter: 5 * time.Millisecond,
 		OutageGrace: time.Minute, KillGrace: time.Second, StopGrace: time.Second, CompactAfter: 1 << 20,
-		Kind: func(string) worker.Kind { return worker.KindProcess },
+		Kind: func(typ string) worker.Kind {
+			if typ == "function" {
+				return worker.KindFunction
+			}
+			return worker.KindProcess
+		},
 	}, worker.Fold(nil))}
 }
 
@@ -51,15 +60,21 @@ func (s *roomSim) step(events ...worker.Event) {
 		case worker.Persist:
 			s.step(worker.Persisted{ID: e.ID})
 		case worker.Start:
-			s.running = append(s.running, e.Grant.GetToken())
+			s.running = append(s.running, e.Grant)
 		case worker.Send:
 			if m := s.master(e.Stream); m != nil {
 				m.up = append(m.up, proto.Clone(e.Frame).(*rpc.FromWorker))
 			}
 		}
 	}
-	if len(s.running) > roomSlots {
-		s.t.Fatalf("%d attempts run in %d places", len(s.running), roomSlots)
+	count := map[string]int{}
+	for _, g := range s.running {
+		count[g.GetType()]++
+	}
+	for typ, n := range count {
+		if n > roomSlots[typ] {
+			s.t.Fatalf("%d of type %s run in %d places", n, typ, roomSlots[typ])
+		}
 	}
 }
 
@@ -79,7 +94,7 @@ func (s *roomSim) say(m *roomMaster, f *rpc.FromMaster) {
 
 func (s *roomSim) connect() {
 	s.stream++
-	s.masters = append(s.masters, &roomMaster{id: s.stream, live: map[int64]bool{}})
+	s.masters = append(s.masters, &roomMaster{id: s.stream, live: map[int64]string{}, queued: map[string]int{}, said: map[string]int32{}})
 	s.step(worker.StreamUp{Stream: s.stream})
 }
 
@@ -107,16 +122,35 @@ func (s *roomSim) hear(m *roomMaster) {
 
 // fill grants what the room allows, and asks for more.
 func (s *roomSim) fill(m *roomMaster) {
-	for m.queued > 0 && m.room != nil && len(m.live) < int(m.room.Places) {
-		m.queued--
-		s.token++
-		m.live[s.token] = true
-		s.say(m, &rpc.FromMaster{Grants: []*rpc.Grant{{Token: s.token, Instance: s.token, Task: s.token, Type: "process"}}})
+	if m.room == nil {
+		return
 	}
-	if m.room != nil && m.room.Shared && int32(m.queued) != m.said {
-		m.said = int32(m.queued)
-		s.say(m, &rpc.FromMaster{Wants: new(m.said)})
+	for _, typ := range roomTypes {
+		places := map[string]int32{"process": m.room.Places, "function": m.room.Functions}[typ]
+		for m.queued[typ] > 0 && m.holds(typ) < int(places) {
+			m.queued[typ]--
+			s.token++
+			m.live[s.token] = typ
+			s.say(m, &rpc.FromMaster{Grants: []*rpc.Grant{{Token: s.token, Instance: s.token, Task: s.token, Type: typ}}})
+		}
+		if n := int32(m.queued[typ]); m.room.Shared && n != m.said[typ] {
+			m.said[typ] = n
+			wants := &rpc.FromMaster{Wants: new(n)}
+			if typ == "function" {
+				wants = &rpc.FromMaster{WantsFunctions: new(n)}
+			}
+			s.say(m, wants)
+		}
 	}
+}
+
+func (m *roomMaster) holds(typ string) (n int) {
+	for _, t := range m.live {
+		if t == typ {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *roomSim) deliver(m *roomMaster) {
@@ -126,7 +160,7 @@ func (s *roomSim) deliver(m *roomMaster) {
 }
 
 func (s *roomSim) finish(i int) {
-	token := s.running[i]
+	token := s.running[i].GetToken()
 	s.running = append(s.running[:i:i], s.running[i+1:]...)
 	s.step(worker.Finished{Token: token, End: worker.End{State: flow.AttemptSucceeded, StartedAt: s.now, EndedAt: s.now, Confirmed: true}})
 }
@@ -161,7 +195,7 @@ func TestMastersShareTheRoom(t *testing.T) {
 			},
 			"queue": func(t *rapid.T) {
 				m := s.masters[rapid.IntRange(0, len(s.masters)-1).Draw(t, "master")]
-				m.queued += rapid.IntRange(1, 8).Draw(t, "tasks")
+				m.queued[rapid.SampledFrom(roomTypes).Draw(t, "type")] += rapid.IntRange(1, 8).Draw(t, "tasks")
 				s.fill(m)
 			},
 		})
@@ -179,13 +213,15 @@ func TestMastersShareTheRoom(t *testing.T) {
 				}
 			}
 		}
-		queued, live := 0, 0
-		for _, m := range s.masters {
-			queued += m.queued
-			live += len(m.live)
-		}
-		if queued > 0 && live < roomSlots {
-			t.Fatalf("%d wait although only %d of %d places are taken", queued, live, roomSlots)
+		for _, typ := range roomTypes {
+			queued, live := 0, 0
+			for _, m := range s.masters {
+				queued += m.queued[typ]
+				live += m.holds(typ)
+			}
+			if queued > 0 && live < roomSlots[typ] {
+				t.Fatalf("%d of type %s wait although only %d of %d places are taken", queued, typ, live, roomSlots[typ])
+			}
 		}
 	})
 }
@@ -204,6 +240,48 @@ func TestSecondMasterIsGreetedWithTheSession(t *testing.T) {
 		s.deliver(first)
 		if len(second.up) != 1 || second.up[0].GetHello().GetSession() != 7 {
 			t.Fatalf("the second master got %v; a hello with the session is wanted", second.up)
+		}
+	})
+}
+
+// A master that comes late to a worker full of others' work, which never ends to be more, gets its
+// share as soon as enough of it has ended.
+func TestLateMasterIsNotStarved(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s := newRoomSim(t)
+		exchange := func() {
+			for busy := true; busy; {
+				busy = false
+				for _, m := range s.masters {
+					for ; len(m.up) > 0; busy = true {
+						s.hear(m)
+					}
+					for ; len(m.down) > 0; busy = true {
+						s.deliver(m)
+					}
+				}
+			}
+		}
+		for range 2 {
+			s.connect()
+			exchange()
+			s.masters[len(s.masters)-1].queued["process"] = 1000
+			s.fill(s.masters[len(s.masters)-1])
+		}
+		exchange()
+		s.connect()
+		exchange()
+		late := s.masters[2]
+		late.queued["process"] = rapid.IntRange(1, 5).Draw(t, "late")
+		s.fill(late)
+		exchange()
+		for n := 0; late.holds("process") == 0; n++ {
+			if n == roomSlots["process"] {
+				t.Fatalf("%d attempts of the others have ended and begun anew, and the late master got no place", n)
+			}
+			s.finish(0) // the oldest
+			exchange()
 		}
 	})
 }

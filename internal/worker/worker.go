@@ -15,6 +15,7 @@ import (
 
 	"baton/internal/clock"
 	"baton/internal/flow"
+	"baton/internal/machine"
 	"baton/internal/task"
 	"baton/internal/worker/supervisor"
 	"baton/internal/worker/tasklog"
@@ -43,7 +44,7 @@ type Worker struct {
 	runs    map[int64]*run
 	conns   map[StreamID]*conn
 	wake    *time.Timer
-	machine machine
+	machine machine.Meter
 	stopped bool
 	pid     int  // of the supervisor
 	below   bool // the supervisor is the parent process: this one may be replaced
@@ -112,7 +113,7 @@ func (w *Worker) Running() int { return int(w.running.Load()) }
 func (w *Worker) coreConfig() CoreConfig {
 	return CoreConfig{
 		Name: w.cfg.Name, Home: w.cfg.Home, Version: w.cfg.Version, Groups: w.cfg.Groups, Types: w.runnable(),
-		Slots: w.cfg.Slots, Labels: w.cfg.Labels, PID: w.pid, Kind: w.kind,
+		Slots: w.cfg.Slots, FunctionSlots: w.cfg.FunctionSlots, Weight: w.cfg.Weight, Limits: w.cfg.Limits, Labels: w.cfg.Labels, PID: w.pid, Kind: w.kind,
 		ResendAfter: w.cfg.ResendAfter, AnnounceAfter: announceAfter, OutageGrace: w.cfg.OutageGrace,
 		KillGrace: w.cfg.KillGrace, StopGrace: w.cfg.StopGrace, CompactAfter: compactAfter,
 	}
@@ -238,8 +239,8 @@ func (w *Worker) setWake(at flow.Time) {
 }
 
 func (w *Worker) measure() {
-	cpu, memory := w.machine.measure()
-	m := Measured{CPU: cpu, Memory: memory}
+	load := w.machine.Measure()
+	m := Measured{CPU: load.CPU, Memory: load.Memory, Free: machine.FreeDisk(w.cfg.Data)}
 	for _, token := range sortedKeys(w.runs) {
 		if w.runs[token].log.TakeAlive() {
 			m.Live = append(m.Live, token)

@@ -181,9 +181,12 @@ func TestAtMostOnceWaitsForLeave(t *testing.T) {
 
 func TestSlotsAndUnknownTypes(t *testing.T) {
 	t.Parallel()
-	w := setup(t, func(c *worker.Config, _ *master) { c.Slots = 2 })
-	w.m.grant(order(1, "script", "sleep 1000"), order(2, "script", "sleep 1000"), order(3, "noop", ""), order(4, "no_such_type", ""))
+	w := setup(t, func(c *worker.Config, _ *master) { c.Slots, c.FunctionSlots = 2, 1 })
+	w.m.grant(
+		order(1, "script", "sleep 1000"), order(2, "script", "sleep 1000"), order(3, "script", "exit 0"), order(4, "no_such_type", ""), order(5, "noop", ""),
+	)
 	w.m.wait(t, "refusals", func() bool { return w.m.refused[3] != nil && w.m.refused[4] != nil })
+	w.m.end(t, 5) // it takes no place of a process
 	if h := w.m.hellos[0]; !slices.Contains(h.Types, "script") || slices.Contains(h.Types, "no_such_type") {
 		t.Errorf("announced the types %v", h.Types)
 	}

@@ -33,6 +33,7 @@ func smallDisk(t *testing.T, s *harness.Server, size string) string {
 		}
 	})
 	s.Data = filepath.Join(disk, "data")
+	s.Env = append(s.Env, "BATON_OVERLOAD_DISK=0") // it is small, and full on purpose
 	return disk
 }
 

@@ -17,10 +17,11 @@ import (
 
 	"baton/internal/flow"
 	"baton/internal/rpc"
+	"baton/internal/store/storetest/pgtest"
 	"baton/test/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(harness.Main(m.Run)) }
+func TestMain(m *testing.M) { os.Exit(harness.Main(func() int { return pgtest.Main(m) })) }
 
 // master gives a session, acknowledges results and renews.
 type master struct {

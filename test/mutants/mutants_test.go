@@ -92,8 +92,18 @@ var mutants = []mutant{
 	},
 	{
 		name: "a worker gives one place to two masters",
-		file: "internal/worker/room.go", old: "return max(r.places, r.bound)", new: "return r.places",
+		file: "internal/worker/room.go", old: "return max(sh.places, sh.bound)", new: "return sh.places",
 		pkg: "./internal/worker", run: "TestMastersShareTheRoom",
+	},
+	{
+		name: "a worker gives a place away that is still taken",
+		file: "internal/worker/room.go", old: "return max(r.holds(lane), held[lane])", new: "return r.holds(lane)",
+		pkg: "./internal/worker", run: "TestMastersShareTheRoom",
+	},
+	{
+		name: "a master keeps its places as long as it has work",
+		file: "internal/assign/room.go", old: "wants[i] = m.Held + max(m.Wants, 0)", new: "wants[i], room[i] = max(m.Wants, 0), m.Held",
+		pkg: "./internal/worker", run: "TestLateMasterIsNotStarved",
 	},
 }
 

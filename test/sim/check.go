@@ -164,7 +164,7 @@ func (w *World) checkRow(in *flow.Loaded, row flow.TaskRow, def flow.Definition,
 			say("task %s of %d: two attempts ran at the same time", row.Name, id)
 		}
 	}
-	if row.State == flow.TaskSucceeded && row.Type == "sim" {
+	if row.State == flow.TaskSucceeded && (row.Type == "sim" || row.Type == "call") {
 		ok := slices.ContainsFunc(w.ledger.entries, func(e Entry) bool {
 			return e.Row == int64(row.ID) && e.Token == row.Attempt.Token && e.What == "succeed"
 		})

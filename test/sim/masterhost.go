@@ -273,7 +273,7 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 			if err := s.heartbeat(me, e.Lease); err != nil {
 				return master.Committed{Err: err}
 			}
-			done := master.Beaten{At: at, Lease: s.length}
+			done := master.Beaten{At: at, Memory: m.w.memory(), Settings: flow.Settings{Lease: s.length, Balance: m.w.balance}}
 			for _, n := range e.Sessions {
 				if s.heartbeat(n.Incarnation, n.Lease) != nil {
 					done.Lost = append(done.Lost, n.Incarnation)
@@ -463,7 +463,7 @@ func (m *masterHost) commit(life int, e master.Commit) {
 		}
 		m.later(life, 200*time.Microsecond, func() master.Event { return master.Committed{Lane: e.Lane, Result: res, Err: err} })
 	}
-	w.after(w.delay(500*time.Microsecond), arrive)
+	w.after(w.delay(500*time.Microsecond)+w.storeSlow, arrive)
 }
 
 // mutate plants faults: effects that leave before their commit is durable.

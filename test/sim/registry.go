@@ -24,6 +24,7 @@ type Registry struct {
 type member struct {
 	host  *masterHost
 	until flow.Time
+	state string
 }
 
 // client is one master's side of the registry.
@@ -49,7 +50,7 @@ func (r *Registry) beat() {
 			h.registry.since = w.now
 		}
 		if reach {
-			r.members[h.lease.Incarnation] = &member{h, w.now.Add(simLease)}
+			r.members[h.lease.Incarnation] = &member{h, w.now.Add(simLease), h.state}
 		}
 	}
 	for _, h := range w.masters {
@@ -128,7 +129,7 @@ func (w *World) befall() {
 	}
 	h := w.masters[w.rng.IntN(len(w.masters))]
 	k := w.workers[w.rng.IntN(len(w.workers))]
-	switch w.rng.IntN(12) {
+	switch w.rng.IntN(13) {
 	case 0:
 		w.log("master %s freezes for %s", h.name, d)
 		h.freeze(d)
@@ -157,6 +158,10 @@ func (w *World) befall() {
 		w.log("the registry is away for %s", d)
 		w.registry.down = true
 		w.after(d, func() { w.registry.down = false; w.log("the registry is back") })
+	case 12:
+		w.log("the store is slow for %s", d)
+		w.storeSlow = 700 * time.Millisecond
+		w.after(d, func() { w.storeSlow = 0; w.log("the store is fast again") })
 	case 8:
 		w.log("the link of worker %s and master %s is cut for %s", k.name, h.name, d)
 		k.part(h, d)

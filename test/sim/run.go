@@ -34,7 +34,7 @@ func (r Result) Err() error {
 // Faulty is a configuration with every fault, for a seed.
 func Faulty(seed uint64) Config {
 	c := Config{
-		Seed: seed, Workers: 1 + int(seed%3), Runs: 12, Crash: 0.01, Unknown: 0.02, Break: 0.005, PowerLoss: 0.3, Verbs: 0.5, Poison: 0.1, Refuse: 0.6,
+		Seed: seed, Workers: 1 + int(seed%3), Runs: 12, Crash: 0.01, Unknown: 0.02, Break: 0.005, PowerLoss: 0.3, Verbs: 0.5, Poison: 0.1, Refuse: 0.6, Strain: 0.15,
 		Masters: 1 + int(seed/3%3), Starts: 5 * time.Second, Trouble: 0.3, Calm: time.Minute, Until: 30 * time.Minute,
 	}
 	if seed%2 == 0 { // longer, and troubled all the time
@@ -69,6 +69,7 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 		w.masters = append(w.masters, m)
 		w.after(w.delay(10*time.Millisecond), m.start)
 	}
+	w.balance.Strategy = []flow.Strategy{flow.LeastLoaded, flow.Random, flow.RoundRobin, flow.Weighted}[w.rng.IntN(4)]
 	w.registry = &Registry{w: w, members: map[int64]*member{}}
 	w.after(time.Millisecond, w.registry.beat)
 	runs := w.play()

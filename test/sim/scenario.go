@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -11,14 +12,23 @@ import (
 	"baton/internal/task"
 )
 
-// simTask is the one task type of a simulation; the worker's host runs it.
+// simTask is a task type of a simulation; the worker's host runs it.
 type simTask struct{}
+
+// simCall is one that runs inside the worker and ends with it.
+type simCall struct{ simTask }
+
+func (simCall) Name() string { return "call" }
+
+func (simCall) Run(context.Context, *task.Attempt) (task.Outputs, error) {
+	panic("the worker's host runs it")
+}
 
 func (simTask) Name() string                        { return "sim" }
 func (simTask) Schema() task.Schema                 { return task.Schema{} }
 func (simTask) Check(json.RawMessage) []*flow.Error { return nil }
 
-func types() *task.Set { return task.NewSet(simTask{}) }
+func types() *task.Set { return task.NewSet(simTask{}, simCall{}) }
 
 // workflow makes a random definition: up to twelve tasks, needing earlier ones.
 func (w *World) workflow(id flow.ID) flow.Definition {
@@ -34,6 +44,9 @@ func (w *World) workflow(id flow.ID) flow.Definition {
 			if w.rng.IntN(3) == 0 && len(t.Needs) < 4 {
 				t.Needs = append(t.Needs, fmt.Sprintf("t%d", j))
 			}
+		}
+		if w.rng.IntN(3) == 0 {
+			t.Type = "call"
 		}
 		if w.rng.IntN(6) == 0 && len(t.Needs) > 0 {
 			t.Join = flow.JoinAllDone

@@ -70,11 +70,18 @@ func (h *workerHost) start() {
 	h.synced = len(h.disk)
 	var announced []string // or it does not say, as those of an older version
 	if h.w.rng.IntN(2) == 0 {
-		announced = []string{simTask{}.Name()}
+		announced = []string{simTask{}.Name(), simCall{}.Name()}
 	}
 	h.core = worker.NewCore(worker.CoreConfig{
 		Name: h.name, Home: h.name, Groups: []string{"default"}, Types: announced, Slots: 4,
-		Kind:        func(t string) worker.Kind { return worker.KindProcess },
+		FunctionSlots: h.w.rng.IntN(3), // none: one of an older version
+		Weight:        1 + h.w.rng.IntN(100), Limits: worker.Limits{Memory: 0.95},
+		Kind: func(t string) worker.Kind {
+			if t == (simCall{}).Name() {
+				return worker.KindFunction
+			}
+			return worker.KindProcess
+		},
 		ResendAfter: 5 * time.Second, AnnounceAfter: 5 * time.Millisecond, OutageGrace: 10 * time.Minute,
 		KillGrace: time.Second, StopGrace: time.Second, CompactAfter: 1 << 20,
 	}, st)
@@ -339,7 +346,7 @@ func (h *workerHost) carryOut(life int, fx worker.Effect) {
 	case worker.Measure:
 		w.after(time.Millisecond, func() {
 			if h.life == life {
-				h.step(worker.Measured{CPU: 0.1, Memory: 0.1})
+				h.step(worker.Measured{CPU: 0.1, Memory: w.memory(), Free: -1})
 			}
 		})
 	case worker.Note, worker.Stopped:
@@ -350,7 +357,7 @@ func (h *workerHost) carryOut(life int, fx worker.Effect) {
 func (h *workerHost) begin(life int, e worker.Start) {
 	w := h.w
 	g := e.Grant
-	p := &proc{token: g.Token, task: g.TaskName, inst: g.Instance, row: g.Task, kind: worker.KindProcess, result: "succeed"}
+	p := &proc{token: g.Token, task: g.TaskName, inst: g.Instance, row: g.Task, kind: e.Kind, result: "succeed"}
 	if w.rng.IntN(12) == 0 {
 		p.result = "fail"
 	}
@@ -368,7 +375,7 @@ func (h *workerHost) begin(life int, e worker.Start) {
 		p.started = w.now
 		w.ledger.write(Entry{At: w.now, Instance: p.inst, Task: p.task, Row: p.row, Token: p.token, What: "begin", Started: w.now})
 		w.log("%s: %s of %d begins, token %d", h.name, p.task, p.inst, p.token)
-		if h.life == life {
+		if h.life == life && p.kind == worker.KindProcess {
 			h.step(worker.Began{Token: p.token, At: w.now})
 		}
 		w.after(run, func() { h.finish(life, p) })

@@ -30,6 +30,8 @@ type World struct {
 	workers   []*workerHost
 	registry  *Registry
 	storeDown bool
+	storeSlow time.Duration // what a commit takes more
+	balance   flow.Balance
 }
 
 // Config of a history. Zero probabilities switch a fault off.
@@ -48,6 +50,7 @@ type Config struct {
 	Poison    float64       // per run: the engine cannot drive it
 	Deadly    float64       // per run: whoever begins it dies, or whoever reads it after it has begun
 	Refuse    float64       // of a quarantine: the store does not write it now
+	Strain    float64       // per measurement: memory is short
 	Trouble   float64       // of a freeze, a cut or an outage, every few seconds
 	Calm      time.Duration // no trouble after this, so that everything can end
 	Until     time.Duration
@@ -115,6 +118,14 @@ func (w *World) delay(d time.Duration) time.Duration {
 		x *= 10
 	}
 	return x
+}
+
+// memory is the share in use of some machine, now and then more than there should be.
+func (w *World) memory() float64 {
+	if w.chance(w.cfg.Strain) {
+		return 0.97
+	}
+	return 0.5
 }
 
 func (w *World) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }

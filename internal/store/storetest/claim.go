@@ -335,20 +335,22 @@ func testHeartbeats(w *world) {
 	}
 	// What is told is written already, and nobody's lease ends before the node itself says so.
 	w.ok(w.db.SetSetting(w.ctx, "lease", "90s"))
-	_, length, err := w.m.Heartbeat(w.ctx, nodes[:1])
-	w.ok(err)
+	length := must(w.m.Heartbeat(w.ctx, nodes[:1]))(w).Settings.Lease
 	if s := left(); length != 90*time.Second || s < 89 {
 		w.Errorf("told %v, written %v s", length, s)
 	}
 	w.ok(w.db.SetSetting(w.ctx, "lease", "2s"))
 	nodes[0].Lease = 80 * time.Second
 	for range 2 {
-		_, length, err = w.m.Heartbeat(w.ctx, nodes[:1])
-		w.ok(err)
+		length = must(w.m.Heartbeat(w.ctx, nodes[:1]))(w).Settings.Lease
 		if s := left(); length != 2*time.Second || s < 79 {
 			w.Errorf("told %v, written %v s for a node that counts by 80 s", length, s)
 		}
 	}
+	// The other settings come along.
+	w.ok(w.db.SetSetting(w.ctx, "balance", "random,spark=weighted"))
+	w.same(flow.Balance{Strategy: flow.Random, Groups: map[string]flow.Strategy{"spark": flow.Weighted}},
+		must(w.m.Heartbeat(w.ctx, nodes[:1]))(w).Settings.Balance)
 }
 
 // testWaiting: one question finds everything that a master polls for.

@@ -57,9 +57,9 @@ func testCondemn(w *world) {
 // beat renews leases and returns those that are lost.
 func (w *world) beat(nodes ...flow.Node) []int64 {
 	w.Helper()
-	fenced, _, err := w.m.Heartbeat(w.ctx, nodes)
+	r, err := w.m.Heartbeat(w.ctx, nodes)
 	w.ok(err)
-	return append([]int64{}, fenced...)
+	return append([]int64{}, r.Fenced...)
 }
 
 // testDrain: a drain outlives its node, and is seen at once.

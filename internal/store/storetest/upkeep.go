@@ -107,6 +107,7 @@ func testSettings(w *world) {
 	w.same("10s", must(w.db.Setting(w.ctx, "lease"))(w))
 	w.same(flow.CodeBadRequest, flow.CodeOf(w.db.SetSetting(w.ctx, "lease", "soon")))
 	w.ok(w.db.SetSetting(w.ctx, "lease", "60s"))
+	w.same(flow.CodeBadRequest, flow.CodeOf(w.db.SetSetting(w.ctx, "balance", "best")))
 	l := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: "n", Home: "n"}))(w)
 	n := must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)[0]
 	if n.Incarnation != l.Incarnation || n.LeaseUntil.Sub(n.StartedAt).Seconds() < 59 {
