@@ -69,14 +69,15 @@ type Core struct {
 	skipped      map[flow.ID][]flow.ID // by instance: inbox items that nothing can be done with now
 	poisoned     poisoned
 	trials       trials
-	hellos       []Frame   // that came before ready
-	retry        []flow.ID // to be loaded again with the next poll
-	reread       []PlanKey // definitions likewise
-	again        []int64   // takeovers likewise
-	unregistered []int64   // registrations of connections, with the next beat
-	unread       []*inst   // loaded, their inbox not read yet
-	taking       []*inst   // whose command is not consumed yet
-	framed       []*conn   // that get a frame in this step
+	hellos       []greeting // that came before ready
+	arrivals     int        // of hellos, and of instances that were loaded
+	retry        []flow.ID  // to be loaded again with the next poll
+	reread       []PlanKey  // definitions likewise
+	again        []int64    // takeovers likewise
+	unregistered []int64    // registrations of connections, with the next beat
+	unread       []*inst    // loaded, their inbox not read yet
+	taking       []*inst    // whose command is not consumed yet
+	framed       []*conn    // that get a frame in this step
 	out          []Effect
 	failed       bool
 }

@@ -23,6 +23,7 @@ type inst struct {
 	listed   bool          // in its lane's list of changed ones
 	lazy     flow.Time     // since when only changes wait that may ride along; 0: none, or others wait too
 	taken    bool          // not committed since it was taken
+	loaded   int           // when its rows came, see Core.arrived
 	unread   bool          // what waits in its inbox is not known yet: it is not parked before
 	claimed  bool          // claimed again while the commit that parks it was under way
 	woken    flow.Time     // its entry in the heap of wakes
@@ -250,7 +251,7 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 		c.poison(in, err.Error(), nil)
 		return
 	}
-	in.st, in.epoch = st, st.Inst.Seq
+	in.st, in.epoch, in.loaded = st, st.Inst.Seq, c.arrived()
 	var presence []engine.Event // of the workers of what runs
 	for r := range st.Rows {
 		row := &st.Rows[r]

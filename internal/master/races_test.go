@@ -233,3 +233,33 @@ func TestGapAtTheEnd(t *testing.T) {
 		t.Errorf("after the gap %+v", c)
 	}
 }
+
+// A hello that waited for its welcome knows nothing of what another master granted meanwhile. When
+// that master's run comes here before the welcome, the worker is asked: its task still runs.
+func TestHelloOlderThanATakeover(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.out = b.core.Step(b.now, Frame{1, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w1", Home: "h", Groups: []string{"default"}, Slots: 4, Session: 50, Generation: 1}}})
+	one[Beat](b)
+	l := unknownTask()
+	row := &l.Tasks[0]
+	row.State, row.Reason, row.Attempt.State, row.Attempt.Session, row.Attempt.Worker = flow.TaskRunning, "running", flow.AttemptStarted, 50, "w1"
+	b.claim(l)
+	b.out = b.core.Step(b.now, InboxRead{}, Beaten{At: b.now, Sessions: []int64{50}})
+	var asks []*rpc.Ask
+	for _, s := range every[Send](b) {
+		asks = append(asks, s.Frame.Asks...)
+	}
+	if len(asks) != 1 || asks[0].Token != 5 {
+		t.Errorf("asked for %v", asks)
+	}
+	b.answer()
+	if in := b.core.insts[100]; in.st.Rows[0].State != flow.TaskRunning {
+		t.Errorf("the task is %s: %s", in.st.Rows[0].State, in.st.Rows[0].Reason)
+	}
+	b.step(Frame{1, &rpc.FromWorker{Held: []*rpc.Held{{Token: 5, Instance: 100, Task: 1}}}}) // it has nothing of it
+	b.step(InboxRead{})
+	if in := b.core.insts[100]; in.st.Rows[0].State == flow.TaskRunning {
+		t.Error("the task runs on although the worker has nothing of it")
+	}
+}

@@ -21,6 +21,7 @@ type conn struct {
 	session int64
 	node    flow.Node
 	hello   *rpc.Hello
+	arrived int             // when the hello came
 	room    *rpc.Room       // what it gave this master, nil: it has not said yet
 	wants   dispatch.Places // how many more places it was asked for last
 	// Of its lease: it waits for its welcome; the beat that waits to be answered, and is being.
@@ -34,6 +35,18 @@ type conn struct {
 	askAgain flow.Time // not before, when it refused
 
 	heardAt flow.Time // its last frame
+}
+
+// greeting is a hello and when it came.
+type greeting struct {
+	Frame
+	arrived int
+}
+
+// arrived numbers what comes in, so that it can be told what was said before.
+func (c *Core) arrived() int {
+	c.arrivals++
+	return c.arrivals
 }
 
 // absence is a session that holds attempts and is not connected.
@@ -69,10 +82,10 @@ func (c *Core) ack(connID, token int64) {
 func (c *Core) frame(f Frame) {
 	if f.Hello != nil {
 		if !c.ready {
-			c.hellos = append(c.hellos, f)
+			c.hellos = append(c.hellos, greeting{f, c.arrived()})
 			return
 		}
-		c.hello(f)
+		c.hello(greeting{f, c.arrived()})
 	}
 	cn := c.conns[f.Conn]
 	if cn == nil {
@@ -211,9 +224,9 @@ func (c *Core) eachHeld(visit func(*inst, *flow.TaskRow), sessions ...int64) {
 }
 
 // hello gives the worker its session; what it holds is settled when it has one.
-func (c *Core) hello(f Frame) {
+func (c *Core) hello(f greeting) {
 	h := f.Hello
-	cn := &conn{id: f.Conn, hello: h, heardAt: c.now, node: flow.Node{
+	cn := &conn{id: f.Conn, hello: h, arrived: f.arrived, heardAt: c.now, node: flow.Node{
 		Role: flow.RoleWorker, Name: h.Name, Home: h.Home, PID: int(h.Pid), Groups: h.Groups, Slots: int(h.Slots),
 		Labels: h.Labels, Version: h.Version, Engine: flow.EngineVersion, State: stateReady, StartedAt: c.now,
 		Lease: time.Duration(h.LeaseMicros) * time.Microsecond,
@@ -263,6 +276,12 @@ func (c *Core) welcome(cn *conn, session int64) {
 	known := make(map[int64]bool, len(held))
 	c.eachHeld(func(in *inst, row *flow.TaskRow) {
 		known[row.Attempt.Token] = true
+		if held[row.Attempt.Token] == nil && in.loaded > cn.arrived && row.Attempt.StartedAt != 0 {
+			// Another master may have granted it after this hello was said: only an answer that comes
+			// after the takeover tells.
+			c.ask(cn, in, row)
+			return
+		}
 		c.settle(cn, in, row, held[row.Attempt.Token], answer)
 	}, append(earlier, session)...)
 	for _, h := range cn.hello.Held {
@@ -345,11 +364,16 @@ func (c *Core) askFor(in *inst) {
 			continue
 		}
 		if cn := c.sessions[row.Attempt.Session]; cn != nil {
-			c.send(cn.id, func(f *rpc.FromMaster) {
-				f.Asks = append(f.Asks, &rpc.Ask{Token: row.Attempt.Token, Instance: int64(in.id), Task: int64(row.ID), Epoch: in.epoch})
-			})
+			c.ask(cn, in, row)
 		}
 	}
+}
+
+// ask asks a worker for an attempt.
+func (c *Core) ask(cn *conn, in *inst, row *flow.TaskRow) {
+	c.send(cn.id, func(f *rpc.FromMaster) {
+		f.Asks = append(f.Asks, &rpc.Ask{Token: row.Attempt.Token, Instance: int64(in.id), Task: int64(row.ID), Epoch: in.epoch})
+	})
 }
 
 // told settles what a worker says in answer to an ask.
@@ -466,7 +490,7 @@ func (c *Core) unsendable(e Unsendable) {
 }
 
 func (c *Core) closed(e Closed) {
-	c.hellos = slices.DeleteFunc(c.hellos, func(f Frame) bool { return f.Conn == e.Conn })
+	c.hellos = slices.DeleteFunc(c.hellos, func(f greeting) bool { return f.Conn == e.Conn })
 	if cn := c.conns[e.Conn]; cn != nil {
 		c.gone(cn, c.cfg.Lease*2/3)
 	}
