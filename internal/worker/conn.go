@@ -126,7 +126,9 @@ func (s *sight) stream(n int) {
 type Figures struct{ Masters, Slots, Running int }
 
 // Figures counts.
-func (w *Worker) Figures() Figures { return Figures{w.seen.seen(), w.cfg.Slots + w.cfg.FunctionSlots, w.Running()} }
+func (w *Worker) Figures() Figures {
+	return Figures{w.seen.seen(), w.cfg.Slots + w.cfg.FunctionSlots, w.Running()}
+}
 
 // tell tells Core how many there are, in the order of the changes.
 func (s *sight) tell(w *Worker) {

@@ -17,8 +17,8 @@ import (
 var (
 	registries = flag.String("registry", registrySQL, "sql, etcd, zookeeper, several with commas, or all")
 	seed       = flag.Uint64("seed", 1, "of the plan")
-	faults     = flag.Int("faults", 10, "how many")
-	tasks      = flag.Int("tasks", 300, "of the planned runs, at least")
+	faults     = flag.Int("faults", 3, "how many")
+	tasks      = flag.Int("tasks", 60, "of the planned runs, at least")
 	pulses     = flag.Int("pulses", 8, "runs of short steps at any time")
 	lease      = flag.Duration("lease", 3*time.Second, "of the cluster")
 	only       = flag.String("classes", "", "only these faults, with commas (default: all)")
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m.Run))
 }
 
-// The whole cluster, broken again and again.
+// The whole cluster, broken again and again; as often as make chaos says.
 func TestChaos(t *testing.T) {
 	list := strings.Split(*registries, ",")
 	if *registries == "all" {
@@ -48,9 +48,6 @@ func TestChaos(t *testing.T) {
 	var chosen []string
 	if *only != "" {
 		chosen = strings.Split(*only, ",")
-	}
-	if testing.Short() {
-		*faults, *tasks = min(*faults, 3), min(*tasks, 60)
 	}
 	var report strings.Builder
 	for _, registry := range list {
