@@ -27,7 +27,7 @@ func newGate(l net.Listener) *gate {
 func (g *gate) accept() {
 	defer close(g.ended)
 	for {
-		c, err := g.Listener.Accept()
+		c, err := g.Accept()
 		if err != nil {
 			g.err = err
 			return

@@ -44,7 +44,7 @@ const apiNumber = 1023
 // store is closed.
 func standalone(asked context.Context, cfg Config, log *slog.Logger, listener net.Listener, people io.Writer) (err error) {
 	port := newGate(listener)
-	defer port.Close()
+	defer port.Close() //nolint:errcheck // closed long before, when all went well
 	begin := &starting{}
 	early := serveEarly(port.turn(), begin)
 	db, err := openStoreAtLast(asked, cfg, log, begin)
@@ -192,7 +192,7 @@ func runMaster(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	port := newGate(listener)
-	defer port.Close()
+	defer port.Close() //nolint:errcheck // closed long before, when all went well
 	admin, err := listen(ctx, "admin-listen", cfg.AdminListen)
 	if err != nil {
 		return err
@@ -283,7 +283,7 @@ func runAPI(ctx context.Context, cfg Config, log *slog.Logger, listener net.List
 	}
 	defer admin.Close()
 	port := newGate(listener)
-	defer port.Close()
+	defer port.Close() //nolint:errcheck // closed long before, when all went well
 	begin := &starting{}
 	g, ctx := errgroup.WithContext(ctx)
 	done, end := context.WithCancel(ctx)

@@ -86,7 +86,7 @@ func TestBalanceOfACluster(t *testing.T) {
 	})
 	file := filepath.Join(s.Dir, "wide.yaml")
 	var tasks strings.Builder
-	for _, name := range strings.Fields("a b c d e f g h") {
+	for name := range strings.FieldsSeq("a b c d e f g h") {
 		tasks.WriteString("  " + name + ": {type: noop}\n")
 	}
 	if err := os.WriteFile(file, []byte("name: wide\ntasks:\n"+tasks.String()), 0o600); err != nil {
