@@ -63,7 +63,7 @@ func (a *app) root() *cobra.Command {
 	add(groupRuns, a.runCommand(), a.waitCommand(), a.getCommand(), a.logsCommand(), a.explainCommand())
 	add(groupRuns, a.verbCommands()...)
 	add(groupRuns, a.taskCommand())
-	add(groupServer, a.standaloneCommand(), a.masterCommand(), a.apiCommand(), a.workerCommand(), a.clusterCommand(), a.drainCommand(), a.undrainCommand(), a.migrateCommand(), a.adminCommand())
+	add(groupServer, a.standaloneCommand(), a.masterCommand(), a.apiCommand(), a.workerCommand(), a.clusterCommand(), a.drainCommand(), a.undrainCommand(), a.doctorCommand(), a.migrateCommand(), a.adminCommand())
 	root.AddCommand(a.versionCommand(), a.openapiCommand())
 	root.AddCommand(laterCommands()...)
 	root.InitDefaultCompletionCmd()

@@ -41,7 +41,7 @@ func (Alone) Masters() ([]registry.Member, <-chan struct{}) { return nil, nil }
 
 // Identity tells the others who this is.
 func (m *Master) Identity() *rpc.Identity {
-	id := &rpc.Identity{Name: m.node.Name, Version: m.node.Version, StoreOk: m.storeOK()}
+	id := &rpc.Identity{Name: m.node.Name, Version: m.node.Version, StoreOk: m.storeOK(), Now: time.Now().UnixMicro()}
 	select {
 	case <-m.ready:
 		id.Incarnation, id.Generation, id.Cluster = m.lease.Incarnation, m.lease.Generation, m.lease.Cluster

@@ -33,6 +33,7 @@ type Identity struct {
 	Name          string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
 	Version       string                 `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`
 	StoreOk       bool                   `protobuf:"varint,6,opt,name=store_ok,json=storeOk,proto3" json:"store_ok,omitempty"` // the store answered it within the last half of a lease
+	Now           int64                  `protobuf:"varint,7,opt,name=now,proto3" json:"now,omitempty"`                        // its clock, microseconds since 1970
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -107,6 +108,13 @@ func (x *Identity) GetStoreOk() bool {
 		return x.StoreOk
 	}
 	return false
+}
+
+func (x *Identity) GetNow() int64 {
+	if x != nil {
+		return x.Now
+	}
+	return 0
 }
 
 type ProbeRequest struct {
@@ -774,7 +782,7 @@ var File_internal_rpc_peers_proto protoreflect.FileDescriptor
 
 const file_internal_rpc_peers_proto_rawDesc = "" +
 	"\n" +
-	"\x18internal/rpc/peers.proto\x12\rbaton.wire.v1\"\xaf\x01\n" +
+	"\x18internal/rpc/peers.proto\x12\rbaton.wire.v1\"\xc1\x01\n" +
 	"\bIdentity\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x03R\vincarnation\x12\x1e\n" +
 	"\n" +
@@ -783,7 +791,8 @@ const file_internal_rpc_peers_proto_rawDesc = "" +
 	"\acluster\x18\x03 \x01(\tR\acluster\x12\x12\n" +
 	"\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x05 \x01(\tR\aversion\x12\x19\n" +
-	"\bstore_ok\x18\x06 \x01(\bR\astoreOk\"\x0e\n" +
+	"\bstore_ok\x18\x06 \x01(\bR\astoreOk\x12\x10\n" +
+	"\x03now\x18\a \x01(\x03R\x03now\"\x0e\n" +
 	"\fProbeRequest\"\xa7\x01\n" +
 	"\vPokeRequest\x12\x1a\n" +
 	"\bcommands\x18\x01 \x01(\bR\bcommands\x12\x14\n" +

@@ -60,7 +60,7 @@ func Refused(err error) bool {
 	}
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	_, unreadable := errors.AsType[*pgconn.ParseConfigError](err)
-	return untrusted || unreadable || err != nil && strings.Contains(err.Error(), "server refused TLS connection")
+	return untrusted || unreadable
 }
 
 func explainPostgres(err error) error {
