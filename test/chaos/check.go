@@ -139,7 +139,7 @@ func (r *run) check(ctx context.Context, open []instance) error {
 		r.result.tasks += len(p.Tasks)
 		r.checkRows(p, byRow, byToken)
 		r.checkOrder(p, byRow)
-		r.checkSecond(p)
+		r.checkSecond(p, byToken)
 	}
 	r.result.attempts = len(attempts)
 	r.checkRegistry(ctx)
@@ -353,17 +353,21 @@ func (r *run) checkVerbs(pasts []past) {
 // harmful are the faults by which a worker loses what it runs.
 var harmful = map[string]bool{killSupervisor: true, killWorker: true, freezeWorker: true, cutWorker: true, muteWorker: true, deafWorker: true, fullDisk: true}
 
-// checkSecond: an attempt is lost only by a fault of its own worker, or when the whole machine stood
-// still: nobody can renew a lease then.
-func (r *run) checkSecond(p past) {
+// checkSecond: an attempt that began is lost only by a fault of its own worker, or when the whole
+// machine stood still: nobody can renew a lease then.
+func (r *run) checkSecond(p past, byToken map[int64][]entry) {
 	for _, a := range p.attempts {
-		r.looked(invSecond, 1)
 		if a.State != "lost" && a.State != "unknown" || a.EndedAt == nil {
+			r.looked(invSecond, 1)
 			continue
 		}
 		r.mu.Lock()
 		r.result.lost++
 		r.mu.Unlock()
+		if len(byToken[a.Token]) == 0 {
+			continue // granted, not begun
+		}
+		r.looked(invSecond, 1)
 		if slices.ContainsFunc(r.slept, func(t time.Time) bool {
 			return t.Before(*a.EndedAt) && t.After(a.EndedAt.Add(-2*r.opt.Lease))
 		}) {

@@ -59,7 +59,7 @@ func judge(p past, lines []entry) string {
 	r.checkStarts([]past{p})
 	r.checkRows(p, byRow, byToken)
 	r.checkOrder(p, byRow)
-	r.checkSecond(p)
+	r.checkSecond(p, byToken)
 	for range explain(claimModel, claimHistory(p.attempts, byToken)) {
 		r.violate(invClaims, p.ID, "")
 	}
