@@ -20,6 +20,7 @@ var (
 	faults     = flag.Int("faults", 3, "how many")
 	tasks      = flag.Int("tasks", 60, "of the planned runs, at least")
 	pulses     = flag.Int("pulses", 8, "runs of short steps at any time")
+	lasts      = flag.Duration("for", 0, "go on with the next seeds for so long")
 	lease      = flag.Duration("lease", 3*time.Second, "of the cluster")
 	only       = flag.String("classes", "", "only these faults, with commas (default: all)")
 	behind     = flag.Bool("proxy", false, "proxies even where there are network namespaces")
@@ -50,27 +51,14 @@ func TestChaos(t *testing.T) {
 		chosen = strings.Split(*only, ",")
 	}
 	var report strings.Builder
-	for _, registry := range list {
-		t.Run(registry, func(t *testing.T) {
-			ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			res, err := Run(ctx, Options{
-				Binary: harness.Binary(t), Registry: registry, Seed: *seed, Faults: *faults, Tasks: *tasks, Pulses: *pulses,
-				Lease: *lease, Classes: chosen, Proxy: *behind, Keep: *keep, Strict: *strict, Log: t.Logf,
-			})
-			if res != nil {
-				var text strings.Builder
-				res.Write(&text)
-				t.Log("\n" + text.String())
-				report.WriteString(text.String() + "\n")
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if res.Failed() {
-				t.Fail()
-			}
-		})
+	begun := time.Now()
+	for n := *seed; n == *seed || time.Since(begun) < *lasts; n++ {
+		for _, registry := range list {
+			t.Run(fmt.Sprintf("%s/%d", registry, n), func(t *testing.T) { chaos(t, registry, n, chosen, &report) })
+		}
+		if t.Failed() {
+			break
+		}
 	}
 	if *reportTo != "" {
 		if err := os.MkdirAll(filepath.Dir(*reportTo), 0o755); err != nil {
@@ -79,5 +67,27 @@ func TestChaos(t *testing.T) {
 		if err := os.WriteFile(*reportTo, []byte(report.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func chaos(t *testing.T, registry string, seed uint64, classes []string, report *strings.Builder) {
+	t.Helper()
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	res, err := Run(ctx, Options{
+		Binary: harness.Binary(t), Registry: registry, Seed: seed, Faults: *faults, Tasks: *tasks, Pulses: *pulses,
+		Lease: *lease, Classes: classes, Proxy: *behind, Keep: *keep, Strict: *strict, Log: t.Logf,
+	})
+	if res != nil {
+		var text strings.Builder
+		res.Write(&text)
+		t.Log("\n" + text.String())
+		report.WriteString(text.String() + "\n")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Failed() {
+		t.Fail()
 	}
 }
