@@ -35,6 +35,11 @@ func (r *run) inject(ctx context.Context, f *fault) (mend func() error, err erro
 	}
 	f.idle = !n.alive()
 	f.at = time.Now()
+	// What takes a while to bring about is there when all of it is: tasks go on meanwhile.
+	switch f.class {
+	case freezeMaster, freezeWorker, freezeLock, cutMaster, cutWorker, cutLock, muteMaster, muteWorker, deafMaster, deafWorker, cutStore, cutPair, cutRegistry:
+		defer func() { f.at = time.Now() }()
+	}
 	switch f.class {
 	case killMaster, killAPI:
 		return n.start, n.kill()
@@ -68,6 +73,8 @@ func (r *run) inject(ctx context.Context, f *fault) (mend func() error, err erro
 	case killSupervisor:
 		return n.start, n.kill()
 	case killWorker:
+		n.freeze()
+		f.at = time.Now()
 		return n.start, n.die()
 	case fullDisk:
 		return r.fill(f)
