@@ -376,7 +376,7 @@ func (d *doctor) disk() {
 	if _, err := os.Stat(d.config.Data); err != nil || syscall.Statfs(d.config.Data, &st) != nil || st.Blocks == 0 {
 		return
 	}
-	free := st.Bavail * uint64(st.Bsize) //nolint:gosec // sizes of blocks are positive
+	free := st.Bavail * uint64(st.Bsize)
 	share := 100 * st.Bavail / st.Blocks
 	text := fmt.Sprintf("%s has %d MiB free (%d%%)", d.config.Data, free>>20, share)
 	switch {

@@ -87,7 +87,7 @@ func TestFencedMasterJoinsAnew(t *testing.T) {
 // A port that is taken over: who dials between two that serve is served by the second.
 func TestGateOutlivesWhoServes(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of this test
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestGateOutlivesWhoServes(t *testing.T) {
 	if _, err := first.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a turn that is over takes connections: %v", err)
 	}
-	c, err := net.Dial("tcp", l.Addr().String()) //nolint:noctx // of this test
+	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
