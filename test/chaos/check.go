@@ -374,12 +374,34 @@ func (r *run) checkSecond(p past, byToken map[int64][]entry) {
 			r.result.excused++
 			continue
 		}
+		if r.deaf(a) {
+			continue
+		}
 		if !slices.ContainsFunc(r.faults, func(f *fault) bool {
 			return harmful[f.class] && f.victim == a.Worker && a.EndedAt.After(f.at) && a.EndedAt.Before(f.mended.Add(2*r.opt.Lease+5*time.Second))
 		}) {
 			r.violate(invSecond, p.ID, "task %s of run %s: attempt %d (token %d) on %s is %s (%s) at %s, and nothing was done to that worker", a.Task, p.ID, a.Attempt, a.Token, a.Worker, a.State, a.Cause, clock(*a.EndedAt))
 		}
 	}
+}
+
+// mutes are the faults by which a master cannot tell workers that the store is away for it too.
+var mutes = map[string]bool{killMaster: true, termMaster: true, freezeMaster: true, cutMaster: true, muteMaster: true, deafMaster: true}
+
+// deaf tells whether an attempt was lost while the store was away and its worker could not hear that
+// from every master: then it has to think that another one goes on without it, and ends what it runs.
+func (r *run) deaf(a attempt) bool {
+	for _, s := range r.faults {
+		if s.class != stopStore && s.class != crashStore || !a.EndedAt.After(s.at) || a.EndedAt.After(s.mended.Add(2*r.opt.Lease)) {
+			continue
+		}
+		for _, f := range r.faults {
+			if f.mended.Equal(s.mended) && (mutes[f.class] || f.class == cutPair && f.victim == a.Worker) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // checkRegistry: while only the registry was away nobody was declared dead.
