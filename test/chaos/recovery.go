@@ -47,12 +47,19 @@ func (r *run) recoveries(lines []entry) []recovery {
 		byRun[e.instance] = append(byRun[e.instance], e)
 		byRow[e.row] = append(byRow[e.row], e)
 	}
+	paused := map[string]bool{} // or whatever verb it was given: then it may wait for a person
+	for _, s := range r.started {
+		paused[s.id] = s.verb != ""
+	}
 	var out []recovery
 	for _, f := range r.faults {
 		switch {
 		case !f.alone || f.idle:
 		case hostLost[f.class]:
 			for _, l := range byRow {
+				if paused[l[0].instance] {
+					continue
+				}
 				if took, ok := beganAgain(f, l); ok {
 					out = append(out, recovery{f.class, f.number, l[0].instance, took})
 				}
