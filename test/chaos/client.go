@@ -192,11 +192,11 @@ func all[T any](ctx context.Context, c *client, path string) ([]T, error) {
 	}
 }
 
-// workers counts those that are ready.
+// workers counts those that are there.
 func (c *client) workers(ctx context.Context) int {
 	n := 0
 	for _, w := range c.nodes(ctx) {
-		if w.Role == roleWorker && w.State == "ready" {
+		if w.Role == roleWorker && (w.State == "ready" || w.State == "busy") {
 			n++
 		}
 	}
