@@ -69,7 +69,8 @@ func environment() []string {
 			env = append(env, e)
 		}
 	}
-	return append(env, "LC_ALL=C.UTF-8", "TZ=UTC")
+	// The worker whose disk can be full has a small one.
+	return append(env, "LC_ALL=C.UTF-8", "TZ=UTC", "BATON_OVERLOAD_DISK=0")
 }
 
 // unwanted returns the present process, and says that nobody shall start it again when it ends.
