@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -390,10 +391,29 @@ func (r *run) close() error {
 		errs = append(errs, n.die())
 		signalAll(n.pids(), syscall.SIGKILL)
 	}
+	r.removeCgroups()
 	if r.tmpfs != "" {
 		errs = append(errs, syscall.Unmount(r.tmpfs, syscall.MNT_DETACH))
 	}
 	return errors.Join(append(errs, r.net.close())...)
+}
+
+// cgroup is where a supervisor says that its tasks' groups are.
+var cgroup = regexp.MustCompile(`"folder":"(/sys/fs/cgroup/[^"]*/baton-[^"/]+)"`)
+
+// removeCgroups takes away the groups of workers that were not there to do it. What is not empty is
+// somebody's, and stays.
+func (r *run) removeCgroups() {
+	for _, n := range r.role(roleWorker) {
+		said, _ := os.ReadFile(n.logFile())
+		for _, found := range cgroup.FindAllSubmatch(said, -1) {
+			below, _ := filepath.Glob(filepath.Join(string(found[1]), "*", "cgroup.procs"))
+			for _, procs := range below {
+				_ = syscall.Rmdir(filepath.Dir(procs))
+			}
+			_ = syscall.Rmdir(string(found[1]))
+		}
+	}
 }
 
 // tail is the end of a file, for a message.
