@@ -1,13 +1,16 @@
 package faults
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	_ "modernc.org/sqlite"
@@ -29,7 +32,6 @@ func TestServerThatCannotStart(t *testing.T) {
 	refused(t, s, fault{1, "unavailable", []string{port + " is in use", "--admin-listen"}}, "standalone", "--data", "other", "--listen", free, "--admin-listen", "127.0.0.1:"+port)
 	refused(t, s, fault{1, "unavailable", []string{"not a directory", "--data"}}, "standalone", "--data", "server.log", "--listen", free)
 	refused(t, s, fault{2, "bad_request", []string{"host:port"}}, "standalone", "--data", "other", "--listen", "nonsense")
-	refused(t, s, fault{1, "unavailable", []string{"PostgreSQL cannot be reached"}}, "standalone", "--data", "other", "--listen", free, "--store", "postgres://nobody@127.0.0.1:1/x")
 	healthy(t, s)
 
 	s.Stop(t)
@@ -53,6 +55,33 @@ func TestServerThatCannotStart(t *testing.T) {
 		t.Errorf("after all that: %s", run.State)
 	}
 	healthy(t, s)
+}
+
+// A store that is not there may be on its way: the server says what it waits for, and ends when it is
+// asked to.
+func TestServerThatWaits(t *testing.T) {
+	t.Parallel()
+	server := exec.Command(harness.Binary(t), "standalone", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--store", "postgres://nobody@127.0.0.1:1/x")
+	said, err := server.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	told, lines := false, bufio.NewScanner(said)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), "PostgreSQL cannot be reached; check host and port of `store`") && !told {
+			told = true
+			if err := server.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	_ = server.Wait() // however it says that it was asked to end
+	if !told {
+		t.Error("it ended and did not say what it was waiting for")
+	}
 }
 
 // spoil writes into a store behind the back of everybody.
