@@ -19,16 +19,16 @@ const pokeTimeout = 300 * time.Millisecond
 
 // pokes of one peer: what is to be said with the next call, merged.
 type pokes struct {
-	mu    sync.Mutex
-	next  *rpc.PokeRequest
-	miss  func(*rpc.PokeRequest) // of next: nobody heard it
-	ready chan struct{}
+	mu     sync.Mutex
+	next   *rpc.PokeRequest
+	passOn bool // if the master does not hear next, the others are asked to pass it on
+	ready  chan struct{}
 }
 
 func (p *pokes) init() { p.ready = make(chan struct{}, 1) }
 
-// add says something with the next call. miss is called if the master did not hear it.
-func (p *pokes) add(r *rpc.PokeRequest, miss func(*rpc.PokeRequest)) {
+// add says something with the next call; passOn: through the others, if the master does not hear it.
+func (p *pokes) add(r *rpc.PokeRequest, passOn bool) {
 	p.mu.Lock()
 	if p.next == nil {
 		p.next = r
@@ -41,7 +41,7 @@ func (p *pokes) add(r *rpc.PokeRequest, miss func(*rpc.PokeRequest)) {
 			p.next.Owner = 0
 		}
 	}
-	p.miss = miss
+	p.passOn = p.passOn || passOn
 	p.mu.Unlock()
 	select {
 	case p.ready <- struct{}{}:
@@ -49,7 +49,9 @@ func (p *pokes) add(r *rpc.PokeRequest, miss func(*rpc.PokeRequest)) {
 	}
 }
 
-func (p *pokes) run(ctx context.Context, client rpc.PeersClient) {
+// poking makes the calls to one master.
+func (s *Set) poking(ctx context.Context, peer *peer) {
+	p := &peer.pokes
 	for {
 		select {
 		case <-ctx.Done():
@@ -57,17 +59,17 @@ func (p *pokes) run(ctx context.Context, client rpc.PeersClient) {
 		case <-p.ready:
 		}
 		p.mu.Lock()
-		r, miss := p.next, p.miss
-		p.next, p.miss = nil, nil
+		r, passOn := p.next, p.passOn
+		p.next, p.passOn = nil, false
 		p.mu.Unlock()
 		if r == nil {
 			continue
 		}
 		call, cancel := context.WithTimeout(ctx, pokeTimeout)
-		reply, err := client.Poke(call, r)
+		reply, err := peer.client.Poke(call, r)
 		cancel()
-		if (err != nil || !reply.GetReached()) && miss != nil && ctx.Err() == nil {
-			miss(r)
+		if (err != nil || !reply.GetReached()) && passOn && ctx.Err() == nil {
+			s.pokeOthers(peer.member.Incarnation, r)
 		}
 	}
 }
@@ -76,7 +78,7 @@ func (p *pokes) run(ctx context.Context, client rpc.PeersClient) {
 // master that cannot be reached from here is reached through the others.
 func (s *Set) Poke(r *rpc.PokeRequest) {
 	if p := s.peer(r.GetOwner()); p != nil {
-		p.pokes.add(r, s.detour(r.GetOwner()))
+		p.pokes.add(r, true)
 		return
 	}
 	if r.GetOwner() == 0 {
@@ -87,18 +89,13 @@ func (s *Set) Poke(r *rpc.PokeRequest) {
 	s.pokeOthers(0, r)
 }
 
-// detour asks the other masters to pass on what a master did not hear.
-func (s *Set) detour(unheard int64) func(*rpc.PokeRequest) {
-	return func(r *rpc.PokeRequest) { s.pokeOthers(unheard, r) }
-}
-
 // PokeAll tells every master that something waits. It never blocks.
 func (s *Set) PokeAll(r *rpc.PokeRequest) { s.pokeOthers(0, r) }
 
 func (s *Set) pokeOthers(but int64, r *rpc.PokeRequest) {
 	for _, p := range s.all() {
 		if p.member.Incarnation != but {
-			p.pokes.add(clone(r), nil)
+			p.pokes.add(clone(r), false)
 		}
 	}
 }
@@ -111,7 +108,7 @@ func (s *Set) pokeSlot(id flow.ID, r *rpc.PokeRequest) {
 		return
 	}
 	p := all[id.Slot(len(all))]
-	p.pokes.add(r, s.detour(p.member.Incarnation))
+	p.pokes.add(r, true)
 }
 
 func clone(r *rpc.PokeRequest) *rpc.PokeRequest {

@@ -117,7 +117,7 @@ func (s *Set) dial(ctx context.Context, m registry.Member) *peer {
 	p.pokes.init()
 	s.wg.Go(func() {
 		defer conn.Close() //nolint:errcheck // nothing is lost with it
-		p.pokes.run(ctx, p.client)
+		s.poking(ctx, p)
 	})
 	if s.cfg.Identity != nil {
 		s.wg.Go(func() { s.keepLink(ctx, p) })

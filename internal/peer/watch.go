@@ -11,14 +11,13 @@ import (
 
 // Watch tells the changes that any master commits to an instance, of all for 0, until ctx is done;
 // then the channel is closed. It returns once every reachable master has been subscribed to, so that what is
-// committed after is not missed. When a master comes or goes, or its feed breaks, a gap is told.
+// committed after is not missed. A gap is told when a feed begins later, and when one breaks.
 func (s *Set) Watch(ctx context.Context, instance int64) <-chan *rpc.WatchReply {
 	out := make(chan *rpc.WatchReply, 64)
-	w := &watch{set: s, ctx: ctx, instance: instance, out: out, feeds: make(map[int64]bool), ended: make(chan int64)}
-	started := make(chan struct{})
-	go w.run(started)
+	w := &watch{set: s, ctx: ctx, instance: instance, out: out, feeds: make(map[int64]bool), ended: make(chan feedEnd), started: make(chan struct{})}
+	go w.run()
 	select {
-	case <-started:
+	case <-w.started:
 	case <-ctx.Done():
 	}
 	return out
@@ -30,23 +29,30 @@ type watch struct {
 	instance int64
 	out      chan *rpc.WatchReply
 	feeds    map[int64]bool
-	ended    chan int64
+	ended    chan feedEnd
+	started  chan struct{} // closed when the watch has begun
+}
+
+// feedEnd is the end of a master's feed.
+type feedEnd struct {
+	master int64
+	begun  bool // it told changes; otherwise it was never there
 }
 
 // subscribeTimeout is how long a master that does not answer may hold up a watch. Its feed joins
 // when it comes, with a gap.
 const subscribeTimeout = 250 * time.Millisecond
 
-func (w *watch) run(started chan struct{}) {
+func (w *watch) run() {
 	defer func() {
 		for len(w.feeds) > 0 { // they end with ctx
-			delete(w.feeds, <-w.ended)
+			delete(w.feeds, (<-w.ended).master)
 		}
 		close(w.out)
 	}()
 	_, changed := w.set.Masters()
 	w.subscribe(subscribeTimeout)
-	close(started)
+	close(w.started)
 	for {
 		select {
 		case <-w.ctx.Done():
@@ -54,10 +60,11 @@ func (w *watch) run(started chan struct{}) {
 		case <-changed:
 			_, changed = w.set.Masters()
 			w.subscribe(0)
-			w.gap()
-		case id := <-w.ended:
-			delete(w.feeds, id)
-			w.gap()
+		case e := <-w.ended:
+			delete(w.feeds, e.master)
+			if e.begun {
+				w.gap()
+			}
 			t := time.NewTimer(firstPause) // a master that still is there is asked again, not at once
 			select {
 			case <-w.ctx.Done():
@@ -78,8 +85,7 @@ func (w *watch) subscribe(wait time.Duration) {
 			b := make(chan struct{})
 			begun = append(begun, b)
 			go func() {
-				w.feed(p, b)
-				w.ended <- id
+				w.ended <- feedEnd{id, w.feed(p, b)}
 			}()
 		}
 	}
@@ -99,32 +105,31 @@ func (w *watch) subscribe(wait time.Duration) {
 	}
 }
 
-func (w *watch) feed(p *peer, begun chan struct{}) {
-	first := true
-	end := func() {
-		if first {
-			first = false
-			close(begun)
-		}
-	}
-	defer end()
+// feed tells what one master commits until that ends, and whether it ever began. begun is closed when
+// it begins, or will not.
+func (w *watch) feed(p *peer, begun chan struct{}) bool {
 	stream, err := p.client.Watch(w.ctx, &rpc.WatchRequest{Instance: w.instance})
+	if err == nil {
+		_, err = stream.Recv() // it says that it begins
+	}
+	close(begun)
 	if err != nil {
-		return
+		return false
+	}
+	select {
+	case <-w.started:
+		w.gap() // what was committed before is not told
+	default:
 	}
 	for {
 		r, err := stream.Recv()
 		if err != nil {
-			return
-		}
-		if first {
-			end()
-			continue
+			return true
 		}
 		select {
 		case w.out <- r:
 		case <-w.ctx.Done():
-			return
+			return true
 		}
 	}
 }
