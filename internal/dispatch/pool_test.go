@@ -415,3 +415,15 @@ func TestOverloaded(t *testing.T) {
 		t.Errorf("placed %s, want %s", got, want)
 	}
 }
+
+// Asking why something waits does not queue it once more.
+func TestAskedAbout(t *testing.T) {
+	t.Parallel()
+	p := pool()
+	p.Enqueue(item(1, "default", flow.PriorityMedium))
+	p.Untold(10)
+	p.Ask(item(1, "default", flow.PriorityMedium))
+	if got := p.Untold(10); len(got) != 1 || p.Len() != 1 {
+		t.Errorf("told %v, and %d wait", got, p.Len())
+	}
+}

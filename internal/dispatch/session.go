@@ -142,7 +142,7 @@ type Pool struct {
 	used     map[int64]Places   // session → slots held, also of sessions that are away
 	queues   []*queue           // by group, then type
 	choosers map[string]*assign.Chooser
-	fresh    []Item // enqueued since Untold was asked
+	fresh    []Item // enqueued or asked about since Untold was called
 	retold   []Item // whose cause to wait has changed
 	seq      uint64
 	// Of one choice; kept for the next.

@@ -105,8 +105,11 @@ func (p *Pool) Why(group, typ string) string {
 	return fmt.Sprintf("%s: all %d places of the %d workers of group %q are taken; it goes on when one is free", flow.ReasonNoSlot, v.slots, v.willing, group)
 }
 
-// Untold returns items that wait and whose reason to wait is to be told: those enqueued since the
-// last call, and at most most of those whose cause has changed since they were told. It is how a
+// Ask has Untold return an item that waits already.
+func (p *Pool) Ask(it Item) { p.fresh = append(p.fresh, it) }
+
+// Untold returns items that wait and whose reason to wait is to be told: those enqueued or asked about
+// since the last call, and at most most of those whose cause has changed since they were told. It is how a
 // caller tells each waiting row why it waits, once for every cause and not for every change of a
 // number.
 func (p *Pool) Untold(most int) []Item {

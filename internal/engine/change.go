@@ -23,6 +23,7 @@ type change struct {
 // rows do not say: after a reload they are found again by Resume.
 type Effects struct {
 	Queued  []int32 // rows that wait for a worker
+	Asked   []int32 // of those, rows that want to know why: the answer is a Stuck
 	Granted []int32 // rows whose attempt is to be sent
 	Begun   []int32 // at-most-once attempts whose start is now durable
 	Killing []int32 // rows whose attempt is to be killed

@@ -333,7 +333,7 @@ func (p *player) told() string {
 	for _, e := range []struct {
 		name string
 		rows []int32
-	}{{"queue", w.fx.Queued}, {"grant", w.fx.Granted}, {"let begin", w.fx.Begun}, {"kill", w.fx.Killing}} {
+	}{{"queue", w.fx.Queued}, {"ask about", w.fx.Asked}, {"grant", w.fx.Granted}, {"let begin", w.fx.Begun}, {"kill", w.fx.Killing}} {
 		if len(e.rows) > 0 {
 			var list []string
 			for _, r := range e.rows {

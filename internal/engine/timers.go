@@ -73,7 +73,7 @@ func (s *State) due(env Env, fx *Effects) {
 		if at := unservedUntil(row); at != 0 && at <= env.Now && s.granting() {
 			row.Warned |= askedWorker
 			s.touch(int32(r))
-			fx.Queued = append(fx.Queued, int32(r)) // its reason is old by now; the answer is a Stuck
+			fx.Asked = append(fx.Asked, int32(r)) // its reason is old by now
 		}
 		a, b, action := s.limits(row)
 		for _, l := range [2]limit{a, b} {

@@ -302,8 +302,8 @@ func (c *Core) doubtOwned() { c.polls.owned = flow.Earliest(c.polls.owned, c.now
 
 func (c *Core) readOwned(after flow.ID) {
 	c.polls.owning = true
-	c.polls.owned = c.now.Add(ownedEvery)
-	if after == 0 {
+	if after == 0 { // otherwise another read may be wanted already, after this one
+		c.polls.owned = c.now.Add(ownedEvery)
 		clear(c.skipped) // of what is not mine any more, too
 	}
 	c.emit(ReadOwned{After: after, Limit: ownedAtOnce})

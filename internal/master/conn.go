@@ -171,6 +171,9 @@ func (st *stream) push(f *rpc.FromMaster) {
 		if f.Wants != nil {
 			n.Wants = f.Wants
 		}
+		if f.WantsFunctions != nil {
+			n.WantsFunctions = f.WantsFunctions
+		}
 	}
 	st.mu.Unlock()
 	select {

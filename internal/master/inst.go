@@ -9,7 +9,6 @@ import (
 	"baton/internal/dispatch"
 	"baton/internal/engine"
 	"baton/internal/flow"
-	"baton/internal/rpc"
 )
 
 // inst is an instance this master owns, or is about to.
@@ -104,11 +103,10 @@ func lazy(ev engine.Event) bool {
 // follow queues the effects: placing at once, the rest for after the commit.
 func (c *Core) follow(in *inst, fx engine.Effects, p pending) {
 	for _, r := range fx.Queued {
-		row := &in.st.Rows[r]
-		c.pool.Enqueue(dispatch.Item{
-			Instance: in.id, Task: row.ID, Group: in.st.Group(r), Type: row.Type, Priority: in.st.Priority(r),
-			Again: row.Attempt.Number > 0 && row.Attempt.State == flow.AttemptLost,
-		})
+		c.pool.Enqueue(itemOf(in, r))
+	}
+	for _, r := range fx.Asked {
+		c.pool.Ask(itemOf(in, r))
 	}
 	for _, r := range fx.Freed {
 		c.pool.Release(in.st.Rows[r].ID)
@@ -120,6 +118,14 @@ func (c *Core) follow(in *inst, fx engine.Effects, p pending) {
 		if p.conn != 0 {
 			in.after.acks = append(in.after.acks, ack{p.conn, token})
 		}
+	}
+}
+
+func itemOf(in *inst, r int32) dispatch.Item {
+	row := &in.st.Rows[r]
+	return dispatch.Item{
+		Instance: in.id, Task: row.ID, Group: in.st.Group(r), Type: row.Type, Priority: in.st.Priority(r),
+		Again: row.Attempt.Number > 0 && row.Attempt.State == flow.AttemptLost,
 	}
 }
 
@@ -140,7 +146,7 @@ func (c *Core) list(in *inst, lazily bool) {
 // settleAcks acknowledges at once what changed nothing.
 func (c *Core) settleAcks(in *inst) {
 	for _, a := range in.after.acks {
-		c.send(a.conn, func(f *rpc.FromMaster) { f.Acks = append(f.Acks, a.token) })
+		c.ack(a.conn, a.token)
 	}
 	in.after.acks = nil
 }

@@ -64,10 +64,15 @@ func (c *Core) place() {
 	if !c.ready {
 		return // workers may be about to come back
 	}
+	why := map[[2]string]string{} // by group and type: most are of one queue
 	for _, it := range c.pool.Untold(c.cfg.BatchRows) {
 		if in := c.insts[it.Instance]; in != nil && in.st != nil {
 			if r := in.st.RowByID(it.Task); r >= 0 {
-				c.route(in.id, pending{ev: engine.Stuck{Row: r, Reason: c.pool.Why(it.Group, it.Type)}})
+				queue := [2]string{it.Group, it.Type}
+				if why[queue] == "" {
+					why[queue] = c.pool.Why(it.Group, it.Type)
+				}
+				c.route(in.id, pending{ev: engine.Stuck{Row: r, Reason: why[queue]}})
 			}
 		}
 	}
@@ -80,12 +85,13 @@ func (c *Core) commit(i int) {
 	l.inflight, l.grants = nil, nil
 	rows := 0
 	var later []*inst
-	for n, in := range l.changed {
+	for k, in := range l.changed {
 		if rows >= c.cfg.BatchRows {
-			later = append(later, l.changed[n:]...)
+			later = append(later, l.changed[k:]...)
 			break
 		}
-		if rows > 0 && in.st.Changed() > c.cfg.BatchRows {
+		n := in.st.Changed()
+		if rows > 0 && n > c.cfg.BatchRows {
 			later = append(later, in) // a whole batch by itself: nobody waits for it who need not
 			continue
 		}
@@ -96,7 +102,7 @@ func (c *Core) commit(i int) {
 		}
 		ch, grants := in.st.Take(in.command)
 		c.wake(in)
-		rows += 1 + len(ch.NewTasks) + len(ch.Tasks) + len(ch.Past)
+		rows += n
 		batch.Changes = append(batch.Changes, ch)
 		l.inflight, l.grants = append(l.inflight, in), append(l.grants, grants)
 		in.inflight, in.listed, in.lazy = true, false, 0
@@ -216,7 +222,7 @@ func (c *Core) carryOut(in *inst) {
 		c.kill(in, r)
 	}
 	for _, a := range do.acks {
-		c.send(a.conn, func(f *rpc.FromMaster) { f.Acks = append(f.Acks, a.token) })
+		c.ack(a.conn, a.token)
 	}
 }
 

@@ -8,6 +8,7 @@ package master
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"baton/internal/engine"
@@ -151,7 +152,8 @@ func (c *Core) sessionOver(cn *conn) {
 		c.pool.Leave(cn.session)
 	}
 	delete(c.conns, cn.id)
-	c.loseAll(absence{session: cn.session, since: c.now})
+	c.away = slices.DeleteFunc(c.away, func(a absence) bool { return a.session == cn.session })
+	c.loseAll(cn.session, "it was declared lost, which another master saw")
 }
 
 // missing starts the wait for a session that is not connected. Its lease is in the store, which is
@@ -224,18 +226,17 @@ func (c *Core) sessionEnded(e SessionEnded) {
 			return
 		}
 		c.away = append(c.away[:i:i], c.away[i+1:]...)
-		c.loseAll(a)
+		c.loseAll(a.session, fmt.Sprintf("it was not connected from %s to %s, longer than the lease of %s", a.since, c.now, c.cfg.Lease))
 		return
 	}
 }
 
 // loseAll gives up the attempts of a lost session.
-func (c *Core) loseAll(a absence) {
+func (c *Core) loseAll(session int64, why string) {
 	c.eachHeld(func(in *inst, row *flow.TaskRow) {
 		c.lose(in.id, engine.Lost{Task: row.ID, Token: row.Attempt.Token, Reason: fmt.Sprintf(
-			"worker %s (session %d) was not connected from %s to %s, longer than the lease of %s; master %d is the witness",
-			row.Attempt.Worker, a.session, a.since, c.now, c.cfg.Lease, c.lease.Incarnation)})
-	}, a.session)
+			"worker %s, session %d: %s; master %d is the witness", row.Attempt.Worker, session, why, c.lease.Incarnation)})
+	}, session)
 }
 
 // doom is an attempt that seems lost. Its result may lie in the inbox, where another master has put

@@ -382,7 +382,9 @@ func (m *Master) heartbeat(ctx context.Context, e Beat) {
 		return
 	}
 	m.renewed.Store(int64(at))
-	m.length.Store(int64(renewal.Settings.Lease))
+	if length := renewal.Settings.Lease; length > 0 {
+		m.length.Store(int64(length))
+	}
 	done := Beaten{At: at, Memory: memory, Settings: renewal.Settings, Lost: renewal.Fenced}
 	for _, n := range e.Sessions {
 		done.Sessions = append(done.Sessions, n.Incarnation)

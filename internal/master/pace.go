@@ -77,3 +77,39 @@ func (p *pace) set(now flow.Time) {
 // busy tells whether the others are to take this master's share: it takes less than half of what it
 // could. One slow commit is none of their business.
 func (p *pace) busy() bool { return 2*p.now < p.most }
+
+// keepPace sets how many commands are taken, and tells the others when that makes a difference.
+func (c *Core) keepPace() {
+	for i := range c.lanes {
+		if l := &c.lanes[i]; l.busy {
+			c.pace.committed(c.now.Sub(l.began))
+		}
+	}
+	c.pace.set(c.now)
+	if busy := c.pace.busy(); busy != c.busy {
+		c.busy = busy
+		note := "overloaded, " + c.pace.strain + ": fewer runs are begun here, the other masters take the rest"
+		if !busy {
+			note = "the overload is over, runs are begun as before"
+		}
+		c.announce(note)
+		c.moreCommands() // another share of them
+	}
+}
+
+// slot is which of the commands this master prefers: its place among those that take work. The share
+// of a busy one is everybody's at once; it goes on with that itself, and of several busy ones each
+// has a share of its own, so that they do not all take the same.
+func (c *Core) slot() (slot, slots int) {
+	busy := c.pace.busy()
+	for _, m := range c.fleet.view.OfRole(flow.RoleMaster) {
+		switch {
+		case m.Incarnation == c.lease.Incarnation:
+			slot = slots
+			slots++
+		case m.State == stateReady || busy && m.State == stateBusy:
+			slots++
+		}
+	}
+	return slot, slots
+}

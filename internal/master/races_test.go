@@ -263,3 +263,46 @@ func TestHelloOlderThanATakeover(t *testing.T) {
 		t.Error("the task runs on although the worker has nothing of it")
 	}
 }
+
+// A read of the inbox that fails is asked for again, also when nothing waits there: something is given up
+// only after a read.
+func TestInboxThatCannotBeReadIsReadAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	b.answer()
+	b.step(Closed{1}, SessionEnded{Session: 50, Over: true})
+	one[ReadInbox](b)
+	b.step(InboxRead{Err: errors.New("the store is away")})
+	b.now = b.now.Add(DefaultConfig().Poll)
+	b.step(Tick{}, Polled{})
+	one[ReadInbox](b)
+	b.step(InboxRead{})
+	if got := b.answer()[0].Tasks[0].Row; got.Attempt.State != flow.AttemptLost {
+		t.Errorf("the attempt is %s", got.Attempt.State)
+	}
+}
+
+// Who is told that something is its own while it reads a long list of that reads once more, soon.
+func TestToldWhileReadingWhatIsMine(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.step(Poked{Handed: true})
+	one[ReadOwned](b)
+	b.step(Poked{Handed: true})
+	page := make([]flow.ID, ownedAtOnce)
+	for i := range page {
+		page[i] = flow.ID(1000 + i)
+	}
+	b.step(OwnedRead{IDs: page})
+	if next := one[ReadOwned](b); next.After != page[len(page)-1] {
+		t.Fatalf("the next page is after %d", next.After)
+	}
+	b.step(OwnedRead{})
+	b.now = b.now.Add(DefaultConfig().Poll)
+	b.step(Tick{})
+	if again := one[ReadOwned](b); again.After != 0 {
+		t.Errorf("read again after %d", again.After)
+	}
+}

@@ -2,10 +2,7 @@
 
 package master
 
-import (
-	"baton/internal/flow"
-	"baton/internal/rpc"
-)
+import "baton/internal/rpc"
 
 // handOutAtOnce bounds the instances of one HandOut.
 const handOutAtOnce = 500
@@ -128,32 +125,6 @@ func (c *Core) lookForMine() {
 	c.readOwned(0)
 }
 
-// States of nodes.
-const (
-	stateReady    = "ready"
-	stateBusy     = "busy"
-	stateDraining = "draining"
-)
-
-// keepPace sets how many commands are taken, and tells the others when that makes a difference.
-func (c *Core) keepPace() {
-	for i := range c.lanes {
-		if l := &c.lanes[i]; l.busy {
-			c.pace.committed(c.now.Sub(l.began))
-		}
-	}
-	c.pace.set(c.now)
-	if busy := c.pace.busy(); busy != c.busy {
-		c.busy = busy
-		note := "overloaded, " + c.pace.strain + ": fewer runs are begun here, the other masters take the rest"
-		if !busy {
-			note = "the overload is over, runs are begun as before"
-		}
-		c.announce(note)
-		c.moreCommands() // another share of them
-	}
-}
-
 // viewed takes what the registry shows. Whose share of the commands has grown reads them.
 func (c *Core) viewed(e Viewed) {
 	slot, slots := c.slot()
@@ -162,21 +133,4 @@ func (c *Core) viewed(e Viewed) {
 	if now, of := c.slot(); now != slot || of != slots {
 		c.readCommands()
 	}
-}
-
-// slot is which of the commands this master prefers: its place among those that take work. The share
-// of a busy one is everybody's at once; it goes on with that itself, and of several busy ones each
-// has a share of its own, so that they do not all take the same.
-func (c *Core) slot() (slot, slots int) {
-	busy := c.pace.busy()
-	for _, m := range c.fleet.view.OfRole(flow.RoleMaster) {
-		switch {
-		case m.Incarnation == c.lease.Incarnation:
-			slot = slots
-			slots++
-		case m.State == stateReady || busy && m.State == stateBusy:
-			slots++
-		}
-	}
-	return slot, slots
 }

@@ -114,8 +114,8 @@ func (c *Core) polled(e Polled) {
 	if e.Waiting.Commands {
 		c.readCommands()
 	}
-	if e.Waiting.Inbox {
-		c.readInbox()
+	if e.Waiting.Inbox || c.polls.moreInbox || len(c.unread)+len(c.doomed) > 0 {
+		c.readInbox() // a read that failed is wanted still
 	}
 	wake := e.Waiting.NextWake
 	if e.Waiting.Addressed || wake != 0 && wake <= c.now {

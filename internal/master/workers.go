@@ -5,6 +5,7 @@ package master
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -549,11 +550,4 @@ func (c *Core) tell(session int64) {
 }
 
 // sortedConns are the ids of connections in order, so that nothing depends on that of a map.
-func sortedConns(conns map[int64]*conn) []int64 {
-	ids := make([]int64, 0, len(conns))
-	for id := range conns {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
-}
+func sortedConns(conns map[int64]*conn) []int64 { return slices.Sorted(maps.Keys(conns)) }

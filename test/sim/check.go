@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -73,7 +74,7 @@ func (w *World) check(runs []*accepted) []string {
 			begins[e.Row] = append(begins[e.Row], e)
 		}
 	}
-	for _, token := range slices.Sorted(keys(byToken)) {
+	for _, token := range slices.Sorted(maps.Keys(byToken)) {
 		n := 0
 		for _, e := range byToken[token] {
 			if e.What == "begin" {

@@ -12,7 +12,6 @@ type Entry struct {
 	Row      int64
 	Token    int64
 	What     string // begin, succeed, fail, killed
-	Started  flow.Time
 }
 
 // Ledger is all lines in order.

@@ -6,6 +6,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -512,7 +513,7 @@ func copyFrame[T proto.Message](f T) T { return proto.Clone(f).(T) }
 
 func (m *masterHost) sortedConns() []*link {
 	var out []*link
-	for _, id := range slices.Sorted(keys(m.conns)) {
+	for _, id := range slices.Sorted(maps.Keys(m.conns)) {
 		out = append(out, m.conns[id])
 	}
 	return out

@@ -4,6 +4,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -66,15 +67,15 @@ func (r *Registry) show(h *masterHost) {
 	v := registry.View{Since: h.registry.since}
 	var seen strings.Builder
 	seen.WriteString(v.Since.String())
-	for _, inc := range slices.Sorted(keys(r.members)) {
+	for _, inc := range slices.Sorted(maps.Keys(r.members)) {
 		m := r.members[inc]
 		if v.Since != 0 && m.until <= r.w.now {
 			continue
 		}
 		v.Members = append(v.Members, registry.Member{
-			Incarnation: inc, Role: flow.RoleMaster, Name: m.host.name, Address: m.host.name, Engine: flow.EngineVersion, State: m.host.state,
+			Incarnation: inc, Role: flow.RoleMaster, Name: m.host.name, Address: m.host.name, Engine: flow.EngineVersion, State: m.state,
 		})
-		seen.WriteString(" " + flow.ID(inc).String() + m.host.state)
+		seen.WriteString(" " + flow.ID(inc).String() + m.state)
 	}
 	if seen.String() == h.registry.seen {
 		return

@@ -17,7 +17,6 @@ type Result struct {
 	Sum        uint64 // of the trace: the same seed gives the same
 	Steps      int
 	Begins     int
-	Crashes    int
 	Violations []string
 
 	Runs, Quarantined int

@@ -5,6 +5,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -61,7 +62,7 @@ type link struct {
 func (h *workerHost) start() {
 	h.life++
 	h.up = true
-	for _, t := range slices.Sorted(keys(h.procs)) {
+	for _, t := range slices.Sorted(maps.Keys(h.procs)) {
 		h.kill(h.procs[t]) // survivors of the last start
 	}
 	h.procs = map[int64]*proc{}
@@ -102,7 +103,7 @@ func (h *workerHost) freeze(d time.Duration) {
 	if d > h.w.store.shortest*3/4 {
 		// Its tasks go on with it, and nothing can keep them from it: the token tells the rest of the
 		// world.
-		for _, t := range slices.Sorted(keys(h.procs)) {
+		for _, t := range slices.Sorted(maps.Keys(h.procs)) {
 			h.w.ledger.zombies[t] = true
 		}
 	}
@@ -138,16 +139,6 @@ func (h *workerHost) part(m *masterHost, d time.Duration) {
 	h.w.after(d, func() { delete(h.parted, m) })
 }
 
-func keys[K comparable, V any](m map[K]V) func(func(K) bool) {
-	return func(yield func(K) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
-}
-
 // crash is kill -9 of the worker, or a loss of power of its host.
 func (h *workerHost) crash(why string) {
 	if !h.up {
@@ -159,12 +150,12 @@ func (h *workerHost) crash(why string) {
 	h.up, h.frozen, h.pending = false, false, nil
 	if power {
 		h.disk = h.disk[:h.synced]
-		for _, t := range slices.Sorted(keys(h.procs)) {
+		for _, t := range slices.Sorted(maps.Keys(h.procs)) {
 			h.kill(h.procs[t])
 		}
 		h.procs = map[int64]*proc{}
 	} else {
-		for _, t := range slices.Sorted(keys(h.procs)) {
+		for _, t := range slices.Sorted(maps.Keys(h.procs)) {
 			if p := h.procs[t]; p.kind == worker.KindFunction {
 				h.kill(p)
 			}
@@ -373,7 +364,7 @@ func (h *workerHost) begin(life int, e worker.Start) {
 			return
 		}
 		p.started = w.now
-		w.ledger.write(Entry{At: w.now, Instance: p.inst, Task: p.task, Row: p.row, Token: p.token, What: "begin", Started: w.now})
+		w.ledger.write(Entry{At: w.now, Instance: p.inst, Task: p.task, Row: p.row, Token: p.token, What: "begin"})
 		w.log("%s: %s of %d begins, token %d", h.name, p.task, p.inst, p.token)
 		if h.life == life && p.kind == worker.KindProcess {
 			h.step(worker.Began{Token: p.token, At: w.now})
@@ -393,7 +384,7 @@ func (h *workerHost) finish(life int, p *proc) {
 	}
 	p.dead = true
 	w := h.w
-	w.ledger.write(Entry{At: w.now, Instance: p.inst, Task: p.task, Row: p.row, Token: p.token, What: p.result, Started: p.started})
+	w.ledger.write(Entry{At: w.now, Instance: p.inst, Task: p.task, Row: p.row, Token: p.token, What: p.result})
 	w.log("%s: %s of %d: %s, token %d", h.name, p.task, p.inst, p.result, p.token)
 	if h.life != life {
 		return // nobody is there to hear of it
@@ -412,7 +403,7 @@ func (h *workerHost) kill(p *proc) {
 	}
 	p.dead = true
 	if p.started != 0 {
-		h.w.ledger.write(Entry{At: h.w.now, Instance: p.inst, Task: p.task, Row: p.row, Token: p.token, What: "killed", Started: p.started})
+		h.w.ledger.write(Entry{At: h.w.now, Instance: p.inst, Task: p.task, Row: p.row, Token: p.token, What: "killed"})
 	}
 }
 

@@ -63,11 +63,10 @@ type Mutant string
 // Mutants.
 const (
 	NoMutant Mutant = ""
-	// NoGate writes whatever the fence, the owner, Seq and the command say. One of them alone is not
-	// missed while a dead master is the only one to be late: that takes several live masters.
+	// NoGate writes whatever the fence, the owner, Seq and the command say; test/mutants takes single
+	// guards out of the product.
 	NoGate           Mutant = "no-gate"
 	NoToken          Mutant = "no-token"           // every attempt has the same token
-	NoUniqueClaim    Mutant = "no-unique-claim"    // a command is consumed without being there
 	AckBeforePersist Mutant = "ack-before-persist" // a worker's results are acknowledged before the commit
 	SendBeforeCommit Mutant = "send-before-commit" // grants leave before their commit
 )
