@@ -58,12 +58,18 @@ func (w *within) Watch(ctx context.Context) <-chan View {
 	out := make(chan View)
 	go func() {
 		defer close(out)
-		for v := range w.Registry.Watch(ctx) {
-			v = w.narrow(ctx, v)
+		in := w.Registry.Watch(ctx)
+		var view View
+		var to chan<- View // nil: there is nothing new to show
+		for {
 			select {
-			case out <- v:
-			case <-ctx.Done():
-				return
+			case v, open := <-in:
+				if !open {
+					return
+				}
+				view, to = w.narrow(ctx, v), out // a slow reader gets the newest
+			case to <- view:
+				to = nil
 			}
 		}
 	}()

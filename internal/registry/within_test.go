@@ -36,13 +36,12 @@ func TestMembersOfOtherClustersAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	for _, cluster := range []string{"a", ""} {
 		var log bytes.Buffer
-		f := &fake{views: make(chan registry.View, 2)}
+		f := &fake{views: make(chan registry.View)}
 		r := registry.Within(f, cluster, slog.New(slog.NewTextHandler(&log, nil)))
 		v := registry.View{Since: 1, Members: []registry.Member{{Incarnation: 1, Cluster: "a"}, {Incarnation: 2, Name: "stranger", Cluster: "b"}, {Incarnation: 3}}}
-		f.views <- v
-		f.views <- v
 		got := r.Watch(t.Context())
 		for range 2 {
+			f.views <- v
 			seen := <-got
 			if len(seen.Members) != 2 || seen.Members[0].Incarnation != 1 || seen.Members[1].Incarnation != 3 || seen.Since != 1 {
 				t.Errorf("%+v", seen)

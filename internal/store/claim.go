@@ -77,7 +77,7 @@ func (m *Master) Waiting(ctx context.Context, owner int64) (flow.Waiting, error)
 				ORDER BY b.id LIMIT 1) IS NOT NULL,
 			COALESCE((SELECT parked_until FROM instance WHERE parked_until > 0 AND engine <= $2
 				ORDER BY parked_until LIMIT 1), 0),
-			`+drainedKeys+``, owner, flow.EngineVersion)
+			`+drainedKeys, owner, flow.EngineVersion)
 	return w, m.wrap("look what waits", err)
 }
 

@@ -70,17 +70,15 @@ func (db *DB) Waits(ctx context.Context) (command, inbox, now flow.Time, err err
 // GiveAway gives instances of me, which lives and takes part in nothing of theirs, to its heirs,
 // each to the one whose slot it is.
 func (m *Master) GiveAway(ctx context.Context, me int64, ids []flow.ID, heirs []int64) (given int, err error) {
-	slices.Sort(ids)
-	var rows []flow.ID
+	var rows int64
 	err = m.statement(ctx, forEngine, func(q querier) error {
-		rows, err = all(ctx, m.DB, q, scanID, `
+		rows, err = exec(ctx, m.DB, q, `
 			WITH given AS (
 				SELECT id FROM instance WHERE id = ANY($2) AND owner = $1 AND owner > 0 ORDER BY id FOR UPDATE
 			)
 			UPDATE instance SET owner = `+heirOf(heirs)+`, seq = seq + 1, takes = takes + 1
-			WHERE id = ANY(ARRAY(SELECT id FROM given))
-			RETURNING id`, me, m.list(ids))
+			WHERE id = ANY(ARRAY(SELECT id FROM given))`, me, m.list(ids))
 		return err
 	})
-	return len(rows), m.wrap("give away", err)
+	return int(rows), m.wrap("give away", err)
 }

@@ -228,7 +228,12 @@ var (
 		}
 		return states
 	}()
-	everyTrigger = []int16{1, 2, 3, 4, 5}
+	everyTrigger = func() (codes []int16) {
+		for code := 1; code < len(triggers); code++ {
+			codes = append(codes, int16(code))
+		}
+		return codes
+	}()
 )
 
 // or is what was asked for, or everything.

@@ -121,13 +121,14 @@ func (s *search) byDay(ctx context.Context) ([]flow.Run, error) {
 // days is the query for the streams of the range, from the last day with runs to the first, each
 // found by one look into an index. An empty stream's newest is 0.
 func (s *search) days() (query string, args arguments) {
-	first, last := args.add(int64(s.DataFrom)/dayLength), args.add(int64(math.MaxInt64)/dayLength)
-	if s.DataFrom == 0 {
-		args[0] = int64(math.MinInt64) / dayLength
+	from, to := int64(math.MinInt64), int64(math.MaxInt64)
+	if s.DataFrom != 0 {
+		from = int64(s.DataFrom)
 	}
 	if s.DataTo != 0 {
-		args[1] = int64(s.DataTo) / dayLength
+		to = int64(s.DataTo)
 	}
+	first, last := args.add(from/dayLength), args.add(to/dayLength)
 	lastDay := func(where string) string {
 		return "(SELECT max(" + day + ") FROM instance c WHERE " + where + " AND " + day + " >= " + first + ")"
 	}

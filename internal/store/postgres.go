@@ -1,4 +1,4 @@
-// PostgreSQL: two pools, short timeouts, and which errors are whose fault.
+// PostgreSQL: three pools, short timeouts, and which errors are worth another try.
 
 package store
 

@@ -28,20 +28,24 @@ const (
 	noDatabase = "the database of `store` does not exist; make it with createdb"
 )
 
-// poolerSays are errors of PgBouncer by a part of their text: it has one SQLSTATE for all.
-var poolerSays = []struct{ part, remedy string }{
-	{"authentication failed", noUser},
-	{"no such user", noUser},
-	{"does not exist", noDatabase},
-	{"no such database", noDatabase},
-	{"unsupported startup parameter", "the pooler refuses a parameter of `store`; leave it out of the address, or name it in ignore_startup_parameters of the pooler"},
-	{"statement pooling mode", "the pooler of `store` pools single statements; set its pool_mode to transaction"},
-	{"max_client_conn", "the pooler of `store` has no connection left; raise its max_client_conn"},
-	{"max_user_connections", "the pooler of `store` has no connection left for this user; raise its max_user_connections"},
-	{"query_wait_timeout", "no connection of the pooler became free in time; raise its default_pool_size"},
-	{"server login", "the pooler of `store` is there, PostgreSQL behind it cannot be reached"},
-	{"connect failed", "the pooler of `store` is there, PostgreSQL behind it cannot be reached"},
-	{"server_connect_timeout", "the pooler of `store` is there, PostgreSQL behind it cannot be reached"},
+// poolerSays are errors of PgBouncer by a part of their text: it has one SQLSTATE for all. Some stay until
+// a person changes a setting.
+var poolerSays = []struct {
+	part, remedy string
+	stays        bool
+}{
+	{"authentication failed", noUser, true},
+	{"no such user", noUser, true},
+	{"does not exist", noDatabase, true},
+	{"no such database", noDatabase, true},
+	{"unsupported startup parameter", "the pooler refuses a parameter of `store`; leave it out of the address, or name it in ignore_startup_parameters of the pooler", true},
+	{"statement pooling mode", "the pooler of `store` pools single statements; set its pool_mode to transaction", true},
+	{"max_client_conn", "the pooler of `store` has no connection left; raise its max_client_conn", false},
+	{"max_user_connections", "the pooler of `store` has no connection left for this user; raise its max_user_connections", false},
+	{"query_wait_timeout", "no connection of the pooler became free in time; raise its default_pool_size", false},
+	{"server login", "the pooler of `store` is there, PostgreSQL behind it cannot be reached", false},
+	{"connect failed", "the pooler of `store` is there, PostgreSQL behind it cannot be reached", false},
+	{"server_connect_timeout", "the pooler of `store` is there, PostgreSQL behind it cannot be reached", false},
 }
 
 // Refused tells whether a database refused this program for good: another try finds the same until
@@ -52,8 +56,8 @@ func Refused(err error) bool {
 	case strings.HasPrefix(s, "28"), s == "3D000", s == "42501":
 		return true
 	case s == "08P01":
-		for _, p := range poolerSays[:6] {
-			if strings.Contains(err.Error(), p.part) {
+		for _, p := range poolerSays {
+			if p.stays && strings.Contains(err.Error(), p.part) {
 				return true
 			}
 		}

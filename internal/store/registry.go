@@ -101,10 +101,10 @@ func (r *Registry) Withdraw(ctx context.Context, incarnations []int64) error {
 // Members returns the live nodes by incarnation, when that was, and for how long it is so if nobody
 // renews anything; 0 without any.
 func (r *Registry) Members(ctx context.Context) (nodes []flow.Node, at flow.Time, ends time.Duration, err error) {
-	nodes, err = all(ctx, r.DB, r.read(forEngine), func(s scanner) (n flow.Node, err error) {
+	rows, err := all(ctx, r.DB, r.read(forEngine), func(s scanner) (n flow.Node, err error) {
 		var rest int64
 		err = s.Scan(&n.Incarnation, &n.Role, &n.Name, &n.Address, &n.Version, &n.Engine, &n.State, &n.CPU, &n.Memory, &n.Slots, &n.Running, &rest, &at)
-		if left := time.Duration(max(rest, 1)) * time.Microsecond; ends == 0 || left < ends {
+		if left := time.Duration(max(rest, 1)) * time.Microsecond; n.Incarnation != 0 && (ends == 0 || left < ends) {
 			ends = left
 		}
 		return n, err
@@ -112,8 +112,12 @@ func (r *Registry) Members(ctx context.Context) (nodes []flow.Node, at flow.Time
 		SELECT n.incarnation, n.role, n.name, n.address, n.version, n.engine, n.state, n.cpu, n.memory, n.slots, n.running, n.lease_until - baton_now(), baton_now()
 		FROM node n JOIN fence f ON f.incarnation = n.incarnation
 		WHERE n.lease_until > baton_now() AND f.epoch = 1
-		ORDER BY n.incarnation`)
-	return nodes, at, ends, r.wrap("read members", err)
+		UNION ALL SELECT 0, '', '', '', '', 0, '', 0, 0, 0, 0, 0, baton_now()
+		ORDER BY 1`)
+	if err != nil {
+		return nil, 0, 0, r.wrap("read members", err)
+	}
+	return rows[1:], at, ends, nil // the first tells the time, also when nobody is there
 }
 
 // Claim takes a name if nobody has it. If somebody has, fence is 0 and free is when it may be tried

@@ -25,7 +25,7 @@ type Address struct {
 	Options        url.Values
 }
 
-// Example is how an address of a scheme looks; it is in every error about one.
+// example is how an address of a scheme looks; it is in every error about one.
 func example(scheme, port string) string {
 	return fmt.Sprintf("%s://one:%s,two:%s,three:%s/baton", scheme, port, port, port)
 }

@@ -33,7 +33,6 @@ type Client struct {
 	keeper   *keeper
 	sight    sight
 	timer    *time.Timer
-	at       flow.Time // what the timer is set to
 	sessions map[sessionID]*open
 	changed  chan struct{} // closed and replaced when a session is live or over
 	joining  map[int64]chan error
@@ -93,9 +92,8 @@ func (c *Client) stepLocked(fn func(now flow.Time) []any) {
 		c.perform(c.keeper.tick(now))
 		c.perform(c.sight.tick(now, reach))
 	}
-	c.at = flow.Earliest(c.keeper.due(), c.sight.due(reach))
-	if c.at != 0 {
-		c.timer.Reset(max(c.at.Sub(now), 0))
+	if at := flow.Earliest(c.keeper.due(), c.sight.due(reach)); at != 0 {
+		c.timer.Reset(max(at.Sub(now), 0))
 	}
 }
 
