@@ -390,7 +390,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 
 // quarantine parks what its owner holds, or makes a parked instance of a command.
 func (s *Store) quarantine(owner int64, e master.Quarantine) {
-	if !s.poison[e.ID] {
+	if !s.poison[e.ID] && s.takes[e.ID] < flow.MaxTakes {
 		s.violation("instance %d was quarantined: %s", e.ID, e.Reason)
 	}
 	in := s.instances[e.ID]
