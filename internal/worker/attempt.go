@@ -124,6 +124,7 @@ func (c *Core) finished(e Finished) {
 // end makes a result of an attempt and journals it; the send hangs on the journal.
 func (c *Core) end(h *held, e End) {
 	e = judge(h.kill, e)
+	c.tried(h, e)
 	h.state, h.grant = stateEnded, nil
 	c.ended++
 	c.live[c.lane(h.kind)]--

@@ -64,6 +64,7 @@ type End struct {
 	Matched   []string
 	CPU       time.Duration // used by it and all that came of it
 	Memory    int64         // bytes at most; 0: not known, as is CPU then
+	Unable    bool          // this host could not begin it: no folder, no process; it can hardly begin any
 }
 
 // Tick answers a Wake whose time has come.

@@ -29,12 +29,22 @@ func (c *Core) beatDue() {
 // measured judges the figures, and notes for the log when that changes anything.
 func (c *Core) measured(m Measured) {
 	was := c.load.text != ""
-	c.load.measured(m)
+	c.load.measured(m, c.turn.now)
 	switch is := c.load.text != ""; {
 	case is && !was:
-		c.do(Note{Text: "overloaded, nothing new is taken for now: " + c.load.text})
+		c.do(Note{Text: "nothing new is taken for now: " + c.load.text})
 	case was && !is:
-		c.do(Note{Text: "the overload is over, work is taken again"})
+		c.do(Note{Text: "work is taken again"})
+	}
+}
+
+// tried learns from how an attempt began. That this host can begin nothing is told at once.
+func (c *Core) tried(h *held, e End) {
+	if h.kind != KindProcess || !e.Unable && e.StartedAt == 0 {
+		return
+	}
+	if c.load.tried(!e.Unable, e.Reason, c.turn.now) && c.session.beatAt != 0 {
+		c.session.beatAt = c.turn.now
 	}
 }
 

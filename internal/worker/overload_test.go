@@ -1,6 +1,11 @@
 package worker
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"baton/internal/flow"
+)
 
 func TestOverload(t *testing.T) {
 	t.Parallel()
@@ -36,10 +41,44 @@ func TestOverload(t *testing.T) {
 			t.Parallel()
 			o := overload{limits: c.limits}
 			for i, m := range c.seen {
-				if o.measured(m); o.text != c.want[i] {
+				if o.measured(m, 1); o.text != c.want[i] {
 					t.Errorf("after %+v: %q, want %q", m, o.text, c.want[i])
 				}
 			}
 		})
+	}
+}
+
+func TestWhoCanBeginNothingTakesNothing(t *testing.T) {
+	t.Parallel()
+	at := func(s int) flow.Time { return flow.Time(1).Add(time.Duration(s) * time.Second) }
+	o := overload{}
+	says := func(want string, now flow.Time) {
+		t.Helper()
+		if o.measured(Measured{}, now); o.text != want {
+			t.Errorf("it says %q, want %q", o.text, want)
+		}
+	}
+	fails := func(now flow.Time) bool { return o.tried(false, "make work folder: read-only file system", now) }
+	twice := func() bool { first := fails(at(1)); return fails(at(1)) || first }
+	if twice() {
+		t.Error("two may be chance")
+	}
+	o.tried(true, "", at(1))
+	if twice() || !fails(at(1)) {
+		t.Error("the third in a row is not, wherever it counts from")
+	}
+	says("it could not begin the last 3 tasks: make work folder: read-only file system", at(2))
+	if fails(at(3)) {
+		t.Error("what was on its way changes nothing")
+	}
+	says("", at(40)) // one is tried
+	if !fails(at(41)) {
+		t.Error("which fails, so that nothing more is taken")
+	}
+	says("it could not begin the last 5 tasks: make work folder: read-only file system", at(41))
+	says("", at(80))
+	if o.tried(true, "", at(81)); fails(at(82)) {
+		t.Error("a success forgets what was before")
 	}
 }

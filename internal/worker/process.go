@@ -24,7 +24,7 @@ const OutputVar = "BATON_OUTPUT"
 func (r *run) runProcess(ctx context.Context, a *task.Attempt) End {
 	output := a.Dir + outputSuffix
 	if err := r.w.folders.take(a.Dir); err != nil {
-		return infrastructure("make work folder", err)
+		return unable("make work folder", err)
 	}
 	r.clearLater(a.Dir)
 	if !r.w.below {
@@ -108,7 +108,7 @@ func (r *run) startProcess(a *task.Attempt) (process, End, bool) {
 	if err != nil {
 		end := failed(flow.ClassUser, "start", err.Error())
 		if se := (*supervisor.StartError)(nil); errors.As(err, &se) && se.Ours {
-			end.Class = flow.ClassInfrastructure
+			end.Class, end.Unable = flow.ClassInfrastructure, true
 		}
 		return nil, end, false
 	}
@@ -120,7 +120,7 @@ func (r *run) startProcess(a *task.Attempt) (process, End, bool) {
 // commandError tells a full disk from a mistake of the task.
 func commandError(err error) End {
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EIO) {
-		return infrastructure("prepare command", err)
+		return unable("prepare command", err)
 	}
 	return failure(err)
 }
@@ -160,7 +160,7 @@ func (r *run) layOut(ctx context.Context, dir string) (End, bool) {
 		return End{}, true
 	}
 	if err := os.MkdirAll(dir, workMode); err != nil {
-		return infrastructure("make work folder", err), false
+		return unable("make work folder", err), false
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.w.cfg.FetchTimeout)
 	defer cancel()

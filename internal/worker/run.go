@@ -200,6 +200,9 @@ func (r *run) finish(e End) {
 	if err := r.log.Close(); err != nil {
 		r.w.log.Warn("log of attempt not complete", slog.Int64("token", r.grant.GetToken()), slog.Any("error", err))
 	}
+	if r.staging != nil {
+		r.staging.Close() // in memory; whoever goes on with the attempt has a copy
+	}
 	e.Matched = r.found.matchedPatterns()
 	e.EndedAt = flow.At(time.Now())
 	r.w.box.put(Finished{r.grant.GetToken(), e})
@@ -224,6 +227,13 @@ func killedEnd() End {
 // infrastructure is a failure of this worker, not of the task.
 func infrastructure(doing string, err error) End {
 	return failed(flow.ClassInfrastructure, "worker", fmt.Sprintf("%s: %v", doing, err))
+}
+
+// unable is a failure of this worker that would meet any other attempt too.
+func unable(doing string, err error) End {
+	e := infrastructure(doing, err)
+	e.Unable = true
+	return e
 }
 
 // failure makes an end of an error of a task type.

@@ -177,9 +177,10 @@ func (c *Client) hear(m *link.ToWorker, files []int) {
 	}
 }
 
+// startAnswer has neither when the supervisor is gone.
 type startAnswer struct {
 	started *link.Started
-	output  *os.File
+	remote  *Remote
 }
 
 // Start starts a process; its Spec names no Output. Whatever keep holds is given to a worker proper
@@ -210,16 +211,13 @@ func (c *Client) Start(spec Spec, keep []byte, staging *os.File) (*Remote, time.
 	case a.started.GetError() != "":
 		return nil, time.Time{}, &StartError{Reason: a.started.GetError(), Ours: a.started.GetOurs(), Err: errors.New(a.started.GetError())}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.running[spec.Token], time.UnixMicro(a.started.GetBegan()), nil
+	return a.remote, time.UnixMicro(a.started.GetBegan()), nil
 }
 
 func (c *Client) started(s *link.Started, files []int) {
 	a := startAnswer{started: s}
 	if len(files) > 0 {
-		a.output = os.NewFile(uintptr(files[0]), "output")
-		c.remote(s.GetToken(), Identity{PID: int(s.GetPid()), Start: s.GetStart()}, a.output)
+		a.remote = c.remote(s.GetToken(), Identity{PID: int(s.GetPid()), Start: s.GetStart()}, os.NewFile(uintptr(files[0]), "output"))
 	}
 	c.mu.Lock()
 	answer := c.starts[s.GetToken()]

@@ -29,8 +29,14 @@ const HandoverVar = "BATON_HANDOVER"
 // handoverVersion changes when an older or newer program would read the state wrongly.
 const handoverVersion = 1
 
-// flushWithin is how long the worker proper may take to read what it was told last.
-const flushWithin = time.Second
+const (
+	// settleWithin is how long disk and forks may take to come to rest: the loop guards no lease meanwhile.
+	settleWithin = time.Second
+	// flushWithin is how long the worker proper may take to read what it was told last.
+	flushWithin = time.Second
+)
+
+var errUnsettled = fmt.Errorf("what is being written or started takes longer than %s: try again when the disk answers", settleWithin)
 
 // handOver runs the program on disk in this one's place. It returns only when that failed, and
 // everything goes on as before.
@@ -39,7 +45,14 @@ func (h *Host) handOver() error {
 	if err != nil {
 		return err
 	}
-	if !h.settle() {
+	h.handing = true
+	defer func() { h.handing = false }()
+	defer h.listenOn()
+	told, err := h.settle()
+	if err != nil {
+		return err
+	}
+	if !told {
 		h.end(h.proper) // it does not read what it is told; the next one is told it anew
 	}
 	tokens := make([]int64, 0, len(h.attempts))
@@ -55,63 +68,79 @@ func (h *Host) handOver() error {
 	}
 	open.close()
 	thaw()
-	if p := h.proper; p != nil && !p.deaf {
-		p.interrupted.Store(false)
-		p.conn.Resume()
-		p.listening = make(chan struct{})
-		go h.listen(p)
-	}
 	return err
 }
 
-// settle comes to rest: nothing is half read, half started, half written or half told. It is false
-// when the worker proper does not listen.
-func (h *Host) settle() bool {
+// listenOn takes back what settle did.
+func (h *Host) listenOn() {
+	p := h.proper
+	if p == nil {
+		return
+	}
+	for listening := true; listening; { // it was told to come back
+		select {
+		case do := <-h.events:
+			do()
+		case <-p.listening:
+			listening = false
+		}
+	}
+	if p.deaf {
+		return
+	}
+	p.interrupted.Store(false)
+	p.conn.Resume()
+	p.listening = make(chan struct{})
+	go h.listen(p)
+}
+
+// settle comes to rest: nothing is half read, half started, half written or half told. It tells whether
+// the worker proper has read all that it was told.
+func (h *Host) settle() (told bool, err error) {
+	var listening <-chan struct{}
 	if p := h.proper; p != nil && !p.deaf {
 		p.interrupted.Store(true)
 		p.conn.Interrupt()
-		for listening := true; listening; {
-			select {
-			case do := <-h.events:
-				do()
-			case <-p.listening:
-				listening = false
-			}
-		}
+		listening = p.listening
 	}
-	for h.starting > 0 {
-		(<-h.events)()
-	}
-	late := time.NewTimer(flushWithin)
+	late := time.NewTimer(settleWithin)
 	defer late.Stop()
-	for {
-		quiet := h.disk.quiet()
+	for !h.rests(listening) {
 		select {
-		case do := <-h.events:
-			do()
-			continue
-		default:
-		}
-		if !quiet {
-			select {
-			case do := <-h.events:
-				do()
-			case <-time.After(time.Millisecond):
-			}
-			continue
-		}
-		if h.proper == nil || h.proper.deaf {
-			return true
-		}
-		select {
-		case <-h.proper.conn.Flushed():
-			return true
 		case do := <-h.events:
 			do()
 		case <-late.C:
+			return false, errUnsettled
+		case <-time.After(time.Millisecond): // the disk does not say when it is done
+		}
+	}
+	if h.proper == nil || h.proper.deaf {
+		return true, nil
+	}
+	late.Reset(flushWithin)
+	for {
+		select {
+		case <-h.proper.conn.Flushed():
+			return true, nil
+		case do := <-h.events:
+			do()
+		case <-late.C:
+			return false, nil
+		}
+	}
+}
+
+// rests tells whether nothing is under way here.
+func (h *Host) rests(listening <-chan struct{}) bool {
+	if listening != nil {
+		select {
+		case <-listening:
+		default:
 			return false
 		}
 	}
+	// The events last: what the others had to tell is among them.
+	return h.forking == 0 && h.noting == 0 && h.disk.quiet() && len(h.events) == 0
 }
 
 // inherited are copies of files that the next program gets.
@@ -345,7 +374,7 @@ func (h *Host) restoreAttempt(held *link.Held) {
 	}, inherit(held.GetOutput()))
 	a := &hosted{
 		p: p, keep: r.GetKeep(), staging: inherit(held.GetStaging()), began: time.UnixMicro(r.GetBegan()),
-		isolated: held.GetIsolated(), exit: r.GetExit(),
+		isolated: held.GetIsolated(), told: true, exit: r.GetExit(),
 	}
 	h.attempts[r.GetToken()] = a
 	if a.exit == nil {

@@ -65,12 +65,15 @@ type Host struct {
 
 	// Of the loop alone:
 	attempts  map[int64]*hosted
-	starting  int
+	forking   int // processes that are being started
+	noting    int // and written down, before they are told of
 	lease     lease
 	same      bool   // the session of the journal goes on with the next worker proper
 	lost      string // why what it does not find is gone
 	isolating bool   // everything is being killed, because nobody renewed the lease
 	proper    *proper
+	reading   bool // the journal, for the next worker proper
+	handing   bool // this process to the program on disk
 	failures  int
 	launchAt  time.Time
 	drainBy   time.Time // zero: it does not end
@@ -89,6 +92,7 @@ type hosted struct {
 	staging  int // a file; -1 without
 	began    time.Time
 	isolated bool
+	told     bool // the worker proper knows of it, or the next one will from the beginning
 	exit     *link.Exit
 }
 
@@ -159,7 +163,7 @@ func (h *Host) do(f func()) {
 
 // next does what can be done now that something has changed.
 func (h *Host) next() {
-	if h.proper != nil || h.starting > 0 {
+	if h.proper != nil || h.forking > 0 {
 		return
 	}
 	switch {
@@ -169,10 +173,9 @@ func (h *Host) next() {
 		}
 	case h.isolating && h.living() > 0:
 		// A new incarnation says nothing before all of the last one is gone.
-	case time.Now().Before(h.launchAt):
+	case h.reading, h.noting > 0, time.Now().Before(h.launchAt):
 	default:
-		h.isolating = false
-		h.launch()
+		h.prepare()
 	}
 }
 
@@ -228,7 +231,7 @@ func (h *Host) signalled(ctx context.Context, s os.Signal) {
 	go func() {
 		err := h.tryProgram(ctx)
 		h.do(func() {
-			if h.stopping || !h.drainBy.IsZero() {
+			if h.handing || h.stopping || !h.drainBy.IsZero() {
 				return
 			}
 			if err != nil {

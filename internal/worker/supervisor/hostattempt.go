@@ -5,6 +5,7 @@ package supervisor
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,52 +16,71 @@ import (
 
 // start starts a process; beside the loop, since a fork takes its time.
 func (h *Host) start(s *link.Start, files []int) {
-	staging := -1
+	a := &hosted{keep: s.GetKeep(), staging: -1}
 	if s.GetStaging() && len(files) > 0 {
-		staging = files[0]
+		a.staging = files[0]
 	}
-	h.starting++
+	h.forking++
 	go func() {
-		p, err := h.sup.Start(Spec{Token: s.GetToken(), Args: s.GetArgs(), Env: s.GetEnv(), Dir: s.GetDir()})
-		began := time.Now()
-		if err == nil {
-			// It is noted before anybody is told. A disk that does not take it is no reason to end it:
-			// without the note it is found by its marks.
-			if jerr := h.cfg.Journal.Began(s.GetToken(), p.Identity(), began); jerr != nil {
-				h.log.Warn("journal not written", slog.Any("error", jerr))
-			}
+		var err error
+		a.p, err = h.sup.Start(Spec{Token: s.GetToken(), Args: s.GetArgs(), Env: s.GetEnv(), Dir: s.GetDir()})
+		a.began = time.Now()
+		// First of all it is guarded: a disk that hangs must not keep it from the end of the lease.
+		h.do(func() { h.forked(s.GetToken(), a, err) })
+		if err != nil {
+			return
 		}
-		h.do(func() { h.begun(s, p, began, staging, err) })
+		// It is noted before anybody is told. A disk that does not take it is no reason to end it:
+		// without the note it is found by its marks.
+		if err := h.cfg.Journal.Began(s.GetToken(), a.p.Identity(), a.began); err != nil {
+			h.log.Warn("journal not written", slog.Any("error", err))
+		}
+		h.do(func() { h.begun(s.GetToken(), a) })
 	}()
 }
 
-func (h *Host) begun(s *link.Start, p *Process, began time.Time, staging int, err error) {
-	h.starting--
-	answer := &link.Started{Token: s.GetToken()}
+// forked takes up a process, or tells why there is none.
+func (h *Host) forked(token int64, a *hosted, err error) {
+	h.forking--
 	if err != nil {
-		closeFile(staging)
-		answer.Error = err.Error()
+		closeFile(a.staging)
+		answer := &link.Started{Token: token, Error: err.Error()}
 		if se := (*StartError)(nil); errors.As(err, &se) {
 			answer.Ours = se.Ours
 		}
 		h.tell(&link.ToWorker{Body: &link.ToWorker_Started{Started: answer}})
 		return
 	}
-	a := &hosted{p: p, keep: s.GetKeep(), staging: staging, began: began}
-	h.attempts[s.GetToken()] = a
-	h.watch(s.GetToken(), a)
+	h.noting++
+	h.attempts[token] = a
+	h.watch(token, a)
 	if h.isolating {
-		p.Kill(0)
+		a.p.Kill(0)
 		a.isolated = true
 	}
-	answer.Pid, answer.Start, answer.Began = int32(p.id.PID), p.id.Start, began.UnixMicro()
-	output, err := duplicate(p.fd)
+}
+
+// begun tells of a process that is noted, and of its end when that was quicker.
+func (h *Host) begun(token int64, a *hosted) {
+	h.noting--
+	a.told = true
+	id := a.p.Identity()
+	output, err := duplicate(a.p.fd)
 	if err != nil { // no file is left: the next worker proper, which has none open, may have more luck
 		h.log.Error("the worker is started anew", slog.Any("error", err))
 		h.end(h.proper)
 		return
 	}
-	h.tell(&link.ToWorker{Body: &link.ToWorker_Started{Started: answer}}, output)
+	h.tell(&link.ToWorker{Body: &link.ToWorker_Started{Started: &link.Started{
+		Token: token, Pid: int32(id.PID), Start: id.Start, Began: a.began.UnixMicro(),
+	}}}, output)
+	if a.exit != nil {
+		h.tellExit(token, a)
+	}
+}
+
+func (h *Host) tellExit(token int64, a *hosted) {
+	h.tell(&link.ToWorker{Body: &link.ToWorker_Exited{Exited: &link.Exited{Token: token, Exit: a.exit}}})
 }
 
 // tell sends a message to the worker proper, if there is one. The next one finds it in its state.
@@ -69,8 +89,12 @@ func (h *Host) tell(m *link.ToWorker, files ...int) {
 		h.proper.conn.Send(m, files...)
 		return
 	}
-	for _, f := range files {
-		closeFile(f)
+	closeFiles(files)
+}
+
+func closeFiles(fds []int) {
+	for _, fd := range fds {
+		closeFile(fd)
 	}
 }
 
@@ -90,7 +114,9 @@ func (h *Host) watch(token int64, a *hosted) {
 				Code: int32(exit.Code), Signal: int32(exit.Signal), Killed: exit.Killed, LeftBehind: int32(exit.LeftBehind),
 				Cpu: int64(used.CPU), Memory: used.Memory, Isolated: exit.Killed && a.isolated,
 			}
-			h.tell(&link.ToWorker{Body: &link.ToWorker_Exited{Exited: &link.Exited{Token: token, Exit: a.exit}}})
+			if a.told {
+				h.tellExit(token, a)
+			}
 		})
 	}()
 }
@@ -106,13 +132,13 @@ func (h *Host) release(tokens []int64) {
 		closeFile(a.staging) // its content is in the log
 		delete(h.attempts, token)
 	}
-	h.cfg.Journal.Ended(tokens)
 }
 
-// diskOrder is an order to the journal, and who gave it.
+// diskOrder is an order to the journal: to write for a worker proper, or to read it for the next one.
 type diskOrder struct {
 	from *proper
 	a    *link.Append
+	read func(journal []byte, err error) // on the loop; nil: it is to write
 }
 
 // hostDisk carries out orders to the journal beside the loop, so that a slow disk holds up nothing
@@ -149,11 +175,19 @@ func (d *hostDisk) quiet() bool {
 	return len(d.orders) == 0 && !d.busy
 }
 
+// take returns what is done together: one reading, or what is written before the next.
 func (d *hostDisk) take() []diskOrder {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	batch := d.orders
-	d.orders, d.busy = nil, len(batch) > 0
+	n := slices.IndexFunc(d.orders, func(o diskOrder) bool { return o.read != nil })
+	switch n {
+	case -1:
+		n = len(d.orders)
+	case 0:
+		n = 1
+	}
+	batch := d.orders[:n:n]
+	d.orders, d.busy = d.orders[n:], n > 0
 	return batch
 }
 
@@ -168,6 +202,11 @@ func (d *hostDisk) run() {
 	defer idle.Stop()
 	for {
 		for batch := d.take(); len(batch) > 0; batch = d.take() {
+			if read := batch[0].read; read != nil {
+				journal, err := d.h.cfg.Journal.Contents()
+				d.h.do(func() { read(journal, err) })
+				continue
+			}
 			synced, err := d.write(batch)
 			if !synced && !dirty {
 				dirty = true
@@ -207,9 +246,14 @@ func (d *hostDisk) write(batch []diskOrder) (synced bool, err error) {
 		}
 	}
 	if synced {
-		return true, d.h.cfg.Journal.Sync()
+		if err := d.h.cfg.Journal.Sync(); err != nil {
+			return false, err
+		}
 	}
-	return false, nil
+	for _, o := range batch {
+		d.h.cfg.Journal.Ended(o.a.GetEnds())
+	}
+	return synced, nil
 }
 
 // written answers orders to the journal. Nothing of an attempt is kept once its result is there.
@@ -234,7 +278,10 @@ func (h *Host) written(batch []diskOrder, err error) {
 func (d *hostDisk) close() {
 	close(d.end)
 	<-d.ended
-	if batch := d.take(); len(batch) > 0 {
+	for batch := d.take(); len(batch) > 0; batch = d.take() {
+		if batch[0].read != nil {
+			continue // nobody is started any more
+		}
 		if _, err := d.write(batch); err != nil {
 			d.h.log.Warn("journal not written", slog.Any("error", err))
 		}

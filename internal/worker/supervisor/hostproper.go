@@ -50,9 +50,26 @@ type proper struct {
 	ending      bool
 }
 
+// prepare reads the journal for the next worker proper, behind whatever the last one still has to be
+// written, and then starts it: a disk that hangs must not hold up the loop, which guards the lease.
+func (h *Host) prepare() {
+	h.reading = true
+	h.disk.put(diskOrder{read: func(journal []byte, err error) {
+		h.reading = false
+		if h.handing || h.stopping || h.isolating && h.living() > 0 {
+			return // next decides anew
+		}
+		h.launch(journal, err)
+	}})
+}
+
 // launch starts a worker proper with the state to go on from.
-func (h *Host) launch() {
-	p, err := h.startProper()
+func (h *Host) launch(journal []byte, err error) {
+	h.isolating = false
+	var p *proper
+	if err == nil {
+		p, err = h.startProper(journal)
+	}
 	if err != nil {
 		h.failures++
 		h.pause()
@@ -68,8 +85,13 @@ func (h *Host) launch() {
 	}
 }
 
-func (h *Host) startProper() (*proper, error) {
-	state, files, err := h.state()
+func (h *Host) startProper(journal []byte) (_ *proper, err error) {
+	state, files, err := h.state(journal)
+	defer func() {
+		if err != nil {
+			closeFiles(files)
+		}
+	}()
 	if err != nil {
 		return nil, err
 	}
@@ -107,12 +129,9 @@ func (h *Host) startProper() (*proper, error) {
 	return p, nil
 }
 
-// state is what a worker proper goes on from, with copies of the files of what runs.
-func (h *Host) state() (*link.State, []int, error) {
-	journal, err := h.cfg.Journal.Contents()
-	if err != nil {
-		return nil, nil, err
-	}
+// state is what a worker proper goes on from, with copies of the files of what runs; those that were
+// made before an error are returned with it.
+func (h *Host) state(journal []byte) (*link.State, []int, error) {
 	s := &link.State{
 		Journal: journal, Lease: h.lease.wire(), Same: h.same, Home: h.cfg.Home, Pid: int32(os.Getpid()), Lost: h.lost,
 	}
@@ -121,13 +140,13 @@ func (h *Host) state() (*link.State, []int, error) {
 		r := a.running(token)
 		output, err := duplicate(a.p.fd)
 		if err != nil {
-			return nil, nil, err
+			return nil, files, err
 		}
 		files = append(files, output)
 		if a.staging >= 0 {
 			staging, err := duplicate(a.staging)
 			if err != nil {
-				return nil, nil, err
+				return nil, files, err
 			}
 			files = append(files, staging)
 		}
@@ -225,7 +244,7 @@ func (h *Host) hear(p *proper, m *link.ToSupervisor, files []int) {
 	p.ready = true
 	switch b := m.GetBody().(type) {
 	case *link.ToSupervisor_Append:
-		h.disk.put(diskOrder{p, b.Append})
+		h.disk.put(diskOrder{from: p, a: b.Append})
 	case *link.ToSupervisor_Start:
 		h.start(b.Start, files)
 	case *link.ToSupervisor_Kill:

@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		victim(home)
 		return
 	}
+	if len(os.Args) == 3 && os.Args[1] == properArg {
+		proper(os.Args[2])
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

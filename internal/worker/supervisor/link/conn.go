@@ -29,8 +29,9 @@ const (
 type Conn struct {
 	u *net.UnixConn
 
-	in    []byte // received, not taken
-	files []int  // received, not taken
+	rx    sync.Mutex // held while Receive works
+	in    []byte     // received, not taken
+	files []int      // received, not taken
 	buf   []byte
 	oob   []byte
 
@@ -144,6 +145,12 @@ func (c *Conn) write() {
 			case <-c.poke:
 				continue
 			case <-c.closed:
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				for _, p := range c.out { // put there before it was known
+					closeAll(p.files)
+				}
+				c.out = nil
 				return
 			}
 		}
@@ -203,6 +210,8 @@ func (c *Conn) transmit(b []byte, files []int) error {
 // Receive takes the next message into m and returns its files, which the caller closes. While
 // Interrupt holds it fails with os.ErrDeadlineExceeded, and nothing is lost by that.
 func (c *Conn) Receive(m proto.Message) ([]int, error) {
+	c.rx.Lock()
+	defer c.rx.Unlock()
 	for {
 		if len(c.in) >= head {
 			size, files := int(binary.LittleEndian.Uint32(c.in)), int(binary.LittleEndian.Uint32(c.in[4:]))
@@ -286,8 +295,9 @@ func (c *Conn) Close() {
 		}
 		c.mu.Unlock()
 		close(c.closed)
-		for _, fd := range c.files {
-			unix.Close(fd) //nolint:errcheck // nobody took it
-		}
+		c.rx.Lock() // the socket is closed: Receive comes back
+		defer c.rx.Unlock()
+		closeAll(c.files) // nobody took them
+		c.files = nil
 	})
 }
