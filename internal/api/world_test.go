@@ -327,7 +327,7 @@ func (engine) Explain(def flow.Definition, l flow.Loaded, _ flow.Time) (flow.Exp
 	return e, nil
 }
 
-// documents is the file format, as wire.go has it.
+// documents is the file format, as the command line has it.
 type documents struct{ types *task.Set }
 
 func (d documents) Parse(files []api.SourceFile, project string) ([]flow.Document, error) {

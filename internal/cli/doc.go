@@ -1,7 +1,7 @@
-// Package cli is the command line: a file per command, one Config for all of them, and wire.go,
-// which alone names the concrete store, engine, masters and workers.
+// Package cli is the command line: a file per command, one Config for all of them; run*.go put the
+// roles together, and wire.go alone names the concrete stores and registries that they stand on.
 //
 // A command asks the server through the HTTP interface, as anybody could; it must not reach the
-// store or a master behind its back. Only standalone, migrate and admin token, which run beside
+// store or a master behind its back. Only the roles, migrate, admin token and doctor, which run beside
 // the store, do.
 package cli

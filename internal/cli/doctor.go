@@ -54,11 +54,9 @@ store and registry themselves. It changes nothing. Exit code 1: a check found an
 	f := c.Flags()
 	f.String("store", "", "also look into this store: sqlite:PATH or postgres://…")
 	f.String("registry", "", "also look into this registry: etcd://h:p,… or zookeeper://h:p,…")
-	f.String("tls-cert", "", "certificate (PEM) to ask masters with; with --tls-key and --tls-ca")
-	f.String("tls-key", "", "its key (PEM)")
-	f.String("tls-ca", "", "certificates (PEM) that the masters' are signed by")
+	tlsFlags(f)
 	c.RunE = action(func(ctx context.Context, _ []string) error {
-		d := &doctor{config: a.config, client: a.client(), log: a.logger()}
+		d := &doctor{config: a.config, client: a.client()}
 		d.examine(ctx)
 		raw, err := json.Marshal(struct {
 			Items findings `json:"items"`

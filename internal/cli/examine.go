@@ -4,10 +4,10 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -27,11 +27,9 @@ import (
 type doctor struct {
 	config Config
 	client *client
-	log    *slog.Logger
 	found  findings
 
 	nodes []api.Node
-	lease time.Duration
 	skews map[string]time.Duration // of clocks, against this machine
 }
 
@@ -171,7 +169,7 @@ func (d *doctor) leases(ctx context.Context) {
 		d.found.fail("leases", "`baton cluster set lease 10s`", "lease %q is no duration", s.Value)
 		return
 	}
-	d.lease = length.Std()
+	lease := length.Std()
 	// By the clock of the database, as far as the server's tells it.
 	now := flow.At(time.Now().Add(d.skews["server"]))
 	oldest, whose := time.Duration(0), ""
@@ -179,7 +177,7 @@ func (d *doctor) leases(ctx context.Context) {
 		if n.State == "lost" {
 			continue
 		}
-		if age := d.lease - n.LeaseUntil.Sub(now); age > oldest {
+		if age := lease - n.LeaseUntil.Sub(now); age > oldest {
 			oldest, whose = age, n.Role+" "+n.Name
 		}
 	}
@@ -187,7 +185,7 @@ func (d *doctor) leases(ctx context.Context) {
 	switch {
 	case whose == "":
 		d.found.ok("leases", "%s", s.Value)
-	case oldest > d.lease*2/3:
+	case oldest > lease*2/3:
 		d.found.warn("leases", "that node hardly reaches the store, or its machine is overloaded: see its log", "%s", text)
 	default:
 		d.found.ok("leases", "%s", text)
@@ -217,7 +215,7 @@ func (d *doctor) groups(ctx context.Context) {
 			continue // deleted meanwhile
 		}
 		for _, t := range def.Tasks {
-			named[first(t.WorkerGroup, def.WorkerGroup, flow.DefaultGroup)] = placeOf(w.Project, w.Name)
+			named[cmp.Or(t.WorkerGroup, def.WorkerGroup, flow.DefaultGroup)] = placeOf(w.Project, w.Name)
 		}
 	}
 	unserved, unused := "", []string{}
@@ -240,15 +238,6 @@ func (d *doctor) groups(ctx context.Context) {
 	if unserved == "" && len(unused) == 0 {
 		d.found.ok("groups", "every group that a workflow names is served")
 	}
-}
-
-func first(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
 }
 
 func (d *doctor) failovers(ctx context.Context) {

@@ -4,9 +4,20 @@
 package cli
 
 import (
+	"errors"
 	"net"
 	"sync"
+	"time"
 )
+
+// passing is an error that may be over soon: of accept that is well defined.
+type passing interface {
+	error
+	Temporary() bool
+}
+
+// acceptAgain is the pause after an error of accept that passes.
+const acceptAgain = 100 * time.Millisecond
 
 // gate hands the connections of one listener to whoever serves at the moment.
 type gate struct {
@@ -28,6 +39,15 @@ func (g *gate) accept() {
 	defer close(g.ended)
 	for {
 		c, err := g.Accept()
+		if e, ok := errors.AsType[passing](err); ok && e.Temporary() {
+			// Too many open files, or a client that left: the port must not stay deaf for that.
+			select {
+			case <-time.After(acceptAgain):
+				continue
+			case <-g.shut:
+				err = net.ErrClosed
+			}
+		}
 		if err != nil {
 			g.err = err
 			return

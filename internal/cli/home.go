@@ -142,7 +142,7 @@ func serveEarly(l net.Listener, s *starting) (end func()) {
 
 // serveWorkerAdmin serves health and metrics of a worker. Its tasks are worth more than a port: without it
 // the worker works all the same.
-func serveWorkerAdmin(ctx context.Context, cfg Config, w *worker.Worker, log *slog.Logger) (stop func()) {
+func serveWorkerAdmin(ctx context.Context, cfg Config, w *worker.Worker, begin *starting, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	l, err := listen(ctx, "admin-listen", cfg.AdminListen)
 	if err != nil {
@@ -153,7 +153,7 @@ func serveWorkerAdmin(ctx context.Context, cfg Config, w *worker.Worker, log *sl
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := serveAdmin(ctx, l, health(workerMetrics(w), connected(w))); err != nil {
+		if err := serveAdmin(ctx, l, health(workerMetrics(w), begin.check, connected(w))); err != nil {
 			log.LogAttrs(ctx, slog.LevelWarn, "health and metrics are not served any more", slog.Any("error", err))
 		}
 	}()

@@ -35,6 +35,14 @@ func shownName(cfg Config, address net.Addr) string {
 	return net.JoinHostPort(hostName(), port)
 }
 
+// newNode is this process as the others see it.
+func newNode(cfg Config, role string, at net.Addr) flow.Node {
+	return flow.Node{
+		Role: role, Name: shownName(cfg, at), PID: os.Getpid(), Groups: []string{}, Labels: map[string]string{},
+		State: "ready", Version: programVersion(), Engine: flow.EngineVersion,
+	}
+}
+
 // advertised is where others reach a listener: what the settings say, else its own address, with
 // the name of this machine when it listens on all.
 func advertised(cfg Config, address net.Addr) string {

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"time"
 
+	"baton/internal/api"
 	"baton/internal/flow"
+	"baton/internal/peer"
 	"baton/internal/registry"
 	"baton/internal/rpc"
 )
@@ -21,6 +23,26 @@ type neighbours struct {
 	watch          func(ctx context.Context) <-chan registry.View
 	probe          func(ctx context.Context, incarnation int64, address string, most time.Duration) rpc.Outcome
 	log            *slog.Logger
+}
+
+// checkNeighbours refuses a store whose masters are in another registry. A registry inside the store
+// shows what the store has.
+func checkNeighbours(ctx context.Context, cfg Config, log *slog.Logger, on ground, set *peer.Set, node flow.Node) error {
+	if cfg.Registry == "" || cfg.Registry == "sql" {
+		return nil
+	}
+	text, err := on.db.Setting(ctx, api.SettingLease)
+	if err != nil {
+		return err
+	}
+	lease, err := flow.ParseDuration(text)
+	if err != nil {
+		lease, _ = flow.ParseDuration(cfg.Lease) // checked with the settings
+	}
+	return neighbours{
+		name: node.Name, registry: cfg.Registry, lease: lease.Std(), log: log, watch: on.reg.Watch, probe: set.Probe,
+		peers: func(ctx context.Context) ([]flow.Peer, error) { return on.db.Master().Peers(ctx, 0) },
+	}.check(ctx)
 }
 
 const neighboursGap = 250 * time.Millisecond

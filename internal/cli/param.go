@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"baton/internal/flow"
+	"baton/internal/param"
 )
 
 func (a *app) paramCommand() *cobra.Command {
@@ -107,9 +108,12 @@ func evalOne(q evalRequest) (evalAnswer, error) {
 	if err != nil {
 		return evalAnswer{}, flow.Errorf(codeBadTime, "data_time", "%s", err)
 	}
-	value, err := evalParam(q.Text, at, zone, q.Params)
+	value, err := param.Eval(q.Text, at, zone, q.Params)
+	if e, ok := errors.AsType[*param.Error](err); ok {
+		return evalAnswer{}, &flow.Error{Code: flow.Code(e.Code), Field: "text", Message: e.Error(), Suggestion: e.Suggestion}
+	}
 	if err != nil {
-		return evalAnswer{}, err
+		return evalAnswer{}, fmt.Errorf("evaluate: %w", err)
 	}
 	return evalAnswer{ID: q.ID, Text: q.Text, DataTime: at.In(zone).Format(time.RFC3339), Timezone: q.Timezone, Value: value}, nil
 }

@@ -38,6 +38,9 @@ func persist[T any](ctx context.Context, log *slog.Logger, s *starting, what str
 	var told time.Time
 	for {
 		v, err := try()
+		if err == nil {
+			s.waits("", nil)
+		}
 		if err == nil || ctx.Err() != nil || hopeless(err) {
 			return v, err
 		}
@@ -56,6 +59,14 @@ func persist[T any](ctx context.Context, log *slog.Logger, s *starting, what str
 	}
 }
 
+// ignoreEnd takes the end of a context for no error.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // it was asked to end
+	}
+	return err
+}
+
 // starting answers for a role from its first moment on: alive, and not ready until it serves itself.
 type starting struct {
 	mu   sync.Mutex
@@ -63,13 +74,23 @@ type starting struct {
 	why  string
 }
 
+// waits says what for; nothing any more, when err is nil.
 func (s *starting) waits(what string, err error) {
-	if s == nil {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.why = what + ": " + err.Error()
+	if s.why = ""; err != nil {
+		s.why = what + ": " + err.Error()
+	}
+}
+
+// check is an error while something is waited for.
+func (s *starting) check(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.why != "" {
+		return errors.New("starting: " + s.why)
+	}
+	return nil
 }
 
 // serves hands over to the role.
@@ -93,6 +114,9 @@ func (s *starting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusServiceUnavailable)
-		say(w, "starting: %s\n", why)
+		if why != "" {
+			why = ": " + why
+		}
+		say(w, "starting%s\n", why)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,19 +28,25 @@ func TestWhatIsOutOfReachIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, tries := &starting{}, 0
+		ready := func() *httptest.ResponseRecorder {
+			rec := httptest.NewRecorder()
+			s.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
+			return rec
+		}
 		got, err := persist(t.Context(), quiet(), s, "store", func() (int, error) {
 			if tries++; tries < 30 {
 				return 0, flow.Errorf(flow.CodeUnavailable, "store", "cannot be reached")
+			}
+			if rec := ready(); rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), "store: ") || !strings.Contains(rec.Body.String(), "cannot be reached") {
+				t.Errorf("%d %s", rec.Code, rec.Body)
 			}
 			return 7, nil
 		})
 		if got != 7 || err != nil || tries != 30 {
 			t.Errorf("%d, %v after %d tries", got, err, tries)
 		}
-		rec := httptest.NewRecorder()
-		s.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
-		if rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), "store: ") || !strings.Contains(rec.Body.String(), "cannot be reached") {
-			t.Errorf("%d %s", rec.Code, rec.Body)
+		if rec := ready(); rec.Code != http.StatusServiceUnavailable || strings.TrimSpace(rec.Body.String()) != "starting" {
+			t.Errorf("the store is there: %d %s", rec.Code, rec.Body)
 		}
 	})
 }
@@ -91,7 +99,7 @@ func TestGateOutlivesWhoServes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGate(l)
+	g := newGate(&exhausted{Listener: l})
 	defer g.Close()
 	greet := func(turn net.Listener, word string) {
 		if c, err := turn.Accept(); err == nil {
@@ -119,6 +127,19 @@ func TestGateOutlivesWhoServes(t *testing.T) {
 	if _, err := g.turn().Accept(); err == nil {
 		t.Error("it accepts although it is closed")
 	}
+}
+
+// exhausted is a listener of a process that had too many open files at first.
+type exhausted struct {
+	net.Listener
+	over atomic.Bool
+}
+
+func (e *exhausted) Accept() (net.Conn, error) {
+	if !e.over.Swap(true) {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return e.Listener.Accept()
 }
 
 func TestMastersOfAnotherRegistryAreRefused(t *testing.T) {

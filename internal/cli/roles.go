@@ -79,6 +79,11 @@ func clusterFlags(f *pflag.FlagSet) {
 	f.String("registry", "", "where nodes find each other: sql (inside the store), etcd://h:p,…, zookeeper://h:p,… (default: sql)")
 	f.String("admin-listen", defaults()["admin-listen"].(string), "host:port of /livez /readyz /metrics /debug/pprof")
 	f.String("name", "", "shown name of this node (default: host and port)")
+	tlsFlags(f)
+}
+
+// tlsFlags are those of every program that speaks to nodes.
+func tlsFlags(f *pflag.FlagSet) {
 	f.String("tls-cert", "", "certificate (PEM) that this node shows to other nodes; with --tls-key and --tls-ca connections are mutual TLS")
 	f.String("tls-key", "", "its key (PEM)")
 	f.String("tls-ca", "", "certificates (PEM) that other nodes' are signed by")

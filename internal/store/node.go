@@ -205,7 +205,8 @@ func nodeJSON(n flow.Node) (groups, labels string, err error) {
 	return string(g), string(l), err
 }
 
-// beat is what a heartbeat writes of a node.
+// beat is what a heartbeat writes of a node: all that may be another after a start of its program that its
+// incarnation has outlived, as a worker's does.
 type beat struct {
 	Incarnation int64  `json:"incarnation"`
 	Slots       int    `json:"slots"`
@@ -213,6 +214,8 @@ type beat struct {
 	State       string `json:"state"`
 	Groups      string `json:"groups"`
 	Labels      string `json:"labels"`
+	Name        string `json:"name"`
+	Version     string `json:"version"`
 	Lease       int64  `json:"lease"`
 }
 
@@ -265,7 +268,7 @@ func beatsJSON(nodes []flow.Node) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		beats = append(beats, beat{n.Incarnation, n.Slots, n.Running, stateOf(n), groups, labels, n.Lease.Microseconds()})
+		beats = append(beats, beat{n.Incarnation, n.Slots, n.Running, stateOf(n), groups, labels, n.Name, n.Version, n.Lease.Microseconds()})
 	}
 	slices.SortFunc(beats, func(a, b beat) int { return cmp.Compare(a.Incarnation, b.Incarnation) })
 	rows, err := json.Marshal(beats)
@@ -276,8 +279,9 @@ func (m *Master) renew(ctx context.Context, rows string, length int64) (alive []
 	err = m.statement(ctx, forEngine, func(q querier) (err error) {
 		alive, err = all(ctx, m.DB, q, scanRenewal, `
 			UPDATE node SET lease_until = baton_now() + CASE WHEN u.lease > $2 THEN u.lease ELSE $2 END,
-				slots = u.slots, running = u.running, state = u.state, groups = u.groups, labels = u.labels
-			FROM `+m.records("$1", "incarnation bigint, slots int, running int, state text, groups text, labels text, lease bigint")+`
+				slots = u.slots, running = u.running, state = u.state, groups = u.groups, labels = u.labels,
+				name = u.name, version = u.version
+			FROM `+m.records("$1", "incarnation bigint, slots int, running int, state text, groups text, labels text, name text, version text, lease bigint")+`
 			WHERE node.incarnation = u.incarnation AND (SELECT f.epoch FROM fence f WHERE f.incarnation = u.incarnation) = 1
 			RETURNING node.incarnation, (SELECT s.value FROM setting s WHERE s.key = 'lease'),
 				COALESCE((SELECT s.value FROM setting s WHERE s.key = 'balance'), '')`, rows, length)

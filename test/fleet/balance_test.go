@@ -15,7 +15,14 @@ import (
 )
 
 // run starts a role as a process and ends it with the test. It returns the file of its log.
-func run(t *testing.T, dir, name string, args ...string) (log string) {
+func run(t testing.TB, dir, name string, args ...string) (log string) {
+	t.Helper()
+	log, _ = start(t, dir, name, args...)
+	return log
+}
+
+// start is run for who wants to know the process too.
+func start(t testing.TB, dir, name string, args ...string) (log string, pid int) {
 	t.Helper()
 	log = filepath.Join(dir, name+".log")
 	out, err := os.Create(log)
@@ -35,11 +42,11 @@ func run(t *testing.T, dir, name string, args ...string) (log string) {
 			t.Logf("the log of %s:\n%s", name, b)
 		}
 	})
-	return log
+	return log, cmd.Process.Pid
 }
 
 // said waits until a log has a line with a message, and returns a field of it.
-func said(t *testing.T, log, message, field string) (value string) {
+func said(t testing.TB, log, message, field string) (value string) {
 	t.Helper()
 	harness.Eventually(t, message, func() bool {
 		b, err := os.ReadFile(log)

@@ -94,6 +94,32 @@ func BinaryWith(t testing.TB, tags string) string {
 	return path
 }
 
+// commitBefore is the version that upgrades begin with: one before the present one that people have.
+// It is moved on with each release.
+const commitBefore = "5661ae3981f4"
+
+// BinaryBefore returns a program of an earlier version. In a source tree without that commit (an
+// archive, a shallow clone) it is the present source under another version.
+func BinaryBefore(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "baton-before")
+	source := t.TempDir()
+	tree := exec.Command("git", "archive", "--format=tar", "--output", filepath.Join(source, "tree.tar"), commitBefore)
+	tree.Dir = Root()
+	if out, err := tree.CombinedOutput(); err != nil {
+		t.Logf("the present source is built as the version before: %v: %s", err, out)
+		source = Root()
+	} else if out, err := exec.Command("tar", "-xf", filepath.Join(source, "tree.tar"), "-C", source).CombinedOutput(); err != nil {
+		t.Fatalf("unpack %s: %v\n%s", commitBefore, err, out)
+	}
+	c := exec.Command("go", "build", "-ldflags", "-X baton/internal/cli.version=v0.0.0-before", "-o", path, "./cmd/baton")
+	c.Dir = source
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("build baton before: %v\n%s", err, out)
+	}
+	return path
+}
+
 var tagged struct {
 	mu    sync.Mutex
 	paths map[string]string

@@ -311,14 +311,14 @@ func testHeartbeats(w *world) {
 	nodes := make([]flow.Node, 5)
 	for i := range nodes {
 		l := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: fmt.Sprint("w", i), Home: fmt.Sprint("h", i)}))(w)
-		nodes[i] = flow.Node{Incarnation: l.Incarnation, Slots: 8, Running: i, State: "busy", Groups: []string{"a", "b"}, Labels: map[string]string{"x": "\"y'"}}
+		nodes[i] = flow.Node{Incarnation: l.Incarnation, Name: fmt.Sprint("w", i), Version: "2", Slots: 8, Running: i, State: "busy", Groups: []string{"a", "b"}, Labels: map[string]string{"x": "\"y'"}}
 	}
 	must(w.m.Fence(w.ctx, nodes[3].Incarnation))(w)
 	slices.Reverse(nodes)
 	w.same([]int64{nodes[1].Incarnation}, w.beat(nodes...))
 	for _, n := range must(w.db.Nodes(w.ctx, flow.RoleWorker))(w) {
 		i := int(n.Name[1] - '0')
-		if want := nodes[4-i]; i != 3 && (n.Running != i || n.Slots != 8 || n.State != "busy" || len(n.Groups) != 2 || n.Labels["x"] != want.Labels["x"]) {
+		if want := nodes[4-i]; i != 3 && (n.Running != i || n.Slots != 8 || n.Version != "2" || n.State != "busy" || len(n.Groups) != 2 || n.Labels["x"] != want.Labels["x"]) {
 			w.Errorf("%+v", n)
 		}
 	}

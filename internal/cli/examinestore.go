@@ -1,0 +1,89 @@
+// What the doctor finds in store and registry, from beside the server.
+
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"baton/internal/flow"
+)
+
+// store looks at the schema, the clock and the rows of the store itself. It migrates nothing.
+func (d *doctor) store(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	steps, err := migrations(limited, d.config)
+	if err != nil {
+		d.found.fail("store", "check --store", "%v", err)
+		return
+	}
+	missing := 0
+	for _, s := range steps {
+		if !s.Applied {
+			missing++
+		}
+	}
+	if missing > 0 {
+		d.found.fail("store", "`baton migrate up`", "%d of %d steps of the schema are missing", missing, len(steps))
+		return
+	}
+	db, err := openStoreAsIs(limited, d.config)
+	if err != nil {
+		d.found.fail("store", "check --store", "%v", err)
+		return
+	}
+	defer func() { _ = db.Close() }() // nothing was written
+	sent := time.Now()
+	command, inbox, now, err := db.Waits(limited)
+	if err != nil {
+		d.found.fail("store", "check --store", "%v", err)
+		return
+	}
+	took := time.Since(sent)
+	d.skews["database"] = now.Std().Sub(sent.Add(took / 2))
+	d.found.ok("store", "schema %d, answers in %s", len(steps), span(took))
+	if age := max(since(command, now), since(inbox, now)); age > 10 {
+		d.found.warn("waiting", "are there masters, and do they keep up? See baton_queue_length and baton_commit_seconds of /metrics", "an order waits for a master since %.0f s", age)
+	}
+	if n, err := db.Stray(limited); err == nil && len(d.nodes) == 0 {
+		d.strayRows(strconv.Itoa(n))
+	}
+}
+
+// registry looks whether it answers, and whether it shows the masters that the server knows.
+func (d *doctor) registry(ctx context.Context) {
+	if kind, _, _ := strings.Cut(d.config.Registry, "://"); kind == "sql" || kind == "master" {
+		return
+	}
+	limited, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	reg, err := openRegistry(limited, d.config, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		d.found.fail("registry", "check --registry", "%v", err)
+		return
+	}
+	defer func() { _ = reg.Close() }() // nothing was announced
+	for v := range reg.Watch(limited) {
+		if v.Since == 0 {
+			continue
+		}
+		var unseen []string
+		for _, n := range d.nodes {
+			id, _ := strconv.ParseInt(n.ID, 10, 64)
+			if _, shown := v.Find(id); !shown && n.Role == flow.RoleMaster && n.State != "lost" {
+				unseen = append(unseen, n.Name)
+			}
+		}
+		if len(unseen) > 0 {
+			d.found.fail("registry", "give all masters of a store the same --registry", "it answers, and does not show %s", strings.Join(unseen, ", "))
+			return
+		}
+		d.found.ok("registry", "it answers and shows %d masters", len(v.OfRole(flow.RoleMaster)))
+		return
+	}
+	d.found.fail("registry", "check --registry, and that it runs", "%s does not answer within %s", d.config.Registry, askWithin)
+}
