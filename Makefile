@@ -111,7 +111,7 @@ mutants: deps ## Take one guard at a time out of the product; the tests that wat
 
 .PHONY: chaos
 chaos: deps ## Real processes killed, frozen and cut off: make chaos CHAOS='-registry etcd -seed 7'
-	go test -count=1 -timeout 12h ./test/chaos -run TestChaos -v -faults 20 -tasks 300 $(CHAOS)
+	go test -count=1 -timeout 12h ./test/chaos -run TestChaos -v -registry all -faults 20 -tasks 300 $(CHAOS)
 
 .PHONY: dist
 dist: ## Release archives and checksums in dist/: make dist VERSION=v0.1.0

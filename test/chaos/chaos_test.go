@@ -51,13 +51,22 @@ func TestChaos(t *testing.T) {
 		chosen = strings.Split(*only, ",")
 	}
 	var report strings.Builder
+	sums := map[string]*Result{}
 	begun := time.Now()
 	for n := *seed; n == *seed || time.Since(begun) < *lasts; n++ {
 		for _, registry := range list {
-			t.Run(fmt.Sprintf("%s/%d", registry, n), func(t *testing.T) { chaos(t, registry, n, chosen, &report) })
+			t.Run(fmt.Sprintf("%s/%d", registry, n), func(t *testing.T) { chaos(t, registry, n, chosen, &report, sums) })
 		}
 		if t.Failed() {
 			break
+		}
+	}
+	for _, registry := range list {
+		if sum := sums[registry]; sum != nil && sum.Last != 0 {
+			var text strings.Builder
+			sum.Write(&text)
+			t.Log("all of them:\n" + text.String())
+			report.WriteString("All of them: " + text.String() + "\n")
 		}
 	}
 	if *reportTo != "" {
@@ -70,7 +79,7 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-func chaos(t *testing.T, registry string, seed uint64, classes []string, report *strings.Builder) {
+func chaos(t *testing.T, registry string, seed uint64, classes []string, report *strings.Builder, sums map[string]*Result) {
 	t.Helper()
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -83,6 +92,12 @@ func chaos(t *testing.T, registry string, seed uint64, classes []string, report 
 		res.Write(&text)
 		t.Log("\n" + text.String())
 		report.WriteString(text.String() + "\n")
+		if sum := sums[registry]; sum != nil {
+			sum.Add(res)
+		} else {
+			one := *res
+			sums[registry] = &one
+		}
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,7 @@
 // Tasks write what they do into a ledger, a file that Baton does not know. The checker joins it with
 // Baton's own history, as the API tells it.
 //
-//	make chaos                                   # the long form, for every registry
+//	make chaos                                   # the long form, with each registry
 //	make chaos CHAOS='-registry etcd -seed 7'    # one of them again
 //
 // The same seed makes the same faults and the same load, not the same timing: real processes have

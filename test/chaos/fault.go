@@ -218,6 +218,6 @@ func (r *run) steady(ctx context.Context, f *fault) {
 		}
 		return last[roleMaster] == 3 && last[roleWorker] == 3
 	}) && !errors.Is(ctx.Err(), context.Canceled) {
-		r.violate("the cluster is whole again after a fault", "", "after fault %d (%s) there are %v, not 3 masters and 3 workers", f.number, f.planned, last)
+		r.violate(invWhole, "", "after fault %d (%s) there are %v, not 3 masters and 3 workers", f.number, f.planned, last)
 	}
 }

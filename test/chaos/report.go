@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,7 @@ type Result struct {
 	Options Options
 	Dir     string // of the run, "" when it is gone
 	Network string
+	Last    uint64 // seed of several runs that were added up; 0: it is one
 
 	took                                        time.Duration
 	lines, runs, tasks, attempts, lost, excused int
@@ -35,6 +37,23 @@ func (r *Result) Failed() bool {
 	return len(r.violations) > 0 || len(r.faulty) > 0 || r.Options.Strict && len(r.late()) > 0
 }
 
+// Add adds a later run with the same registry and lease to this one.
+func (r *Result) Add(o *Result) {
+	r.Last = o.Options.Seed
+	r.took += o.took
+	r.lines, r.runs, r.tasks, r.attempts = r.lines+o.lines, r.runs+o.runs, r.tasks+o.tasks, r.attempts+o.attempts
+	r.lost, r.excused = r.lost+o.lost, r.excused+o.excused
+	sum := maps.Clone(r.looked)
+	for inv, n := range o.looked {
+		sum[inv] += n
+	}
+	r.looked = sum
+	r.violations = append(slices.Clip(r.violations), o.violations...)
+	r.faulty = append(slices.Clip(r.faulty), o.faulty...)
+	r.faults = append(slices.Clip(r.faults), o.faults...)
+	r.recoveries = append(slices.Clip(r.recoveries), o.recoveries...)
+}
+
 // late are the recoveries that took longer than the design promises.
 func (r *Result) late() []recovery {
 	return slices.DeleteFunc(slices.Clone(r.recoveries), func(x recovery) bool {
@@ -45,8 +64,12 @@ func (r *Result) late() []recovery {
 
 // Write writes the report.
 func (r *Result) Write(w io.Writer) {
-	fmt.Fprintf(w, "registry %s, seed %d, lease %s, %s: %d faults in %s; %d runs, %d tasks, %d attempts (%d of them lost), %d lines in the ledger\n\n",
-		r.Options.Registry, r.Options.Seed, r.Options.Lease, r.Network, len(r.faults), r.took.Round(time.Second), r.runs, r.tasks, r.attempts, r.lost, r.lines)
+	seeds := fmt.Sprintf("seed %d", r.Options.Seed)
+	if r.Last != 0 {
+		seeds = fmt.Sprintf("seeds %d to %d", r.Options.Seed, r.Last)
+	}
+	fmt.Fprintf(w, "registry %s, %s, lease %s, %s: %d faults in %s; %d runs, %d tasks, %d attempts (%d of them lost), %d lines in the ledger\n\n",
+		r.Options.Registry, seeds, r.Options.Lease, r.Network, len(r.faults), r.took.Round(time.Second), r.runs, r.tasks, r.attempts, r.lost, r.lines)
 	fmt.Fprintf(w, "| invariant | looked at | broken |\n|---|--:|--:|\n")
 	for _, inv := range invariants {
 		n := 0
@@ -92,6 +115,9 @@ func (r *Result) Write(w io.Writer) {
 	}
 	if r.excused > 0 {
 		fmt.Fprintf(w, "\n%d attempts were lost while this machine stood still for an eighth of a lease or longer: not judged.\n", r.excused)
+	}
+	if r.Last != 0 {
+		return // what each has shown is told of each
 	}
 	for _, x := range r.late() {
 		fmt.Fprintf(w, "\nlate: fault %d (%s), run %s: %s", x.fault, x.class, x.run, short(x.took))

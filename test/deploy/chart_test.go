@@ -240,7 +240,7 @@ func TestChartProbesTheAdminPort(t *testing.T) {
 				case node && (p == nil || p.HTTPGet == nil || p.HTTPGet.Path != strings.TrimSpace(path) || p.HTTPGet.Port.String() != "admin"):
 					t.Errorf("%s: probe of %s is %+v", w.name, path, p)
 				case !node && p != nil:
-					t.Errorf("%s listens nowhere, and is probed: %+v", w.name, p)
+					t.Errorf("a probe of %s ends its tasks: %+v", w.name, p)
 				}
 			}
 			said := invocation{where: w.name, args: c.Args}.settings(t)
