@@ -170,6 +170,15 @@ func (w *world) plan() []session {
 			plan = append(plan, session{"temporal idle", w.temporalIdle, false})
 		}
 	}
+	if wants("cluster") && w.pg != nil {
+		for _, n := range masterCounts {
+			plan = append(plan, session{fmt.Sprintf("%d masters", n), func(ctx context.Context, round int) error { return w.share(ctx, round, n) }, true})
+		}
+		plan = append(plan,
+			session{"failover", w.failover, true},
+			session{"changes of nodes", w.seen, true},
+			session{"a thousand idle workers", w.fleet, true})
+	}
 	return append(plan, session{"limits", w.limits, false})
 }
 

@@ -4,10 +4,12 @@ package proc
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -119,4 +121,36 @@ func Machine() time.Duration {
 		}
 	}
 	return sum
+}
+
+// Child is the child of a process whose command line ends with a word.
+func Child(parent int, word string) (int, error) {
+	all, err := processes()
+	if err != nil {
+		return 0, err
+	}
+	for pid, p := range all {
+		if p.parent != parent {
+			continue
+		}
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && strings.HasSuffix(string(line), "\x00"+word+"\x00") {
+			return pid, nil
+		}
+	}
+	return 0, fmt.Errorf("process %d has no child %s", parent, word)
+}
+
+// KillTree kills a process and everything below it, the root first.
+func KillTree(root int) error {
+	all, err := processes()
+	if err != nil {
+		return err
+	}
+	for _, pid := range tree(all, root) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("kill %d: %w", pid, err)
+		}
+	}
+	return nil
 }

@@ -13,6 +13,7 @@ type Flow struct {
 	Tasks int // in all
 	Wide  bool
 	Shell bool
+	Sleep int // seconds, of each shell command; 0: it prints a word
 }
 
 // Chain is a workflow of n steps that do nothing, one after the other.
@@ -24,12 +25,19 @@ func Fan(name string, n int) Flow { return Flow{Name: name, Tasks: n + 2, Wide: 
 // Shells is a workflow of n shell commands side by side.
 func Shells(name string, n int) Flow { return Flow{Name: name, Tasks: n, Shell: true, Wide: true} }
 
+// Sleeps is a workflow of n shell commands side by side that take some seconds.
+func Sleeps(name string, n, seconds int) Flow {
+	return Flow{Name: name, Tasks: n, Shell: true, Wide: true, Sleep: seconds}
+}
+
 // YAML is the workflow's file.
 func (f Flow) YAML() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "name: %s\ntasks:\n", f.Name)
 	for i := range f.Tasks {
 		switch {
+		case f.Sleep > 0:
+			fmt.Fprintf(&b, "  t%d: {run: sleep %d}\n", i, f.Sleep)
 		case f.Shell:
 			fmt.Fprintf(&b, "  t%d: {run: echo hello}\n", i)
 		case i == 0:

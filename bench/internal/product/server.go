@@ -34,6 +34,7 @@ type Server struct {
 	process     *proc.Proc
 	http        *http.Client
 	databases   []int // processes of its store that are none of its own
+	others      []int // processes of a cluster beside this one
 }
 
 // Start starts a server on a data folder; store is a postgres:// URL, or "" for SQLite in the
@@ -118,7 +119,7 @@ type Use struct{ Server, Database time.Duration }
 
 // Used is the CPU that server, worker and tasks, and the database have used so far.
 func (s *Server) Used() Use {
-	return Use{proc.CPU(s.PID), proc.CPU(s.databases...)}
+	return Use{proc.CPU(append([]int{s.PID}, s.others...)...), proc.CPU(s.databases...)}
 }
 
 // Since is what was used since before.

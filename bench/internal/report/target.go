@@ -34,6 +34,8 @@ type target struct {
 const (
 	temporal = "Temporal"
 	river    = "River"
+	etcd     = "etcd"
+	one      = "1 master"
 )
 
 // targets follow field/performance.md, part D. A ratio is what counts; the amount beside it is
@@ -72,6 +74,9 @@ var targets = []target{
 		goal{of(0.25, "limit.exec"), abs(750)}, goal{of(0.5, "limit.exec"), abs(1500)}},
 	{"8", "shell tasks/s with output (Temporal)", "/s", "baton.shell", "temporal.shell", temporal, "limit.exec.sh.echo", false,
 		goal{of(0.25, "limit.exec"), abs(750)}, goal{of(0.5, "limit.exec"), abs(1500)}},
+	{"12", "kill -9 of a master, next step p99 (others' defaults: 15,000 to 90,000)", "ms", "cluster.failover.p99", "", "", "", true, goal{abs(5000)}, goal{abs(500)}},
+	{"13", "kill -9 of a worker, tasks adopted p99 (others: 15,000 to 90,000)", "ms", "cluster.adopted.p99", "", "", "", true, goal{abs(10_000)}, goal{abs(1000)}},
+	{"13", "host of a worker gone, tasks begin elsewhere, slowest (lease 10 s)", "ms", "cluster.host.max", "", "", "", true, goal{abs(20_000)}, goal{abs(12_000)}},
 	{"14", "slowest list page p95, PostgreSQL", "ms", "history.postgres.list", "", "", "history.postgres.list.limit", true, goal{abs(100)}, goal{abs(10)}},
 	{"14", "slowest list page p95, SQLite", "ms", "history.sqlite.list", "", "", "history.sqlite.list.limit", true, goal{abs(100)}, goal{abs(10)}},
 	{"14", "steps/s beside the history, PostgreSQL", "/s", "history.postgres.steps", "history.postgres.steps.empty", "empty", "", false,
@@ -89,6 +94,13 @@ var targets = []target{
 	{"17", "start to first answer, empty", "ms", "baton.start", "temporal.start", temporal, "limit.start", true, goal{abs(1000)}, goal{abs(100)}},
 	{"17", "the same, beside the history, PostgreSQL", "ms", "history.postgres.start", "", "", "limit.start", true, goal{abs(10_000)}, goal{abs(1000)}},
 	{"17", "the same, beside the history, SQLite", "ms", "history.sqlite.start", "", "", "limit.start", true, goal{abs(10_000)}, goal{abs(1000)}},
+	{"20", "change of a node seen by all p99, database alone", "ms", "registry.sql.p99", "registry.etcd.p99", etcd, "registry.commit.p99", true, nil, goal{abs(5)}},
+	{"masters", "steps/s with 2 masters", "/s", "cluster.2.steps", "cluster.1.steps", one, "", false, nil, goal{of(0.95, "cluster.1.steps")}},
+	{"masters", "steps/s with 4 masters", "/s", "cluster.4.steps", "cluster.1.steps", one, "", false, nil, goal{of(0.95, "cluster.1.steps")}},
+	{"masters", "dispatch latency idle p50 with 2 masters", "µs", "cluster.2.idle.p50", "cluster.1.idle.p50", one, "", true, nil, goal{of(1.1, "cluster.1.idle.p50")}},
+	{"masters", "dispatch latency idle p50 with 4 masters", "µs", "cluster.4.idle.p50", "cluster.1.idle.p50", one, "", true, nil, goal{of(1.1, "cluster.1.idle.p50")}},
+	{"idle", "CPU of a master with 1,000 workers", "% of a core", "cluster.fleet.master", "", "", "", true, goal{abs(5)}, goal{abs(5)}},
+	{"idle", "database statements of a process", "/s", "cluster.idle.statements", "", "", "", true, goal{abs(5)}, goal{abs(2)}},
 }
 
 // details are series worth reading that are no target.
@@ -115,6 +127,21 @@ var details = []struct{ what, series, unit string }{
 	{"River: flat jobs/s, its defaults", "river.default.jobs", "/s"},
 	{"River: CPU per flat job, tuned", "river.cpu", "µs"},
 	{"River: insert to start p50, its defaults", "river.default.latency.p50", "µs"},
+	{"Cluster: CPU per step, 1 master", "cluster.1.cpu", "µs"},
+	{"Cluster: CPU per step, 2 masters", "cluster.2.cpu", "µs"},
+	{"Cluster: CPU per step, 4 masters", "cluster.4.cpu", "µs"},
+	{"Cluster: dispatch latency idle p99, 1 master", "cluster.1.idle.p99", "µs"},
+	{"Cluster: dispatch latency idle p99, 4 masters", "cluster.4.idle.p99", "µs"},
+	{"Cluster: kill -9 of a master, next step p50", "cluster.failover.p50", "ms"},
+	{"Cluster: kill -9 of a master, next step, slowest", "cluster.failover.max", "ms"},
+	{"Cluster: runs of the masters that were killed, in a round", "cluster.failover.runs", ""},
+	{"Cluster: kill -9 of a worker, tasks adopted p50", "cluster.adopted.p50", "ms"},
+	{"Cluster: CPU of 3 masters, 2 workers, api and database, idle", "cluster.idle.cpu", "% of a core"},
+	{"Cluster: CPU of the database with 1,000 idle workers", "cluster.fleet.database", "% of a core"},
+	{"Cluster: database statements with 1,000 idle workers, a master", "cluster.fleet.statements", "/s"},
+	{"etcd: change seen by all p99", "registry.etcd.p99", "ms"},
+	{"ZooKeeper: change seen by all p99", "registry.zookeeper.p99", "ms"},
+	{"Baton: change seen by all p50, database alone", "registry.sql.p50", "ms"},
 	{"limit: append 4 KiB + fsync", "limit.append", "/s"},
 	{"limit: overwrite 4 KiB + fdatasync", "limit.overwrite", "/s"},
 	{"limit: PostgreSQL task lifecycles in batches of 100", "limit.pg.batch", "/s"},
