@@ -72,9 +72,10 @@ func BenchmarkIdleWorkers(b *testing.B) {
 	defer group.Wait()
 	defer stop()
 	types := task.NewSet(all.Types()...)
-	lists := make(chan []string)
 	for i := range idleWorkers {
 		name := fmt.Sprintf("w%04d", i)
+		lists := make(chan []string, 1)
+		lists <- []string{address}
 		w := worker.New(worker.Config{Name: name, Data: filepath.Join(s.Dir, name)}, types, worker.Masters{
 			Lists: lists,
 			Dial:  func(ctx context.Context, address string) (rpc.Stream, error) { return rpc.To(address, nil)(ctx) },
@@ -84,7 +85,6 @@ func BenchmarkIdleWorkers(b *testing.B) {
 				b.Error(err)
 			}
 		})
-		lists <- []string{address}
 	}
 	value := func(query string) (n int64) {
 		if err := db.QueryRow(b.Context(), query).Scan(&n); err != nil {
