@@ -53,7 +53,7 @@ func TestOverloadedWorker(t *testing.T) {
 	}
 	until(t, s, run.ID, "succeeded")
 	harness.Eventually(t, "nobody is busy", func() bool { return !strings.Contains(states(t, s), "busy") })
-	if log := serverLog(t, s); !strings.Contains(log, "overloaded, nothing new is taken for now") || !strings.Contains(log, "the overload is over") {
+	if log := serverLog(t, s); !strings.Contains(log, "nothing new is taken for now: ") || !strings.Contains(log, "work is taken again") {
 		t.Error("the log does not tell of it")
 	}
 }
