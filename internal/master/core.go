@@ -128,7 +128,7 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 	c.framed = c.framed[:0]
 	for _, ev := range events {
 		if c.failed {
-			return nil
+			break // nothing after the end counts, and the end must be told
 		}
 		c.handle(ev)
 	}

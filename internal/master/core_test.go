@@ -240,7 +240,7 @@ func TestFencedStops(t *testing.T) {
 	b := setup(t)
 	b.connect(1, 50, 4)
 	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
-	b.step(Committed{Err: flow.ErrFenced})
+	b.step(Committed{Err: flow.ErrFenced}, Tick{}) // others wait behind it
 	if s := one[Stop](b); !errors.Is(s.Err, flow.ErrFenced) {
 		t.Errorf("stops with %v", s.Err)
 	}

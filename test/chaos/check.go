@@ -374,7 +374,7 @@ func (r *run) checkSecond(p past, byToken map[int64][]entry) {
 			r.result.excused++
 			continue
 		}
-		if r.deaf(a) {
+		if r.deaf(a) || r.alone(a) {
 			continue
 		}
 		if !slices.ContainsFunc(r.faults, func(f *fault) bool {
@@ -399,6 +399,30 @@ func (r *run) deaf(a attempt) bool {
 			if f.mended.Equal(s.mended) && (mutes[f.class] || f.class == cutPair && f.victim == a.Worker) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// alone tells whether an attempt was lost while faults together kept its worker from every master that
+// works: nobody can renew its lease then.
+func (r *run) alone(a attempt) bool {
+	for _, first := range r.faults {
+		if !a.EndedAt.After(first.at) || a.EndedAt.After(first.mended.Add(2*r.opt.Lease)) {
+			continue
+		}
+		hit := map[string]bool{}
+		for _, f := range r.faults {
+			switch {
+			case !f.mended.Equal(first.mended) || !a.EndedAt.After(f.at): // another group, or it came later
+			case mutes[f.class] || f.class == cutStore:
+				hit[f.victim] = true
+			case f.class == cutPair && f.victim == a.Worker:
+				hit[f.other] = true
+			}
+		}
+		if len(hit) > 0 && len(hit) == len(r.role(roleMaster)) {
+			return true
 		}
 	}
 	return false

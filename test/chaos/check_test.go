@@ -100,6 +100,34 @@ func TestCheckerBites(t *testing.T) {
 	}
 }
 
+// Only faults that together leave a worker without any master excuse that it ends what it runs.
+func TestAlone(t *testing.T) {
+	t.Parallel()
+	f := func(class, victim, other string, from, to float64) *fault {
+		return &fault{planned: planned{class: class, victim: victim, other: other}, at: at(from), mended: at(to)}
+	}
+	cut := f(cutPair, "w1", "m1", 2, 9)
+	for name, tc := range map[string]struct {
+		faults []*fault
+		worker string
+		end    float64
+		want   bool
+	}{
+		"all":              {[]*fault{f(deafMaster, "m2", "", 1, 9), f(freezeMaster, "m3", "", 1.5, 9), cut}, "w1", 6, true},
+		"another worker":   {[]*fault{f(deafMaster, "m2", "", 1, 9), f(freezeMaster, "m3", "", 1.5, 9), cut}, "w2", 6, false},
+		"one is left":      {[]*fault{f(deafMaster, "m2", "", 1, 9), cut}, "w1", 6, false},
+		"the last is late": {[]*fault{f(deafMaster, "m2", "", 1, 9), f(freezeMaster, "m3", "", 7, 9), cut}, "w1", 6, false},
+		"long before":      {[]*fault{f(deafMaster, "m2", "", 1, 9), f(freezeMaster, "m3", "", 1.5, 9), cut}, "w1", 20, false},
+		"one by one":       {[]*fault{f(deafMaster, "m2", "", 1, 3), f(freezeMaster, "m3", "", 3, 5), f(cutPair, "w1", "m1", 5, 9)}, "w1", 6, false},
+	} {
+		r := &run{opt: Options{Lease: time.Second}, faults: tc.faults, nodes: []*node{{name: "m1", role: roleMaster}, {name: "m2", role: roleMaster}, {name: "m3", role: roleMaster}}}
+		end := at(tc.end)
+		if got := r.alone(attempt{Worker: tc.worker, EndedAt: &end}); got != tc.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 func TestHistoriesBite(t *testing.T) {
 	t.Parallel()
 	call := func(from, to int, id string, existing bool) startCall {

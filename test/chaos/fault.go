@@ -209,15 +209,22 @@ func (r *run) steady(ctx context.Context, f *fault) {
 	ctx, cancel := context.WithTimeout(ctx, 3*r.opt.Lease+20*time.Second)
 	defer cancel()
 	var last map[string]int
+	var there map[string]bool
 	if !poll(ctx, 50*time.Millisecond, func() bool {
-		last = map[string]int{}
+		last, there = map[string]int{}, map[string]bool{}
 		for _, n := range r.client.nodes(ctx) {
 			if n.State == "ready" || n.State == "busy" {
 				last[n.Role]++
+				there[n.Name] = true
 			}
 		}
 		return last[roleMaster] == 3 && last[roleWorker] == 3
 	}) && !errors.Is(ctx.Err(), context.Canceled) {
 		r.violate(invWhole, "", "after fault %d (%s) there are %v, not 3 masters and 3 workers", f.number, f.planned, last)
+		for _, n := range append(r.role(roleMaster), r.role(roleWorker)...) {
+			if !there[n.name] { // what it does instead is in its log: all its goroutines
+				_ = n.process().signal(syscall.SIGQUIT)
+			}
+		}
 	}
 }

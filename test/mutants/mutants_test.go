@@ -71,6 +71,11 @@ var mutants = []mutant{
 		pkg: "./internal/worker", run: "TestReplacedOwnerIsNotHeard",
 	},
 	{
+		name: "a master that was declared dead forgets to end when other events wait behind",
+		file: "internal/master/core.go", old: "break // nothing after the end counts", new: "return nil // nothing after the end counts",
+		pkg: "./test/sim", run: "TestHistories", args: []string{"-seeds", "400"},
+	},
+	{
 		name: "a master declares others dead after its own outage",
 		file: "internal/master/fleet.go", old: "return f.view.Since != 0 && now.Sub(f.view.Since) >= f.lease && f.stored != 0 && now.Sub(f.stored) >= f.lease", new: "return f.view.Since != 0",
 		pkg: "./internal/master", run: "Outage",

@@ -37,7 +37,15 @@ func (w *World) done(runs []*accepted) bool {
 		all = false
 		w.help(a, in)
 	}
-	return all && w.store.settled()
+	return all && w.store.settled() && w.whole()
+}
+
+// whole tells whether every master that nothing keeps from it has joined, as an incarnation that is
+// nobody's prey: one that was declared dead while it was silent comes back by itself.
+func (w *World) whole() bool {
+	return !slices.ContainsFunc(w.masters, func(m *masterHost) bool {
+		return !m.up || m.frozen || w.store.fenced[m.lease.Incarnation]
+	})
 }
 
 // help gives the verb a person would give to a run that waits for one.

@@ -33,7 +33,7 @@ func (r Result) Err() error {
 // Faulty is a configuration with every fault, for a seed.
 func Faulty(seed uint64) Config {
 	c := Config{
-		Seed: seed, Workers: 1 + int(seed%3), Runs: 12, Crash: 0.01, Unknown: 0.02, Break: 0.005, PowerLoss: 0.3, Verbs: 0.5, Poison: 0.1, Refuse: 0.6, Strain: 0.15,
+		Seed: seed, Workers: 1 + int(seed%3), Runs: 12, Crash: 0.01, Batch: 0.2, Unknown: 0.02, Break: 0.005, PowerLoss: 0.3, Verbs: 0.5, Poison: 0.1, Refuse: 0.6, Strain: 0.15,
 		Masters: 1 + int(seed/3%3), Starts: 5 * time.Second, Trouble: 0.3, Calm: time.Minute, Until: 30 * time.Minute,
 	}
 	if seed%2 == 0 { // longer, and troubled all the time
@@ -92,6 +92,11 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 	}
 	if err != nil {
 		res.Violations = append(res.Violations, err.Error())
+		for _, m := range w.masters {
+			if m.up && !m.frozen && w.store.fenced[m.lease.Incarnation] {
+				res.Violations = append(res.Violations, fmt.Sprintf("master %d (%s) was declared dead and does not join anew", m.lease.Incarnation, m.name))
+			}
+		}
 		for _, id := range sorted(w.store.inbox) {
 			it := w.store.inbox[id]
 			res.Violations = append(res.Violations, fmt.Sprintf("inbox item %d for %d waits: %s", id, it.Instance, it.Payload))

@@ -43,6 +43,7 @@ type Config struct {
 	Starts    time.Duration // within which they are started
 	Crash     float64       // of a process, each time it makes something durable
 	Kills     int           // of the master, at some time
+	Batch     float64       // of an event: the loop of a master is busy, and takes what comes meanwhile together
 	Unknown   float64       // of a commit's outcome
 	Break     float64       // of a connection, per frame
 	PowerLoss float64       // of a worker crash: what was not synced is gone too
