@@ -91,7 +91,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{conn: conn, connector: c, name: name}, nil
+	return &Conn{conn: conn, connector: c, name: name, used: time.Now()}, nil
 }
 
 // Driver implements driver.Connector.
@@ -108,7 +108,7 @@ type Conn struct {
 	conn      *pgx.Conn
 	connector *Connector
 	name      string    // application_name it has
-	checked   time.Time // when it was last known to live
+	used      time.Time // when it was last taken
 }
 
 var (
@@ -140,13 +140,8 @@ func (c *Conn) ResetSession(ctx context.Context) error {
 	if c.conn.IsClosed() || c.conn.PgConn().TxStatus() != 'I' {
 		return driver.ErrBadConn
 	}
-	// A connection that the server has ended while it lay idle is found out here, where trying
-	// another is harmless, and not by a commit, whose outcome would be unknown.
-	if now := time.Now(); now.Sub(c.checked) > time.Second {
-		if err := c.conn.Ping(ctx); err != nil {
-			return driver.ErrBadConn
-		}
-		c.checked = now
+	if err := c.alive(ctx, time.Now()); err != nil {
+		return err
 	}
 	name := *c.connector.name.Load()
 	if name == c.name || c.connector.settings != nil {
