@@ -38,9 +38,7 @@ type masterHost struct {
 	registry client
 	state    string         // as it says of itself
 	pending  []master.Event // while it is frozen
-	// gathered are events that wait for the loop, which is busy while gathering.
-	gathered  []master.Event
-	gathering bool
+	box      box[master.Event]
 }
 
 func (m *masterHost) start() {
@@ -53,7 +51,7 @@ func (m *masterHost) start() {
 	m.conns, m.poisons = map[int64]*link{}, map[flow.ID]bool{}
 	m.lease = m.w.store.register(m.home)
 	m.w.store.names[m.lease.Incarnation] = m.name
-	m.gathered, m.gathering = nil, false
+	m.box = box[master.Event]{}
 	m.registry = client{cut: m.registry.cut}
 	m.state = "ready"
 	if slices.Contains(m.lease.Draining, m.drainKey()) {
@@ -158,20 +156,15 @@ func (m *masterHost) step(events ...master.Event) {
 		return
 	}
 	life := m.life
-	// What comes while the loop is busy is one batch.
-	if len(m.gathered) == 0 && m.w.chance(m.w.cfg.Batch) {
-		m.w.after(m.w.delay(time.Millisecond), func() {
-			if m.life == life {
-				m.gathering = false
-				m.step()
-			}
-		})
-		m.gathering = true
-	}
-	if m.gathered = append(m.gathered, events...); m.gathering {
+	events, free := m.box.add(m.w, events, func() {
+		if m.life == life {
+			m.box.busy = false
+			m.step()
+		}
+	})
+	if !free {
 		return
 	}
-	events, m.gathered = m.gathered, nil
 	for _, fx := range m.core.Step(m.w.now, events...) {
 		m.carryOut(life, fx)
 		if m.life != life {

@@ -32,6 +32,7 @@ type workerHost struct {
 	isolated bool
 	parted   map[*masterHost]bool // cut off from these
 	pending  []worker.Event       // while it is frozen
+	box      box[worker.Event]
 	unseen   int
 }
 
@@ -62,6 +63,7 @@ type link struct {
 func (h *workerHost) start() {
 	h.life++
 	h.up = true
+	h.box = box[worker.Event]{}
 	for _, t := range slices.Sorted(maps.Keys(h.procs)) {
 		h.kill(h.procs[t]) // survivors of the last start
 	}
@@ -280,6 +282,15 @@ func (h *workerHost) step(events ...worker.Event) {
 		return
 	}
 	life := h.life
+	events, free := h.box.add(h.w, events, func() {
+		if h.life == life {
+			h.box.busy = false
+			h.step()
+		}
+	})
+	if !free {
+		return
+	}
 	effects := slices.Clone(h.core.Step(h.w.now, events...))
 	for _, fx := range effects {
 		h.carryOut(life, fx)

@@ -43,7 +43,7 @@ type Config struct {
 	Starts    time.Duration // within which they are started
 	Crash     float64       // of a process, each time it makes something durable
 	Kills     int           // of the master, at some time
-	Batch     float64       // of an event: the loop of a master is busy, and takes what comes meanwhile together
+	Batch     float64       // of an event: the loop it is for is busy, and takes what comes meanwhile together
 	Unknown   float64       // of a commit's outcome
 	Break     float64       // of a connection, per frame
 	PowerLoss float64       // of a worker crash: what was not synced is gone too
@@ -163,4 +163,23 @@ func (w *World) run(done func() bool) error {
 		return nil
 	}
 	return fmt.Errorf("nothing is left to happen, and it is not finished")
+}
+
+// box holds the events of a loop while that is busy.
+type box[E any] struct {
+	events []E
+	busy   bool
+}
+
+// add returns what the loop takes now, unless it is busy; goOn is called when it no longer is.
+func (b *box[E]) add(w *World, events []E, goOn func()) (batch []E, free bool) {
+	if !b.busy && len(b.events) == 0 && w.chance(w.cfg.Batch) {
+		b.busy = true
+		w.after(w.delay(time.Millisecond), goOn)
+	}
+	if b.events = append(b.events, events...); b.busy {
+		return nil, false
+	}
+	batch, b.events = b.events, nil
+	return batch, true
 }
