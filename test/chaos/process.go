@@ -87,6 +87,11 @@ func (p *process) end(s syscall.Signal, patience time.Duration) error {
 		return nil
 	case <-time.After(patience):
 	}
+	_ = p.signal(syscall.SIGQUIT) // all its goroutines go to its log
+	select {
+	case <-p.done:
+	case <-time.After(time.Second):
+	}
 	_ = p.signal(syscall.SIGKILL) // nothing worse is left
 	<-p.done
 	return fmt.Errorf("%s does not end within %s after %s", p.cmd.Path, patience, s)

@@ -46,11 +46,12 @@ func quiet(conn net.Conn) bool {
 		return false
 	}
 	silent := false
-	err = raw.Read(func(fd uintptr) bool {
+	// Not raw.Read, which waits for its turn: pgx may still be reading, having feared that its last
+	// write would block.
+	err = raw.Control(func(fd uintptr) {
 		var b [1]byte
 		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		silent = err == unix.EAGAIN || err == unix.EWOULDBLOCK //nolint:errorlint // errno as the kernel gives it
-		return true
 	})
 	return err == nil && silent
 }

@@ -3,6 +3,7 @@ package pgdriver
 import (
 	"crypto/tls"
 	"net"
+	"runtime"
 	"testing"
 )
 
@@ -58,7 +59,24 @@ func TestQuiet(t *testing.T) {
 			}
 		})
 	}
-	near, _ := net.Pipe()
+	near, _ := pair(t)
+	read := make(chan error, 1)
+	reading := make(chan struct{})
+	go func() {
+		close(reading)
+		_, err := near.Read(make([]byte, 1))
+		read <- err
+	}()
+	<-reading
+	for range 1000 { // the reader may not have come to its read yet
+		if !quiet(near) {
+			t.Fatal("a connection that somebody reads from is not quiet")
+		}
+		runtime.Gosched()
+	}
+	near.Close()
+	<-read
+	near, _ = net.Pipe()
 	if quiet(near) {
 		t.Error("what cannot be looked at is taken for quiet")
 	}
