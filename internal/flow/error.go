@@ -86,5 +86,12 @@ func (es Errors) Unwrap() []error {
 	return out
 }
 
+// OutrunError tells that a hello came late: a later one of the same home was answered already.
+type OutrunError struct{ Hello int64 } // the number of that one
+
+func (e *OutrunError) Error() string {
+	return fmt.Sprintf("a later hello of this home, %d, was answered already", e.Hello)
+}
+
 // ErrFenced tells a node that others hold it for dead: it must write nothing more and stop.
 var ErrFenced = errors.New("fenced: this incarnation was declared dead by another node")

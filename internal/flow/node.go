@@ -26,6 +26,9 @@ type Node struct {
 	Address    string  // host:port that other nodes reach it at, "" if none does
 	CPU        float64 // 0..1 of all cores
 	Memory     float64 // 0..1 of the machine's
+	// Hello is the number of the worker's hello that asks for this incarnation: of two of one home the
+	// greater was said later. 0: it has none.
+	Hello int64
 	// Lease is the length that the node itself counts by: its lease is renewed for no less, so that
 	// nobody holds it for dead before it does. 0: it did not say.
 	Lease time.Duration

@@ -11,6 +11,7 @@ import (
 	"baton/internal/dispatch"
 	"baton/internal/engine"
 	"baton/internal/flow"
+	"baton/internal/rpc"
 	"baton/internal/task"
 )
 
@@ -208,6 +209,11 @@ func (c *Core) handle(ev Event) {
 		c.handedOver(e)
 	case Frame:
 		c.frame(e)
+	case Outrun:
+		// It may be a hello from long ago that lay in a buffer; or its worker counts from too low, and says
+		// another one.
+		c.send(e.Conn, func(f *rpc.FromMaster) { f.Welcome = &rpc.Welcome{Outrun: e.Hello} })
+		delete(c.conns, e.Conn)
 	case Registered:
 		c.registered(e)
 	case Closed:

@@ -3,6 +3,7 @@ package master
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -507,18 +508,21 @@ func TestLostWorkerAfterItsLease(t *testing.T) {
 	row := b.answer()[0].NewTasks[0]
 	b.step(Frame{1, &rpc.FromWorker{Started: []*rpc.Started{{Token: 1, Instance: 100, Task: int64(row.ID), At: int64(b.now)}}}})
 	b.step(Closed{1})
-	b.now = b.now.Add(DefaultConfig().Lease - time.Millisecond)
-	b.step(Tick{})
-	if len(every[Commit](b)) > 0 && one[Commit](b).Batch.Changes[0].Tasks[0].Row.Attempt.State == flow.AttemptLost {
-		t.Fatal("lost before its lease was over")
-	}
-	if len(every[Commit](b)) > 0 {
-		b.answer()
+	lease := DefaultConfig().Lease
+	for end := b.now.Add(lease - time.Millisecond); b.now < end; {
+		b.now = min(end, b.now.Add(lease/10))
+		b.step(Tick{})
+		if len(every[EndSession](b)) > 0 {
+			t.Fatal("its end is asked for before its lease is over")
+		}
+		if len(every[Commit](b)) > 0 {
+			b.answer()
+		}
 	}
 	b.now = b.now.Add(2 * time.Millisecond)
 	b.step(Tick{})
-	if s := one[EndSession](b); s.Session != 50 {
-		t.Fatalf("asks for the end of session %d", s.Session)
+	if s := one[EndSession](b); s.Session != 50 || s.Within > lease/4 {
+		t.Fatalf("asks for the end of session %d within %s", s.Session, s.Within)
 	}
 	b.step(SessionEnded{Session: 50, Over: true})
 	one[ReadInbox](b)
@@ -553,6 +557,88 @@ func TestLostWorkerAfterAnOutage(t *testing.T) {
 	if s := one[EndSession](b); s.Session != 50 {
 		t.Errorf("session %d is to be ended", s.Session)
 	}
+}
+
+// A network that swallows packets gives no error: a beat that is not answered in time tells the same.
+func TestSilentStoreIsAnOutage(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.connect(2, 51, 4)
+	lease := DefaultConfig().Lease
+	b.now = b.now.Add(2 * lease / 3)
+	quiet := func(events ...Event) { b.out = b.core.Step(b.now, events...) } // its beats are not answered
+	beat := func(conn, number int64) Frame {
+		return Frame{conn, &rpc.FromWorker{Beat: &rpc.Beat{Number: number, Keep: true, Urgent: true, LeaseMicros: lease.Microseconds()}}}
+	}
+	told := func(outage bool, heard map[int64]int64) {
+		t.Helper()
+		got := map[int64]int64{}
+		for _, s := range every[Send](b) {
+			if s.Frame.Outage == outage && s.Frame.Heard != 0 {
+				got[s.Conn] = s.Frame.Heard
+			}
+		}
+		if !maps.Equal(got, heard) {
+			t.Errorf("told %v, want %v", got, heard)
+		}
+	}
+	quiet(beat(1, 7), Frame{2, &rpc.FromWorker{Beat: &rpc.Beat{Number: 6}}})
+	if got := one[Beat](b); got.Late > lease/4 || len(got.Sessions) != 1 {
+		t.Fatalf("beats %+v", got)
+	}
+	if at := every[WakeAt](b); at[len(at)-1].At > b.now.Add(lease/4) {
+		t.Errorf("it sleeps until %s", at[len(at)-1].At)
+	}
+	late := one[Beat](b).Late
+	b.now = b.now.Add(late - time.Millisecond)
+	quiet(Tick{})
+	told(true, map[int64]int64{})
+	b.now = b.now.Add(time.Millisecond)
+	quiet(Tick{})
+	told(true, map[int64]int64{1: 7})
+	quiet(beat(2, 8))
+	told(true, map[int64]int64{2: 8})
+	// Late is better than never.
+	quiet(Beaten{At: b.now.Add(-late), Sessions: []int64{50}})
+	renewed := false
+	for _, s := range every[Send](b) {
+		renewed = renewed || s.Conn == 1 && s.Frame.Renew && s.Frame.Beat == 7
+	}
+	if !renewed {
+		t.Errorf("a late answer renews nothing: %v", b.out)
+	}
+	b.step(Closed{1})
+	for end := b.now.Add(lease - time.Millisecond); b.now < end; b.now = b.now.Add(lease / 10) {
+		b.step(Tick{}, Frame{2, &rpc.FromWorker{Beat: &rpc.Beat{Number: 9}}})
+		if len(every[EndSession](b)) > 0 {
+			t.Fatal("a session is to be ended by who saw a gap")
+		}
+	}
+}
+
+// A hello that lay somewhere for long is answered with the number of the later one that was answered.
+func TestOutrunHello(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	hello := &rpc.Hello{Name: "w1", Home: "h", Number: 5}
+	b.step(Frame{1, &rpc.FromWorker{Hello: hello}})
+	if r := one[Register](b); r.Node.Hello != 5 {
+		t.Fatalf("registers %+v", r.Node)
+	}
+	b.step(Outrun{Conn: 1, Hello: 9})
+	if s := one[Send](b); s.Conn != 1 || s.Frame.Welcome.GetOutrun() != 9 || s.Frame.Welcome.Session != 0 {
+		t.Errorf("sends %+v", s)
+	}
+	b.step(Frame{1, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w1", Home: "h", Number: 10}}}) // on the same stream
+	if r := one[Register](b); r.Node.Hello != 10 {
+		t.Errorf("registers %+v", r.Node)
+	}
+	b.step(Registered{Conn: 1, Lease: flow.Lease{Incarnation: 50}})
+	if s := one[Send](b); s.Frame.Welcome.GetSession() != 50 {
+		t.Errorf("sends %+v", s)
+	}
+	b.step(Closed{1}, Outrun{Conn: 1, Hello: 11}) // too late to matter
 }
 
 // Suspect before lost: an attempt whose worker is away says so, and goes on when it is back.

@@ -93,6 +93,7 @@ type (
 		State    string
 		Lease    time.Duration
 		Sessions []flow.Node
+		Late     time.Duration // without an answer for so long, it seems that the store is away
 	}
 	// Announce tells the others what is new of this master.
 	Announce struct {
@@ -125,10 +126,12 @@ type (
 	}
 	// Tell tells a master that it was handed instances.
 	Tell struct{ Incarnation int64 }
-	// EndSession declares a worker's session lost if its lease is over, and is answered by SessionEnded.
+	// EndSession declares a worker's session lost if its lease is over and the store hears of it within
+	// that time, and is answered by SessionEnded.
 	EndSession struct {
 		Session int64
 		Why     string
+		Within  time.Duration
 	}
 	// Send sends a frame to a worker.
 	Send struct {

@@ -147,6 +147,11 @@ type (
 		Lease flow.Lease
 		Err   error
 	}
+	// Outrun answers Register: a later hello of the same home was answered, and this is its number.
+	Outrun struct {
+		Conn  int64
+		Hello int64
+	}
 	// Closed says that a worker's connection is gone.
 	Closed struct{ Conn int64 }
 	// Unsendable says that a grant could not be made into a frame, such as for a data source that
@@ -159,6 +164,7 @@ type (
 )
 
 func (Started) event()        {}
+func (Outrun) event()         {}
 func (Tick) event()           {}
 func (Poked) event()          {}
 func (Viewed) event()         {}

@@ -34,6 +34,7 @@ type fleet struct {
 	stands map[int64]*stand
 	// stored is since when the store has answered without a gap, 0 while it does not.
 	stored  flow.Time
+	heard   flow.Time // its last answer
 	fenced  flow.Time // the last one
 	reading bool      // the store is being asked for rows
 	readAt  flow.Time // when it is asked again although there is no hint
@@ -109,19 +110,27 @@ func (f *fleet) linked(id int64, up bool) {
 	}
 }
 
-// answered notes whether the store answers.
+// answered notes whether the store answers. A long silence is a gap, too: the store was away and nothing
+// was asked, or the answers did not come, or this process was frozen.
 func (f *fleet) answered(ok bool, now flow.Time) {
 	switch {
 	case !ok:
 		f.stored = 0
-	case f.stored == 0:
+		return
+	case f.stored == 0 || now.Sub(f.heard) > f.lease/2:
 		f.stored = now
 	}
+	f.heard = now
+}
+
+// sees tells whether the store has answered without a gap for as long as a lease, and still does.
+func (f *fleet) sees(now flow.Time, lease time.Duration) bool {
+	return f.stored != 0 && now.Sub(f.stored) >= lease && now.Sub(f.heard) <= lease/2
 }
 
 // witness tells whether this master may conclude a death from an absence.
 func (f *fleet) witness(now flow.Time) bool {
-	return f.view.Since != 0 && now.Sub(f.view.Since) >= f.lease && f.stored != 0 && now.Sub(f.stored) >= f.lease
+	return f.view.Since != 0 && now.Sub(f.view.Since) >= f.lease && f.sees(now, f.lease)
 }
 
 // verdict on one master, and why.

@@ -59,7 +59,15 @@ func (f *fleetTest) look(since flow.Time) {
 	f.read(rows, f.now)
 }
 
-func (f *fleetTest) after(d time.Duration) { f.now = f.now.Add(d) }
+// after lets time pass in which the store answers, unless it is away.
+func (f *fleetTest) after(d time.Duration) {
+	for end := f.now.Add(d); f.now < end; {
+		f.now = min(end, f.now.Add(f.lease/10))
+		if f.stored != 0 {
+			f.answered(true, f.now)
+		}
+	}
+}
 
 func (f *fleetTest) probe(id int64, o rpc.Outcome) {
 	s := f.stand(id)
@@ -194,6 +202,26 @@ func TestOutageOfTheStoreFellsNobody(t *testing.T) {
 	if at := f.next(f.now); at == 0 || at > f.now.Add(time.Second) {
 		t.Errorf("it would look again at %s, too late", at)
 	}
+	f.after(time.Second)
+	f.probe(2, rpc.Silent)
+	f.want("fence 2")
+}
+
+// A store that is silent, or a witness that was frozen: nothing was heard for a while, and what was
+// missed nobody knows.
+func TestSilenceOfTheStoreFellsNobody(t *testing.T) {
+	t.Parallel()
+	f := newFleetTest(t)
+	f.vanish(2)
+	f.probe(2, rpc.Silent)
+	f.now = f.now.Add(6 * time.Second)
+	f.probe(2, rpc.Silent)
+	f.want("")
+	f.answered(true, f.now)
+	f.want("")
+	f.after(9 * time.Second)
+	f.probe(2, rpc.Silent)
+	f.want("")
 	f.after(time.Second)
 	f.probe(2, rpc.Silent)
 	f.want("fence 2")

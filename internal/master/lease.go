@@ -20,6 +20,7 @@ import (
 type ownLease struct {
 	renewed flow.Time // sending of the last beat that was answered
 	beating bool      // a beat is under way
+	late    flow.Time // then it is late, and it seems that the store is away; 0: that was said
 	held    []*inst   // with effects that wait until the lease is sure again
 	wanted  flow.Time // when the next beat is wanted for a worker's sake, 0: none waits
 }
@@ -34,8 +35,20 @@ func (c *Core) gather() time.Duration { return c.cfg.Lease / 8 }
 // muffle holds back what was to be said about an instance until the lease is sure again.
 func (c *Core) muffle(in *inst) { c.own.held = append(c.own.held, in) }
 
+// late is how long a beat may be under way before workers are told that the store is away. A network that
+// swallows packets says nothing, and a worker gives up after three quarters of its lease: it asks after a
+// third, and every master after a half, of which each must have answered by then.
+func (c *Core) late() time.Duration {
+	return max(c.cfg.Lease/8, min(c.cfg.Lease/4, 500*time.Millisecond))
+}
+
 // beatDue renews leases: its own every third of the lease, those of workers when they ask.
 func (c *Core) beatDue() {
+	if c.own.beating && c.own.late != 0 && c.now >= c.own.late {
+		c.own.late = 0
+		c.fleet.answered(false, c.now)
+		c.tellOutage()
+	}
 	if c.own.beating || c.now < c.nextBeat() {
 		return
 	}
@@ -44,7 +57,7 @@ func (c *Core) beatDue() {
 		c.readPeers()
 	}
 	c.polls.beat = c.now.Add(c.cfg.Lease / 3)
-	c.own.beating, c.own.wanted = true, 0
+	c.own.beating, c.own.wanted, c.own.late = true, 0, c.now.Add(c.late())
 	var nodes []flow.Node
 	for _, id := range sortedConns(c.conns) {
 		cn := c.conns[id]
@@ -58,7 +71,7 @@ func (c *Core) beatDue() {
 		cn.asking = cn.asked
 		nodes = append(nodes, n)
 	}
-	c.emit(Beat{c.state(), c.cfg.Lease, nodes})
+	c.emit(Beat{c.state(), c.cfg.Lease, nodes, c.late()})
 	for _, id := range c.unregistered {
 		if cn := c.conns[id]; cn != nil && cn.session == 0 {
 			c.emit(Register{id, cn.node})
@@ -92,11 +105,9 @@ func (c *Core) beaten(e Beaten) {
 	c.own.beating = false
 	c.fleet.answered(e.Err == nil, c.now)
 	if e.Err != nil {
-		for _, id := range sortedConns(c.conns) {
-			if cn := c.conns[id]; cn.asked != 0 {
-				c.send(id, func(f *rpc.FromMaster) { f.Outage, f.Heard = true, cn.asked })
-				cn.asked, cn.asking = 0, 0
-			}
+		c.tellOutage()
+		for _, cn := range c.conns { // only removal: the order does not matter
+			cn.asked, cn.asking = 0, 0
 		}
 		c.own.wanted = c.now.Add(c.cfg.Poll) // those that wait for a welcome are asked for again
 		c.polls.beat = flow.Earliest(c.polls.beat, c.now.Add(c.cfg.Poll))
@@ -137,6 +148,15 @@ func (c *Core) beaten(e Beaten) {
 	for _, in := range held {
 		if c.insts[in.id] == in && !in.inflight {
 			c.carryOut(in)
+		}
+	}
+}
+
+// tellOutage tells the workers that wait for a renewal that the store does not answer.
+func (c *Core) tellOutage() {
+	for _, id := range sortedConns(c.conns) {
+		if cn := c.conns[id]; cn.asked != 0 {
+			c.send(id, func(f *rpc.FromMaster) { f.Outage, f.Heard = true, cn.asked })
 		}
 	}
 }
@@ -188,7 +208,7 @@ func (cn *conn) silentAt(lease time.Duration) flow.Time {
 // witnessed tells whether this master has seen the store without a gap for a lease: only then may
 // it conclude anything from a lease that was not renewed.
 func (c *Core) witnessed() bool {
-	return c.fleet.stored != 0 && c.now.Sub(c.fleet.stored) >= c.cfg.Lease
+	return c.fleet.sees(c.now, c.cfg.Lease)
 }
 
 // askAgainSession is how often the store is asked whether a session's lease is over.
@@ -211,7 +231,10 @@ func (c *Core) loseAbsent() {
 		}
 		a.until = 0 // asked
 		c.emit(EndSession{a.session, fmt.Sprintf(
-			"session %d was not connected to master %d since %s and nobody renewed its lease of %s", a.session, c.lease.Incarnation, a.since, c.cfg.Lease)})
+			"session %d was not connected to master %d since %s and nobody renewed its lease of %s", a.session, c.lease.Incarnation, a.since, c.cfg.Lease),
+			// Its worker may hear from now on that the store is away, and lives on with that for longer than
+			// its lease. What it takes of its lease before is three quarters.
+			c.cfg.Lease / 4})
 	}
 }
 

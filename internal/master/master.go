@@ -275,6 +275,10 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 		m.answer(ctx, "hand over", err, HandedOver{e.Conn, e.Token, err})
 	case Register:
 		lease, err := m.store.Register(ctx, e.Node)
+		if outrun, ok := errors.AsType[*flow.OutrunError](err); ok {
+			m.answer(ctx, "register worker", nil, Outrun{e.Conn, outrun.Hello})
+			return
+		}
 		m.answer(ctx, "register worker", err, Registered{e.Conn, lease, err})
 	case Quarantine:
 		m.quarantine(ctx, e)
@@ -307,7 +311,7 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	case Tell:
 		m.peers.Poke(&rpc.PokeRequest{Handed: true, Owner: e.Incarnation})
 	case EndSession:
-		over, err := m.store.EndSession(ctx, e.Session, owner, e.Why)
+		over, err := m.store.EndSession(ctx, e.Session, owner, e.Why, e.Within)
 		if over {
 			m.log.LogAttrs(ctx, slog.LevelWarn, "a worker's session is lost", slog.Int64("session", e.Session), slog.String("because", e.Why))
 		}
@@ -372,7 +376,14 @@ func (m *Master) heartbeat(ctx context.Context, e Beat) {
 	memory := m.meter.Measure().Memory
 	self := m.node
 	self.State, self.Lease = e.State, e.Lease
-	renewal, err := m.store.Heartbeat(ctx, append([]flow.Node{self}, e.Sessions...))
+	slow := time.AfterFunc(e.Late, func() {
+		m.outage.failed(ctx, m.log, "heartbeat", fmt.Errorf("no answer for %s", e.Late.Round(time.Millisecond)))
+	})
+	defer slow.Stop()
+	// One connection that leads nowhere must not cost the lease: the next beat takes another.
+	asking, cancel := context.WithTimeout(ctx, e.Lease/2)
+	defer cancel()
+	renewal, err := m.store.Heartbeat(asking, append([]flow.Node{self}, e.Sessions...))
 	if err != nil {
 		m.answer(ctx, "heartbeat", err, Beaten{At: at, Err: err})
 		return

@@ -134,7 +134,9 @@ func (c *Core) nextTick() flow.Time {
 	for _, k := range c.kills {
 		at = flow.Earliest(at, k.next)
 	}
-	if !c.own.beating {
+	if c.own.beating {
+		at = flow.Earliest(at, c.own.late)
+	} else {
 		at = flow.Earliest(at, c.nextBeat())
 	}
 	for _, a := range c.away {

@@ -230,7 +230,7 @@ func (c *Core) hello(f greeting) {
 	cn := &conn{id: f.Conn, hello: h, arrived: f.arrived, heardAt: c.now, node: flow.Node{
 		Role: flow.RoleWorker, Name: h.Name, Home: h.Home, PID: int(h.Pid), Groups: h.Groups, Slots: int(h.Slots),
 		Labels: h.Labels, Version: h.Version, Engine: flow.EngineVersion, State: stateReady, StartedAt: c.now,
-		Lease: time.Duration(h.LeaseMicros) * time.Microsecond,
+		Lease: time.Duration(h.LeaseMicros) * time.Microsecond, Hello: h.Number,
 	}}
 	c.conns[f.Conn] = cn
 	if h.Session != 0 && h.Generation == c.lease.Generation {

@@ -463,6 +463,7 @@ type Hello struct {
 	FunctionSlots int32                  `protobuf:"varint,15,opt,name=function_slots,json=functionSlots,proto3" json:"function_slots,omitempty"` // places of what runs inside the worker; 0: it takes those of processes
 	Weight        int32                  `protobuf:"varint,16,opt,name=weight,proto3" json:"weight,omitempty"`                                    // its share when tasks are dealt out by weight; 0: 100
 	Overloaded    string                 `protobuf:"bytes,17,opt,name=overloaded,proto3" json:"overloaded,omitempty"`                             // as in Beat
+	Number        int64                  `protobuf:"varint,18,opt,name=number,proto3" json:"number,omitempty"`                                    // of a hello without a session: greater than any of this home before; 0: it has none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -609,6 +610,13 @@ func (x *Hello) GetOverloaded() string {
 	return ""
 }
 
+func (x *Hello) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
 // Held is one attempt that a worker knows when it says hello.
 type Held struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -684,8 +692,9 @@ type Welcome struct {
 	Session       int64                  `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
 	Generation    int64                  `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
 	LeaseMicros   int64                  `protobuf:"varint,3,opt,name=lease_micros,json=leaseMicros,proto3" json:"lease_micros,omitempty"`
-	Settle        []*Settle              `protobuf:"bytes,4,rep,name=settle,proto3" json:"settle,omitempty"` // what to do with each held attempt
-	Over          bool                   `protobuf:"varint,5,opt,name=over,proto3" json:"over,omitempty"`    // the session was declared lost: kill what it holds, then say hello as a new one
+	Settle        []*Settle              `protobuf:"bytes,4,rep,name=settle,proto3" json:"settle,omitempty"`  // what to do with each held attempt
+	Over          bool                   `protobuf:"varint,5,opt,name=over,proto3" json:"over,omitempty"`     // the session was declared lost: kill what it holds, then say hello as a new one
+	Outrun        int64                  `protobuf:"varint,6,opt,name=outrun,proto3" json:"outrun,omitempty"` // this hello was late: one of the home with this number was answered. Say another, greater one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -753,6 +762,13 @@ func (x *Welcome) GetOver() bool {
 		return x.Over
 	}
 	return false
+}
+
+func (x *Welcome) GetOutrun() int64 {
+	if x != nil {
+		return x.Outrun
+	}
+	return 0
 }
 
 // Settle is the answer to one held attempt: the cell of the reconciliation table.
@@ -2080,7 +2096,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x05heard\x18\x13 \x01(\x03R\x05heard\x12,\n" +
 	"\x0fwants_functions\x18\x14 \x01(\x05H\x01R\x0ewantsFunctions\x88\x01\x01B\b\n" +
 	"\x06_wantsB\x12\n" +
-	"\x10_wants_functions\"\x99\x04\n" +
+	"\x10_wants_functions\"\xb1\x04\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04home\x18\x02 \x01(\tR\x04home\x12\x18\n" +
@@ -2102,7 +2118,8 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x06weight\x18\x10 \x01(\x05R\x06weight\x12\x1e\n" +
 	"\n" +
 	"overloaded\x18\x11 \x01(\tR\n" +
-	"overloaded\x1a9\n" +
+	"overloaded\x12\x16\n" +
+	"\x06number\x18\x12 \x01(\x03R\x06number\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\f\x10\r\"|\n" +
@@ -2110,7 +2127,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
 	"\x04task\x18\x03 \x01(\x03R\x04task\x12.\n" +
-	"\x05state\x18\x04 \x01(\x0e2\x18.baton.wire.v1.HeldStateR\x05state\"\xa9\x01\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x18.baton.wire.v1.HeldStateR\x05state\"\xc1\x01\n" +
 	"\aWelcome\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x03R\asession\x12\x1e\n" +
 	"\n" +
@@ -2118,7 +2135,8 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"generation\x12!\n" +
 	"\flease_micros\x18\x03 \x01(\x03R\vleaseMicros\x12-\n" +
 	"\x06settle\x18\x04 \x03(\v2\x15.baton.wire.v1.SettleR\x06settle\x12\x12\n" +
-	"\x04over\x18\x05 \x01(\bR\x04over\"S\n" +
+	"\x04over\x18\x05 \x01(\bR\x04over\x12\x16\n" +
+	"\x06outrun\x18\x06 \x01(\x03R\x06outrun\"S\n" +
 	"\x06Settle\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x123\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x1b.baton.wire.v1.SettleActionR\x06action\"a\n" +

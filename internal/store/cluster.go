@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"baton/internal/flow"
 )
@@ -106,13 +107,23 @@ func heirOf(heirs []int64) string {
 // EndSession declares a worker's session lost if nobody renewed its lease in time, by the clock of
 // the store: it is fenced, so that it cannot be renewed any more. over tells whether it is lost,
 // whoever declared it.
-func (m *Master) EndSession(ctx context.Context, session, witness int64, why string) (over bool, err error) {
+//
+// What is asked now may reach the store much later, through a network that was cut meanwhile, and then
+// nobody expects it any more: so it counts for no longer than within from this call, by the clock of the
+// store, which is read first.
+func (m *Master) EndSession(ctx context.Context, session, witness int64, why string, within time.Duration) (over bool, err error) {
+	began := time.Now()
+	now, err := one(ctx, m.DB, m.read(forEngine), scalar[int64], "SELECT baton_now()")
+	if err != nil {
+		return false, m.wrap("end a session", err)
+	}
+	left := within - time.Since(began)
 	var ended int64
 	err = m.statement(ctx, forEngine, func(q querier) error {
 		ended, err = exec(ctx, m.DB, q, `
 			UPDATE fence SET epoch = epoch + 1
 			WHERE incarnation = $1 AND epoch = 1
-				AND (SELECT lease_until FROM node WHERE incarnation = $1) <= baton_now()`, session)
+				AND (SELECT lease_until FROM node WHERE incarnation = $1) <= baton_now() AND baton_now() <= $2`, session, now+left.Microseconds())
 		return err
 	})
 	if err != nil {

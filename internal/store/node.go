@@ -6,7 +6,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -27,9 +29,13 @@ const ownsSomething = "(SELECT i.id FROM instance i WHERE i.owner = n.incarnatio
 const raiseSQL = "UPDATE fence SET epoch = epoch + 1 WHERE incarnation = $1 AND epoch = 1"
 
 // Register makes a new incarnation. Earlier ones of the same home are dead, because the home is
-// locked by the caller, and are fenced before it begins.
+// locked by the caller, and are fenced before it begins. *flow.OutrunError: one of them answers a later
+// hello than this, and nothing was done.
 func (m *Master) Register(ctx context.Context, node flow.Node) (flow.Lease, error) {
 	lease, err := m.register(ctx, node)
+	for errors.Is(err, errAnother) {
+		lease, err = m.register(ctx, node)
+	}
 	if err != nil {
 		return flow.Lease{}, m.wrap("register", err)
 	}
@@ -42,7 +48,12 @@ func (m *Master) Register(ctx context.Context, node flow.Node) (flow.Lease, erro
 func drives(role string) bool { return role == flow.RoleMaster || role == flow.RoleStandalone }
 
 func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, error) {
-	dead, err := all(ctx, m.DB, m.read(forEngine), scalar[int64], "SELECT incarnation FROM node WHERE home = $1 AND home <> ''", node.Home)
+	upTo := cmp.Or(node.Hello, math.MaxInt64)
+	// What is read here is older than this hello, or it is noticed; what comes meanwhile is noticed below.
+	if err := m.outrun(ctx, m.read(forEngine), node); err != nil {
+		return flow.Lease{}, err
+	}
+	dead, err := all(ctx, m.DB, m.read(forEngine), scalar[int64], "SELECT incarnation FROM node WHERE home = $1 AND home <> '' AND hello <= $2", node.Home, upTo)
 	if err != nil {
 		return flow.Lease{}, err
 	}
@@ -60,6 +71,12 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 		// The row of the setting is also the lock under which numbers are given out.
 		length, err := one(ctx, m.DB, q, scalar[string], "SELECT value FROM setting WHERE key = 'lease' FOR UPDATE")
 		if err != nil {
+			return err
+		}
+		if err := m.outrun(ctx, q, node); err != nil {
+			return err
+		}
+		if err := m.another(ctx, q, node.Home, upTo); err != nil {
 			return err
 		}
 		if l.Crashed, err = crashed(ctx, m.DB, q, node.Home); err != nil {
@@ -86,10 +103,10 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 			return err
 		}
 		_, err = exec(ctx, m.DB, q, `
-			INSERT INTO node (incarnation, number, role, name, home, pid, groups, slots, running, labels, state, version, engine, started_at, lease_until, address)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, baton_now(), baton_now() + $14, $15)`,
+			INSERT INTO node (incarnation, number, role, name, home, pid, groups, slots, running, labels, state, version, engine, started_at, lease_until, address, hello)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, baton_now(), baton_now() + $14, $15, $16)`,
 			l.Incarnation, l.Number, node.Role, node.Name, node.Home, node.PID, groups, node.Slots, node.Running, labels,
-			stateOf(node), node.Version, node.Engine, leaseLength(length), node.Address)
+			stateOf(node), node.Version, node.Engine, leaseLength(length), node.Address, node.Hello)
 		l.Length = time.Duration(leaseLength(length)) * time.Microsecond
 		return err
 	})
@@ -97,6 +114,30 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 		return flow.Lease{}, err
 	}
 	return l, m.complete(ctx, &l, node.Home)
+}
+
+// errAnother tells that another incarnation of a home came while earlier ones were being fenced.
+var errAnother = errors.New("another incarnation of this home came meanwhile")
+
+func (m *Master) another(ctx context.Context, q querier, home string, upTo int64) error {
+	n, err := one(ctx, m.DB, q, scalar[int], `
+		SELECT count(*) FROM node n JOIN fence f ON f.incarnation = n.incarnation WHERE n.home = $1 AND n.home <> '' AND n.hello <= $2 AND f.epoch = 1`, home, upTo)
+	if err == nil && n > 0 {
+		err = errAnother
+	}
+	return err
+}
+
+// outrun tells whether a later hello of the home was answered.
+func (m *Master) outrun(ctx context.Context, q querier, node flow.Node) error {
+	if node.Hello == 0 {
+		return nil
+	}
+	latest, err := one(ctx, m.DB, q, scalar[int64], "SELECT COALESCE(max(hello), 0) FROM node WHERE home = $1 AND home <> ''", node.Home)
+	if err == nil && latest > node.Hello {
+		err = &flow.OutrunError{Hello: latest}
+	}
+	return err
 }
 
 // crashed tells whether a master ended lately without leaving: the last one of this home, or any.

@@ -41,8 +41,12 @@ func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
 		config.ConnectTimeout = 5 * time.Second
 	}
 	config.RuntimeParams["application_name"] = "baton"
-	// A commit must not wait for a host that is gone until TCP gives up after a quarter of an hour.
-	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}}
+	// A commit must not wait for a host that is gone until TCP gives up after a quarter of an hour: keep
+	// alive is for who waits for an answer, the other for what is not acknowledged.
+	dialer := net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3},
+		Control:         unacknowledged(10 * time.Second),
+	}
 	config.DialFunc = dialer.DialContext
 	return config, nil
 }

@@ -25,7 +25,8 @@ type session struct {
 	over       bool          // the lease is over and what it held is being killed
 	measuring  bool
 	beats      int64
-	unseen     int // masters that there are and that no stream leads to, though they may live
+	unseen     int   // masters that there are and that no stream leads to, though they may live
+	hello      int64 // number of the last hello without a session
 }
 
 // stream is a connection to a master.
@@ -178,6 +179,12 @@ func (c *Core) hello() *rpc.Hello {
 		Groups: c.cfg.Groups, Types: c.cfg.Types, Slots: int32(c.cfg.Slots), Labels: c.cfg.Labels, LeaseMicros: c.session.lease.Microseconds(),
 		FunctionSlots: int32(c.cfg.FunctionSlots), Weight: int32(c.cfg.Weight), Overloaded: c.load.text,
 	}
+	if c.session.id == 0 {
+		// The time, so that it is greater than those of this home before a restart. A clock that was set
+		// back is set right by the master that finds a greater one.
+		c.session.hello = max(c.session.hello+1, int64(c.turn.now))
+		h.Number = c.session.hello
+	}
 	for _, a := range c.sortedHeld() {
 		h.Held = append(h.Held, a.wire())
 	}
@@ -187,7 +194,7 @@ func (c *Core) hello() *rpc.Hello {
 // renewIdentity ends a lost session: what comes next is a new incarnation.
 func (c *Core) renewIdentity() {
 	c.session = session{
-		generation: c.session.generation, beats: c.session.beats, unseen: c.session.unseen,
+		generation: c.session.generation, beats: c.session.beats, unseen: c.session.unseen, hello: c.session.hello,
 		earlier: keepLast(append(c.session.earlier, c.session.id), keepEarlier),
 	}
 }
@@ -205,6 +212,12 @@ func (c *Core) frame(id StreamID, f *rpc.FromMaster) {
 	if w := f.GetWelcome(); w.GetOver() {
 		if w.GetSession() == c.session.id {
 			c.giveUp("a master says that the session was declared lost: killing every attempt")
+		}
+		return
+	} else if w.GetOutrun() != 0 {
+		if c.session.id == 0 && s.helloAt != 0 {
+			c.session.hello, s.helloAt = max(c.session.hello, w.GetOutrun()), 0
+			c.sayHellos()
 		}
 		return
 	} else if w != nil && !s.welcomed && s.helloAt != 0 {

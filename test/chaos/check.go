@@ -392,7 +392,7 @@ var mutes = map[string]bool{killMaster: true, termMaster: true, freezeMaster: tr
 // from every master: then it has to think that another one goes on without it, and ends what it runs.
 func (r *run) deaf(a attempt) bool {
 	for _, s := range r.faults {
-		if s.class != stopStore && s.class != crashStore || !a.EndedAt.After(s.at) || a.EndedAt.After(s.mended.Add(2*r.opt.Lease)) {
+		if s.class != stopStore && s.class != crashStore && s.class != loseStore || !a.EndedAt.After(s.at) || a.EndedAt.After(s.mended.Add(2*r.opt.Lease)) {
 			continue
 		}
 		for _, f := range r.faults {

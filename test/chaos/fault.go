@@ -37,7 +37,7 @@ func (r *run) inject(ctx context.Context, f *fault) (mend func() error, err erro
 	f.at = time.Now()
 	// What takes a while to bring about is there when all of it is: tasks go on meanwhile.
 	switch f.class {
-	case freezeMaster, freezeWorker, freezeLock, cutMaster, cutWorker, cutLock, muteMaster, muteWorker, deafMaster, deafWorker, cutStore, cutPair, cutRegistry:
+	case freezeMaster, freezeWorker, freezeLock, cutMaster, cutWorker, cutLock, muteMaster, muteWorker, deafMaster, deafWorker, cutStore, cutPair, cutRegistry, loseStore:
 		defer func() { f.at = time.Now() }()
 	}
 	switch f.class {
@@ -51,7 +51,7 @@ func (r *run) inject(ctx context.Context, f *fault) (mend func() error, err erro
 	case freezeMaster, freezeWorker, freezeLock:
 		n.freeze()
 		return func() error { n.thaw(); return nil }, nil
-	case cutMaster, cutWorker, cutLock:
+	case cutMaster, cutWorker, cutLock, loseStore:
 		return r.net.heal, r.cutOff(f.victim, true, true)
 	case muteMaster, muteWorker:
 		return r.net.heal, r.cutOff(f.victim, true, false)

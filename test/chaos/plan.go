@@ -29,6 +29,7 @@ const (
 	cutPair        = "worker cut off from one master"
 	fullDisk       = "worker's disk full"
 	killAPI        = "kill -9 of an api"
+	loseStore      = "PostgreSQL cut off"
 	stopStore      = "PostgreSQL restarted"
 	crashStore     = "PostgreSQL stopped -m immediate"
 	sessionsStore  = "PostgreSQL sessions terminated"
@@ -136,7 +137,7 @@ func planFaults(o Options, rng *rand.Rand) []planned {
 	classes := []string{
 		killMaster, killMaster, termMaster, freezeMaster, cutMaster, cutStore, muteMaster, deafMaster,
 		killProper, killSupervisor, killWorker, freezeWorker, cutWorker, muteWorker, deafWorker, cutPair,
-		killAPI, stopStore, crashStore, sessionsStore, freezeLock, cutLock, fullDisk,
+		killAPI, loseStore, stopStore, crashStore, sessionsStore, freezeLock, cutLock, fullDisk,
 	}
 	if o.Registry != registrySQL {
 		classes = append(classes, killRegistry, cutRegistry)
@@ -186,6 +187,8 @@ func planFault(o Options, class string, rng *rand.Rand) planned {
 		f.victim, f.lasts = one("a", 2), part(0.1, 0.5)
 	case stopStore, crashStore:
 		f.victim, f.lasts = "pg", part(0.1, 1.5)
+	case loseStore:
+		f.victim, f.lasts = "pg", part(0.8, 2.5)
 	case sessionsStore:
 		f.victim = "pg"
 	case killRegistry:

@@ -140,7 +140,7 @@ func (r *Result) classes() []string {
 			out = append(out, f.class)
 		}
 	}
-	order := []string{killMaster, termMaster, freezeMaster, cutMaster, muteMaster, deafMaster, cutStore, cutRegistry, killProper, killSupervisor, killWorker, freezeWorker, cutWorker, muteWorker, deafWorker, cutPair, fullDisk, stopStore, crashStore, sessionsStore, killRegistry, killAPI, freezeLock, cutLock}
+	order := []string{killMaster, termMaster, freezeMaster, cutMaster, muteMaster, deafMaster, cutStore, cutRegistry, killProper, killSupervisor, killWorker, freezeWorker, cutWorker, muteWorker, deafWorker, cutPair, fullDisk, loseStore, stopStore, crashStore, sessionsStore, killRegistry, killAPI, freezeLock, cutLock}
 	slices.SortFunc(out, func(a, b string) int { return slices.Index(order, a) - slices.Index(order, b) })
 	return out
 }

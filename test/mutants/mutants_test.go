@@ -61,6 +61,26 @@ var mutants = []mutant{
 		pkg: "./internal/store", run: "TestSQLite/cluster/hand_out",
 	},
 	{
+		name: "a hello that comes late ends the session of a later one",
+		file: "internal/store/node.go", old: "err == nil && latest > node.Hello", new: "err == nil && latest < 0",
+		pkg: "./internal/store", run: "TestSQLite/cluster/late_hello",
+	},
+	{
+		name: "a session is ended when nobody expects it any more",
+		file: "internal/store/cluster.go", old: "AND baton_now() <= $2`", new: "AND $2 > 0`",
+		pkg: "./internal/store", run: "TestSQLite/cluster/end_of_a_session",
+	},
+	{
+		name: "a store that says nothing is no outage",
+		file: "internal/master/lease.go", old: "c.fleet.answered(false, c.now)\n\t\tc.tellOutage()", new: "c.fleet.answered(true, c.now)",
+		pkg: "./internal/master", run: "TestSilentStoreIsAnOutage",
+	},
+	{
+		name: "who was frozen or heard nothing declares others dead",
+		file: "internal/master/fleet.go", old: "f.stored == 0 || now.Sub(f.heard) > f.lease/2", new: "f.stored == 0",
+		pkg: "./internal/master", run: "TestSilenceOfTheStoreFellsNobody",
+	},
+	{
 		name: "what a worker refused for ever it takes later",
 		file: "internal/worker/grant.go", old: "if _, never := c.tombs[token]; never {", new: "if _, never := c.tombs[token]; never && token < 0 {",
 		pkg: "./internal/worker", run: "TestNothingIsLostOrDoubled", args: []string{"-rapid.checks=3000"},
@@ -77,12 +97,12 @@ var mutants = []mutant{
 	},
 	{
 		name: "a master declares others dead after its own outage",
-		file: "internal/master/fleet.go", old: "return f.view.Since != 0 && now.Sub(f.view.Since) >= f.lease && f.stored != 0 && now.Sub(f.stored) >= f.lease", new: "return f.view.Since != 0",
+		file: "internal/master/fleet.go", old: "return f.view.Since != 0 && now.Sub(f.view.Since) >= f.lease && f.sees(now, f.lease)", new: "return f.view.Since != 0",
 		pkg: "./internal/master", run: "Outage",
 	},
 	{
 		name: "a session is declared lost after an outage of the store",
-		file: "internal/master/lease.go", old: "return c.fleet.stored != 0 && c.now.Sub(c.fleet.stored) >= c.cfg.Lease", new: "return true",
+		file: "internal/master/lease.go", old: "return c.fleet.sees(c.now, c.cfg.Lease)", new: "return true",
 		pkg: "./internal/master", run: "TestLostWorkerAfterAnOutage",
 	},
 	{

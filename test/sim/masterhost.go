@@ -34,11 +34,15 @@ type masterHost struct {
 	// What befell it.
 	frozen   bool
 	storeCut bool
-	isolated bool
-	registry client
-	state    string         // as it says of itself
-	pending  []master.Event // while it is frozen
-	box      box[master.Event]
+	// swallowed: what asks a store that is away is not refused, but lost on the way; or it lies somewhere
+	// in stuck and comes to the store late.
+	swallowed bool
+	stuck     []*stuck
+	isolated  bool
+	registry  client
+	state     string         // as it says of itself
+	pending   []master.Event // while it is frozen
+	box       box[master.Event]
 }
 
 func (m *masterHost) start() {
@@ -49,7 +53,7 @@ func (m *masterHost) start() {
 	m.life++
 	m.up = true
 	m.conns, m.poisons = map[int64]*link{}, map[flow.ID]bool{}
-	m.lease = m.w.store.register(m.home)
+	m.lease = m.w.store.register(m.home, 0)
 	m.w.store.names[m.lease.Incarnation] = m.name
 	m.box = box[master.Event]{}
 	m.registry = client{cut: m.registry.cut}
@@ -117,12 +121,14 @@ func (m *masterHost) freeze(d time.Duration) {
 // isolate cuts the host off from everybody.
 func (m *masterHost) isolate(d time.Duration) {
 	m.isolated, m.registry.cut = true, true
+	m.swallowed = true
 	for _, l := range m.sortedConns() {
 		l.cut()
 	}
 	m.unlink()
 	m.w.after(d, func() {
 		m.isolated, m.registry.cut = false, false
+		defer m.release()
 		m.w.log("master %s is reached again", m.name)
 		for _, o := range m.w.masters {
 			if m.up && o != m && o.up {
@@ -139,7 +145,7 @@ func (m *masterHost) crash(why string) {
 	}
 	m.w.log("master %d crashes %s", m.lease.Incarnation, why)
 	m.life++
-	m.up, m.frozen, m.pending, m.tick = false, false, nil, 0
+	m.up, m.frozen, m.pending, m.tick, m.stuck = false, false, nil, 0, nil
 	m.unlink()
 	for _, l := range m.sortedConns() {
 		l.cut()
@@ -189,8 +195,11 @@ var (
 
 func (m *masterHost) carryOut(life int, fx master.Effect) {
 	s := m.w.store
-	if m.noStore() && m.unanswered(life, fx) {
-		return
+	if m.noStore() {
+		if ev := unanswered(fx); ev != nil {
+			m.ask(life, fx, ev)
+			return
+		}
 	}
 	const read, write = 300 * time.Microsecond, 500 * time.Microsecond
 	me := m.lease.Incarnation
@@ -252,7 +261,12 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 	case master.ReadDefinition:
 		m.later(life, read, func() master.Event { return master.DefinitionRead{Key: e.Key, Definition: s.defs[e.Key.Workflow]} })
 	case master.Register:
-		m.later(life, write, func() master.Event { return master.Registered{Conn: e.Conn, Lease: s.register(e.Node.Home)} })
+		m.later(life, write, func() master.Event {
+			if latest := s.latestHello(e.Node.Home); e.Node.Hello < latest {
+				return master.Outrun{Conn: e.Conn, Hello: latest}
+			}
+			return master.Registered{Conn: e.Conn, Lease: s.register(e.Node.Home, e.Node.Hello)}
+		})
 	case master.HandOver:
 		m.later(life, write, func() master.Event {
 			s.order(e.Item)
@@ -342,8 +356,67 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 	}
 }
 
-// unanswered answers what a store that is away is asked.
-func (m *masterHost) unanswered(life int, fx master.Effect) bool {
+// stuck is a question that comes to the store late.
+type stuck struct {
+	fx     master.Effect
+	ev     master.Event // what is told if it does not come at all
+	asked  flow.Time
+	missed bool // whoever asked has given up
+}
+
+// ask asks a store that is away.
+func (m *masterHost) ask(life int, fx master.Effect, ev master.Event) {
+	if !m.swallowed {
+		m.later(life, 50*time.Millisecond, func() master.Event { return ev })
+		return
+	}
+	k := &stuck{fx: fx, ev: ev, asked: m.w.now}
+	m.stuck = append(m.stuck, k)
+	if e, ok := fx.(master.Beat); ok {
+		m.w.after(e.Lease/2, func() {
+			if slices.Contains(m.stuck, k) {
+				k.missed = true
+				m.step(ev)
+			}
+		})
+	}
+}
+
+// release brings to the store what was stuck, or not.
+func (m *masterHost) release() {
+	if m.noStore() {
+		return // for another reason
+	}
+	all, life := m.stuck, m.life
+	m.stuck = nil
+	for _, k := range all {
+		if m.life != life {
+			return
+		}
+		switch e := k.fx.(type) {
+		case master.Beat:
+			if k.missed {
+				for _, n := range append(e.Sessions, flow.Node{Incarnation: m.lease.Incarnation, Lease: e.Lease}) {
+					_ = m.w.store.heartbeat(n.Incarnation, n.Lease) // and nobody hears of it
+				}
+				continue
+			}
+		case master.EndSession:
+			if m.w.now.Sub(k.asked) > e.Within {
+				m.step(k.ev)
+				continue
+			}
+		}
+		if m.w.chance(0.5) {
+			m.step(k.ev)
+			continue
+		}
+		m.carryOut(life, k.fx)
+	}
+}
+
+// unanswered is what is told of a question that gets no answer, nil for what asks no store.
+func unanswered(fx master.Effect) master.Event {
 	var ev master.Event
 	switch e := fx.(type) {
 	case master.Poll:
@@ -382,11 +455,8 @@ func (m *masterHost) unanswered(life int, fx master.Effect) bool {
 		ev = master.SessionEnded{Session: e.Session, Err: errUnknown}
 	case master.Quarantine:
 		ev = master.Quarantined{ID: e.ID, Err: errUnknown}
-	default:
-		return false
 	}
-	m.later(life, 50*time.Millisecond, func() master.Event { return ev })
-	return true
+	return ev
 }
 
 func grantOf(e master.Grant) *rpc.Grant {

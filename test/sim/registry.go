@@ -139,8 +139,8 @@ func (w *World) befall() {
 		k.freeze(d)
 	case 2:
 		w.log("master %s is cut off from the store for %s", h.name, d)
-		h.storeCut = true
-		w.after(d, func() { h.storeCut = false; w.log("master %s reaches the store again", h.name) })
+		h.storeCut, h.swallowed = true, w.rng.IntN(2) == 0
+		w.after(d, func() { h.storeCut = false; w.log("master %s reaches the store again", h.name); h.release() })
 	case 3:
 		w.log("master %s is cut off from the registry for %s", h.name, d)
 		h.registry.cut = true
@@ -154,7 +154,17 @@ func (w *World) befall() {
 	case 6:
 		w.log("the store is away for %s", d)
 		w.storeDown = true
-		w.after(d, func() { w.storeDown = false; w.log("the store is back") })
+		swallowed := w.rng.IntN(2) == 0
+		for _, m := range w.masters {
+			m.swallowed = swallowed
+		}
+		w.after(d, func() {
+			w.storeDown = false
+			w.log("the store is back")
+			for _, m := range w.masters {
+				m.release()
+			}
+		})
 	case 7:
 		w.log("the registry is away for %s", d)
 		w.registry.down = true

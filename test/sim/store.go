@@ -28,6 +28,7 @@ type Store struct {
 	defs      map[flow.ID]flow.Definition
 	fenced    map[int64]bool
 	homes     map[int64]string
+	hellos    map[string]int64    // number of the latest that was answered, by home
 	leases    map[int64]flow.Time // of incarnations, by the store's clock
 	names     map[int64]string    // of masters
 	handed    map[int64]bool      // fenced masters whose work is handed on
@@ -47,7 +48,7 @@ func newStore(w *World) *Store {
 	return &Store{
 		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
 		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
-		fenced: map[int64]bool{}, homes: map[int64]string{}, leases: map[int64]flow.Time{}, names: map[int64]string{}, handed: map[int64]bool{},
+		fenced: map[int64]bool{}, homes: map[int64]string{}, hellos: map[string]int64{}, leases: map[int64]flow.Time{}, names: map[int64]string{}, handed: map[int64]bool{},
 		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease,
 	}
 }
@@ -60,7 +61,7 @@ func (s *Store) violation(format string, args ...any) {
 const simLease = 10 * time.Second
 
 // register makes an incarnation; earlier ones of the home are fenced.
-func (s *Store) register(home string) flow.Lease {
+func (s *Store) register(home string, hello int64) flow.Lease {
 	s.inc++
 	l := flow.Lease{Crashed: true, Incarnation: s.inc, Number: int(s.inc % 1000), Epoch: 1, Generation: 1, Length: s.length, Draining: s.draining}
 	s.leases[s.inc] = s.w.now.Add(s.length)
@@ -74,6 +75,7 @@ func (s *Store) register(home string) flow.Lease {
 	}
 	slices.Sort(l.Dead)
 	s.homes[s.inc] = home
+	s.hellos[home] = max(s.hellos[home], hello)
 	for id := range s.instances {
 		l.MaxID = max(l.MaxID, id)
 	}
@@ -82,6 +84,9 @@ func (s *Store) register(home string) flow.Lease {
 	}
 	return l
 }
+
+// latestHello is the number of the latest hello of a home that was answered.
+func (s *Store) latestHello(home string) int64 { return s.hellos[home] }
 
 // heartbeat renews a lease for no less than its holder counts by, unless it was fenced.
 func (s *Store) heartbeat(inc int64, counts time.Duration) error {

@@ -3,7 +3,11 @@
 package storetest
 
 import (
+	"errors"
 	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"baton/internal/flow"
 )
@@ -170,15 +174,61 @@ func testHandOut(w *world) {
 	w.same(runs, len(seen))
 }
 
+// testLateHello: of two hellos of one home the later one counts, in whichever order they come to the store.
+func testLateHello(w *world) {
+	register := func(hello int64) (int64, error) {
+		l, err := w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: "w", Home: "w", Hello: hello})
+		return l.Incarnation, err
+	}
+	unnumbered := must(register(0))(w)
+	first := must(register(5))(w)
+	w.same([]int64{unnumbered}, w.beat(flow.Node{Incarnation: unnumbered}))
+	_, err := register(4)
+	if outrun, ok := errors.AsType[*flow.OutrunError](err); !ok || outrun.Hello != 5 {
+		w.Errorf("a late hello: %v", err)
+	}
+	w.same(0, len(w.beat(flow.Node{Incarnation: first})), "a late hello ended a session")
+	again := must(register(5))(w) // the answer to the first was lost
+	w.same([]int64{first}, w.beat(flow.Node{Incarnation: first}))
+
+	sessions := make([]int64, 16)
+	var group errgroup.Group
+	for i := range sessions {
+		group.Go(func() (err error) {
+			sessions[i], err = register(int64(10 + i))
+			if _, late := errors.AsType[*flow.OutrunError](err); late {
+				return nil
+			}
+			return err
+		})
+	}
+	w.ok(group.Wait())
+	w.same([]int64{again}, w.beat(flow.Node{Incarnation: again}))
+	for i, s := range sessions {
+		if s != 0 && i < len(sessions)-1 {
+			w.same([]int64{s}, w.beat(flow.Node{Incarnation: s}), "an earlier hello's session")
+		}
+	}
+	last := sessions[len(sessions)-1]
+	w.same(0, len(w.beat(flow.Node{Incarnation: last})), "the latest hello's session")
+	if other := must(register(0))(w); other == 0 { // of a version that does not number them
+		w.Error("no session")
+	}
+}
+
 // testEndSession: only a lease that is over ends a session, once, and then nobody renews it.
 func testEndSession(w *world) {
 	w.ok(w.db.SetSetting(w.ctx, "lease", "1s"))
 	worker := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: "w", Home: "w"}))(w).Incarnation
-	w.same(false, must(w.m.EndSession(w.ctx, worker, w.me, "silent"))(w), "its lease holds")
-	for !must(w.m.EndSession(w.ctx, worker, w.me, "silent"))(w) { // for a second
+	const soon = time.Minute
+	w.same(false, must(w.m.EndSession(w.ctx, worker, w.me, "silent", soon))(w), "its lease holds")
+	other := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: "v", Home: "v"}))(w).Incarnation
+	for !must(w.m.EndSession(w.ctx, other, w.me, "silent", soon))(w) { // for a second
 		w.ok(w.ctx.Err())
 	}
-	w.same(true, must(w.m.EndSession(w.ctx, worker, w.me, "silent"))(w), "it stays ended")
+	w.same(false, must(w.m.EndSession(w.ctx, worker, w.me, "silent", time.Nanosecond))(w), "it came too late")
+	w.same(true, must(w.m.EndSession(w.ctx, worker, w.me, "silent", soon))(w), "its lease is over")
+	w.same(true, must(w.m.EndSession(w.ctx, worker, w.me, "silent", soon))(w), "it stays ended")
 	w.same([]int64{worker}, w.beat(flow.Node{Incarnation: worker}), "a lost session was renewed")
 	all := must(w.db.Failovers(w.ctx, 10))(w)
 	if !slices.ContainsFunc(all, func(f flow.Failover) bool {

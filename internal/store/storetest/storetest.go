@@ -52,6 +52,7 @@ func Run(t *testing.T, open Open) {
 		{"cluster/condemn", testCondemn},
 		{"cluster/hand out", testHandOut},
 		{"cluster/end of a session", testEndSession},
+		{"cluster/late hello", testLateHello},
 		{"cluster/drain", testDrain},
 		{"cluster/give away", testGiveAway},
 		{"cluster/holding", testHolding},
