@@ -230,11 +230,13 @@ func (c *Core) loseAbsent() {
 			continue
 		}
 		a.until = 0 // asked
-		c.emit(EndSession{a.session, fmt.Sprintf(
-			"session %d was not connected to master %d since %s and nobody renewed its lease of %s", a.session, c.lease.Incarnation, a.since, c.cfg.Lease),
+		c.emit(EndSession{
+			a.session, fmt.Sprintf(
+				"session %d was not connected to master %d since %s and nobody renewed its lease of %s", a.session, c.lease.Incarnation, a.since, c.cfg.Lease),
 			// Its worker may hear from now on that the store is away, and lives on with that for longer than
 			// its lease. What it takes of its lease before is three quarters.
-			c.cfg.Lease / 4})
+			c.cfg.Lease / 4,
+		})
 	}
 }
 

@@ -51,7 +51,7 @@ func quiet(conn net.Conn) bool {
 	err = raw.Control(func(fd uintptr) {
 		var b [1]byte
 		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		silent = err == unix.EAGAIN || err == unix.EWOULDBLOCK //nolint:errorlint // errno as the kernel gives it
+		silent = err == unix.EAGAIN || err == unix.EWOULDBLOCK
 	})
 	return err == nil && silent
 }
