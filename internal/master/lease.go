@@ -224,8 +224,8 @@ func (c *Core) loseAbsent() {
 		}
 		if !c.witnessed() {
 			a.until = c.now.Add(askAgainSession)
-			if at := c.fleet.stored; at != 0 {
-				a.until = max(at.Add(c.cfg.Lease), c.now.Add(time.Millisecond))
+			if at := c.fleet.stored.Add(c.cfg.Lease); c.fleet.stored != 0 && at > c.now {
+				a.until = at
 			}
 			continue
 		}
