@@ -17,8 +17,8 @@ func (c *Core) beatDue() {
 	if c.session.beatAt == 0 || c.session.beatAt > c.turn.now || c.session.measuring {
 		return
 	}
-	if c.session.over || c.welcomed() == nil {
-		c.session.beatAt = 0 // the next welcome begins anew
+	if c.session.over || !c.greeted() {
+		c.session.beatAt = 0 // the next hello begins anew
 		return
 	}
 	c.session.measuring = true
@@ -64,7 +64,7 @@ func (c *Core) beat(m Measured) {
 	c.session.beatenAt = c.turn.now
 	c.session.beatAt = c.turn.now.Add(c.session.lease / 6) // the answer puts it off
 	for _, s := range c.streams {
-		if !s.welcomed {
+		if s.helloAt == 0 {
 			continue
 		}
 		for len(s.beats) > 0 && c.turn.now.Sub(s.beats[0].at) > c.session.lease {
@@ -83,7 +83,7 @@ func (c *Core) beat(m Measured) {
 // that answered the last beat.
 func (c *Core) keeper() *stream {
 	for _, s := range c.streams {
-		if s.welcomed && !s.outage && (len(s.beats) == 0 || s.heard >= s.beats[len(s.beats)-1].number) {
+		if s.welcomed && s.outage == 0 && (len(s.beats) == 0 || s.heard >= s.beats[len(s.beats)-1].number) {
 			return s
 		}
 	}
@@ -104,7 +104,7 @@ func (c *Core) renewed(s *stream, f *rpc.FromMaster) {
 	if !ok {
 		return
 	}
-	s.outage = false
+	s.outage = 0
 	c.session.renewedAt, c.session.outageAt = max(c.session.renewedAt, b.at), 0
 	c.putOff()
 	if b.lease > c.session.lease {
@@ -128,16 +128,22 @@ func (c *Core) heard(s *stream, number int64, outage bool) {
 		return
 	}
 	at := s.beats[i].at
-	s.heard, s.outage = number, outage
-	if !outage {
+	if s.heard, s.outage = number, 0; !outage {
 		c.session.outageAt = 0
 		return
 	}
-	if c.session.unseen > 0 || slices.ContainsFunc(c.streams, func(s *stream) bool { return !s.welcomed || !s.outage }) {
-		return // somebody may have the store and grant a successor
+	s.outage = at
+	if c.session.unseen > 0 {
+		return
 	}
-	// No master can write, so nobody can be granted this worker's attempts: the lease goes on, but
-	// not for ever, since a master nobody here sees may have found the store again.
+	for _, s := range c.streams {
+		if s.outage == 0 {
+			return // it may have the store and grant a successor
+		}
+		at = min(at, s.outage) // and what it said last may not be so any more
+	}
+	// No master could write then, so nobody can be granted this worker's attempts for a lease from there:
+	// it goes on, but not for ever, since a master nobody here sees may have found the store again.
 	if c.session.outageAt == 0 {
 		c.session.outageAt = at
 	}

@@ -21,7 +21,7 @@ type leaseTest struct {
 func newLeaseTest(t *testing.T, lease time.Duration) *leaseTest {
 	t.Helper()
 	l := &leaseTest{T: t, now: 1e6}
-	l.core = worker.NewCore(worker.CoreConfig{Name: "w", Home: "h", Slots: 4, Kind: func(string) worker.Kind { return worker.KindFunction }}, worker.State{})
+	l.core = worker.NewCore(worker.CoreConfig{Name: "w", Home: "h", Slots: 4, OutageGrace: time.Minute, Kind: func(string) worker.Kind { return worker.KindFunction }}, worker.State{})
 	l.step(worker.StreamUp{Stream: 1})
 	l.step(worker.Frame{Stream: 1, Frame: &rpc.FromMaster{Master: 1, Welcome: &rpc.Welcome{Session: 9, Generation: 1, LeaseMicros: lease.Microseconds()}}})
 	return l
@@ -44,7 +44,9 @@ func (l *leaseTest) step(events ...worker.Event) {
 func (l *leaseTest) beat(most time.Duration) *rpc.Beat {
 	l.Helper()
 	for end := l.now.Add(most); l.now <= end; l.now = l.now.Add(10 * time.Millisecond) {
-		l.step(worker.Tick{})
+		if l.step(worker.Tick{}); l.gone {
+			return nil
+		}
 		for len(l.sent) > 0 {
 			b := l.sent[0].GetBeat()
 			if l.sent = l.sent[1:]; b != nil {
@@ -158,5 +160,57 @@ func TestStreamsComeUpInAnyOrder(t *testing.T) {
 	}
 	if !greeted[1] || !greeted[2] {
 		t.Errorf("greeted %v: the session was not heard", greeted)
+	}
+}
+
+// away answers the next beat on streams: the store is away.
+func (l *leaseTest) away(most time.Duration, streams ...worker.StreamID) {
+	l.Helper()
+	b := l.beat(most)
+	for _, s := range streams {
+		l.step(worker.Frame{Stream: s, Frame: &rpc.FromMaster{Master: int64(s), Outage: true, Heard: b.GetNumber()}})
+	}
+	l.sent = nil // the same beat for the others
+}
+
+// While every master says that the store is away the session goes on, on streams too that were made anew
+// meanwhile: they get no welcome, since only the store knows whether the session lives.
+func TestOutageOnANewStream(t *testing.T) {
+	t.Parallel()
+	const lease = 10 * time.Second
+	for _, said := range []bool{true, false} {
+		l := newLeaseTest(t, lease)
+		l.renew(l.beat(time.Millisecond), lease)
+		l.sent = nil
+		l.step(worker.StreamDown{Stream: 1}, worker.StreamUp{Stream: 2}, worker.StreamUp{Stream: 3})
+		from := l.now
+		for l.now.Sub(from) < 2*lease && !l.gone {
+			if said {
+				l.away(lease, 2, 3)
+			} else {
+				l.away(lease, 2)
+			}
+		}
+		if l.gone == said {
+			t.Errorf("the other says it: %t, gone: %t after %s", said, l.gone, l.now.Sub(from))
+		}
+	}
+}
+
+// A master that said so once may have found the store again: only what all say counts, from when the one
+// that was heard last said it.
+func TestOutageThatOneSaysNoMore(t *testing.T) {
+	t.Parallel()
+	const lease = 10 * time.Second
+	l := newLeaseTest(t, lease)
+	l.step(worker.StreamUp{Stream: 2})
+	l.step(worker.Frame{Stream: 2, Frame: &rpc.FromMaster{Master: 2, Welcome: &rpc.Welcome{Session: 9, Generation: 1, LeaseMicros: lease.Microseconds()}}})
+	l.away(lease, 1, 2)
+	from := l.now
+	for l.now.Sub(from) < 2*lease && !l.gone {
+		l.away(lease, 2)
+	}
+	if got := l.now.Sub(from); got > lease*3/4+100*time.Millisecond {
+		t.Errorf("it lives for %s after the last word of one master", got)
 	}
 }

@@ -37,7 +37,7 @@ type stream struct {
 	helloAt  flow.Time // 0: not said yet
 	beats    []beat    // sent in the last lease, and none since renewed; oldest first
 	heard    int64     // number of the beat that it answered last
-	outage   bool      // its last answer to a beat was that it cannot reach the store
+	outage   flow.Time // sending of the last beat, if its answer was that the store is away; 0: it was not
 	room     room
 	out      []*rpc.FromWorker
 	size     int // of the last of out, about
@@ -83,6 +83,11 @@ func (c *Core) welcomed() *stream {
 		}
 	}
 	return nil
+}
+
+// greeted tells whether a master knows of the session, welcome or not.
+func (c *Core) greeted() bool {
+	return c.session.id != 0 && slices.ContainsFunc(c.streams, func(s *stream) bool { return s.helloAt != 0 })
 }
 
 // route returns the stream for news of an attempt: its master's, else any. Cut off from the owner
@@ -141,6 +146,9 @@ func (c *Core) sayHellos() {
 		s.frame(recordSize).Hello = c.hello()
 		if c.session.id == 0 {
 			return
+		}
+		if c.session.beatAt == 0 && !c.session.measuring {
+			c.session.beatAt = c.turn.now // the welcome may have to wait for the store
 		}
 	}
 }
@@ -223,6 +231,10 @@ func (c *Core) frame(id StreamID, f *rpc.FromMaster) {
 	} else if w != nil && !s.welcomed && s.helloAt != 0 {
 		s.master = f.GetMaster()
 		c.welcome(s, w)
+	}
+	if !s.welcomed && s.helloAt != 0 && f.GetHeard() != 0 {
+		c.heard(s, f.GetHeard(), f.GetOutage()) // it cannot give a welcome while the store is away
+		return
 	}
 	if !s.welcomed {
 		c.do(Close{id, "the master spoke before its welcome"})
