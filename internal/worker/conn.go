@@ -55,7 +55,7 @@ func FixedMasters(addresses []string, dial func(ctx context.Context, address str
 func (w *Worker) connect(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	dialled := map[string]context.CancelFunc{}
+	dialled, last := map[string]context.CancelFunc{}, map[string]chan struct{}{}
 	for lists := w.masters.Lists; ; {
 		select {
 		case <-ctx.Done():
@@ -75,7 +75,17 @@ func (w *Worker) connect(ctx context.Context) {
 				if dialled[address] == nil {
 					to, leave := context.WithCancel(ctx)
 					dialled[address] = leave
-					wg.Go(func() { w.keepStream(to, address) })
+					// One that left the list and is back has one stream at a time: what it sent on the first must
+					// not be taken after the hello on the second, which does not speak of it.
+					before, done := last[address], make(chan struct{})
+					last[address] = done
+					wg.Go(func() {
+						defer close(done)
+						if before != nil {
+							<-before
+						}
+						w.keepStream(to, address)
+					})
 				}
 			}
 		}
