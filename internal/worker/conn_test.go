@@ -14,7 +14,7 @@ import (
 
 // slowEnd is a stream that, asked to end, reads on until it is let go.
 type slowEnd struct {
-	ctx   context.Context
+	done  <-chan struct{}
 	ended chan<- struct{} // told when it is asked to end
 	let   <-chan struct{}
 }
@@ -22,10 +22,10 @@ type slowEnd struct {
 func (s slowEnd) Send(*rpc.FromWorker) error { return nil }
 func (s slowEnd) CloseSend() error           { return nil }
 func (s slowEnd) Recv() (*rpc.FromMaster, error) {
-	<-s.ctx.Done()
+	<-s.done
 	s.ended <- struct{}{}
 	<-s.let
-	return nil, s.ctx.Err()
+	return nil, context.Canceled
 }
 
 // A master that leaves the list and is back at once has one stream at a time: of two, what was sent on the
@@ -35,7 +35,7 @@ func TestOneStreamAtATime(t *testing.T) {
 	lists, dials, ended, let := make(chan []string), make(chan struct{}, 9), make(chan struct{}, 9), make(chan struct{})
 	masters := worker.Masters{Lists: lists, Dial: func(ctx context.Context, _ string) (rpc.Stream, error) {
 		dials <- struct{}{}
-		return slowEnd{ctx, ended, let}, nil
+		return slowEnd{ctx.Done(), ended, let}, nil
 	}}
 	w := worker.New(worker.Config{Name: "w", Data: t.TempDir()}, task.NewSet(all.Types()...), masters, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(t.Context())
@@ -48,7 +48,7 @@ func TestOneStreamAtATime(t *testing.T) {
 	<-ended
 	lists <- []string{"m"}
 	lists <- []string{"m"} // the one before was taken
-	for range 10_000 { // time enough for who does not wait
+	for range 10_000 {     // time enough for who does not wait
 		select {
 		case <-dials:
 			t.Fatal("a second stream is made while the first one still reads")
