@@ -49,7 +49,7 @@ func workBelow(ctx context.Context, cfg Config, end *os.File, log *slog.Logger) 
 	lists := make(chan []string)
 	begin := &starting{}
 	w := worker.New(workerConfig(cfg), task.NewSet(all.Types()...), worker.Masters{
-		Lists: lists,
+		Lists: lists, Source: cfg.Registry + " " + cfg.Store,
 		Dial: func(ctx context.Context, address string) (rpc.Stream, error) {
 			return crashingDialer(rpc.To(address, dialer))(ctx)
 		},

@@ -277,9 +277,9 @@ func (c *Core) welcome(cn *conn, session int64) {
 	known := make(map[int64]bool, len(held))
 	c.eachHeld(func(in *inst, row *flow.TaskRow) {
 		known[row.Attempt.Token] = true
-		if held[row.Attempt.Token] == nil && in.loaded > cn.arrived && row.Attempt.StartedAt != 0 {
-			// Another master may have granted it after this hello was said: only an answer that comes
-			// after the takeover tells.
+		if held[row.Attempt.Token] == nil && row.Attempt.StartedAt != 0 && (in.loaded > cn.arrived || row.Attempt.Session == session) {
+			// It may have been granted after this hello was said, by another master, or by this one on the
+			// stream before: only an answer that comes now tells.
 			c.ask(cn, in, row)
 			return
 		}

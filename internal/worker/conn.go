@@ -34,8 +34,13 @@ const (
 // Masters tells which masters there are and how to reach one.
 type Masters struct {
 	// Lists gives all addresses whenever they change, and those at the beginning. The worker keeps one
-	// stream to each; one that is named no more is left.
+	// stream to each. One that is named no more is not dialled again; a stream to it that works is kept,
+	// since it says more than a list: what the lists come from may have lost its memory.
 	Lists <-chan []string
+	// Source says where Lists come from. The last list is kept in the data folder, and until the first one
+	// comes from the same source it is gone by: a worker that starts while the registry is away finds its
+	// masters, and loses no lease. "" keeps none.
+	Source string
 	Dial  func(ctx context.Context, address string) (rpc.Stream, error)
 }
 
@@ -56,6 +61,38 @@ func (w *Worker) connect(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	dialled, last := map[string]context.CancelFunc{}, map[string]chan struct{}{}
+	follow := func(list []string) {
+		for address, leave := range dialled {
+			if !slices.Contains(list, address) {
+				leave()
+				delete(dialled, address)
+			}
+		}
+		for _, address := range list {
+			if dialled[address] != nil {
+				continue
+			}
+			listed, leave := context.WithCancel(ctx)
+			dialled[address] = leave
+			// One that left the list and is back has one stream at a time: what it sent on the first must
+			// not be taken after the hello on the second, which does not speak of it.
+			before, done := last[address], make(chan struct{})
+			last[address] = done
+			wg.Go(func() {
+				defer close(done)
+				if before != nil {
+					<-before
+				}
+				w.keepStream(ctx, listed, address)
+			})
+		}
+	}
+	memory := mastersFile{w.path("worker", "masters"), w.masters.Source}
+	list, err := memory.read()
+	if err != nil {
+		w.log.WarnContext(ctx, "the last masters are not known", slog.Any("error", err))
+	}
+	follow(list)
 	for lists := w.masters.Lists; ; {
 		select {
 		case <-ctx.Done():
@@ -65,28 +102,10 @@ func (w *Worker) connect(ctx context.Context) {
 				lists = nil // it stays as it is
 				continue
 			}
-			for address, leave := range dialled {
-				if !slices.Contains(list, address) {
-					leave()
-					delete(dialled, address)
-				}
-			}
-			for _, address := range list {
-				if dialled[address] == nil {
-					to, leave := context.WithCancel(ctx)
-					dialled[address] = leave
-					// One that left the list and is back has one stream at a time: what it sent on the first must
-					// not be taken after the hello on the second, which does not speak of it.
-					before, done := last[address], make(chan struct{})
-					last[address] = done
-					wg.Go(func() {
-						defer close(done)
-						if before != nil {
-							<-before
-						}
-						w.keepStream(to, address)
-					})
-				}
+			follow(list)
+			// Nothing but a start without a registry hangs on it.
+			if err := memory.write(list); err != nil {
+				w.log.WarnContext(ctx, "the list of masters is not kept", slog.Any("error", err))
 			}
 		}
 	}
@@ -154,14 +173,15 @@ func (s *sight) tell(w *Worker) {
 	}
 }
 
-// keepStream keeps one stream to a master up until ctx is cancelled.
-func (w *Worker) keepStream(ctx context.Context, address string) {
+// keepStream keeps one stream to a master up until ctx is cancelled, and for as long as one works when
+// listed is.
+func (w *Worker) keepStream(ctx, listed context.Context, address string) {
 	pause := firstRedial
 	defer w.seen.forget(w, address)
-	for ctx.Err() == nil {
+	for listed.Err() == nil {
 		began := time.Now()
-		err := w.session(ctx, StreamID(w.lastStream.Add(1)), address)
-		if ctx.Err() != nil {
+		err := w.session(ctx, listed, StreamID(w.lastStream.Add(1)), address)
+		if listed.Err() != nil {
 			return
 		}
 		// One whose host says that nobody listens there holds nobody up.
@@ -173,7 +193,7 @@ func (w *Worker) keepStream(ctx context.Context, address string) {
 		// Jitter: a fleet does not come back in one beat.
 		t := time.NewTimer(pause/2 + rand.N(pause))
 		select {
-		case <-ctx.Done():
+		case <-listed.Done():
 			t.Stop()
 			return
 		case <-t.C:
@@ -182,11 +202,15 @@ func (w *Worker) keepStream(ctx context.Context, address string) {
 	}
 }
 
-// session runs one stream from dial to end.
-func (w *Worker) session(ctx context.Context, id StreamID, address string) error {
+// session runs one stream from dial to end. Once it is up, only ctx ends it from this side.
+func (w *Worker) session(ctx, listed context.Context, id StreamID, address string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	dialling := context.AfterFunc(listed, func() { cancel(listed.Err()) })
 	stream, err := w.masters.Dial(ctx, address)
+	if !dialling() && err == nil {
+		err = listed.Err()
+	}
 	if err != nil {
 		return err
 	}
