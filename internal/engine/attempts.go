@@ -74,11 +74,14 @@ func (s *State) current(task flow.ID, token int64) int32 {
 
 func (s *State) started(e Started, env Env, fx *Effects) {
 	r := s.current(e.Task, e.Token)
-	if r < 0 || s.Rows[r].Attempt.StartedAt != 0 {
+	if r < 0 {
 		return
 	}
-	s.begun(r, e.At, env)
-	s.placedReason(&s.Rows[r])
+	if s.Rows[r].Attempt.StartedAt == 0 {
+		s.begun(r, e.At, env)
+		s.placedReason(&s.Rows[r])
+	}
+	// Each time it is said: who waits for leave says it until it has it.
 	if n, undo := s.node(&s.Rows[r]); !undo && n.Delivery == flow.AtMostOnce {
 		fx.Begun = append(fx.Begun, r)
 	}

@@ -599,6 +599,11 @@ func TestSilentStoreIsAnOutage(t *testing.T) {
 	told(true, map[int64]int64{1: 7})
 	quiet(beat(2, 8))
 	told(true, map[int64]int64{2: 8})
+	// What was asked before, and is answered now, does not end it.
+	quiet(PeersRead{})
+	quiet(SessionEnded{Session: 77})
+	quiet(beat(2, 9))
+	told(true, map[int64]int64{2: 9})
 	// Late is better than never.
 	quiet(Beaten{At: b.now.Add(-late), Sessions: []int64{50}})
 	renewed := false
@@ -634,6 +639,11 @@ func TestOutrunHello(t *testing.T) {
 	if r := one[Register](b); r.Node.Hello != 10 {
 		t.Errorf("registers %+v", r.Node)
 	}
+	b.step(Outrun{Conn: 1, Hello: 10}) // it was answered already, by who gave the session
+	if s := every[Send](b); len(s) != 1 || s[0].Frame.Welcome.GetOutrun() != 10 {
+		t.Errorf("sends %+v", s)
+	}
+	b.step(Frame{1, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w1", Home: "h", Number: 11}}})
 	b.step(Registered{Conn: 1, Lease: flow.Lease{Incarnation: 50}})
 	if s := one[Send](b); s.Frame.Welcome.GetSession() != 50 {
 		t.Errorf("sends %+v", s)

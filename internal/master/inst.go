@@ -88,6 +88,9 @@ func (c *Core) apply(in *inst, p pending) {
 		c.list(in, lazy(p.ev) && len(fx.Begun) == 0 && len(fx.Queued) == 0)
 	} else {
 		c.settleAcks(in)
+		if len(fx.Begun) > 0 {
+			c.carryOutNow(in)
+		}
 	}
 }
 

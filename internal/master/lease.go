@@ -42,6 +42,15 @@ func (c *Core) late() time.Duration {
 	return max(c.cfg.Lease/8, min(c.cfg.Lease/4, 500*time.Millisecond))
 }
 
+// storeAnswered takes whether the store answered a question other than a beat. While a beat is late that
+// ends no outage: the answer may be to something asked before, and workers have been told.
+func (c *Core) storeAnswered(ok bool) {
+	if ok && c.own.beating && c.own.late == 0 {
+		return
+	}
+	c.fleet.answered(ok, c.now)
+}
+
 // beatDue renews leases: its own every third of the lease, those of workers when they ask.
 func (c *Core) beatDue() {
 	if c.own.beating && c.own.late != 0 && c.now >= c.own.late {
@@ -241,7 +250,7 @@ func (c *Core) loseAbsent() {
 }
 
 func (c *Core) sessionEnded(e SessionEnded) {
-	c.fleet.answered(e.Err == nil, c.now)
+	c.storeAnswered(e.Err == nil)
 	for i, a := range c.away {
 		if a.session != e.Session {
 			continue

@@ -239,42 +239,44 @@ func (m *Master) carryOut(ctx context.Context, effects []Effect, timer *time.Tim
 
 // do carries out one effect that asks the store, and posts its answer.
 func (m *Master) do(ctx context.Context, fx Effect) {
+	asking, cancel := context.WithTimeout(ctx, m.patience())
+	defer cancel()
 	owner := m.node.Incarnation
 	now := m.clock.Now()
 	switch e := fx.(type) {
 	case Poll:
-		waiting, err := m.store.Waiting(ctx, owner)
+		waiting, err := m.store.Waiting(asking, owner)
 		m.answer(ctx, "look what waits", err, Polled{waiting, err})
 	case ReadCommands:
-		cmds, err := m.commands(ctx, e)
+		cmds, err := m.commands(asking, e)
 		m.answer(ctx, "read commands", err, CommandsRead{cmds, err})
 	case ReadInbox:
-		items, err := m.store.Inbox(ctx, owner, e.Limit, e.Except)
+		items, err := m.store.Inbox(asking, owner, e.Limit, e.Except)
 		m.answer(ctx, "read inbox", err, InboxRead{items, err})
 	case Claim:
-		ids, err := m.store.Claim(ctx, owner, now, e.Limit)
+		ids, err := m.store.Claim(asking, owner, now, e.Limit)
 		var next flow.Time
 		if err == nil {
-			next, err = m.store.NextWake(ctx)
+			next, err = m.store.NextWake(asking)
 		}
 		m.answer(ctx, "claim", err, Claimed{ids, next, err})
 	case ReadOwned:
-		ids, err := m.store.Owned(ctx, owner, e.After, e.Limit)
+		ids, err := m.store.Owned(asking, owner, e.After, e.Limit)
 		m.answer(ctx, "read what is mine", err, OwnedRead{ids, err})
 	case TakeOver:
-		ids, left, err := m.store.TakeOver(ctx, owner, e.Dead, now, e.Takes, e.Limit)
+		ids, left, err := m.store.TakeOver(asking, owner, e.Dead, now, e.Takes, e.Limit)
 		m.answer(ctx, "take over", err, TookOver{e.Dead, e.Takes, ids, left, err})
 	case Load:
-		rows, err := m.store.Load(ctx, owner, e.IDs)
+		rows, err := m.store.Load(asking, owner, e.IDs)
 		m.answer(ctx, "load", err, LoadedRows{e.IDs, rows, err})
 	case ReadDefinition:
-		def, err := m.store.Definition(ctx, e.Key.Workflow, e.Key.Version)
+		def, err := m.store.Definition(asking, e.Key.Workflow, e.Key.Version)
 		m.answer(ctx, "read definition", err, DefinitionRead{e.Key, def, err})
 	case HandOver:
-		_, err := m.store.Order(ctx, e.Item)
+		_, err := m.store.Order(asking, e.Item)
 		m.answer(ctx, "hand over", err, HandedOver{e.Conn, e.Token, err})
 	case Register:
-		lease, err := m.store.Register(ctx, e.Node)
+		lease, err := m.store.Register(asking, e.Node)
 		if outrun, ok := errors.AsType[*flow.OutrunError](err); ok {
 			m.answer(ctx, "register worker", nil, Outrun{e.Conn, outrun.Hello})
 			return
@@ -285,25 +287,25 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	case Beat:
 		m.heartbeat(ctx, e)
 	case ReadPeers:
-		peers, err := m.store.Peers(ctx, owner)
+		peers, err := m.store.Peers(asking, owner)
 		m.answer(ctx, "read the other masters", err, PeersRead{peers, err})
 	case Probe:
 		m.post(ctx, Probed{e.Incarnation, m.peers.Probe(ctx, e.Incarnation, e.Address, probeTimeout)})
 	case Condemn:
-		won, err := m.store.Condemn(ctx, e.Dead, owner, e.Why)
+		won, err := m.store.Condemn(asking, e.Dead, owner, e.Why)
 		if won {
 			m.counters.takeovers.Add(1)
 			m.log.LogAttrs(ctx, slog.LevelWarn, "declared a master dead", slog.Int64("incarnation", e.Dead), slog.String("because", e.Why))
 		}
 		m.answer(ctx, "fence a master", err, Condemned{e.Dead, err})
 	case HandOut:
-		mine, others, err := m.store.HandOut(ctx, owner, e.Dead, e.Heirs, e.Limit)
+		mine, others, err := m.store.HandOut(asking, owner, e.Dead, e.Heirs, e.Limit)
 		if len(mine)+others > 0 {
 			m.log.LogAttrs(ctx, slog.LevelInfo, "handed out runs of a dead master", slog.Int64("incarnation", e.Dead), slog.Int("mine", len(mine)), slog.Int("others", others))
 		}
 		m.answer(ctx, "hand out", err, HandedOut{e.Dead, e.Heirs, mine, others, err})
 	case GiveAway:
-		given, err := m.store.GiveAway(ctx, owner, e.IDs, e.Heirs)
+		given, err := m.store.GiveAway(asking, owner, e.IDs, e.Heirs)
 		if given > 0 {
 			m.log.LogAttrs(ctx, slog.LevelInfo, "draining: gave runs to the other masters", slog.Int("runs", given), slog.Any("masters", e.Heirs))
 		}
@@ -311,13 +313,18 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	case Tell:
 		m.peers.Poke(&rpc.PokeRequest{Handed: true, Owner: e.Incarnation})
 	case EndSession:
-		over, err := m.store.EndSession(ctx, e.Session, owner, e.Why, e.Within)
+		over, err := m.store.EndSession(asking, e.Session, owner, e.Why, e.Within)
 		if over {
 			m.log.LogAttrs(ctx, slog.LevelWarn, "a worker's session is lost", slog.Int64("session", e.Session), slog.String("because", e.Why))
 		}
 		m.answer(ctx, "end a session", err, SessionEnded{e.Session, over, err})
 	}
 }
+
+// patience is how long an answer of the store is waited for, three leases. A connection may hang behind a
+// pooler that acknowledges what it never passes on: no kernel ends that one, and what waits for its
+// answer would wait for ever while the lease is kept on another.
+func (m *Master) patience() time.Duration { return 3 * time.Duration(m.length.Load()) }
 
 func (m *Master) commands(ctx context.Context, e ReadCommands) ([]flow.Command, error) {
 	if e.Trial {
@@ -343,7 +350,9 @@ func (m *Master) commitLoop(ctx context.Context, lane int) error {
 			return ctx.Err()
 		case c := <-m.lanes[lane]:
 			began := time.Now()
-			res, err := m.store.Commit(ctx, c.Batch)
+			asking, cancel := context.WithTimeout(ctx, m.patience())
+			res, err := m.store.Commit(asking, c.Batch)
+			cancel()
 			m.counters.commit(time.Since(began), err)
 			if err != nil && ctx.Err() == nil {
 				m.log.LogAttrs(ctx, slog.LevelWarn, "commit", slog.Int("changes", len(c.Batch.Changes)), slog.Any("error", err))
@@ -357,12 +366,14 @@ func (m *Master) quarantine(ctx context.Context, e Quarantine) {
 	if !e.Again {
 		m.log.LogAttrs(ctx, slog.LevelError, "quarantine", slog.String("instance", e.ID.String()), slog.String("reason", e.Reason), slog.String("stack", string(e.Stack)))
 	}
+	asking, cancel := context.WithTimeout(ctx, m.patience())
+	defer cancel()
 	var err error
 	now := m.clock.Now()
 	if e.Command {
-		err = m.store.QuarantineCommand(ctx, e.ID, e.Reason, now)
+		err = m.store.QuarantineCommand(asking, e.ID, e.Reason, now)
 	} else {
-		err = m.store.Quarantine(ctx, m.node.Incarnation, e.ID, e.Reason, now)
+		err = m.store.Quarantine(asking, m.node.Incarnation, e.ID, e.Reason, now)
 	}
 	m.answer(ctx, "quarantine", err, Quarantined{e.ID, err})
 }
@@ -392,6 +403,7 @@ func (m *Master) heartbeat(ctx context.Context, e Beat) {
 		m.post(ctx, Committed{Lane: 0, Err: flow.ErrFenced})
 		return
 	}
+	m.outage.answered(ctx, m.log)
 	m.renewed.Store(int64(at))
 	if length := renewal.Settings.Lease; length > 0 {
 		m.length.Store(int64(length))

@@ -17,8 +17,9 @@ const outageTold = 10 * time.Second
 type outage struct {
 	mu    sync.Mutex
 	since time.Time // zero: it answers
-	told  time.Time
-	count int // of questions without an answer
+	told  time.Time // when the last line was written, of this outage or of one before
+	known bool      // that of this one was
+	count int       // of questions without an answer
 }
 
 // failed tells of a question that the store did not answer.
@@ -31,19 +32,24 @@ func (o *outage) failed(ctx context.Context, log *slog.Logger, asked string, err
 	}
 	level := slog.LevelDebug
 	if now.Sub(o.told) >= outageTold {
-		level, o.told = slog.LevelWarn, now
+		level, o.told, o.known = slog.LevelWarn, now, true
 	}
 	log.LogAttrs(ctx, level, "the store did not answer; it is asked again", slog.String("asked", asked), slog.Any("error", err),
 		slog.Int("unanswered", o.count))
 }
 
-// answered tells that an outage is over.
+// answered tells that an outage is over, if it was told that it began: a store that answers every second
+// question fills no log.
 func (o *outage) answered(ctx context.Context, log *slog.Logger) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.since.IsZero() {
 		return
 	}
-	log.LogAttrs(ctx, slog.LevelInfo, "the store answers again", slog.Duration("after", time.Since(o.since).Round(time.Millisecond)), slog.Int("unanswered", o.count))
-	o.since, o.told, o.count = time.Time{}, time.Time{}, 0
+	level := slog.LevelDebug
+	if o.known {
+		level = slog.LevelInfo
+	}
+	log.LogAttrs(ctx, level, "the store answers again", slog.Duration("after", time.Since(o.since).Round(time.Millisecond)), slog.Int("unanswered", o.count))
+	o.since, o.known, o.count = time.Time{}, false, 0
 }

@@ -30,5 +30,14 @@ func TestOutageIsToldNowAndThen(t *testing.T) {
 		if n := strings.Count(out.String(), "answers again"); n != 1 || !strings.Contains(out.String(), "after=25s unanswered=250") {
 			t.Errorf("the end was told %d times:\n%s", n, out.String())
 		}
+		out.Reset()
+		for range 100 { // a slow store, for 20 seconds
+			o.failed(t.Context(), log, "renew", errors.New("deadline exceeded"))
+			o.answered(t.Context(), log)
+			time.Sleep(200 * time.Millisecond)
+		}
+		if n, m := strings.Count(out.String(), "did not answer"), strings.Count(out.String(), "answers again"); n != 2 || m != 2 {
+			t.Errorf("told %d times that it does not answer and %d times that it does in 20 s:\n%s", n, m, out.String())
+		}
 	})
 }

@@ -207,6 +207,11 @@ func TestBeginWaitsForItsCommit(t *testing.T) {
 	if begins != 1 {
 		t.Errorf("told to begin %d times", begins)
 	}
+	// Whoever did not hear it says again that it waits, and is told again.
+	b.step(Frame{2, &rpc.FromWorker{Started: []*rpc.Started{{Token: 1, Instance: 100, Task: int64(row.ID), At: int64(b.now)}}}})
+	if s := one[Send](b); s.Conn != 2 || !slices.Equal(s.Frame.Begins, []int64{1}) {
+		t.Errorf("sends %+v", s)
+	}
 }
 
 // A watcher that was too slow for the last changes of all is told so.

@@ -22,7 +22,7 @@ func (c *Core) readPeers() {
 
 func (c *Core) peersRead(e PeersRead) {
 	c.fleet.reading = false
-	c.fleet.answered(e.Err == nil, c.now)
+	c.storeAnswered(e.Err == nil)
 	if e.Err == nil {
 		c.fleet.read(e.Peers, c.now)
 	}

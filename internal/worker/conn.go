@@ -41,7 +41,7 @@ type Masters struct {
 	// comes from the same source it is gone by: a worker that starts while the registry is away finds its
 	// masters, and loses no lease. "" keeps none.
 	Source string
-	Dial  func(ctx context.Context, address string) (rpc.Stream, error)
+	Dial   func(ctx context.Context, address string) (rpc.Stream, error)
 }
 
 // OneMaster is a single master that never changes.

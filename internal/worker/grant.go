@@ -102,6 +102,7 @@ func (c *Core) taken(token int64) {
 	if h.grant.GetHold() {
 		h.state, h.startedAt = stateHolding, c.turn.now
 		c.sayStarted(h)
+		c.resendLater()
 		return
 	}
 	c.begin(h)

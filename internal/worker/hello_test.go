@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"testing"
+	"time"
 
 	"baton/internal/flow"
 	"baton/internal/rpc"
@@ -61,5 +62,39 @@ func TestHellosAreNumbered(t *testing.T) {
 	}
 	if said = h.says(worker.Frame{Stream: 3, Frame: outrun(1e15)}); len(said) > 0 {
 		t.Errorf("with a session it says %v", said)
+	}
+}
+
+// A store that is slow for every master gives a session in the end: each master gets twice the time of the
+// one before it.
+func TestPatienceWithASlowStoreGrows(t *testing.T) {
+	t.Parallel()
+	h := &helloTest{T: t, now: 1e6, core: worker.NewCore(worker.CoreConfig{Name: "w", Home: "h", Slots: 4, Kind: func(string) worker.Kind { return worker.KindFunction }}, worker.State{})}
+	h.says(worker.StreamUp{Stream: 1}, worker.StreamUp{Stream: 2})
+	asked := worker.StreamID(1)
+	last := time.Duration(0)
+	for range 4 {
+		since := h.now
+		for closed := false; !closed; h.now = h.now.Add(time.Second) {
+			for _, e := range h.core.Step(h.now, worker.Tick{}) {
+				if c, ok := e.(worker.Close); ok && c.Stream == asked {
+					closed = true
+				}
+			}
+			if h.now.Sub(since) > time.Hour {
+				t.Fatalf("waits for stream %d for ever", asked)
+			}
+		}
+		took := h.now.Sub(since)
+		if last != 0 && took < 2*last-2*time.Second {
+			t.Errorf("a master has %s, the one before it had %s", took, last)
+		}
+		last = took
+		said := h.says(worker.StreamDown{Stream: asked})
+		h.says(worker.StreamUp{Stream: asked + 2})
+		asked++
+		if said[asked] == nil {
+			t.Fatalf("stream %d is not asked: %v", asked, said)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-// Results on their way: sent, and sent again, until a master says that they are durable.
+// What is sent, and sent again, until a master answers: results, and what waits for leave to begin.
 
 package worker
 
@@ -17,6 +17,11 @@ func (c *Core) sendEnd(h *held) {
 	h.sentAt = c.turn.now
 	f := s.frame(endSize(h.end))
 	f.Ended = append(f.Ended, h.end)
+	c.resendLater()
+}
+
+// resendLater has what waits for an answer said again after a time.
+func (c *Core) resendLater() {
 	if c.resendAt == 0 {
 		c.resendAt = c.turn.now.Add(c.cfg.ResendAfter)
 	}
@@ -40,9 +45,21 @@ func (c *Core) resendDue() {
 	}
 	c.resendAt = 0
 	c.sendEnds(c.turn.now.Add(-c.cfg.ResendAfter))
-	if c.ended > 0 && c.welcomed() != nil {
-		c.resendAt = c.turn.now.Add(c.cfg.ResendAfter)
+	if c.sayHolding() || c.ended > 0 && c.welcomed() != nil {
+		c.resendLater()
 	}
+}
+
+// sayHolding says again of all that wait for leave to begin that they do, and tells whether there are any.
+// The leave hangs on that one word, which a master may have dropped: it was no owner, or it read the rows anew.
+func (c *Core) sayHolding() (any bool) {
+	for _, h := range c.sortedHeld() {
+		if h.state == stateHolding {
+			c.sayStarted(h)
+			any = true
+		}
+	}
+	return any
 }
 
 // acknowledged forgets a result that a master has. A token that has not ended here is none of

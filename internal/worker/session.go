@@ -25,8 +25,9 @@ type session struct {
 	over       bool          // the lease is over and what it held is being killed
 	measuring  bool
 	beats      int64
-	unseen     int   // masters that there are and that no stream leads to, though they may live
-	hello      int64 // number of the last hello without a session
+	unseen     int           // masters that there are and that no stream leads to, though they may live
+	hello      int64         // number of the last hello without a session
+	patience   time.Duration // for a master that is to give one, 0: helloTimeout
 }
 
 // stream is a connection to a master.
@@ -120,8 +121,12 @@ func (c *Core) streamDown(id StreamID) {
 	}
 }
 
-// helloTimeout is how long a master may take to give a session before another one is asked.
-const helloTimeout = 3 * time.Second
+// How long a master may take to give a session before another one is asked. Each that took longer makes
+// the next one's time twice as long: with a store that is slow for all of them nobody would ever get one.
+const (
+	helloTimeout     = 3 * time.Second
+	helloTimeoutMost = 48 * time.Second
+)
 
 // sayHellos greets on every stream that was not greeted yet; without a session on one only, since
 // each master would give another. While a lost session's attempts are being killed nothing is
@@ -162,6 +167,7 @@ func (c *Core) helloDue() {
 	for _, s := range c.streams {
 		if s.helloAt != 0 {
 			s.helloAt = c.turn.now // once
+			c.session.patience = min(2*max(c.session.patience, helloTimeout), helloTimeoutMost)
 			c.do(Close{s.id, "it gives no session; another master is asked"})
 		}
 	}
@@ -174,7 +180,7 @@ func (c *Core) helloBy() flow.Time {
 	}
 	for _, s := range c.streams {
 		if s.helloAt != 0 {
-			return s.helloAt.Add(helloTimeout)
+			return s.helloAt.Add(max(c.session.patience, helloTimeout))
 		}
 	}
 	return 0

@@ -161,7 +161,7 @@ func TestFunctionsThatMisbehave(t *testing.T) {
 func TestAtMostOnceWaitsForLeave(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	w := setup(t, nil, fn("once", func(context.Context, *task.Attempt) (task.Outputs, error) {
+	w := setup(t, func(c *worker.Config, _ *master) { c.ResendAfter = 20 * time.Millisecond }, fn("once", func(context.Context, *task.Attempt) (task.Outputs, error) {
 		runs.Add(1)
 		return nil, nil
 	}))
@@ -172,6 +172,11 @@ func TestAtMostOnceWaitsForLeave(t *testing.T) {
 	if runs.Load() != 0 {
 		t.Error("it began without leave")
 	}
+	// A master may have dropped that word.
+	w.m.mu.Lock()
+	delete(w.m.started, 1)
+	w.m.mu.Unlock()
+	w.m.wait(t, "started, again", func() bool { return w.m.started[1] != nil })
 	w.m.send(&rpc.FromMaster{Begins: []int64{1, 1}, Grants: []*rpc.Grant{g}})
 	w.m.end(t, 1)
 	if runs.Load() != 1 {

@@ -1,0 +1,67 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/task"
+)
+
+// hungStore never answers: it only notices that nobody waits any more. Every other question panics.
+type hungStore struct{ Store }
+
+func (hungStore) Waiting(ctx context.Context, _ int64) (flow.Waiting, error) {
+	<-ctx.Done()
+	return flow.Waiting{}, ctx.Err()
+}
+
+func (hungStore) Register(ctx context.Context, _ flow.Node) (flow.Lease, error) {
+	<-ctx.Done()
+	return flow.Lease{}, ctx.Err()
+}
+
+func (hungStore) Commit(ctx context.Context, _ flow.Batch) (flow.CommitResult, error) {
+	<-ctx.Done()
+	return flow.CommitResult{}, ctx.Err()
+}
+
+// A question whose answer never comes is given up after three leases, and its asker hears so: what hung on
+// it is asked for anew.
+func TestNoQuestionIsWaitedForForEver(t *testing.T) {
+	t.Parallel()
+	for name, ask := range map[string]func(context.Context, *Master){
+		"poll":     func(ctx context.Context, m *Master) { m.do(ctx, Poll{}) },
+		"register": func(ctx context.Context, m *Master) { m.do(ctx, Register{Conn: 1}) },
+		"commit": func(ctx context.Context, m *Master) {
+			m.lanes[0] <- Commit{Lane: 0}
+			go m.commitLoop(ctx, 0) //nolint:errcheck // it ends with the test
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := New(DefaultConfig(), hungStore{}, task.NewSet(), flow.Node{}, slog.New(slog.DiscardHandler))
+				m.length.Store(int64(4 * time.Second))
+				began := time.Now()
+				go ask(t.Context(), m)
+				var err error
+				switch e := (<-m.events).(type) {
+				case Polled:
+					err = e.Err
+				case Registered:
+					err = e.Err
+				case Committed:
+					err = e.Err
+				}
+				if took := time.Since(began); took != 12*time.Second || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("after %s: %v", took, err)
+				}
+			})
+		})
+	}
+}
