@@ -155,8 +155,8 @@ func (c *Core) beaten(e Beaten) {
 	held := c.own.held
 	c.own.held = nil
 	for _, in := range held {
-		if c.insts[in.id] == in && !in.inflight {
-			c.carryOut(in)
+		if c.insts[in.id] == in {
+			c.carryOutNow(in) // else with the commit of what came meanwhile
 		}
 	}
 }

@@ -39,7 +39,7 @@ func TestNoQuestionIsWaitedForForEver(t *testing.T) {
 		"register": func(ctx context.Context, m *Master) { m.do(ctx, Register{Conn: 1}) },
 		"commit": func(ctx context.Context, m *Master) {
 			m.lanes[0] <- Commit{Lane: 0}
-			go m.commitLoop(ctx, 0) //nolint:errcheck // it ends with the test
+			go m.commitLoop(ctx, 0)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
