@@ -484,6 +484,48 @@ func TestOrdersWaitForTheLease(t *testing.T) {
 	}
 }
 
+// What is decided while earlier orders of the same run wait for the lease is ordered when it is durable: the
+// answer of a beat that comes before has nothing of it sent, and nothing of it forgotten.
+func TestOrdersThatWaitForTheLeaseTakeNoOthersAlong(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.room(1, 1)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9,
+		flow.Task{Name: "a", Type: "nothing"}, flow.Task{Name: "b", Type: "nothing"})})
+	first := one[Commit](b)
+	if n := len(first.Batch.Changes[0].Grants); n != 1 {
+		t.Fatalf("%d grants in one place", n)
+	}
+	b.now = b.now.Add(DefaultConfig().Lease / 2)
+	quiet := func(events ...Event) { b.out = b.core.Step(b.now, events...) } // its beats are not answered
+	committed := func(c Commit, tokens ...int64) Committed {
+		return Committed{Lane: c.Lane, Result: flow.CommitResult{Changes: []flow.ChangeResult{{Fate: flow.Committed, Tokens: tokens}}}}
+	}
+	quiet(committed(first, 1), CommandsRead{Commands: []flow.Command{command(101, 9)}})
+	other := one[Commit](b) // keeps the lane busy
+	quiet(Frame{1, &rpc.FromWorker{Room: &rpc.Room{Places: 2, Number: 2}}})
+	quiet(Beaten{At: b.now, Sessions: []int64{}})
+	granted := map[int64]bool{}
+	note := func() {
+		t.Helper()
+		for _, g := range every[Grant](b) {
+			if g.Order.Token == 0 || granted[g.Order.Token] {
+				t.Errorf("granted %+v", g.Order)
+			}
+			granted[g.Order.Token] = true
+		}
+	}
+	note()
+	quiet(committed(other))
+	note()
+	quiet(committed(one[Commit](b), 2))
+	note()
+	if !granted[1] || !granted[2] {
+		t.Errorf("granted: %v", granted)
+	}
+}
+
 // A clock that is set back does not stop the core from seeing what is due.
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
