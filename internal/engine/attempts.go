@@ -82,7 +82,7 @@ func (s *State) started(e Started, env Env, fx *Effects) {
 		s.placedReason(&s.Rows[r])
 	}
 	// Each time it is said: who waits for leave says it until it has it.
-	if n, undo := s.node(&s.Rows[r]); !undo && n.Delivery == flow.AtMostOnce {
+	if s.Held(r) {
 		fx.Begun = append(fx.Begun, r)
 	}
 }

@@ -268,7 +268,9 @@ func (m *Master) sendGrant(ctx context.Context, out *outgoing, e Grant) {
 }
 
 func (m *Master) source(ctx context.Context, project, name string) ([]byte, error) {
-	all, err := m.store.DataSources(ctx, project)
+	asking, cancel := context.WithTimeout(ctx, m.patience())
+	defer cancel()
+	all, err := m.store.DataSources(asking, project)
 	if err != nil {
 		return nil, fmt.Errorf("data source %q: %w", name, err)
 	}
@@ -299,7 +301,9 @@ func grantOf(o engine.Order) *rpc.Grant {
 // sendBlob streams a resource in pieces that fit a frame.
 func (m *Master) sendBlob(ctx context.Context, st *stream, sum string) {
 	const piece = 1 << 20
-	data, err := m.store.Blob(ctx, sum)
+	asking, cancel := context.WithTimeout(ctx, m.patience())
+	defer cancel()
+	data, err := m.store.Blob(asking, sum)
 	if err != nil {
 		st.push(&rpc.FromMaster{Blobs: []*rpc.BlobChunk{{Sha256: sum, Last: true, Error: err.Error()}}})
 		return

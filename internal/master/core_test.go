@@ -681,7 +681,7 @@ func TestOutrunHello(t *testing.T) {
 	if r := one[Register](b); r.Node.Hello != 10 {
 		t.Errorf("registers %+v", r.Node)
 	}
-	b.step(Outrun{Conn: 1, Hello: 10}) // it was answered already, by who gave the session
+	b.step(Outrun{Conn: 1, Hello: 10}) // outrun once more, it says a greater one
 	if s := every[Send](b); len(s) != 1 || s[0].Frame.Welcome.GetOutrun() != 10 {
 		t.Errorf("sends %+v", s)
 	}

@@ -283,7 +283,7 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 		}
 		m.answer(ctx, "register worker", err, Registered{e.Conn, lease, err})
 	case Quarantine:
-		m.quarantine(ctx, e)
+		m.quarantine(ctx, asking, e)
 	case Beat:
 		m.heartbeat(ctx, e)
 	case ReadPeers:
@@ -362,12 +362,10 @@ func (m *Master) commitLoop(ctx context.Context, lane int) error {
 	}
 }
 
-func (m *Master) quarantine(ctx context.Context, e Quarantine) {
+func (m *Master) quarantine(ctx, asking context.Context, e Quarantine) {
 	if !e.Again {
 		m.log.LogAttrs(ctx, slog.LevelError, "quarantine", slog.String("instance", e.ID.String()), slog.String("reason", e.Reason), slog.String("stack", string(e.Stack)))
 	}
-	asking, cancel := context.WithTimeout(ctx, m.patience())
-	defer cancel()
 	var err error
 	now := m.clock.Now()
 	if e.Command {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 
@@ -142,4 +144,27 @@ func TestMastersAreRemembered(t *testing.T) {
 	other := follow(t, data, "etcd://b")
 	other.dialsNone("it is a master of another registry")
 	other.stop()
+}
+
+// A list that cannot be read, after a loss of power perhaps, stops nobody: the next one replaces it.
+func TestABrokenListOfMastersIsReplaced(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	file := filepath.Join(data, "worker", "masters")
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(`{"source":`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first := follow(t, data, "etcd://a")
+	first.list("m")
+	<-first.dials
+	first.list("m") // the one before is on disk
+	first.stop()
+	second := follow(t, data, "etcd://a")
+	if got := <-second.dials; got != "m" {
+		t.Errorf("%s is dialled", got)
+	}
+	second.stop()
 }

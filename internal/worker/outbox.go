@@ -52,14 +52,14 @@ func (c *Core) resendDue() {
 
 // sayHolding says again of all that wait for leave to begin that they do, and tells whether there are any.
 // The leave hangs on that one word, which a master may have dropped: it was no owner, or it read the rows anew.
-func (c *Core) sayHolding() (any bool) {
+func (c *Core) sayHolding() (some bool) {
 	for _, h := range c.sortedHeld() {
 		if h.state == stateHolding {
 			c.sayStarted(h)
-			any = true
+			some = true
 		}
 	}
-	return any
+	return some
 }
 
 // acknowledged forgets a result that a master has. A token that has not ended here is none of
