@@ -65,6 +65,16 @@ func (c *Core) route(id flow.ID, p pending) bool {
 	return true
 }
 
+// routeNews brings what a worker says of an attempt to its instance. It is false when this master does
+// not have it, or is only about to make it: what runs of it then was granted by another master, which
+// made it first.
+func (c *Core) routeNews(id flow.ID, p pending) bool {
+	if in := c.insts[id]; in != nil && in.command != 0 {
+		return false
+	}
+	return c.route(id, p)
+}
+
 // guard is deferred around decisions about an instance. A panic is a broken invariant of this
 // instance: it alone is quarantined.
 func (c *Core) guard(in *inst, doing string) {
@@ -161,6 +171,14 @@ func (c *Core) add(id flow.ID) *inst {
 	return in
 }
 
+// disown forgets an instance that may be somebody else's. Results that waited for its rows go through
+// the inbox to whoever has it.
+func (c *Core) disown(in *inst) {
+	queue := in.queue
+	c.drop(in)
+	c.handOverQueued(in.id, queue)
+}
+
 // drop forgets an instance: it is parked, somebody else's, or in doubt.
 func (c *Core) drop(in *inst) {
 	delete(c.insts, in.id)
@@ -243,7 +261,7 @@ func (c *Core) loaded(e LoadedRows) {
 	}
 	for _, id := range e.Asked {
 		if in := c.insts[id]; in != nil && in.st == nil && !got[id] {
-			c.drop(in)
+			c.disown(in)
 		}
 	}
 	c.becomeReady()

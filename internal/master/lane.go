@@ -191,10 +191,16 @@ func (c *Core) park(in *inst) {
 		if p.inbox != 0 {
 			delete(c.seen, p.inbox) // it is in the inbox still: the claim brings it back
 			c.claim()
-			continue
 		}
-		if ev, ok := p.ev.(engine.Ended); ok {
-			c.handOver(p.conn, in.id, ev)
+	}
+	c.handOverQueued(in.id, queue)
+}
+
+// handOverQueued makes the results durable among events that an instance did not live to take here.
+func (c *Core) handOverQueued(id flow.ID, queue []pending) {
+	for _, p := range queue {
+		if ev, ok := p.ev.(engine.Ended); ok && p.inbox == 0 && p.conn != 0 {
+			c.handOver(p.conn, id, ev)
 		}
 	}
 }
@@ -252,7 +258,7 @@ func (c *Core) doubt(insts []*inst, err error) {
 // reload forgets what is known of an instance and reads it again, soon.
 func (c *Core) reload(in *inst) {
 	onTrial := c.trials.on[in.id]
-	c.drop(in)
+	c.disown(in)
 	c.add(in.id)
 	if onTrial {
 		c.trials.on[in.id] = true

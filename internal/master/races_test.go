@@ -269,6 +269,42 @@ func TestHelloOlderThanATakeover(t *testing.T) {
 	}
 }
 
+// Two masters see the same command; the other one takes it. What its worker runs of it is not what this
+// one was about to make: it is not cancelled, and its result goes through the inbox at once.
+func TestWhatAnotherMasterMadeOfACommandIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	commit := one[Commit](b)
+	b.out = b.core.Step(b.now, Frame{1, &rpc.FromWorker{Hello: &rpc.Hello{
+		Name: "w1", Home: "h", Groups: []string{"default"}, Slots: 4, Session: 50, Generation: 1,
+		Held: []*rpc.Held{{Token: 5, Instance: 100, Task: 77, State: rpc.HeldState_HELD_STATE_RUNNING}},
+	}}})
+	b.out = b.core.Step(b.now, Beaten{At: b.now, Sessions: []int64{50}})
+	welcomed := false
+	for _, s := range every[Send](b) {
+		w := s.Frame.Welcome
+		welcomed = welcomed || w != nil
+		if len(w.GetSettle()) > 0 {
+			t.Errorf("it is told %v", w.Settle)
+		}
+	}
+	if !welcomed {
+		t.Fatal("no welcome")
+	}
+	b.step(Frame{1, &rpc.FromWorker{Ended: []*rpc.Ended{{Token: 5, Instance: 100, Task: 77, State: uint32(flow.AttemptSucceeded), Confirmed: true}}}})
+	if h := one[HandOver](b); h.Token != 5 || h.Item.Instance != 100 {
+		t.Errorf("handed over: %+v", h)
+	}
+	b.step(Committed{Lane: commit.Lane, Result: flow.CommitResult{Changes: []flow.ChangeResult{{Fate: flow.Gone}}}})
+	b.step(Frame{1, &rpc.FromWorker{Ended: []*rpc.Ended{{Token: 6, Instance: 100, Task: 78, State: uint32(flow.AttemptSucceeded), Confirmed: true}}}})
+	b.poll()
+	b.step(LoadedRows{Asked: []flow.ID{100}})
+	if h := one[HandOver](b); h.Token != 6 {
+		t.Errorf("handed over: %+v", h)
+	}
+}
+
 // A read of the inbox that fails is asked for again, also when nothing waits there: something is given up
 // only after a read.
 func TestInboxThatCannotBeReadIsReadAgain(t *testing.T) {

@@ -94,11 +94,11 @@ func (c *Core) frame(f Frame) {
 	}
 	cn.heardAt = c.now
 	for _, s := range f.Started {
-		c.route(flow.ID(s.Instance), pending{ev: engine.Started{Task: flow.ID(s.Task), Token: s.Token, At: flow.Time(s.At)}})
+		c.routeNews(flow.ID(s.Instance), pending{ev: engine.Started{Task: flow.ID(s.Task), Token: s.Token, At: flow.Time(s.At)}})
 	}
 	for _, e := range f.Ended {
 		ev := engine.Ended{Task: flow.ID(e.Task), Result: resultOf(e)}
-		if !c.route(flow.ID(e.Instance), pending{ev: ev, conn: f.Conn}) {
+		if !c.routeNews(flow.ID(e.Instance), pending{ev: ev, conn: f.Conn}) {
 			c.handOver(f.Conn, flow.ID(e.Instance), ev)
 		}
 	}
@@ -107,7 +107,7 @@ func (c *Core) frame(f Frame) {
 	}
 	for _, r := range f.Refused {
 		c.refused(cn, r)
-		c.route(flow.ID(r.Instance), pending{ev: engine.Refused{Task: flow.ID(r.Task), Token: r.Token, Reason: r.Reason}})
+		c.routeNews(flow.ID(r.Instance), pending{ev: engine.Refused{Task: flow.ID(r.Task), Token: r.Token, Reason: r.Reason}})
 	}
 	for _, h := range f.Held {
 		c.told(cn, h)
@@ -402,8 +402,8 @@ func (c *Core) told(cn *conn, h *rpc.Held) {
 
 // settle answers one attempt by the table in attempt.
 func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, say func(int64, rpc.SettleAction)) {
-	if in.inflight && row.Attempt.Token == 0 {
-		return // being granted just now
+	if row.Attempt.Token == 0 {
+		return // it is being granted: the order goes out when that is durable
 	}
 	state := attempt.HeldAbsent
 	if h != nil {
@@ -449,10 +449,11 @@ func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, say fu
 }
 
 // settleUnknown answers an attempt that no row with a slot names. Its instance may be ended, parked
-// or another master's: then nothing is said, the worker goes on, and a result goes through the
-// inbox. What runs is cancelled only when the rows are here and do not want it.
+// or another master's, also when this one is about to make it of a command that the other has taken:
+// then nothing is said, the worker goes on, and a result goes through the inbox. What runs is
+// cancelled only when the rows are here and do not want it.
 func (c *Core) settleUnknown(h *rpc.Held, say func(int64, rpc.SettleAction)) {
-	if in := c.insts[flow.ID(h.Instance)]; in == nil || in.st == nil {
+	if in := c.insts[flow.ID(h.Instance)]; in == nil || in.st == nil || in.command != 0 {
 		return
 	}
 	action := rpc.SettleAction_SETTLE_ACTION_CANCEL
