@@ -95,11 +95,8 @@ func (c *Core) giveAway() {
 func (c *Core) givenAway(e GivenAway) {
 	if e.Err != nil {
 		c.doubtOwned() // what is still mine is driven on
-		return
 	}
-	for _, heir := range e.Heirs {
-		c.emit(Tell{heir})
-	}
+	c.tellHeirs(e.Heirs) // it may have been carried out all the same
 }
 
 // leaseIs takes the length of leases as it is set now. What this master has is renewed for it already.

@@ -92,22 +92,27 @@ func (c *Core) handedOut(e HandedOut) {
 	switch {
 	case e.Err != nil:
 		c.doubtOwned()
+		c.tellHeirs(e.Heirs)
 		c.takeOver(e.Dead) // it may have been carried out; what is left is mine
 	case len(e.Mine)+e.Others == 0:
 		c.takeOver(e.Dead)
 	default:
 		c.load(e.Mine)
 		if e.Others > 0 {
-			for _, heir := range e.Heirs {
-				if heir != c.lease.Incarnation {
-					c.emit(Tell{heir})
-				}
-			}
+			c.tellHeirs(e.Heirs)
 		}
-		c.takeovers++
-		c.emit(HandOut{Dead: e.Dead, Heirs: e.Heirs, Limit: handOutAtOnce})
+		c.inherit(e.Dead) // to those that are well now
 	}
 	c.becomeReady()
+}
+
+// tellHeirs has the others look for what they were handed, or may have been.
+func (c *Core) tellHeirs(heirs []int64) {
+	for _, heir := range heirs {
+		if heir != c.lease.Incarnation {
+			c.emit(Tell{heir})
+		}
+	}
 }
 
 // inherited notes that nothing of a dead master is left.

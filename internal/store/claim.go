@@ -3,6 +3,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -94,6 +95,7 @@ const takeOverSQL = `
 		SELECT id FROM instance
 		WHERE owner = $2 AND owner > 0 AND takes = $4 AND engine <= $5
 			AND (SELECT epoch FROM fence WHERE incarnation = $2) > 1
+			AND (SELECT epoch FROM fence WHERE incarnation = $1) = 1
 		ORDER BY id LIMIT $3 FOR UPDATE
 	)
 	UPDATE instance SET owner = $1, seq = seq + 1, takes = takes + 1
@@ -101,7 +103,7 @@ const takeOverSQL = `
 	RETURNING id`
 
 // TakeOver hands instances of a fenced incarnation to owner: fenced first, for what a living one takes
-// after that would be left behind. Those that were handed on too often are
+// after that would be left behind. flow.ErrFenced: so is owner, which gets nothing. Those that were handed on too often are
 // quarantined when all others are in hands, so that they are not the death of this owner too.
 func (m *Master) TakeOver(ctx context.Context, owner, dead int64, now flow.Time, takes, n int) (ids []flow.ID, left int, err error) {
 	n = min(n, claimLimit)
@@ -116,14 +118,17 @@ func (m *Master) TakeOver(ctx context.Context, owner, dead int64, now flow.Time,
 	if err != nil || len(ids) == n {
 		return ids, takes, m.wrap("take over", err)
 	}
+	if alive, err := m.alive(ctx, []int64{owner}); err != nil || len(alive) == 0 {
+		return ids, takes, m.wrap("take over", cmp.Or(err, flow.ErrFenced))
+	}
 	if left, err = m.leftBehind(ctx, dead, now); err != nil {
 		return ids, takes, m.wrap("take over", err)
 	}
 	return ids, left, nil
 }
 
-// leftBehind returns the least takes of what a dead incarnation holds, -1 when nothing is left but
-// what was quarantined.
+// leftBehind returns the least takes of what a dead incarnation holds, -1 when nothing is left that this
+// version can drive but what was quarantined.
 func (m *Master) leftBehind(ctx context.Context, dead int64, now flow.Time) (int, error) {
 	left, err := one(ctx, m.DB, m.read(forEngine), scalar[int], `
 		SELECT COALESCE(min(takes), -1) FROM instance WHERE owner = $1 AND owner > 0 AND engine <= $2`, dead, flow.EngineVersion)
@@ -135,15 +140,11 @@ func (m *Master) leftBehind(ctx context.Context, dead int64, now flow.Time) (int
 			return 0, err
 		}
 	}
-	err = m.statement(ctx, forEngine, func(q querier) error {
-		_, err := exec(ctx, m.DB, q, "UPDATE fence SET released = TRUE WHERE incarnation = $1 AND epoch > 1 AND NOT released", dead)
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
 	return -1, m.statement(ctx, forEngine, func(q querier) error {
-		_, err := exec(ctx, m.DB, q, "UPDATE failover SET released_at = baton_now() WHERE incarnation = $1 AND released_at = 0", dead)
+		_, err := exec(ctx, m.DB, q, `
+			UPDATE failover SET released_at = baton_now()
+			WHERE incarnation = $1 AND released_at = 0
+				AND NOT EXISTS (SELECT 1 FROM instance WHERE owner = $1 AND owner > 0)`, dead)
 		return err
 	})
 }

@@ -6,23 +6,27 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"baton/internal/flow"
 )
 
-// Peers returns the other masters that are not done with: those that may commit, and dead ones
-// whose work is not all handed on.
+// Peers returns the other masters that are not done with: those that may commit, and dead ones that
+// own something still which this version can drive. What a dead one owns is looked at each time: a row
+// may come to it after all others were handed on, by a claim or a handing out that was under way, or
+// from a registry that shows it for longer than it lives. (No column says that a dead one is done with;
+// fence.released is not used any more.)
 func (m *Master) Peers(ctx context.Context, me int64) ([]flow.Peer, error) {
 	out, err := all(ctx, m.DB, m.read(forEngine), func(s scanner) (p flow.Peer, err error) {
 		return p, s.Scan(&p.Incarnation, &p.Name, &p.Address, &p.Fenced, &p.Stale, &p.Owns)
 	}, `
-		SELECT n.incarnation, n.name, n.address, f.epoch > 1, n.lease_until <= baton_now(), `+ownsSomething+` IS NOT NULL
+		SELECT n.incarnation, n.name, n.address, f.epoch > 1, n.lease_until <= baton_now(), `+ownsDrivable+` IS NOT NULL
 		FROM node n JOIN fence f ON f.incarnation = n.incarnation
-		WHERE n.incarnation <> $1 AND n.role IN ('master', 'standalone') AND NOT f.released
-			AND (f.epoch = 1 OR `+ownsSomething+` IS NOT NULL)
-		ORDER BY n.incarnation`, me)
+		WHERE n.incarnation <> $1 AND n.role IN ('master', 'standalone')
+			AND (f.epoch = 1 OR `+ownsDrivable+` IS NOT NULL)
+		ORDER BY n.incarnation`, me, flow.EngineVersion)
 	return out, m.wrap("read the other masters", err)
 }
 
@@ -49,13 +53,35 @@ func (m *Master) record(ctx context.Context, dead, witness int64, why string) er
 	})
 }
 
-// HandOut gives up to n instances of a fenced incarnation that were never taken without a commit to its
-// heirs, each to the one whose slot it is. It returns those of me, which is one of them, and how
-// many the others got.
+// alive returns those of masters that may commit. One may be fenced a moment later: what it was given
+// then is found by Peers.
+func (m *Master) alive(ctx context.Context, masters []int64) ([]int64, error) {
+	return all(ctx, m.DB, m.read(forEngine), scalar[int64], `
+		SELECT incarnation FROM fence WHERE incarnation IN (`+list(masters)+`) AND epoch = 1 ORDER BY incarnation`)
+}
+
+// list is numbers of ours for an IN.
+func list(numbers []int64) string {
+	texts := make([]string, 0, len(numbers))
+	for _, n := range numbers {
+		texts = append(texts, strconv.FormatInt(n, 10))
+	}
+	return strings.Join(texts, ", ")
+}
+
+// HandOut gives up to n instances of a fenced incarnation that were never taken without a commit to those
+// of its heirs that may commit, each to the one whose slot it is. It returns those of me, which is one of
+// them, and how many the others got. flow.ErrFenced: me is not alive.
 func (m *Master) HandOut(ctx context.Context, me, dead int64, heirs []int64, n int) (mine []flow.ID, others int, err error) {
 	type handed struct {
 		id    flow.ID
 		owner int64
+	}
+	if heirs, err = m.alive(ctx, heirs); err != nil {
+		return nil, 0, m.wrap("hand out", err)
+	}
+	if !slices.Contains(heirs, me) {
+		return nil, 0, m.wrap("hand out", flow.ErrFenced)
 	}
 	var rows []handed
 	err = m.statement(ctx, forEngine, func(q querier) error {
@@ -88,7 +114,7 @@ func (m *Master) HandOut(ctx context.Context, me, dead int64, heirs []int64, n i
 // handedOn counts what was handed on of a dead incarnation, for people.
 func (m *Master) handedOn(ctx context.Context, dead int64, n int) error {
 	return m.statement(ctx, forEngine, func(q querier) error {
-		_, err := exec(ctx, m.DB, q, "UPDATE failover SET instances = instances + $2 WHERE incarnation = $1", dead, n)
+		_, err := exec(ctx, m.DB, q, "UPDATE failover SET instances = instances + $2, released_at = 0 WHERE incarnation = $1", dead, n)
 		return err
 	})
 }

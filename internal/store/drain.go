@@ -67,9 +67,15 @@ func (db *DB) Waits(ctx context.Context) (command, inbox, now flow.Time, err err
 	return got[0], got[1], got[2], db.wrap("look how long things wait", err)
 }
 
-// GiveAway gives instances of me, which lives and takes part in nothing of theirs, to its heirs,
-// each to the one whose slot it is.
+// GiveAway gives instances of me, which lives and takes part in nothing of theirs, to those of its heirs
+// that may commit, each to the one whose slot it is. If none of them may, that is an error.
 func (m *Master) GiveAway(ctx context.Context, me int64, ids []flow.ID, heirs []int64) (given int, err error) {
+	if heirs, err = m.alive(ctx, heirs); err != nil {
+		return 0, m.wrap("give away", err)
+	}
+	if len(heirs) == 0 {
+		return 0, flow.Errorf(flow.CodeConflict, "", "give away: none of those that were to get it is alive")
+	}
 	var rows int64
 	err = m.statement(ctx, forEngine, func(q querier) error {
 		rows, err = exec(ctx, m.DB, q, `

@@ -25,6 +25,9 @@ const (
 // ownsSomething is an instance of node n, NULL if it has none.
 const ownsSomething = "(SELECT i.id FROM instance i WHERE i.owner = n.incarnation AND i.owner > 0 LIMIT 1)"
 
+// ownsDrivable is one that a master of engine $2 can drive.
+const ownsDrivable = "(SELECT i.id FROM instance i WHERE i.owner = n.incarnation AND i.owner > 0 AND i.engine <= $2 LIMIT 1)"
+
 // raiseSQL fences an incarnation; only the first caller changes a row.
 const raiseSQL = "UPDATE fence SET epoch = epoch + 1 WHERE incarnation = $1 AND epoch = 1"
 

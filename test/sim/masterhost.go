@@ -237,12 +237,12 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 		m.later(life, read, func() master.Event { return master.OwnedRead{IDs: s.owned(me, e.After, e.Limit)} })
 	case master.TakeOver:
 		m.later(life, write, func() master.Event {
-			ids, left := s.takeOver(me, e)
+			ids, left, err := s.takeOver(me, e)
 			if m.w.chance(m.w.cfg.Unknown) {
 				m.w.log("the answer of a takeover is lost, with %d instances", len(ids))
 				return master.TookOver{Dead: e.Dead, Takes: e.Takes, Err: errUnknown}
 			}
-			return master.TookOver{Dead: e.Dead, Takes: e.Takes, IDs: ids, Left: left}
+			return master.TookOver{Dead: e.Dead, Takes: e.Takes, IDs: ids, Left: left, Err: err}
 		})
 	case master.Load:
 		m.w.after(m.w.delay(read), func() {
@@ -322,12 +322,12 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 		})
 	case master.HandOut:
 		m.later(life, write, func() master.Event {
-			mine, others := s.handOut(me, e.Dead, e.Heirs, e.Limit)
+			mine, others, err := s.handOut(me, e.Dead, e.Heirs, e.Limit)
 			m.w.log("master %d hands out %d and %d runs of %d", me, len(mine), others, e.Dead)
 			if m.w.chance(m.w.cfg.Unknown) {
 				return master.HandedOut{Dead: e.Dead, Heirs: e.Heirs, Err: errUnknown}
 			}
-			return master.HandedOut{Dead: e.Dead, Heirs: e.Heirs, Mine: mine, Others: others}
+			return master.HandedOut{Dead: e.Dead, Heirs: e.Heirs, Mine: mine, Others: others, Err: err}
 		})
 	case master.Tell:
 		for _, o := range m.w.masters {
@@ -339,12 +339,12 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 		m.state = e.State
 	case master.GiveAway:
 		m.later(life, write, func() master.Event {
-			given := s.giveAway(me, e.IDs, e.Heirs)
+			given, err := s.giveAway(me, e.IDs, e.Heirs)
 			m.w.log("master %d gives away %d of %d runs", me, given, len(e.IDs))
 			if m.w.chance(m.w.cfg.Unknown) {
 				return master.GivenAway{Heirs: e.Heirs, Err: errUnknown}
 			}
-			return master.GivenAway{Heirs: e.Heirs}
+			return master.GivenAway{Heirs: e.Heirs, Err: err}
 		})
 	case master.EndSession:
 		m.later(life, write, func() master.Event {

@@ -6,6 +6,7 @@ package sim
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,7 +32,6 @@ type Store struct {
 	hellos    map[string]int64    // number of the latest that was answered, by home
 	leases    map[int64]flow.Time // of incarnations, by the store's clock
 	names     map[int64]string    // of masters
-	handed    map[int64]bool      // fenced masters whose work is handed on
 	deadly    map[flow.ID]string
 	takes     map[flow.ID]int  // of instances
 	poison    map[flow.ID]bool // runs that cannot be driven
@@ -48,7 +48,7 @@ func newStore(w *World) *Store {
 	return &Store{
 		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
 		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
-		fenced: map[int64]bool{}, homes: map[int64]string{}, hellos: map[string]int64{}, leases: map[int64]flow.Time{}, names: map[int64]string{}, handed: map[int64]bool{},
+		fenced: map[int64]bool{}, homes: map[int64]string{}, hellos: map[string]int64{}, leases: map[int64]flow.Time{}, names: map[int64]string{},
 		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease,
 	}
 }
@@ -111,7 +111,7 @@ func (s *Store) peers(me int64) []flow.Peer {
 	var out []flow.Peer
 	for _, inc := range slices.Sorted(maps.Keys(s.names)) {
 		owns := s.owns(inc)
-		if inc == me || s.handed[inc] || s.fenced[inc] && !owns {
+		if inc == me || s.fenced[inc] && !owns {
 			continue
 		}
 		out = append(out, flow.Peer{Incarnation: inc, Name: s.names[inc], Address: s.names[inc], Fenced: s.fenced[inc], Stale: s.leases[inc] <= s.w.now, Owns: owns})
@@ -119,25 +119,42 @@ func (s *Store) peers(me int64) []flow.Peer {
 	return out
 }
 
-func (s *Store) handOut(me, dead int64, heirs []int64, limit int) (mine []flow.ID, others int) {
+// alive tells whether a statement finds an incarnation alive. Now and then it has looked before that was
+// fenced.
+func (s *Store) alive(inc int64) bool { return !s.fenced[inc] || s.w.rng.IntN(4) == 0 }
+
+// living leaves the heirs that are alive.
+func (s *Store) living(heirs []int64) []int64 {
+	return slices.DeleteFunc(slices.Clone(heirs), func(h int64) bool { return !s.alive(h) })
+}
+
+func (s *Store) handOut(me, dead int64, heirs []int64, limit int) (mine []flow.ID, others int, err error) {
+	heirs = s.living(heirs)
+	if !slices.Contains(heirs, me) {
+		return nil, 0, flow.ErrFenced
+	}
 	for _, id := range sorted(s.instances) {
 		in := &s.instances[id].Instance
-		if in.Owner != dead || len(mine)+others >= limit {
+		if in.Owner != dead || s.takes[id] != 0 || len(mine)+others >= limit {
 			continue
 		}
 		in.Owner = heirs[id.Slot(len(heirs))]
 		in.Seq++
+		s.takes[id]++
 		if in.Owner == me {
 			mine = append(mine, id)
 		} else {
 			others++
 		}
 	}
-	return mine, others
+	return mine, others, nil
 }
 
 // giveAway gives what a living master names to its heirs.
-func (s *Store) giveAway(me int64, ids []flow.ID, heirs []int64) (given int) {
+func (s *Store) giveAway(me int64, ids []flow.ID, heirs []int64) (given int, err error) {
+	if heirs = s.living(heirs); len(heirs) == 0 {
+		return 0, errNobody
+	}
 	for _, id := range ids {
 		if l := s.instances[id]; l != nil && l.Instance.Owner == me {
 			l.Instance.Owner = heirs[id.Slot(len(heirs))]
@@ -146,8 +163,10 @@ func (s *Store) giveAway(me int64, ids []flow.ID, heirs []int64) (given int) {
 			given++
 		}
 	}
-	return given
+	return given, nil
 }
+
+var errNobody = errors.New("none of the heirs is alive")
 
 // drain begins or ends a drain.
 func (s *Store) drain(key string, on bool) {
@@ -232,6 +251,9 @@ func (s *Store) waiting(owner int64) flow.Waiting {
 }
 
 func (s *Store) claim(owner int64, now flow.Time, limit int) (ids []flow.ID, next flow.Time) {
+	if !s.alive(owner) {
+		limit = 0
+	}
 	wanted := map[flow.ID]bool{}
 	for _, it := range s.inbox {
 		in := s.instances[it.Instance]
@@ -270,7 +292,10 @@ func (s *Store) owned(owner int64, after flow.ID, limit int) []flow.ID {
 
 // takeOver hands on what was taken so often without a commit, and sets aside what was taken too
 // often.
-func (s *Store) takeOver(owner int64, e master.TakeOver) (ids []flow.ID, left int) {
+func (s *Store) takeOver(owner int64, e master.TakeOver) (ids []flow.ID, left int, err error) {
+	if !s.alive(owner) {
+		return nil, e.Takes, flow.ErrFenced
+	}
 	for _, id := range sorted(s.instances) {
 		if in := &s.instances[id].Instance; in.Owner == e.Dead && s.takes[id] == e.Takes && len(ids) < e.Limit {
 			in.Owner = owner
@@ -280,7 +305,7 @@ func (s *Store) takeOver(owner int64, e master.TakeOver) (ids []flow.ID, left in
 		}
 	}
 	if len(ids) == e.Limit {
-		return ids, e.Takes
+		return ids, e.Takes, nil
 	}
 	left = -1
 	for _, id := range sorted(s.instances) {
@@ -289,14 +314,14 @@ func (s *Store) takeOver(owner int64, e master.TakeOver) (ids []flow.ID, left in
 		}
 	}
 	if left < flow.MaxTakes {
-		return ids, left
+		return ids, left, nil
 	}
 	for _, id := range sorted(s.instances) {
 		if s.instances[id].Instance.Owner == e.Dead {
 			s.quarantine(e.Dead, master.Quarantine{ID: id, Reason: "its owners ended"})
 		}
 	}
-	return ids, -1
+	return ids, -1, nil
 }
 
 func (s *Store) load(owner int64, ids []flow.ID) []flow.Loaded {

@@ -110,6 +110,7 @@ func testNewerEngine(w *world) {
 	heir, _ := w.register("heir")
 	must(w.m.Fence(w.ctx, w.me))(w)
 	w.same([]flow.ID{}, w.takeOver(heir, w.me, 0, 10))
+	w.same([]flow.Peer{}, must(w.m.Peers(w.ctx, heir))(w), "what only a newer version can drive is no work for this one")
 }
 
 func testTakeOver(w *world) {

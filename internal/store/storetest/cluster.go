@@ -115,6 +115,14 @@ func testGiveAway(w *world) {
 	}
 	w.same(20, all)
 	w.same(0, must(w.m.GiveAway(w.ctx, me, ids, heirs))(w), "they are others' by now")
+
+	must(w.m.Fence(w.ctx, heirs[0]))(w)
+	w.same(1, must(w.m.GiveAway(w.ctx, me, []flow.ID{kept}, heirs))(w))
+	w.same(true, slices.Contains(must(w.m.Owned(w.ctx, heirs[1], 0, 100))(w), kept), "the dead get nothing")
+	must(w.m.Fence(w.ctx, heirs[1]))(w)
+	if _, err := w.m.GiveAway(w.ctx, heirs[1], []flow.ID{kept}, heirs); flow.CodeOf(err) != flow.CodeConflict {
+		w.Errorf("nobody is left: %v", err)
+	}
 }
 
 // testHolding: what a worker has in hand are attempts that have not ended.
@@ -172,6 +180,30 @@ func testHandOut(w *world) {
 		}
 	}
 	w.same(runs, len(seen))
+}
+
+// testDeadHeirs: a registry may show a master that is dead.
+func testDeadHeirs(w *world) {
+	var runs []flow.ID
+	for range 20 {
+		runs = append(runs, w.run(1).Instance.ID)
+	}
+	dead, heir, dying := w.me, w.master("heir", "").Incarnation, w.master("dying", "").Incarnation
+	must(w.m.Condemn(w.ctx, dying, heir, "dead"))(w)
+	must(w.m.Condemn(w.ctx, dead, heir, "dead"))(w)
+	mine, others, err := w.m.HandOut(w.ctx, heir, dead, []int64{heir, dying}, len(runs))
+	w.ok(err)
+	w.same(0, others, "runs were handed to a dead master")
+	w.same(runs, mine)
+	if _, _, err := w.m.HandOut(w.ctx, dying, heir, []int64{dying}, 1); !errors.Is(err, flow.ErrFenced) {
+		w.Errorf("a dead master hands out: %v", err)
+	}
+	last := w.master("last", "").Incarnation
+	must(w.m.Condemn(w.ctx, heir, last, "dead"))(w)
+	if ids, _, err := w.m.TakeOver(w.ctx, dying, heir, now, 1, 100); !errors.Is(err, flow.ErrFenced) || len(ids) > 0 {
+		w.Errorf("a dead master takes over %v: %v", ids, err)
+	}
+	w.same(runs, w.takeOver(last, heir, 1, 100))
 }
 
 // testLateHello: of two hellos of one home the later one counts, in whichever order they come to the store.

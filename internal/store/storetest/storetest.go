@@ -51,6 +51,7 @@ func Run(t *testing.T, open Open) {
 		{"cluster/peers", testPeers},
 		{"cluster/condemn", testCondemn},
 		{"cluster/hand out", testHandOut},
+		{"cluster/dead heirs", testDeadHeirs},
 		{"cluster/end of a session", testEndSession},
 		{"cluster/late hello", testLateHello},
 		{"cluster/drain", testDrain},
