@@ -26,8 +26,8 @@ func (r *run) runFunction(ctx context.Context, a *task.Attempt) End {
 	r.mu.Lock()
 	r.began = flow.At(time.Now())
 	r.mu.Unlock()
-	if err := r.source(a); err != nil {
-		return failed(flow.ClassUser, "secret", err.Error())
+	if err := r.source(ctx, a); err != nil {
+		return r.noSecret(err)
 	}
 	if len(r.grant.GetFiles()) > 0 {
 		if end, ok := r.layOut(ctx, a.Dir); !ok {

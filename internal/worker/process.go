@@ -37,7 +37,7 @@ func (r *run) runProcess(ctx context.Context, a *task.Attempt) End {
 	maps.Copy(env, a.Env)
 	env[OutputVar] = output
 	a.Env = env
-	p, end, ok := r.startProcess(a)
+	p, end, ok := r.startProcess(ctx, a)
 	if !ok {
 		return end
 	}
@@ -82,14 +82,14 @@ func (r *run) seeOut(p process, output string) End {
 }
 
 // startProcess starts the command unless a kill came first.
-func (r *run) startProcess(a *task.Attempt) (process, End, bool) {
+func (r *run) startProcess(ctx context.Context, a *task.Attempt) (process, End, bool) {
 	t, _ := r.w.types.Get(r.grant.GetType())
 	pt, ok := t.(task.Process)
 	if !ok {
 		return nil, infrastructure("run", fmt.Errorf("type %q is no process", r.grant.GetType())), false
 	}
-	if err := r.source(a); err != nil {
-		return nil, failed(flow.ClassUser, "secret", err.Error()), false
+	if err := r.source(ctx, a); err != nil {
+		return nil, r.noSecret(err), false
 	}
 	cmd, err := pt.Command(a)
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"maps"
 	"os"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +29,8 @@ type run struct {
 	log     *tasklog.Log
 	cancel  context.CancelFunc
 
-	staging *os.File // of a log with secrets that outlives this process
+	lasting bool     // the log outlives this process
+	staging *os.File // of one with secrets
 	away    func()   // clears the work folder away when nobody can need it again
 
 	mu      sync.Mutex
@@ -46,7 +46,6 @@ func (w *Worker) start(ctx context.Context, e Start) {
 	g := e.Grant
 	r := &run{w: w, grant: g, found: findings{patterns: g.GetLogPatterns()}}
 	ctx, r.cancel = context.WithCancel(ctx)
-	env, err := r.environment()
 	r.log = w.logs.Begin(r.key(), r.logOptions(e.Kind))
 	w.runs[g.GetToken()] = r
 	// Nobody waits for this goroutine but Core, by its Finished: a function that does not return
@@ -59,10 +58,12 @@ func (w *Worker) start(ctx context.Context, e Start) {
 				r.finish(failed(flow.ClassUser, "panic", fmt.Sprintf("the task type panicked: %v", p)))
 			}
 		}()
+		env, err := r.environment(ctx)
 		if err != nil {
-			r.finish(failed(flow.ClassUser, "secret", err.Error()))
+			r.finish(r.noSecret(err))
 			return
 		}
+		r.conceal()
 		a := r.attempt(env)
 		if e.Kind == KindProcess {
 			r.finish(r.runProcess(ctx, a))
@@ -79,21 +80,22 @@ func (r *run) key() tasklog.Key {
 
 // logOptions are those of the attempt's log. That of a process outlives a worker proper.
 func (r *run) logOptions(kind Kind) tasklog.Options {
-	o := tasklog.Options{Secrets: r.secrets}
+	o := tasklog.Options{Lasting: kind == KindProcess && r.w.below}
 	if kind == KindProcess || len(r.grant.GetLogPatterns()) > 0 {
 		o.Line = r.found.line
 	}
-	if kind != KindProcess || !r.w.below {
-		return o
-	}
-	o.Lasting = true
-	if len(r.secrets) > 0 {
+	r.lasting = o.Lasting
+	return o
+}
+
+// conceal masks the attempt's secrets in its log.
+func (r *run) conceal() {
+	if r.lasting && len(r.secrets) > 0 {
 		// Without it (no memory, no more files) a byte may be lost when this process dies in the
 		// middle of a write.
 		r.staging, _ = tasklog.NewStaging()
-		o.Staging = r.staging
 	}
-	return o
+	r.log.Conceal(r.secrets, r.staging)
 }
 
 // attempt is what the task type sees.
@@ -110,7 +112,7 @@ func (r *run) dir() string { return r.w.path("work", tokenName(r.grant.GetToken(
 
 // environment returns the attempt's variables with its secrets, whose values are remembered for
 // masking.
-func (r *run) environment() (map[string]string, error) {
+func (r *run) environment(ctx context.Context) (map[string]string, error) {
 	if len(r.grant.GetSecrets()) == 0 {
 		return r.grant.GetEnv(), nil
 	}
@@ -119,7 +121,7 @@ func (r *run) environment() (map[string]string, error) {
 		env = map[string]string{}
 	}
 	for _, s := range r.grant.GetSecrets() {
-		v, err := secretValue(&flow.Secret{Env: s.GetFromEnv(), File: s.GetFromFile()})
+		v, err := secretValue(ctx, &flow.Secret{Env: s.GetFromEnv(), File: s.GetFromFile()})
 		if err != nil {
 			return nil, fmt.Errorf("environment variable %s: %w", s.GetName(), err)
 		}
@@ -130,7 +132,7 @@ func (r *run) environment() (map[string]string, error) {
 }
 
 // source returns the attempt's data source and its password.
-func (r *run) source(a *task.Attempt) error {
+func (r *run) source(ctx context.Context, a *task.Attempt) error {
 	if len(r.grant.GetSource()) == 0 {
 		return nil
 	}
@@ -141,29 +143,12 @@ func (r *run) source(a *task.Attempt) error {
 	if a.Source.Password == nil {
 		return nil
 	}
-	v, err := secretValue(a.Source.Password)
+	v, err := secretValue(ctx, a.Source.Password)
 	if err != nil {
 		return fmt.Errorf("password of data source %s: %w", a.Source.Name, err)
 	}
 	a.Password = v
 	return nil
-}
-
-// secretValue takes a secret from where the worker's administrator put it.
-func secretValue(s *flow.Secret) (string, error) {
-	if s.Env != "" {
-		v, ok := os.LookupEnv(s.Env)
-		if !ok {
-			return "", fmt.Errorf("the worker has no environment variable %s", s.Env)
-		}
-		return v, nil
-	}
-	b, err := os.ReadFile(s.File)
-	if err != nil {
-		return "", fmt.Errorf("the worker cannot read the secret: %w", err)
-	}
-	// Editors end a file with a line end that is not part of the secret.
-	return strings.TrimRight(string(b), "\r\n"), nil
 }
 
 // kill orders the end of the run.

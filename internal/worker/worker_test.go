@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"baton/internal/flow"
 	"baton/internal/rpc"
 	"baton/internal/task"
@@ -93,7 +95,15 @@ func secretsFilesAndPatterns(t *testing.T, wire string) {
 	escaping.Files = []*rpc.Resource{{Name: "../y", Sha256: sum}}
 	unset := order(4, "script", "true")
 	unset.Secrets = []*rpc.SecretEnv{{Name: "A", FromEnv: "NO_SUCH_VARIABLE"}}
-	w.m.grant(g, missing, escaping, unset)
+	piped := order(5, "script", "true")
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	piped.Secrets = []*rpc.SecretEnv{{Name: "A", FromFile: pipe}}
+	huge := order(6, "script", "true")
+	huge.Secrets = []*rpc.SecretEnv{{Name: "A", FromFile: "/proc/self/exe"}}
+	w.m.grant(g, missing, escaping, unset, piped, huge)
 	e := w.m.end(t, 1)
 	if e.Cause != "exit:3" || len(e.Matched) != 1 || e.Matched[0] != "from the .*," {
 		t.Errorf("got %v", e)
@@ -111,6 +121,12 @@ func secretsFilesAndPatterns(t *testing.T, wire string) {
 	}
 	if e := w.m.end(t, 4); e.Cause != "secret" || !strings.Contains(e.Reason, "NO_SUCH_VARIABLE") {
 		t.Errorf("unset secret: %v", e)
+	}
+	if e := w.m.end(t, 5); e.Cause != "secret" || !strings.Contains(e.Reason, "pipe is not a regular file") {
+		t.Errorf("secret from a pipe: %v", e)
+	}
+	if e := w.m.end(t, 6); e.Cause != "secret" || !strings.Contains(e.Reason, "is larger than 1048576 bytes") {
+		t.Errorf("huge secret: %v", e)
 	}
 	if left, _ := filepath.Glob(filepath.Join(w.cfg.Data, "work", "[0-9]*")); len(left) > 0 {
 		t.Errorf("work folders left: %v", left)

@@ -40,12 +40,7 @@ func NewStore(dir string, limit int64) *Store {
 // Begin returns the log of an attempt that begins.
 func (s *Store) Begin(key Key, o Options) *Log {
 	l := &Log{key: key, store: s, cap: s.cap, lasting: o.Lasting}
-	if len(o.Secrets) > 0 {
-		l.mask = newMasker(o.Secrets)
-		if o.Staging != nil {
-			l.staging = &staging{f: o.Staging}
-		}
-	}
+	l.Conceal(o.Secrets, o.Staging)
 	if o.Line != nil {
 		l.lines = &lines{each: o.Line}
 	}
@@ -53,6 +48,20 @@ func (s *Store) Begin(key Key, o Options) *Log {
 	s.live[key.Token] = l
 	s.mu.Unlock()
 	return l
+}
+
+// Conceal masks secrets that were not known when the log began, before anything is written. See
+// Options.Secrets and Options.Staging.
+func (l *Log) Conceal(secrets []string, memory *os.File) {
+	if len(secrets) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mask = newMasker(secrets)
+	if memory != nil {
+		l.staging = &staging{f: memory}
+	}
 }
 
 // Resume returns the log of an attempt that another process began. Recall must follow, before
