@@ -427,3 +427,28 @@ func TestAskedAbout(t *testing.T) {
 		t.Errorf("told %v, and %d wait", got, p.Len())
 	}
 }
+
+// Groups come and go for years; what nothing waits for is forgotten, and nothing that waits.
+func TestQueuesAreForgotten(t *testing.T) {
+	t.Parallel()
+	p := NewPool()
+	p.Join(Session{ID: 1, Name: "w", Groups: []string{"default"}, Slots: Places{Process: 1}, Room: Places{Process: 1}})
+	p.Enqueue(Item{Task: 1, Group: "kept", Type: "t"})
+	for i := range flow.ID(20 * keepQueues) {
+		group := "g" + i.String()
+		p.Session(1).Groups = []string{group}
+		p.Enqueue(Item{Task: 100 + i, Group: group, Type: "t"})
+		got, ok := p.Next()
+		if !ok || got.Item.Task != 100+i {
+			t.Fatalf("placed %v", got)
+		}
+		p.Release(got.Item.Task)
+	}
+	if len(p.queues) > keepQueues || len(p.choosers) > keepQueues {
+		t.Errorf("%d queues and %d choosers", len(p.queues), len(p.choosers))
+	}
+	p.Session(1).Groups = []string{"kept"}
+	if got, ok := p.Next(); !ok || got.Item.Task != 1 {
+		t.Errorf("what waited all the time is forgotten: %v", got)
+	}
+}

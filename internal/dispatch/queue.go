@@ -5,8 +5,10 @@ package dispatch
 import (
 	"cmp"
 	"container/heap"
+	"maps"
 	"slices"
 
+	"baton/internal/assign"
 	"baton/internal/flow"
 )
 
@@ -62,11 +64,30 @@ func (p *Pool) Enqueue(it Item) {
 	i, found := slices.BinarySearchFunc(p.queues, it, func(q *queue, it Item) int {
 		return cmp.Or(cmp.Compare(q.group, it.Group), cmp.Compare(q.typ, it.Type))
 	})
+	if !found && len(p.queues) >= keepQueues && p.forgetQueues() {
+		p.Enqueue(it)
+		return
+	}
 	if !found {
 		p.queues = slices.Insert(p.queues, i, &queue{group: it.Group, typ: it.Type, kind: p.kind(it.Type)})
 	}
 	heap.Push(&p.queues[i].items, it)
 	p.fresh = append(p.fresh, it)
+}
+
+// keepQueues is how many queues there may be before those are forgotten in which nothing waits: there may
+// be any number of groups in the course of time.
+const keepQueues = 256
+
+// forgetQueues forgets the queues in which nothing waits, and how their groups chose. It tells whether
+// there were any.
+func (p *Pool) forgetQueues() bool {
+	before := len(p.queues)
+	p.queues = slices.DeleteFunc(p.queues, func(q *queue) bool { return len(q.items) == 0 })
+	maps.DeleteFunc(p.choosers, func(group string, _ *assign.Chooser) bool {
+		return !slices.ContainsFunc(p.queues, func(q *queue) bool { return q.group == group })
+	})
+	return len(p.queues) < before
 }
 
 // Placement is an item and the session chosen for it.

@@ -52,9 +52,30 @@ func (m *Master) announce(ctx context.Context) error {
 			// moment, which is a hint to look and no more.
 			m.withdraw(ctx, presence)
 			length = a.Lease
-			if presence, err = m.reg.Announce(ctx, member, length); err != nil {
+			if presence, err = m.announceAgain(ctx, member, length); err != nil {
 				return m.unseen(ctx, err)
 			}
+		}
+	}
+}
+
+// announceAgainAfter is how long a registry is left alone that did not take an announcement.
+const announceAgainAfter = time.Second
+
+// announceAgain announces a master that was seen before, until the registry takes it: one that is away
+// has not taken back what was announced, and may refuse it meanwhile. What is not seen is probed, and
+// lives on.
+func (m *Master) announceAgain(ctx context.Context, member registry.Member, length time.Duration) (registry.Presence, error) {
+	for {
+		presence, err := m.reg.Announce(ctx, member, length)
+		if err == nil || ctx.Err() != nil || errors.Is(err, flow.ErrFenced) {
+			return presence, err
+		}
+		m.log.LogAttrs(ctx, slog.LevelWarn, "not announced with the new lease yet", slog.Duration("lease", length), slog.Any("error", err))
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(announceAgainAfter):
 		}
 	}
 }

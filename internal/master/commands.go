@@ -197,6 +197,9 @@ func (c *Core) deliver(item flow.InboxItem) {
 		return
 	}
 	if c.insts[item.Instance] == nil {
+		if c.poisoned[item.Instance] == nil {
+			c.doubtOwned() // it is mine, says the store
+		}
 		c.skip(item)
 		return
 	}

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"path"
 	"slices"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,23 +21,11 @@ import (
 	"baton/internal/rpc"
 )
 
-// stream is one worker's connection: a queue of frames, merged while the wire is busy.
-type stream struct {
-	id     int64
-	mu     sync.Mutex
-	next   *rpc.FromMaster
-	wake   chan struct{}
-	cancel context.CancelCauseFunc
-	logs   map[int64]chan *rpc.LogChunk
-	name   string
-	sess   int64
-}
-
 // Session serves one worker. It returns when either side is gone.
 func (m *Master) Session(s grpc.BidiStreamingServer[rpc.FromWorker, rpc.FromMaster]) error {
 	ctx, cancel := context.WithCancelCause(s.Context())
 	defer cancel(nil)
-	st := &stream{id: m.connSeq.Add(1), wake: make(chan struct{}, 1), cancel: cancel, logs: make(map[int64]chan *rpc.LogChunk)}
+	st := newStream(m.connSeq.Add(1), cancel)
 	m.mu.Lock()
 	m.conns[st.id] = st
 	m.mu.Unlock()
@@ -109,19 +96,22 @@ func forCore(f *rpc.FromWorker) bool {
 
 func (m *Master) sendLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.FromWorker, rpc.FromMaster], st *stream) error {
 	for {
+		var f *rpc.FromMaster
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case b := <-st.blobs:
+			f = &rpc.FromMaster{Blobs: []*rpc.BlobChunk{b}}
 		case <-st.wake:
+			var over bool
+			if f, over = st.pop(); over {
+				return errLast
+			}
 		}
-		st.mu.Lock()
-		f := st.next
-		st.next = nil
-		st.mu.Unlock()
 		if f == nil {
 			continue
 		}
-		if len(f.Grants)+len(f.Begins)+len(f.Kills) > 0 && !m.storeOK() {
+		if orders(f) && !m.storeOK() {
 			// It was frozen since it decided so, and another master may have taken over. What is still
 			// true is settled when the worker is back.
 			return fmt.Errorf("orders for worker %s: %w", st.name, errUnsure)
@@ -132,55 +122,17 @@ func (m *Master) sendLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.Fr
 	}
 }
 
+// orders tells whether a worker acts on a frame as only the word of an owner may have it act: it begins,
+// ends or forgets an attempt.
+func orders(f *rpc.FromMaster) bool {
+	return len(f.Grants)+len(f.Begins)+len(f.Kills)+len(f.Acks)+len(f.Settles)+len(f.Forget) > 0
+}
+
 // errSilent ends a stream whose worker sends nothing any more.
 var errSilent = errors.New("nothing was heard for most of a lease")
 
 // errUnsure ends a stream on which a master has orders that may be out of date.
 var errUnsure = errors.New("the lease of this master may be over")
-
-// push adds to the frame that goes out next.
-func (st *stream) push(f *rpc.FromMaster) {
-	st.mu.Lock()
-	if st.next == nil {
-		st.next = f
-	} else {
-		n := st.next
-		if n.Welcome == nil {
-			n.Welcome = f.Welcome
-		}
-		n.Master = max(n.Master, f.Master)
-		n.Acks = append(n.Acks, f.Acks...)
-		n.Grants = append(n.Grants, f.Grants...)
-		n.Begins = append(n.Begins, f.Begins...)
-		n.Kills = append(n.Kills, f.Kills...)
-		n.ReadLogs = append(n.ReadLogs, f.ReadLogs...)
-		n.Blobs = append(n.Blobs, f.Blobs...)
-		n.Forget = append(n.Forget, f.Forget...)
-		n.Renew = n.Renew || f.Renew
-		if f.LeaseMicros != 0 {
-			n.LeaseMicros = f.LeaseMicros
-		}
-		n.Beat = max(n.Beat, f.Beat)
-		if f.Heard > n.Heard {
-			n.Heard, n.Outage = f.Heard, f.Outage
-		}
-		n.Asks = append(n.Asks, f.Asks...)
-		n.Settles = append(n.Settles, f.Settles...)
-		n.Fenced = append(n.Fenced, f.Fenced...)
-		n.Room = max(n.Room, f.Room)
-		if f.Wants != nil {
-			n.Wants = f.Wants
-		}
-		if f.WantsFunctions != nil {
-			n.WantsFunctions = f.WantsFunctions
-		}
-	}
-	st.mu.Unlock()
-	select {
-	case st.wake <- struct{}{}:
-	default:
-	}
-}
 
 // outgoing collects the frames of one step, a frame a connection.
 type outgoing struct {
@@ -298,21 +250,21 @@ func grantOf(o engine.Order) *rpc.Grant {
 	return g
 }
 
-// sendBlob streams a resource in pieces that fit a frame.
+// sendBlob streams a resource in pieces that fit a frame, each when the wire is free for it.
 func (m *Master) sendBlob(ctx context.Context, st *stream, sum string) {
 	const piece = 1 << 20
 	asking, cancel := context.WithTimeout(ctx, m.patience())
 	defer cancel()
 	data, err := m.store.Blob(asking, sum)
 	if err != nil {
-		st.push(&rpc.FromMaster{Blobs: []*rpc.BlobChunk{{Sha256: sum, Last: true, Error: err.Error()}}})
+		st.sendBlob(ctx, &rpc.BlobChunk{Sha256: sum, Last: true, Error: err.Error()})
 		return
 	}
 	for {
 		n := min(piece, len(data))
-		st.push(&rpc.FromMaster{Blobs: []*rpc.BlobChunk{{Sha256: sum, Data: data[:n], Last: n == len(data)}}})
-		if data = data[n:]; len(data) == 0 {
+		if !st.sendBlob(ctx, &rpc.BlobChunk{Sha256: sum, Data: data[:n], Last: n == len(data)}) || n == len(data) {
 			return
 		}
+		data = data[n:]
 	}
 }

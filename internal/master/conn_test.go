@@ -51,12 +51,12 @@ func TestNothingOfAFrameIsLost(t *testing.T) {
 		if field.Name() == "outage" {
 			continue // it goes with heard
 		}
-		st := &stream{wake: make(chan struct{}, 1)}
+		st := newStream(1, nil)
 		st.push(&rpc.FromMaster{})
 		f := &rpc.FromMaster{}
 		fill(f.ProtoReflect(), field)
 		st.push(f)
-		if !st.next.ProtoReflect().Has(field) {
+		if got, _ := st.pop(); !got.ProtoReflect().Has(field) {
 			t.Errorf("%s is lost", field.Name())
 		}
 	}

@@ -138,8 +138,11 @@ type (
 		Conn  int64
 		Frame *rpc.FromMaster
 	}
-	// HangUp ends the connection of a worker.
-	HangUp struct{ Conn int64 }
+	// HangUp ends the connection of a worker, After what was sent before if that goes out soon.
+	HangUp struct {
+		Conn  int64
+		After bool
+	}
 	// Grant sends one attempt to a worker; the shell adds the data source.
 	Grant struct {
 		Conn  int64

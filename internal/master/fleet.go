@@ -39,6 +39,19 @@ type fleet struct {
 	reading bool      // the store is being asked for rows
 	readAt  flow.Time // when it is asked again although there is no hint
 	again   bool      // and is to be asked once more
+	// condemned are the masters that were declared dead last, for workers that join: one that was frozen
+	// may have orders for them.
+	condemned []int64
+}
+
+// keepCondemned is how many dead masters a worker is told of that joins. None is frozen for that many.
+const keepCondemned = 32
+
+// buried notes that a master is fenced.
+func (f *fleet) buried(dead int64) {
+	f.stand(dead).dead = true
+	f.condemned = append(slices.DeleteFunc(f.condemned, func(id int64) bool { return id == dead }), dead)
+	f.condemned = f.condemned[max(0, len(f.condemned)-keepCondemned):]
 }
 
 // stand is how one master stands.

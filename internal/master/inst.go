@@ -86,9 +86,11 @@ func (c *Core) guard(in *inst, doing string) {
 // apply decides one event.
 func (c *Core) apply(in *inst, p pending) {
 	defer c.guard(in, "the engine refused an event")
+	if p.inbox != 0 {
+		in.inbox = append(in.inbox, p.inbox) // first: an engine that panics leaves the item to whoever comes next
+	}
 	fx := engine.Apply(in.st, p.ev, c.env())
 	if p.inbox != 0 {
-		in.inbox = append(in.inbox, p.inbox)
 		if _, verb := p.ev.(engine.VerbGiven); !verb {
 			in.st.Consume(p.inbox)
 		}
@@ -156,10 +158,13 @@ func (c *Core) list(in *inst, lazily bool) {
 	}
 }
 
-// settleAcks acknowledges at once what changed nothing.
+// settleAcks acknowledges at once what changed nothing. Who is not sure of its life may not know of the
+// attempt because another master granted it, which is to hear of its end: the worker says it again.
 func (c *Core) settleAcks(in *inst) {
 	for _, a := range in.after.acks {
-		c.ack(a.conn, a.token)
+		if c.sure() {
+			c.ack(a.conn, a.token)
+		}
 	}
 	in.after.acks = nil
 }

@@ -176,6 +176,7 @@ func (c *Core) sessionOver(cn *conn) {
 	c.send(cn.id, func(f *rpc.FromMaster) {
 		f.Welcome = &rpc.Welcome{Session: cn.session, Generation: c.lease.Generation, Over: true}
 	})
+	c.emit(HangUp{Conn: cn.id, After: true})
 	if c.sessions[cn.session] == cn {
 		delete(c.sessions, cn.session)
 		c.pool.Leave(cn.session)
@@ -204,7 +205,7 @@ func (c *Core) hangUpOnSilent() {
 		if c.sessions[cn.session] != cn || c.now < cn.silentAt(c.cfg.Lease) {
 			continue
 		}
-		c.emit(HangUp{id})
+		c.emit(HangUp{Conn: id})
 		c.gone(cn, max(cn.heardAt.Add(max(c.cfg.Lease, cn.node.Lease)).Sub(c.now), 0))
 	}
 }

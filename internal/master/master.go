@@ -206,6 +206,7 @@ func (m *Master) post(ctx context.Context, ev Event) {
 // carryOut starts everything a step asked for; nothing of it blocks the loop.
 func (m *Master) carryOut(ctx context.Context, effects []Effect, timer *time.Timer) error {
 	frames := m.frames()
+	var last []*stream // of which nothing is to be said after this
 	for _, fx := range effects {
 		switch e := fx.(type) {
 		case WakeAt:
@@ -224,7 +225,9 @@ func (m *Master) carryOut(ctx context.Context, effects []Effect, timer *time.Tim
 			}
 			m.say(e)
 		case HangUp:
-			if st := m.stream(e.Conn); st != nil {
+			if st := m.stream(e.Conn); st != nil && e.After {
+				last = append(last, st)
+			} else if st != nil {
 				st.cancel(errSilent)
 			}
 		case Stop:
@@ -234,6 +237,9 @@ func (m *Master) carryOut(ctx context.Context, effects []Effect, timer *time.Tim
 		}
 	}
 	frames.flush()
+	for _, st := range last {
+		st.finish()
+	}
 	return nil
 }
 
@@ -274,6 +280,9 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 		m.answer(ctx, "read definition", err, DefinitionRead{e.Key, def, err})
 	case HandOver:
 		_, err := m.store.Order(asking, e.Item)
+		if err == nil {
+			m.peers.PokeAll(&rpc.PokeRequest{Inbox: true}) // which one it is for, only they know
+		}
 		m.answer(ctx, "hand over", err, HandedOver{e.Conn, e.Token, err})
 	case Register:
 		lease, err := m.store.Register(asking, e.Node)

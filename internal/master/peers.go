@@ -21,6 +21,8 @@ import (
 type Peers interface {
 	// Poke tells a master that something durable waits.
 	Poke(r *rpc.PokeRequest)
+	// PokeAll tells all of them.
+	PokeAll(r *rpc.PokeRequest)
 	// Probe asks an address who is there, for at most a while.
 	Probe(ctx context.Context, incarnation int64, address string, most time.Duration) rpc.Outcome
 	// Masters returns the other masters that are seen, and a channel that is closed when they change.
@@ -32,6 +34,9 @@ type Alone struct{}
 
 // Poke does nothing.
 func (Alone) Poke(*rpc.PokeRequest) {}
+
+// PokeAll does nothing.
+func (Alone) PokeAll(*rpc.PokeRequest) {}
 
 // Probe finds nobody.
 func (Alone) Probe(context.Context, int64, string, time.Duration) rpc.Outcome { return rpc.Silent }

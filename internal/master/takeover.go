@@ -63,9 +63,11 @@ func (c *Core) condemned(e Condemned) {
 		c.fleet.stand(e.Dead).fencing = false // judged again
 		return
 	}
-	c.fleet.stand(e.Dead).dead = true
+	c.fleet.buried(e.Dead)
 	for _, id := range sortedConns(c.conns) {
-		c.send(id, func(f *rpc.FromMaster) { f.Fenced = append(f.Fenced, e.Dead) })
+		if cn := c.conns[id]; c.sessions[cn.session] == cn { // the others hear it with their welcome
+			c.send(id, func(f *rpc.FromMaster) { f.Fenced = append(f.Fenced, e.Dead) })
+		}
 	}
 	if c.drains.me {
 		c.fleet.stand(e.Dead).fencing = false

@@ -266,7 +266,7 @@ func (c *Core) welcome(cn *conn, session int64) {
 	c.away = slices.DeleteFunc(c.away, func(a absence) bool { return a.session == session || slices.Contains(earlier, a.session) })
 	c.tell(session)
 	w := &rpc.Welcome{Session: session, Generation: c.lease.Generation, LeaseMicros: cmp.Or(cn.length, c.cfg.Lease).Microseconds()}
-	c.send(cn.id, func(f *rpc.FromMaster) { f.Welcome = w })
+	c.send(cn.id, func(f *rpc.FromMaster) { f.Welcome, f.Fenced = w, append(f.Fenced, c.fleet.condemned...) })
 	held := make(map[int64]*rpc.Held, len(cn.hello.Held))
 	for _, h := range cn.hello.Held {
 		held[h.Token] = h
@@ -388,7 +388,9 @@ func (c *Core) told(cn *conn, h *rpc.Held) {
 		return
 	}
 	if h.State == rpc.HeldState_HELD_STATE_DONE {
-		c.readInbox() // its result is durable there, or was
+		// Its result is in the inbox; or a master took it that was the owner for none but itself.
+		c.lose(in.id, engine.Lost{Task: in.st.Rows[r].ID, Token: h.Token, Reason: fmt.Sprintf(
+			"worker %s says that a master has the result, and the store does not have it", cn.node.Name)})
 		return
 	}
 	known := h

@@ -101,6 +101,9 @@ func NewCore(cfg CoreConfig, s State) *Core {
 		c.tombs[t.Token] = true
 		c.tombOrder = append(c.tombOrder, t)
 	}
+	for _, token := range s.Done {
+		c.done.put(token, struct{}{})
+	}
 	for _, token := range sortedKeys(s.Ends) {
 		end := s.Ends[token]
 		c.held[token] = &held{token: token, instance: end.GetInstance(), task: end.GetTask(), state: stateEnded, end: end, durable: true}

@@ -56,6 +56,60 @@ func TestJournalGivesBackWhatItWasTold(t *testing.T) {
 	}
 }
 
+// A master may grant what has ended here once more, while the result lies in the inbox: also a worker
+// that was started anew meanwhile does not run it again.
+func TestWhatEndedIsNotRunAgainByASuccessor(t *testing.T) {
+	t.Parallel()
+	cfg := CoreConfig{Name: "w", Home: "h", Slots: 4, CompactAfter: 1 << 10, Kind: func(string) Kind { return KindFunction }}
+	var records []Record
+	now := flow.Time(1e6)
+	starts := func(c *Core, events ...Event) (n int) {
+		effects := c.Step(now, events...)
+		for len(effects) > 0 {
+			var next []Effect
+			for _, e := range effects {
+				switch e := e.(type) {
+				case Persist:
+					if e.Whole {
+						records = nil
+					}
+					records = append(records, e.Records...)
+					next = append(next, c.Step(now, Persisted{ID: e.ID})...)
+				case Start:
+					n++
+					next = append(next, c.Step(now, Finished{e.Grant.GetToken(), End{State: flow.AttemptSucceeded, ExitCode: flow.NoExit}})...)
+				}
+			}
+			effects = next
+		}
+		return n
+	}
+	join := func(s State) *Core {
+		c := NewCore(cfg, s)
+		starts(c, StreamUp{Stream: 1}, Frame{Stream: 1, Frame: &rpc.FromMaster{Master: 2, Welcome: &rpc.Welcome{Session: 9, Generation: 1, LeaseMicros: 1e9}}})
+		return c
+	}
+	grant := func(token int64) Frame {
+		return Frame{Stream: 1, Frame: &rpc.FromMaster{Master: 2, Grants: []*rpc.Grant{{Token: token, Instance: 1, Task: 1, Type: "t"}}}}
+	}
+	c := join(State{})
+	for token := range int64(100) {
+		if n := starts(c, grant(token+1)); n != 1 {
+			t.Fatalf("token %d was started %d times", token+1, n)
+		}
+		starts(c, Frame{Stream: 1, Frame: &rpc.FromMaster{Master: 2, Acks: []int64{token + 1}}})
+	}
+	c = join(Fold(records))
+	for token := range int64(100) {
+		if n := starts(c, grant(token+1)); n != 0 {
+			t.Errorf("token %d is started again", token+1)
+		}
+	}
+	if n := starts(c, grant(101)); n != 1 {
+		t.Errorf("a new token was started %d times", n)
+	}
+}
+
 // TestTornTail: cut anywhere after the last sync, what came before the cut is read; damaged before
 // it, the journal is refused with words that help.
 func TestTornTail(t *testing.T) {

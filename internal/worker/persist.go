@@ -27,7 +27,8 @@ type write struct {
 // recordSize is about what a record takes on disk, apart from outputs.
 const recordSize = 48
 
-// A drop alone is not worth a write: without it a result is offered once more and forgotten then.
+// A drop alone is not worth a write: without it a result is held as not acknowledged by whoever comes
+// after a restart, and offered once more.
 const dropsPerWrite = 512
 
 func (c *Core) record(r Record) {
@@ -64,6 +65,7 @@ func (c *Core) snapshot() State {
 	s := State{
 		Session: c.session.id, Generation: c.session.generation, Earlier: c.session.earlier,
 		Live: map[int64]Live{}, Ends: map[int64]*rpc.Ended{}, Tombstones: c.tombOrder,
+		Done: c.done.last(keepDone),
 	}
 	for _, h := range c.sortedHeld() {
 		if h.state == stateEnded {

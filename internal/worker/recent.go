@@ -2,6 +2,8 @@
 
 package worker
 
+import "slices"
+
 // recent maps the last n keys that were put in. Which key is forgotten depends on the order of
 // puts only.
 type recent[K comparable, V any] struct {
@@ -18,6 +20,12 @@ func newRecent[K comparable, V any](n int) recent[K, V] {
 func (r *recent[K, V]) get(k K) (V, bool) {
 	v, ok := r.m[k]
 	return v, ok
+}
+
+// last returns up to n of the keys that were put in last, oldest first.
+func (r *recent[K, V]) last(n int) []K {
+	all := slices.Concat(r.order[r.next:], r.order[:r.next])
+	return all[max(0, len(all)-n):]
 }
 
 func (r *recent[K, V]) put(k K, v V) {

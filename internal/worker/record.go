@@ -46,6 +46,7 @@ type State struct {
 	Live       map[int64]Live       // attempts without an end
 	Ends       map[int64]*rpc.Ended // results that were not acknowledged
 	Tombstones []Tombstone          // oldest first
+	Done       []int64              // acknowledged last, oldest first
 
 	// Of a session that goes on, see Adopt; never in a journal:
 	Same                bool
@@ -69,6 +70,9 @@ type Tombstone struct{ Token, Instance, Task int64 }
 const (
 	keepEarlier    = 16
 	keepTombstones = 1 << 14
+	// A master may grant again what has ended here while the result lies in the inbox: for as long as it
+	// takes to read that.
+	keepDone = 1 << 12
 )
 
 // Fold adds up records.
@@ -99,6 +103,7 @@ func Fold(records []Record) State {
 				delete(s.Live, token)
 				delete(s.Ends, token)
 			}
+			s.Done = keepLast(append(s.Done, r.Dropped...), keepDone)
 		case recordSynced: // of the file alone
 		}
 	}
@@ -107,12 +112,15 @@ func Fold(records []Record) State {
 
 // Records returns a short journal that adds up to s.
 func (s State) Records() []Record {
-	out := make([]Record, 0, len(s.Earlier)+len(s.Live)+len(s.Ends)+len(s.Tombstones)+1)
+	out := make([]Record, 0, len(s.Earlier)+len(s.Live)+len(s.Ends)+len(s.Tombstones)+2)
 	for _, id := range s.Earlier {
 		out = append(out, Record{Kind: RecordSession, Session: id, Gen: s.Generation})
 	}
 	if s.Session != 0 {
 		out = append(out, Record{Kind: RecordSession, Session: s.Session, Gen: s.Generation})
+	}
+	if len(s.Done) > 0 {
+		out = append(out, Record{Kind: RecordDrop, Dropped: s.Done[max(0, len(s.Done)-keepDone):]})
 	}
 	for _, token := range sortedKeys(s.Live) {
 		l := s.Live[token]
