@@ -32,6 +32,8 @@ type Node struct {
 	// Lease is the length that the node itself counts by: its lease is renewed for no less, so that
 	// nobody holds it for dead before it does. 0: it did not say.
 	Lease time.Duration
+	// Waited is how long ago it asked for its lease: that runs from there.
+	Waited time.Duration
 }
 
 // DrainKey is what a drain of the node is known by: its home, so that it outlives a restart, or its

@@ -3,6 +3,8 @@
 package master
 
 import (
+	"time"
+
 	"baton/internal/flow"
 	"baton/internal/registry"
 	"baton/internal/rpc"
@@ -65,10 +67,11 @@ type (
 		Lost     []int64
 		Err      error
 	}
-	// SessionEnded answers EndSession.
+	// SessionEnded answers EndSession. Left is how long the lease is that is not over.
 	SessionEnded struct {
 		Session int64
 		Over    bool
+		Left    time.Duration
 		Err     error
 	}
 

@@ -78,6 +78,7 @@ func (c *Core) beatDue() {
 			n.State = stateBusy
 		}
 		cn.asking = cn.asked
+		n.Waited = c.now.Sub(cn.askedAt)
 		nodes = append(nodes, n)
 	}
 	c.emit(Beat{c.state(), c.cfg.Lease, nodes, c.late()})
@@ -101,7 +102,7 @@ func (c *Core) renewal(cn *conn, b *rpc.Beat) {
 	case !b.Keep:
 		c.send(cn.id, func(f *rpc.FromMaster) { f.Outage, f.Heard = false, b.Number })
 	default:
-		cn.asked = b.Number
+		cn.asked, cn.askedAt = b.Number, c.now
 		at := c.now.Add(c.gather())
 		if b.Urgent {
 			at = c.now
@@ -221,8 +222,12 @@ func (c *Core) witnessed() bool {
 	return c.fleet.sees(c.now, c.cfg.Lease)
 }
 
-// askAgainSession is how often the store is asked whether a session's lease is over.
-const askAgainSession = time.Second
+const (
+	// askAgainSession is when a store is asked again whether a session's lease is over that did not answer.
+	askAgainSession = time.Second
+	// askAgainSoonest is when it is asked again at the earliest when it did.
+	askAgainSoonest = 50 * time.Millisecond
+)
 
 // loseAbsent has sessions declared lost that are away for longer than their lease. Another master
 // may hear one: the store knows.
@@ -256,8 +261,12 @@ func (c *Core) sessionEnded(e SessionEnded) {
 		if a.session != e.Session {
 			continue
 		}
-		if e.Err != nil || !e.Over {
+		switch {
+		case e.Err != nil:
 			c.away[i].until = c.now.Add(askAgainSession)
+			return
+		case !e.Over:
+			c.away[i].until = c.now.Add(max(e.Left, askAgainSoonest))
 			return
 		}
 		c.away = append(c.away[:i:i], c.away[i+1:]...)

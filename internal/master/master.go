@@ -322,11 +322,11 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	case Tell:
 		m.peers.Poke(&rpc.PokeRequest{Handed: true, Owner: e.Incarnation})
 	case EndSession:
-		over, err := m.store.EndSession(asking, e.Session, owner, e.Why, e.Within)
+		over, left, err := m.store.EndSession(asking, e.Session, owner, e.Why, e.Within)
 		if over {
 			m.log.LogAttrs(ctx, slog.LevelWarn, "a worker's session is lost", slog.Int64("session", e.Session), slog.String("because", e.Why))
 		}
-		m.answer(ctx, "end a session", err, SessionEnded{e.Session, over, err})
+		m.answer(ctx, "end a session", err, SessionEnded{e.Session, over, left, err})
 	}
 }
 

@@ -37,7 +37,7 @@ type Store interface {
 	GiveAway(ctx context.Context, me int64, ids []flow.ID, heirs []int64) (int, error)
 	// EndSession declares a worker's session lost if its lease is over by the clock of the store, and
 	// tells whether it is, whoever declared it. When it comes to the store later than within it does nothing.
-	EndSession(ctx context.Context, session, witness int64, why string, within time.Duration) (over bool, err error)
+	EndSession(ctx context.Context, session, witness int64, why string, within time.Duration) (over bool, left time.Duration, err error)
 	// TakeOver hands up to n instances of a fenced incarnation to owner, of those that were taken
 	// takes times without a commit, raises that counter and returns their ids. left is the least takes
 	// of what the dead one still holds, -1 for nothing. An instance with flow.MaxTakes is not handed

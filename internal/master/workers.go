@@ -28,6 +28,7 @@ type conn struct {
 	// Of its lease: it waits for its welcome; the beat that waits to be answered, and is being.
 	greeting      bool
 	asked, asking int64
+	askedAt       flow.Time       // when it came, or the hello
 	ending        bool            // it takes nothing new and ends
 	length        time.Duration   // of its first lease, as the store wrote it; 0: as of all
 	frame         *rpc.FromMaster // being filled in this step
@@ -227,7 +228,7 @@ func (c *Core) eachHeld(visit func(*inst, *flow.TaskRow), sessions ...int64) {
 // hello gives the worker its session; what it holds is settled when it has one.
 func (c *Core) hello(f greeting) {
 	h := f.Hello
-	cn := &conn{id: f.Conn, hello: h, arrived: f.arrived, heardAt: c.now, node: flow.Node{
+	cn := &conn{id: f.Conn, hello: h, arrived: f.arrived, heardAt: c.now, askedAt: c.now, node: flow.Node{
 		Role: flow.RoleWorker, Name: h.Name, Home: h.Home, PID: int(h.Pid), Groups: h.Groups, Slots: int(h.Slots),
 		Labels: h.Labels, Version: h.Version, Engine: flow.EngineVersion, State: stateReady, StartedAt: c.now,
 		Lease: time.Duration(h.LeaseMicros) * time.Microsecond, Hello: h.Number,

@@ -132,34 +132,39 @@ func heirOf(heirs []int64) string {
 
 // EndSession declares a worker's session lost if nobody renewed its lease in time, by the clock of
 // the store: it is fenced, so that it cannot be renewed any more. over tells whether it is lost,
-// whoever declared it.
+// whoever declared it; if it is not, left is when its lease will be over unless it is renewed.
 //
 // What is asked now may reach the store much later, through a network that was cut meanwhile, and then
 // nobody expects it any more: so it counts for no longer than within from this call, by the clock of the
 // store, which is read first.
-func (m *Master) EndSession(ctx context.Context, session, witness int64, why string, within time.Duration) (over bool, err error) {
+func (m *Master) EndSession(ctx context.Context, session, witness int64, why string, within time.Duration) (over bool, left time.Duration, err error) {
 	began := time.Now()
 	now, err := one(ctx, m.DB, m.read(forEngine), scalar[int64], "SELECT baton_now()")
 	if err != nil {
-		return false, m.wrap("end a session", err)
+		return false, 0, m.wrap("end a session", err)
 	}
-	left := within - time.Since(began)
+	latest := now + (within - time.Since(began)).Microseconds()
 	var ended int64
 	err = m.statement(ctx, forEngine, func(q querier) error {
 		ended, err = exec(ctx, m.DB, q, `
 			UPDATE fence SET epoch = epoch + 1
 			WHERE incarnation = $1 AND epoch = 1
-				AND (SELECT lease_until FROM node WHERE incarnation = $1) <= baton_now() AND baton_now() <= $2`, session, now+left.Microseconds())
+				AND (SELECT lease_until FROM node WHERE incarnation = $1) <= baton_now() AND baton_now() <= $2`, session, latest)
 		return err
 	})
 	if err != nil {
-		return false, m.wrap("end a session", err)
+		return false, 0, m.wrap("end a session", err)
 	}
 	if ended == 1 {
-		return true, m.wrap("record a failover", m.record(ctx, session, witness, why))
+		return true, 0, m.wrap("record a failover", m.record(ctx, session, witness, why))
 	}
-	live, err := all(ctx, m.DB, m.read(forEngine), scalar[int64], "SELECT epoch FROM fence WHERE incarnation = $1 AND epoch = 1", session)
-	return err == nil && len(live) == 0, m.wrap("end a session", err)
+	lefts, err := all(ctx, m.DB, m.read(forEngine), scalar[int64], `
+		SELECT n.lease_until - baton_now() FROM fence f JOIN node n ON n.incarnation = f.incarnation
+		WHERE f.incarnation = $1 AND f.epoch = 1`, session)
+	if err != nil || len(lefts) == 0 {
+		return err == nil, 0, m.wrap("end a session", err)
+	}
+	return false, max(time.Duration(lefts[0])*time.Microsecond, 0), nil
 }
 
 // Failovers lists nodes that were declared dead, newest first.

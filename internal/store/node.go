@@ -261,10 +261,13 @@ type beat struct {
 	Name        string `json:"name"`
 	Version     string `json:"version"`
 	Lease       int64  `json:"lease"`
+	Waited      int64  `json:"waited"`
 }
 
 // Heartbeat renews the leases of nodes, unless somebody has fenced them, in one statement. A lease
 // that is over but noticed by nobody is renewed too: after an outage of the store all begin anew.
+// A lease runs from when it was asked for, and is not cut short by an answer that comes late: another master
+// may have renewed it meanwhile.
 // The settings as they are now come with the answer; if leases are longer than what was written, that is
 // written before it is told.
 func (m *Master) Heartbeat(ctx context.Context, nodes []flow.Node) (r flow.Renewal, err error) {
@@ -312,7 +315,7 @@ func beatsJSON(nodes []flow.Node) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		beats = append(beats, beat{n.Incarnation, n.Slots, n.Running, stateOf(n), groups, labels, n.Name, n.Version, n.Lease.Microseconds()})
+		beats = append(beats, beat{n.Incarnation, n.Slots, n.Running, stateOf(n), groups, labels, n.Name, n.Version, n.Lease.Microseconds(), n.Waited.Microseconds()})
 	}
 	slices.SortFunc(beats, func(a, b beat) int { return cmp.Compare(a.Incarnation, b.Incarnation) })
 	rows, err := json.Marshal(beats)
@@ -321,11 +324,15 @@ func beatsJSON(nodes []flow.Node) (string, error) {
 
 func (m *Master) renew(ctx context.Context, rows string, length int64) (alive []renewal, err error) {
 	err = m.statement(ctx, forEngine, func(q querier) (err error) {
+		const full = "baton_now() + CASE WHEN u.lease > $2 THEN u.lease ELSE $2 END"
 		alive, err = all(ctx, m.DB, q, scanRenewal, `
-			UPDATE node SET lease_until = baton_now() + CASE WHEN u.lease > $2 THEN u.lease ELSE $2 END,
+			UPDATE node SET lease_until = CASE
+					WHEN node.lease_until <= `+full+` - u.waited THEN `+full+` - u.waited
+					WHEN node.lease_until <= `+full+` THEN node.lease_until
+					ELSE `+full+` END, -- leases have become shorter
 				slots = u.slots, running = u.running, state = u.state, groups = u.groups, labels = u.labels,
 				name = u.name, version = u.version
-			FROM `+m.records("$1", "incarnation bigint, slots int, running int, state text, groups text, labels text, name text, version text, lease bigint")+`
+			FROM `+m.records("$1", "incarnation bigint, slots int, running int, state text, groups text, labels text, name text, version text, lease bigint, waited bigint")+`
 			WHERE node.incarnation = u.incarnation AND (SELECT f.epoch FROM fence f WHERE f.incarnation = u.incarnation) = 1
 			RETURNING node.incarnation, (SELECT s.value FROM setting s WHERE s.key = 'lease'),
 				COALESCE((SELECT s.value FROM setting s WHERE s.key = 'balance'), '')`, rows, length)

@@ -296,12 +296,12 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 	case master.Beat:
 		at := m.w.now
 		m.later(life, write, func() master.Event {
-			if err := s.heartbeat(me, e.Lease); err != nil {
+			if err := s.heartbeat(flow.Node{Incarnation: me, Lease: e.Lease}); err != nil {
 				return master.Committed{Err: err}
 			}
 			done := master.Beaten{At: at, Memory: m.w.memory(), Settings: flow.Settings{Lease: s.length, Balance: m.w.balance}}
 			for _, n := range e.Sessions {
-				if s.heartbeat(n.Incarnation, n.Lease) != nil {
+				if s.heartbeat(n) != nil {
 					done.Lost = append(done.Lost, n.Incarnation)
 				}
 				done.Sessions = append(done.Sessions, n.Incarnation)
@@ -348,9 +348,9 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 		})
 	case master.EndSession:
 		m.later(life, write, func() master.Event {
-			over := s.endSession(e.Session)
+			over, left := s.endSession(e.Session)
 			m.w.log("master %d asks whether session %d is over: %v", me, e.Session, over)
-			return master.SessionEnded{Session: e.Session, Over: over}
+			return master.SessionEnded{Session: e.Session, Over: over, Left: left}
 		})
 	case master.Publish:
 	}
@@ -397,7 +397,7 @@ func (m *masterHost) release() {
 		case master.Beat:
 			if k.missed {
 				for _, n := range append(e.Sessions, flow.Node{Incarnation: m.lease.Incarnation, Lease: e.Lease}) {
-					_ = m.w.store.heartbeat(n.Incarnation, n.Lease) // and nobody hears of it
+					_ = m.w.store.heartbeat(n) // and nobody hears of it
 				}
 				continue
 			}

@@ -89,11 +89,13 @@ func (s *Store) register(home string, hello int64) flow.Lease {
 func (s *Store) latestHello(home string) int64 { return s.hellos[home] }
 
 // heartbeat renews a lease for no less than its holder counts by, unless it was fenced.
-func (s *Store) heartbeat(inc int64, counts time.Duration) error {
+func (s *Store) heartbeat(n flow.Node) error {
+	inc := n.Incarnation
 	if s.fenced[inc] {
 		return flow.ErrFenced
 	}
-	s.leases[inc] = s.w.now.Add(max(s.length, counts))
+	full := s.w.now.Add(max(s.length, n.Lease))
+	s.leases[inc] = max(full.Add(-n.Waited), min(s.leases[inc], full))
 	return nil
 }
 
@@ -178,11 +180,12 @@ func (s *Store) drain(key string, on bool) {
 	s.draining = kept
 }
 
-func (s *Store) endSession(session int64) bool {
-	if s.leases[session] <= s.w.now {
+func (s *Store) endSession(session int64) (over bool, left time.Duration) {
+	left = s.leases[session].Sub(s.w.now)
+	if left <= 0 {
 		s.fenced[session] = true
 	}
-	return s.fenced[session]
+	return s.fenced[session], max(left, 0)
 }
 
 func (s *Store) submit(c flow.Command) { s.commands[c.ID] = c }

@@ -348,6 +348,18 @@ func testHeartbeats(w *world) {
 			w.Errorf("told %v, written %v s for a node that counts by 80 s", length, s)
 		}
 	}
+	// It runs from when it was asked for, unless it was renewed since; and is cut when leases are shorter.
+	for _, c := range []struct{ lease, waited, min, max time.Duration }{
+		{80 * time.Second, 30 * time.Second, 79 * time.Second, 85 * time.Second},
+		{2 * time.Second, time.Second, 0, 10 * time.Second},
+		{60 * time.Second, 20 * time.Second, 39 * time.Second, 50 * time.Second},
+	} {
+		nodes[0].Lease, nodes[0].Waited = c.lease, c.waited
+		w.same([]int64{}, w.beat(nodes[:1]...))
+		if s := left(); s < c.min.Seconds() || s > c.max.Seconds() {
+			w.Errorf("asked for %s, %s ago: it is over after %v s", c.lease, c.waited, s)
+		}
+	}
 	// The other settings come along.
 	w.ok(w.db.SetSetting(w.ctx, "balance", "random,spark=weighted"))
 	w.same(flow.Balance{Strategy: flow.Random, Groups: map[string]flow.Strategy{"spark": flow.Weighted}},

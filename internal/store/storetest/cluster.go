@@ -253,14 +253,23 @@ func testEndSession(w *world) {
 	w.ok(w.db.SetSetting(w.ctx, "lease", "1s"))
 	worker := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: "w", Home: "w"}))(w).Incarnation
 	const soon = time.Minute
-	w.same(false, must(w.m.EndSession(w.ctx, worker, w.me, "silent", soon))(w), "its lease holds")
+	end := func(session int64, within time.Duration) bool {
+		w.Helper()
+		over, left, err := w.m.EndSession(w.ctx, session, w.me, "silent", within)
+		w.ok(err)
+		if left < 0 || left > time.Second || over && left > 0 {
+			w.Errorf("over %t, and %s of a lease of 1s are left", over, left)
+		}
+		return over
+	}
+	w.same(false, end(worker, soon), "its lease holds")
 	other := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: "v", Home: "v"}))(w).Incarnation
-	for !must(w.m.EndSession(w.ctx, other, w.me, "silent", soon))(w) { // for a second
+	for !end(other, soon) { // for a second
 		w.ok(w.ctx.Err())
 	}
-	w.same(false, must(w.m.EndSession(w.ctx, worker, w.me, "silent", time.Nanosecond))(w), "it came too late")
-	w.same(true, must(w.m.EndSession(w.ctx, worker, w.me, "silent", soon))(w), "its lease is over")
-	w.same(true, must(w.m.EndSession(w.ctx, worker, w.me, "silent", soon))(w), "it stays ended")
+	w.same(false, end(worker, time.Nanosecond), "it came too late")
+	w.same(true, end(worker, soon), "its lease is over")
+	w.same(true, end(worker, soon), "it stays ended")
 	w.same([]int64{worker}, w.beat(flow.Node{Incarnation: worker}), "a lost session was renewed")
 	all := must(w.db.Failovers(w.ctx, 10))(w)
 	if !slices.ContainsFunc(all, func(f flow.Failover) bool {
