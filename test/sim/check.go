@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"baton/internal/flow"
 	"baton/internal/master"
@@ -111,7 +112,49 @@ func (w *World) check(runs []*accepted) []string {
 		}
 		w.checkRun(in, begins, say)
 	}
+	judged := 0
+	for _, a := range w.attempts() {
+		if len(byToken[a.Token]) > 0 && a.State != 0 {
+			judged += w.checkSecond(a, say)
+		}
+	}
+	w.judged = judged
 	return bad
+}
+
+// attempts are all attempts there were.
+func (w *World) attempts() []flow.AttemptRow {
+	all := slices.Clone(w.store.past)
+	for _, id := range sorted(w.store.instances) {
+		for _, row := range w.store.instances[id].Tasks {
+			all = append(all, row.Attempt)
+		}
+	}
+	return all
+}
+
+// harmFor is how long after something happened to a host, or to all masters that could serve it, it may
+// tell: a lease may have been the longest.
+const harmFor = 25 * time.Second
+
+// checkSecond: what runs on a worker that nothing happened to, and that some master could serve all the
+// time, is not given up. It returns 1 if that could be judged.
+func (w *World) checkSecond(a flow.AttemptRow, say func(string, ...any)) int {
+	i := slices.IndexFunc(w.workers, func(h *workerHost) bool { return h.name == a.Worker })
+	if i < 0 || a.EndedAt == 0 {
+		return 0
+	}
+	within := func(before time.Duration) func(flow.Time) bool {
+		return func(t flow.Time) bool { return t > a.GrantedAt.Add(-before) && t <= a.EndedAt }
+	}
+	h := w.workers[i]
+	if slices.ContainsFunc(h.crashes, within(time.Second)) || slices.ContainsFunc(h.harms, within(harmFor)) || slices.ContainsFunc(h.lonely, within(harmFor)) {
+		return 0
+	}
+	if a.State == flow.AttemptLost || a.State == flow.AttemptUnknown {
+		say("task row %d: attempt %d (token %d) on %s is %s (%s) at %s, and nothing had happened to that worker", a.Task, a.Number, a.Token, a.Worker, a.State, a.Cause, a.EndedAt)
+	}
+	return 1
 }
 
 func (w *World) checkRun(in *flow.Loaded, begins map[int64][]Entry, say func(string, ...any)) {

@@ -59,6 +59,9 @@ func (r *Registry) beat() {
 			r.show(h)
 		}
 	}
+	for _, h := range w.workers {
+		h.look()
+	}
 	w.after(500*time.Millisecond, r.beat)
 }
 

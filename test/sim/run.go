@@ -17,6 +17,7 @@ type Result struct {
 	Sum        uint64 // of the trace: the same seed gives the same
 	Steps      int
 	Begins     int
+	Judged     int // attempts whose worker was well all the time
 	Violations []string
 
 	Runs, Quarantined int
@@ -84,6 +85,7 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 	err := w.run(func() bool { return w.done(runs) })
 	res.Sum, res.Steps, res.Begins = w.sum, w.steps, len(w.ledger.entries)
 	res.Violations = w.check(runs)
+	res.Judged = w.judged
 	res.Runs = len(runs)
 	for _, in := range w.store.instances {
 		if in.Instance.State == flow.InstanceQuarantined {

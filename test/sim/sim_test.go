@@ -18,7 +18,7 @@ var (
 // TestHistories plays histories with every fault and checks the invariants of each.
 func TestHistories(t *testing.T) {
 	t.Parallel()
-	var next, begins, steps atomic.Int64
+	var next, begins, judged, steps atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.NumCPU() {
 		wg.Go(func() {
@@ -29,6 +29,7 @@ func TestHistories(t *testing.T) {
 				}
 				res := Run(Faulty(*first+uint64(i)), nil)
 				begins.Add(int64(res.Begins))
+				judged.Add(int64(res.Judged))
 				steps.Add(int64(res.Steps))
 				if err := res.Err(); err != nil {
 					t.Errorf("%v\nreplay: go test ./test/sim -run TestHistories -seeds 1 -first %d -show -v", err, res.Seed)
@@ -42,7 +43,7 @@ func TestHistories(t *testing.T) {
 		Run(Faulty(*first), &b)
 		t.Log(b.String())
 	}
-	t.Logf("%d histories, %d actions, %d lines in the ledgers", *seeds, steps.Load(), begins.Load())
+	t.Logf("%d histories, %d actions, %d lines in the ledgers, %d attempts on workers that were well", *seeds, steps.Load(), begins.Load(), judged.Load())
 }
 
 // TestDeadlyRuns: a run that ends its master is set aside, whatever was taken beside it goes on.

@@ -34,6 +34,27 @@ type workerHost struct {
 	pending  []worker.Event       // while it is frozen
 	box      box[worker.Event]
 	unseen   int
+	harms    []flow.Time // when something of that kind happened to it, or ended
+	crashes  []flow.Time // when it ended
+	lonely   []flow.Time // when it was seen that no master could serve it for a while
+	alone    bool        // it was so when that was looked at last
+}
+
+// harm notes that something happens to this host for which what runs here may be begun again.
+func (h *workerHost) harm() { h.harms = append(h.harms, h.w.now) }
+
+// look notes whether nobody could serve this host since the last look.
+func (h *workerHost) look() {
+	alone := !h.served()
+	if alone && h.alone {
+		h.lonely = append(h.lonely, h.w.now)
+	}
+	h.alone = alone
+}
+
+// served tells whether a master has a link to this host and the store to itself.
+func (h *workerHost) served() bool {
+	return slices.ContainsFunc(h.links, func(l *link) bool { return !l.broken && l.m.up && !l.m.frozen && !l.m.noStore() })
 }
 
 // proc is a task's process, or a function inside the worker.
@@ -101,6 +122,7 @@ func (h *workerHost) freeze(d time.Duration) {
 		return
 	}
 	h.frozen = true
+	h.harm()
 	life := h.life
 	if d > h.w.store.shortest*3/4 {
 		// Its tasks go on with it, and nothing can keep them from it: the token tells the rest of the
@@ -114,6 +136,7 @@ func (h *workerHost) freeze(d time.Duration) {
 			return
 		}
 		h.frozen = false
+		h.harm()
 		h.w.log("worker %s goes on", h.name)
 		events := h.pending
 		h.pending = nil
@@ -124,21 +147,23 @@ func (h *workerHost) freeze(d time.Duration) {
 // isolate cuts the host off from everybody.
 func (h *workerHost) isolate(d time.Duration) {
 	h.isolated = true
+	h.harm()
 	for _, l := range slices.Clone(h.links) {
 		l.cut()
 	}
-	h.w.after(d, func() { h.isolated = false; h.w.log("worker %s is reached again", h.name) })
+	h.w.after(d, func() { h.isolated = false; h.harm(); h.w.log("worker %s is reached again", h.name) })
 }
 
 // part cuts the host off from one master.
 func (h *workerHost) part(m *masterHost, d time.Duration) {
 	h.parted[m] = true
+	h.harm()
 	for _, l := range slices.Clone(h.links) {
 		if l.m == m {
 			l.cut()
 		}
 	}
-	h.w.after(d, func() { delete(h.parted, m) })
+	h.w.after(d, func() { delete(h.parted, m); h.harm() })
 }
 
 // crash is kill -9 of the worker, or a loss of power of its host.
@@ -149,6 +174,7 @@ func (h *workerHost) crash(why string) {
 	power := h.w.chance(h.w.cfg.PowerLoss)
 	h.w.log("worker %s crashes %s, power loss %v", h.name, why, power)
 	h.life++
+	h.crashes = append(h.crashes, h.w.now)
 	h.up, h.frozen, h.pending = false, false, nil
 	if power {
 		h.disk = h.disk[:h.synced]

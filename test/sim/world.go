@@ -32,6 +32,7 @@ type World struct {
 	storeDown bool
 	storeSlow time.Duration // what a commit takes more
 	balance   flow.Balance
+	judged    int // attempts that no fault excuses, see checkSecond
 }
 
 // Config of a history. Zero probabilities switch a fault off.
