@@ -82,6 +82,70 @@ func TestResultThatNobodyHas(t *testing.T) {
 	}
 }
 
+// What was read of the inbox is forgotten when the rows are read again; so nothing is given up before the
+// inbox was read after that.
+func TestInboxIsReadAgainAfterTheRows(t *testing.T) {
+	t.Parallel()
+	b, task := started(t)
+	rows := b.core.insts[100].st.Rows
+	loaded := flow.Loaded{Instance: b.core.insts[100].st.Inst, Tasks: slices.Clone(rows)}
+	b.step(Poked{Inbox: true})
+	one[ReadInbox](b)
+	b.step(Frame{1, &rpc.FromWorker{Held: []*rpc.Held{{Token: 1, Instance: 100, Task: task, State: rpc.HeldState_HELD_STATE_DONE}}}})
+	payload, err := json.Marshal(handedResult{flow.ID(task), flow.Result{Token: 1, State: flow.AttemptSucceeded, Confirmed: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	item := flow.InboxItem{ID: 60, Instance: 100, Kind: flow.InboxResult, Payload: payload}
+	b.step(InboxRead{Items: []flow.InboxItem{item}})
+	commit := one[Commit](b)
+	b.step(Committed{Lane: commit.Lane, Err: errors.New("nobody knows")}, InboxRead{})
+	b.poll()
+	one[Load](b)
+	b.step(LoadedRows{Asked: []flow.ID{100}, Loaded: []flow.Loaded{loaded}})
+	for _, c := range every[Commit](b) {
+		for _, past := range c.Batch.Changes[0].Past {
+			t.Errorf("attempt %d is %s", past.Number, past.State)
+		}
+	}
+	for len(every[Commit](b)) == 0 {
+		b.step(InboxRead{Items: []flow.InboxItem{item}})
+	}
+	if got := b.answer()[0].Tasks[0].Row.Attempt; got.State != flow.AttemptSucceeded {
+		t.Errorf("the attempt is %s", got.State)
+	}
+}
+
+// What is to be killed is cancelled when that is durable, also when its worker is asked for it meanwhile:
+// who reads the rows after a commit that was lost wants it still.
+func TestCancelWaitsForItsCommit(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []bool{false, true} {
+		b, task := started(t)
+		b.step(InboxRead{Items: []flow.InboxItem{{ID: 60, Instance: 100, Kind: flow.InboxVerb, Payload: []byte(`{"name":"stop"}`)}}})
+		commit := one[Commit](b)
+		settled := func() (n int) {
+			for _, s := range every[Send](b) {
+				n += len(s.Frame.Settles)
+			}
+			return n
+		}
+		b.step(Frame{1, &rpc.FromWorker{Held: []*rpc.Held{{Token: 1, Instance: 100, Task: task, State: rpc.HeldState_HELD_STATE_RUNNING}}}})
+		if settled() > 0 {
+			t.Fatal("cancelled before the commit")
+		}
+		if lost {
+			b.step(Committed{Lane: commit.Lane, Err: errors.New("nobody knows")})
+		} else {
+			b.out = []Effect{commit}
+			b.answer()
+		}
+		if n := settled(); (n == 0) != lost {
+			t.Errorf("commit lost (%t): settled %d", lost, n)
+		}
+	}
+}
+
 // Whoever may have been handed something is told to look, also when nobody knows what came of it.
 func TestHeirsAreToldOfWhatIsNotKnown(t *testing.T) {
 	t.Parallel()

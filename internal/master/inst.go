@@ -9,6 +9,7 @@ import (
 	"baton/internal/dispatch"
 	"baton/internal/engine"
 	"baton/internal/flow"
+	"baton/internal/rpc"
 )
 
 // inst is an instance this master owns, or is about to.
@@ -29,7 +30,18 @@ type inst struct {
 	queue    []pending
 	after    after
 	inbox    []flow.ID
+	// unsettled is what workers hold that is to be cancelled by rows that are not durable yet.
+	unsettled []unsettled
 }
+
+// unsettled is an attempt that a worker holds and has had no answer to.
+type unsettled struct {
+	conn int64
+	held *rpc.Held
+}
+
+// durable tells whether the rows in memory are those of the store.
+func (in *inst) durable() bool { return !in.inflight && !in.listed }
 
 // pending is an event that waits until the instance can take it.
 type pending struct {
@@ -320,6 +332,7 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 	}
 	// It was claimed for what waits in its inbox, perhaps: that comes first.
 	in.unread = true
+	c.settleLate(in)
 	c.unread = append(c.unread, in)
 	c.readInbox()
 	c.drain(in)

@@ -145,6 +145,7 @@ func (c *Core) committed(e Committed) {
 			}
 			in.inbox = nil
 			c.carryOut(in)
+			c.settleLate(in)
 			c.emit(Publish{changes[i]})
 			if in.st.Inst.Owner == 0 {
 				c.park(in)
@@ -257,9 +258,9 @@ func (c *Core) doubt(insts []*inst, err error) {
 
 // reload forgets what is known of an instance and reads it again, soon.
 func (c *Core) reload(in *inst) {
-	onTrial := c.trials.on[in.id]
+	onTrial, late := c.trials.on[in.id], in.unsettled
 	c.disown(in)
-	c.add(in.id)
+	c.add(in.id).unsettled = late
 	if onTrial {
 		c.trials.on[in.id] = true
 	}

@@ -297,15 +297,21 @@ func (c *Core) lose(instance flow.ID, lost engine.Lost) {
 	c.readInbox()
 }
 
-// loseDoomed gives up what waited for a read of the inbox that is over.
+// loseDoomed gives up what waited for a read of the inbox that is over. What was read of a run whose rows
+// were read again since is forgotten: it waits for another read.
 func (c *Core) loseDoomed() {
 	var due []doom
 	left := c.doomed[:0]
 	for _, d := range c.doomed {
-		if d.read <= c.polls.inboxDone {
-			due = append(due, d)
-		} else {
+		switch in := c.insts[d.instance]; {
+		case d.read > c.polls.inboxDone:
 			left = append(left, d)
+		case in == nil:
+		case in.st == nil || in.unread:
+			d.read = c.polls.inboxRead + 1 // which begins when its rows are here
+			left = append(left, d)
+		default:
+			due = append(due, d)
 		}
 	}
 	c.doomed = left

@@ -288,7 +288,7 @@ func (c *Core) welcome(cn *conn, session int64) {
 	}, append(earlier, session)...)
 	for _, h := range cn.hello.Held {
 		if !known[h.Token] {
-			c.settleUnknown(h, answer)
+			c.settleUnknown(cn, h, answer)
 		}
 	}
 	for _, s := range earlier {
@@ -428,11 +428,15 @@ func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, say fu
 			c.route(instance, pending{ev: engine.Rebound{Task: task, Token: token, Session: cn.session}})
 		}
 	case attempt.Cancel:
+		if !in.durable() {
+			in.unsettled = append(in.unsettled, unsettled{cn.id, h})
+			return
+		}
 		answer(rpc.SettleAction_SETTLE_ACTION_CANCEL)
 	case attempt.SendResult:
 		answer(rpc.SettleAction_SETTLE_ACTION_SEND_RESULT)
 	case attempt.Forget:
-		if in.inflight || in.listed {
+		if !in.durable() {
 			return // what says so is not durable yet; the worker sends its result again until it is
 		}
 		answer(rpc.SettleAction_SETTLE_ACTION_FORGET)
@@ -455,15 +459,39 @@ func (c *Core) settle(cn *conn, in *inst, row *flow.TaskRow, h *rpc.Held, say fu
 // or another master's, also when this one is about to make it of a command that the other has taken:
 // then nothing is said, the worker goes on, and a result goes through the inbox. What runs is
 // cancelled only when the rows are here and do not want it.
-func (c *Core) settleUnknown(h *rpc.Held, say func(int64, rpc.SettleAction)) {
-	if in := c.insts[flow.ID(h.Instance)]; in == nil || in.st == nil || in.command != 0 {
+func (c *Core) settleUnknown(cn *conn, h *rpc.Held, say func(int64, rpc.SettleAction)) {
+	in := c.insts[flow.ID(h.Instance)]
+	switch {
+	case in == nil || in.st == nil || in.command != 0:
+	case h.State == rpc.HeldState_HELD_STATE_ENDED:
+		say(h.Token, rpc.SettleAction_SETTLE_ACTION_SEND_RESULT)
+	case !in.durable():
+		in.unsettled = append(in.unsettled, unsettled{cn.id, h})
+	default:
+		say(h.Token, rpc.SettleAction_SETTLE_ACTION_CANCEL)
+	}
+}
+
+// settleLate answers what waited for the rows to be durable.
+func (c *Core) settleLate(in *inst) {
+	late := in.unsettled
+	if in.unsettled = nil; c.insts[in.id] != in {
 		return
 	}
-	action := rpc.SettleAction_SETTLE_ACTION_CANCEL
-	if h.State == rpc.HeldState_HELD_STATE_ENDED {
-		action = rpc.SettleAction_SETTLE_ACTION_SEND_RESULT
+	for _, u := range late {
+		cn := c.conns[u.conn]
+		if cn == nil || c.sessions[cn.session] != cn {
+			continue // its next hello says it again
+		}
+		say := func(token int64, a rpc.SettleAction) {
+			c.send(cn.id, func(f *rpc.FromMaster) { f.Settles = append(f.Settles, &rpc.Settle{Token: token, Action: a}) })
+		}
+		if r := in.st.RowByID(flow.ID(u.held.Task)); r >= 0 && in.st.Rows[r].Attempt.Token == u.held.Token && c.pool.Holder(in.st.Rows[r].ID) != 0 {
+			c.settle(cn, in, &in.st.Rows[r], u.held, say)
+		} else {
+			c.settleUnknown(cn, u.held, say)
+		}
 	}
-	say(h.Token, action)
 }
 
 // grant sends a granted attempt to its session.

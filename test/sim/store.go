@@ -99,6 +99,18 @@ func (s *Store) heartbeat(n flow.Node) error {
 	return nil
 }
 
+// over tells whether the lease of a home's last session is over, or so nearly that what it holds cannot
+// be dead before.
+func (s *Store) over(home string) bool {
+	last := int64(0)
+	for inc, h := range s.homes {
+		if h == home {
+			last = max(last, inc)
+		}
+	}
+	return s.fenced[last] || s.leases[last].Sub(s.w.now) < max(s.length, simLease)/4
+}
+
 func (s *Store) owns(inc int64) bool {
 	for _, in := range s.instances {
 		if in.Instance.Owner == inc {

@@ -125,23 +125,29 @@ func (h *workerHost) freeze(d time.Duration) {
 	h.harm()
 	life := h.life
 	if d > h.w.store.shortest*3/4 {
-		// Its tasks go on with it, and nothing can keep them from it: the token tells the rest of the
-		// world.
-		for _, t := range slices.Sorted(maps.Keys(h.procs)) {
-			h.w.ledger.zombies[t] = true
-		}
+		h.forsake()
 	}
 	h.w.after(d, func() {
 		if h.life != life {
 			return
 		}
 		h.frozen = false
-		h.harm()
+		if h.harm(); h.w.store.over(h.name) {
+			h.forsake()
+		}
 		h.w.log("worker %s goes on", h.name)
 		events := h.pending
 		h.pending = nil
 		h.step(append(events, worker.Tick{})...)
 	})
+}
+
+// forsake marks the tasks of a host that is frozen past its lease: they go on with it, and nothing can keep
+// them from it. The token tells the rest of the world.
+func (h *workerHost) forsake() {
+	for _, t := range slices.Sorted(maps.Keys(h.procs)) {
+		h.w.ledger.zombies[t] = true
+	}
 }
 
 // isolate cuts the host off from everybody.
@@ -271,6 +277,9 @@ func (l *link) down(f *rpc.FromMaster) {
 		l.cut()
 		return
 	}
+	if len(f.Settles)+len(f.Kills)+len(f.Asks)+len(f.Forget) > 0 || f.Welcome != nil {
+		w.detail("to %s: %v", l.w.name, f)
+	}
 	f = copyFrame(f) // as it was when it was handed over: but the core fills a frame until its step ends
 	l.downAt = max(l.downAt+1, w.now.Add(w.delay(100*time.Microsecond)))
 	w.after(l.downAt.Sub(w.now), func() {
@@ -289,6 +298,9 @@ func (l *link) up(f *rpc.FromWorker) {
 		w.log("link %d breaks", l.id)
 		l.cut()
 		return
+	}
+	if len(f.Held)+len(f.Ended)+len(f.Started) > 0 || f.Hello != nil {
+		w.detail("%s to %d: %v", l.w.name, l.m.lease.Incarnation, f)
 	}
 	f = copyFrame(f)
 	l.upAt = max(l.upAt+1, w.now.Add(w.delay(100*time.Microsecond)))
@@ -446,9 +458,16 @@ func (h *workerHost) kill(p *proc) {
 
 func (h *workerHost) killAttempt(life int, e worker.KillAttempt) {
 	w := h.w
-	w.after(w.delay(20*time.Millisecond), func() {
-		p := h.procs[e.Token]
-		if h.life != life || p == nil || p.dead {
+	p := h.procs[e.Token]
+	if p == nil {
+		return
+	}
+	grace := 20 * time.Millisecond
+	if p.started == 0 {
+		grace = 0 // and it does not begin
+	}
+	w.after(w.delay(grace), func() {
+		if h.life != life || p.dead {
 			return
 		}
 		h.kill(p)

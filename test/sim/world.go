@@ -142,6 +142,13 @@ func (w *World) log(format string, args ...any) {
 	}
 }
 
+// detail adds a line for people to a trace that is shown.
+func (w *World) detail(format string, args ...any) {
+	if w.trace != nil {
+		_, _ = fmt.Fprintf(w.trace, "%10.6f   "+format+"\n", append([]any{float64(w.now-start) / 1e6}, args...)...)
+	}
+}
+
 // run carries out actions until done says so or the time is over.
 func (w *World) run(done func() bool) error {
 	const most = 3_000_000
