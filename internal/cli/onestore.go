@@ -45,10 +45,15 @@ func checkNeighbours(ctx context.Context, cfg Config, log *slog.Logger, on groun
 	}.check(ctx)
 }
 
-const neighboursGap = 250 * time.Millisecond
+const (
+	neighboursGap = 250 * time.Millisecond
+	// unseenLeases is for how many leases a live master may be missing in the registry. It is missing for
+	// one at most when it lost its session, and for longer where everything is slow.
+	unseenLeases = 3
+)
 
-// check refuses to join when a live master of the store is not seen in the registry for a lease. One that
-// died a moment ago is either proven gone or its row grows old meanwhile.
+// check refuses to join when a live master of the store is not seen in the registry for some leases. One
+// that died a moment ago is either proven gone or its row grows old meanwhile.
 func (n neighbours) check(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -89,10 +94,10 @@ func (n neighbours) check(ctx context.Context) error {
 		if unseen == nil {
 			return nil
 		}
-		if time.Since(since) >= n.lease {
+		if waited := unseenLeases * n.lease; time.Since(since) >= waited {
 			return flow.Errorf(flow.CodeConflict, "registry",
 				"master %s (%s) works on this store, and the registry of %s (%s) has not shown it for %s: are these two clusters on one store? Give all masters of a store the same --registry, or this one a store of its own",
-				unseen.Name, unseen.Address, n.name, n.registry, n.lease)
+				unseen.Name, unseen.Address, n.name, n.registry, waited)
 		}
 	}
 }
