@@ -51,6 +51,7 @@ type Core struct {
 	plans    map[PlanKey]*plan
 	pool     *dispatch.Pool
 	conns    map[int64]*conn
+	wants    bool // more places were asked for of some worker
 	sessions map[int64]*conn
 	away     []absence // sessions that hold something and are not connected
 	wakes    wakeHeap

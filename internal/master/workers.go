@@ -335,12 +335,17 @@ func (c *Core) room(cn *conn, r *rpc.Room) {
 // askForRoom tells workers that are shared with other masters how many more places this one could
 // fill there: when it begins or ceases to matter, and when it has changed much.
 func (c *Core) askForRoom() {
+	if c.pool.Len() == 0 && !c.wants {
+		return // nor was more asked for
+	}
+	c.wants = false
 	for _, s := range c.pool.Sessions() {
 		cn := c.sessions[s.ID]
 		if cn == nil || !cn.room.GetShared() {
 			continue
 		}
 		wants := c.pool.Wants(s)
+		c.wants = c.wants || cn.wants != (dispatch.Places{}) || wants != (dispatch.Places{})
 		if !matters(wants[dispatch.Process], cn.wants[dispatch.Process]) && !matters(wants[dispatch.Function], cn.wants[dispatch.Function]) {
 			continue
 		}

@@ -98,8 +98,8 @@ func (r *Registry) Withdraw(ctx context.Context, incarnations []int64) error {
 	}))
 }
 
-// Members returns the live nodes by incarnation, when that was, and for how long it is so if nobody
-// renews anything; 0 without any.
+// Members returns the live nodes that announce themselves, by incarnation, when that was, and for how long
+// it is so if nobody renews anything; 0 without any. Workers do not: there may be thousands.
 func (r *Registry) Members(ctx context.Context) (nodes []flow.Node, at flow.Time, ends time.Duration, err error) {
 	rows, err := all(ctx, r.DB, r.read(forEngine), func(s scanner) (n flow.Node, err error) {
 		var rest int64
@@ -111,7 +111,7 @@ func (r *Registry) Members(ctx context.Context) (nodes []flow.Node, at flow.Time
 	}, `
 		SELECT n.incarnation, n.role, n.name, n.address, n.version, n.engine, n.state, n.cpu, n.memory, n.slots, n.running, n.lease_until - baton_now(), baton_now()
 		FROM node n JOIN fence f ON f.incarnation = n.incarnation
-		WHERE n.lease_until > baton_now() AND f.epoch = 1
+		WHERE n.lease_until > baton_now() AND f.epoch = 1 AND n.role <> 'worker'
 		UNION ALL SELECT 0, '', '', '', '', 0, '', 0, 0, 0, 0, 0, baton_now()
 		ORDER BY 1`)
 	if err != nil {
