@@ -56,7 +56,9 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 	if err := m.outrun(ctx, m.read(forEngine), node); err != nil {
 		return flow.Lease{}, err
 	}
-	dead, err := all(ctx, m.DB, m.read(forEngine), scalar[int64], "SELECT incarnation FROM node WHERE home = $1 AND home <> '' AND hello <= $2", node.Home, upTo)
+	dead, err := all(ctx, m.DB, m.read(forEngine), scalar[int64], `
+		SELECT n.incarnation FROM node n JOIN fence f ON f.incarnation = n.incarnation
+		WHERE n.home = $1 AND n.home <> '' AND n.hello <= $2 AND f.epoch = 1`, node.Home, upTo)
 	if err != nil {
 		return flow.Lease{}, err
 	}

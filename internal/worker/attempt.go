@@ -105,9 +105,10 @@ func (c *Core) announceDue() {
 	c.announce = c.announce[n:]
 }
 
-// sayStarted sends Started. Nothing is lost with its stream: the next hello says the same.
+// sayStarted sends Started to the master that spoke of the attempt last: the others have no use for it.
+// Nothing is lost with its stream: whoever owns the run next speaks of the attempt.
 func (c *Core) sayStarted(h *held) {
-	if s := c.route(h); s != nil {
+	if s := c.stream(h.stream); s != nil && s.welcomed {
 		h.announced = true
 		f := s.frame(recordSize)
 		f.Started = append(f.Started, &rpc.Started{Token: h.token, Instance: h.instance, Task: h.task, At: int64(h.startedAt)})

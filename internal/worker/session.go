@@ -91,7 +91,7 @@ func (c *Core) greeted() bool {
 	return c.session.id != 0 && slices.ContainsFunc(c.streams, func(s *stream) bool { return s.helloAt != 0 })
 }
 
-// route returns the stream for news of an attempt: its master's, else any. Cut off from the owner
+// route returns the stream for the result of an attempt: its master's, else any. Cut off from the owner
 // a worker hands a result to another master.
 func (c *Core) route(h *held) *stream {
 	if s := c.stream(h.stream); s != nil && s.welcomed {
@@ -305,6 +305,9 @@ func (c *Core) asked(s *stream, a *rpc.Ask) {
 		h.stream = s.id
 		answer = h.wire()
 		c.roomChanged()
+		if h.startedAt != 0 && !h.announced && h.state != stateEnded {
+			c.sayStarted(h)
+		}
 	} else if _, over := c.done.get(a.GetToken()); over {
 		answer.State = rpc.HeldState_HELD_STATE_DONE
 	}

@@ -188,6 +188,18 @@ func (m *masterHost) later(life int, d time.Duration, ev func() master.Event) {
 	})
 }
 
+// write changes the store after a while and answers, unless the master crashed meanwhile: then it may have
+// been on its way already.
+func (m *masterHost) write(life int, ev func() master.Event) {
+	m.w.after(m.w.delay(500*time.Microsecond), func() {
+		if m.life == life {
+			m.step(ev())
+		} else if m.w.rng.IntN(2) == 0 {
+			ev()
+		}
+	})
+}
+
 var (
 	errUnknown = errors.New("connection lost: the outcome is unknown")
 	errFull    = errors.New("the disk of the store is full")
@@ -201,7 +213,7 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 			return
 		}
 	}
-	const read, write = 300 * time.Microsecond, 500 * time.Microsecond
+	const read = 300 * time.Microsecond
 	me := m.lease.Incarnation
 	switch e := fx.(type) {
 	case master.WakeAt:
@@ -225,7 +237,7 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 	case master.ReadInbox:
 		m.later(life, read, func() master.Event { return master.InboxRead{Items: s.readInbox(me, e)} })
 	case master.Claim:
-		m.later(life, read, func() master.Event {
+		m.write(life, func() master.Event {
 			ids, next := s.claim(me, m.w.now, e.Limit)
 			if m.w.chance(m.w.cfg.Unknown) {
 				m.w.log("the answer of a claim is lost, with %d instances", len(ids))
@@ -236,7 +248,7 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 	case master.ReadOwned:
 		m.later(life, read, func() master.Event { return master.OwnedRead{IDs: s.owned(me, e.After, e.Limit)} })
 	case master.TakeOver:
-		m.later(life, write, func() master.Event {
+		m.write(life, func() master.Event {
 			ids, left, err := s.takeOver(me, e)
 			if m.w.chance(m.w.cfg.Unknown) {
 				m.w.log("the answer of a takeover is lost, with %d instances", len(ids))
@@ -261,14 +273,14 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 	case master.ReadDefinition:
 		m.later(life, read, func() master.Event { return master.DefinitionRead{Key: e.Key, Definition: s.defs[e.Key.Workflow]} })
 	case master.Register:
-		m.later(life, write, func() master.Event {
+		m.write(life, func() master.Event {
 			if latest := s.latestHello(e.Node.Home); e.Node.Hello < latest {
 				return master.Outrun{Conn: e.Conn, Hello: latest}
 			}
 			return master.Registered{Conn: e.Conn, Lease: s.register(e.Node.Home, e.Node.Hello)}
 		})
 	case master.HandOver:
-		m.later(life, write, func() master.Event {
+		m.write(life, func() master.Event {
 			s.order(e.Item)
 			return master.HandedOver{Conn: e.Conn, Token: e.Token}
 		})
@@ -279,7 +291,7 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 			s.violation("instance %d is quarantined while that is under way", e.ID)
 		}
 		m.poisons[e.ID] = true
-		m.later(life, write, func() master.Event {
+		m.later(life, 500*time.Microsecond, func() master.Event {
 			delete(m.poisons, e.ID)
 			return master.Quarantined{ID: e.ID, Err: m.quarantine(e)}
 		})
@@ -295,7 +307,7 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 		m.crash("because it was fenced")
 	case master.Beat:
 		at := m.w.now
-		m.later(life, write, func() master.Event {
+		m.write(life, func() master.Event {
 			if err := s.heartbeat(flow.Node{Incarnation: me, Lease: e.Lease}); err != nil {
 				return master.Committed{Err: err}
 			}
@@ -315,13 +327,13 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 			return master.Probed{Incarnation: e.Incarnation, Outcome: m.w.probe(m, e.Incarnation, e.Address)}
 		})
 	case master.Condemn:
-		m.later(life, write, func() master.Event {
+		m.write(life, func() master.Event {
 			m.w.log("master %d declares %d dead: %s", me, e.Dead, e.Why)
 			s.fenced[e.Dead] = true
 			return master.Condemned{Dead: e.Dead}
 		})
 	case master.HandOut:
-		m.later(life, write, func() master.Event {
+		m.write(life, func() master.Event {
 			mine, others, err := s.handOut(me, e.Dead, e.Heirs, e.Limit)
 			m.w.log("master %d hands out %d and %d runs of %d", me, len(mine), others, e.Dead)
 			if m.w.chance(m.w.cfg.Unknown) {
@@ -338,7 +350,7 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 	case master.Announce:
 		m.state = e.State
 	case master.GiveAway:
-		m.later(life, write, func() master.Event {
+		m.write(life, func() master.Event {
 			given, err := s.giveAway(me, e.IDs, e.Heirs)
 			m.w.log("master %d gives away %d of %d runs", me, given, len(e.IDs))
 			if m.w.chance(m.w.cfg.Unknown) {
@@ -347,7 +359,7 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 			return master.GivenAway{Heirs: e.Heirs, Err: err}
 		})
 	case master.EndSession:
-		m.later(life, write, func() master.Event {
+		m.write(life, func() master.Event {
 			over, left := s.endSession(e.Session)
 			m.w.log("master %d asks whether session %d is over: %v", me, e.Session, over)
 			return master.SessionEnded{Session: e.Session, Over: over, Left: left}
