@@ -6,6 +6,7 @@ package master
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"baton/internal/engine"
 	"baton/internal/flow"
@@ -178,23 +179,16 @@ func (c *Core) letGo(in *inst) {
 
 // park lets go of an instance that waits. What came for it meanwhile finds it in the store.
 func (c *Core) park(in *inst) {
-	wake := in.st.Inst.WakeAt
-	queue := in.queue
-	in.queue = nil
-	c.drop(in)
+	c.disown(in)
 	if in.claimed {
 		c.load([]flow.ID{in.id})
 	}
-	if wake != 0 {
+	if wake := in.st.Inst.WakeAt; wake != 0 {
 		c.polls.parked = flow.Earliest(c.polls.parked, wake)
 	}
-	for _, p := range queue {
-		if p.inbox != 0 {
-			delete(c.seen, p.inbox) // it is in the inbox still: the claim brings it back
-			c.claim()
-		}
+	if slices.ContainsFunc(in.queue, func(p pending) bool { return p.inbox != 0 }) {
+		c.claim() // that is in the inbox still: the claim brings it back
 	}
-	c.handOverQueued(in.id, queue)
 }
 
 // handOverQueued makes the results durable among events that an instance did not live to take here.

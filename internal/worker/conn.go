@@ -182,6 +182,9 @@ func (w *Worker) keepStream(ctx, listed context.Context, address string) {
 		began := time.Now()
 		err := w.session(ctx, listed, StreamID(w.lastStream.Add(1)), address)
 		if listed.Err() != nil {
+			if ctx.Err() == nil {
+				w.log.InfoContext(ctx, "no stream any more to a master that is not listed", slog.String("master", address), slog.Any("error", err))
+			}
 			return
 		}
 		// One whose host says that nobody listens there holds nobody up.
