@@ -1,17 +1,62 @@
 package master
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"baton/internal/flow"
 	"baton/internal/rpc"
 )
+
+// watch lets a time pass in which the worker beats and the store answers.
+func (b *bench) watch(d time.Duration) {
+	for end := b.now.Add(d); b.now < end; b.now = b.now.Add(DefaultConfig().Lease / 20) {
+		b.step(Tick{}, Frame{1, &rpc.FromWorker{Beat: &rpc.Beat{Number: int64(b.now)}}})
+	}
+}
+
+// A worker that lives, and that this master cannot reach, has what is on it given to the masters that hear
+// it: what was granted may have been lost on the way.
+func TestWhatIsOnAWorkerThatOthersHear(t *testing.T) {
+	t.Parallel()
+	for _, renewed := range []bool{true, false} {
+		b := busy(t)
+		b.answer()
+		b.see(7, 8)
+		b.step(PeersRead{})
+		b.watch(DefaultConfig().Lease)
+		lost := b.now
+		b.step(Closed{1})
+		for len(every[EndSession](b)) == 0 {
+			if b.now = b.now.Add(10 * time.Millisecond); b.now.Sub(lost) > DefaultConfig().Lease {
+				t.Fatal("the store is not asked")
+			}
+			b.step(Tick{})
+			if len(every[Commit](b)) > 0 { // that it is suspect
+				b.answer()
+			}
+		}
+		left := DefaultConfig().Lease - b.now.Sub(lost) // it asked when it was seen last
+		if renewed {
+			left += DefaultConfig().Lease / 3
+		}
+		b.step(SessionEnded{Session: 50, Left: left})
+		if given := len(every[GiveAway](b)); (given == 1) != renewed || renewed && !slices.Equal(one[GiveAway](b).IDs, []flow.ID{100}) {
+			t.Errorf("renewed since (%t): %v", renewed, b.out)
+		}
+		if here := b.core.insts[100] != nil; here == renewed {
+			t.Errorf("renewed since (%t): still here %t", renewed, here)
+		}
+	}
+}
 
 // A session that is not over yet is asked about again when it may be: not before, and not much later.
 func TestAskedAgainWhenTheLeaseIsOver(t *testing.T) {
 	t.Parallel()
 	b := busy(t)
 	b.answer()
+	b.watch(DefaultConfig().Lease)
 	b.step(Closed{1})
 	asked := 0
 	for end := b.now.Add(2 * DefaultConfig().Lease); b.now < end; b.now = b.now.Add(10 * time.Millisecond) {

@@ -78,12 +78,21 @@ func (c *Core) giveAway() {
 	}
 	var ids []flow.ID
 	for id, in := range c.insts { // sorted below
-		busy := in.st == nil || in.inflight || in.listed || in.unread || in.taken || in.command != 0
-		if !busy && len(in.queue) == 0 && !c.trials.on[id] {
+		if c.rests(in) {
 			ids = append(ids, id)
 		}
 	}
 	sortIDs(ids)
+	c.give(ids, heirs)
+}
+
+// rests tells whether nothing of an instance is under way here, so that it can be given away.
+func (c *Core) rests(in *inst) bool {
+	return in.st != nil && in.durable() && !in.unread && !in.taken && in.command == 0 && len(in.queue) == 0 && !c.trials.on[in.id]
+}
+
+// give gives instances of mine to other masters, and forgets them.
+func (c *Core) give(ids []flow.ID, heirs []int64) {
 	for some := range slices.Chunk(ids, giveAtOnce) {
 		for _, id := range some {
 			c.drop(c.insts[id])

@@ -187,15 +187,15 @@ func (c *Core) sessionOver(cn *conn) {
 	c.loseAll(cn.session, "it was declared lost, which another master saw")
 }
 
-// missing starts the wait for a session that is not connected. Its lease is in the store, which is
-// asked when it may be over.
-func (c *Core) missing(session int64, atLeast time.Duration) {
+// missing starts the wait for a session that is not connected, since a time. Its lease is in the store, which
+// is asked when it may be over.
+func (c *Core) missing(session int64, since flow.Time, atLeast time.Duration) {
 	for _, a := range c.away {
 		if a.session == session {
 			return
 		}
 	}
-	c.away = append(c.away, absence{session: session, since: c.now, until: c.now.Add(atLeast)})
+	c.away = append(c.away, absence{session: session, since: since, until: c.now.Add(atLeast)})
 }
 
 // hangUpOnSilent ends the connections of workers that are not heard any more: the host of one that was
@@ -207,7 +207,7 @@ func (c *Core) hangUpOnSilent() {
 			continue
 		}
 		c.emit(HangUp{Conn: id})
-		c.gone(cn, max(cn.heardAt.Add(max(c.cfg.Lease, cn.node.Lease)).Sub(c.now), 0))
+		c.gone(cn, cn.heardAt, max(cn.heardAt.Add(max(c.cfg.Lease, cn.node.Lease)).Sub(c.now), 0))
 	}
 }
 
@@ -265,14 +265,41 @@ func (c *Core) sessionEnded(e SessionEnded) {
 		case e.Err != nil:
 			c.away[i].until = c.now.Add(askAgainSession)
 			return
+		case !e.Over && e.Left > c.cfg.Lease-c.now.Sub(a.since)+c.cfg.Lease/16:
+			// It asked for that after it was gone here: another master hears it.
+			c.giveToHearers(a.session)
+			c.away[i].until = c.now.Add(c.cfg.Lease / 4)
+			return
 		case !e.Over:
-			c.away[i].until = c.now.Add(max(e.Left, askAgainSoonest))
+			next := c.now.Add(max(e.Left, askAgainSoonest))
+			if half := a.since.Add(c.cfg.Lease / 2); half > c.now {
+				next = min(next, half) // by then one that lives has asked for its lease
+			}
+			c.away[i].until = next
 			return
 		}
 		c.away = append(c.away[:i:i], c.away[i+1:]...)
 		c.loseAll(a.session, fmt.Sprintf("it was not connected from %s to %s, longer than the lease of %s", a.since, c.now, c.cfg.Lease))
 		return
 	}
+}
+
+// giveToHearers gives the runs that have something on a worker which lives, and which this master cannot
+// reach, to the other masters: what it granted may never have come to the worker, and what it orders does
+// not. One of them that cannot reach it either passes them on.
+func (c *Core) giveToHearers(session int64) {
+	heirs := c.fleet.others(c.lease.Incarnation, 0)
+	if len(heirs) == 0 || !c.ready || !c.sure() {
+		return
+	}
+	var ids []flow.ID
+	c.eachHeld(func(in *inst, _ *flow.TaskRow) {
+		if c.rests(in) && !slices.Contains(ids, in.id) {
+			ids = append(ids, in.id)
+		}
+	}, session)
+	sortIDs(ids)
+	c.give(ids, heirs)
 }
 
 // loseAll gives up the attempts of a lost session.

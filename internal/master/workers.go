@@ -294,7 +294,7 @@ func (c *Core) welcome(cn *conn, session int64) {
 	for _, s := range earlier {
 		// What was not bound to the present session waits for a result that may never come.
 		if len(c.pool.HeldBy(s)) > 0 {
-			c.missing(s, c.cfg.Lease*2/3)
+			c.missing(s, c.now, c.cfg.Lease*2/3)
 		}
 	}
 	if cn.room != nil {
@@ -508,7 +508,7 @@ func (c *Core) grant(in *inst, r int32) {
 	cn := c.sessions[row.Attempt.Session]
 	if cn == nil {
 		// It went while the grant was being committed. A hello since then could not settle it.
-		c.missing(row.Attempt.Session, askAgainSession)
+		c.missing(row.Attempt.Session, c.now, askAgainSession)
 		return
 	}
 	order, err := in.st.Order(r)
@@ -530,18 +530,18 @@ func (c *Core) unsendable(e Unsendable) {
 func (c *Core) closed(e Closed) {
 	c.hellos = slices.DeleteFunc(c.hellos, func(f greeting) bool { return f.Conn == e.Conn })
 	if cn := c.conns[e.Conn]; cn != nil {
-		c.gone(cn, c.cfg.Lease*2/3)
+		c.gone(cn, c.now, c.cfg.Lease/2)
 	}
 }
 
-// gone forgets a connection. If it was its session's, the store is asked after a time whether the
-// lease is over.
-func (c *Core) gone(cn *conn, after time.Duration) {
+// gone forgets a connection that is of no use since a time. If it was its session's, the store is asked
+// after a while whether the lease is over.
+func (c *Core) gone(cn *conn, since flow.Time, after time.Duration) {
 	delete(c.conns, cn.id)
 	if c.sessions[cn.session] == cn {
 		delete(c.sessions, cn.session)
 		c.pool.Leave(cn.session)
-		c.missing(cn.session, after)
+		c.missing(cn.session, since, after)
 	}
 }
 
