@@ -119,8 +119,9 @@ func (c *Core) beaten(e Beaten) {
 		for _, cn := range c.conns { // only removal: the order does not matter
 			cn.asked, cn.asking = 0, 0
 		}
-		c.own.wanted = c.now.Add(c.cfg.Poll) // those that wait for a welcome are asked for again
-		c.polls.beat = flow.Earliest(c.polls.beat, c.now.Add(c.cfg.Poll))
+		again := c.now.Add(min(c.cfg.Poll, c.cfg.Lease/10)) // a short lease is over soon
+		c.own.wanted = again                                // those that wait for a welcome are asked for again
+		c.polls.beat = flow.Earliest(c.polls.beat, again)
 		return
 	}
 	c.own.renewed = max(c.own.renewed, e.At)

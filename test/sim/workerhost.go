@@ -46,7 +46,7 @@ func (h *workerHost) harm() { h.harms = append(h.harms, h.w.now) }
 // look notes whether nobody could serve this host since the last look.
 func (h *workerHost) look() {
 	alone := !h.served()
-	if alone && h.alone {
+	if alone && (h.alone || h.unseen > 0) { // who does not see every master cannot wait for them as long
 		h.lonely = append(h.lonely, h.w.now)
 	}
 	h.alone = alone
