@@ -10,7 +10,7 @@ import (
 
 var later = []string{
 	"alert", "schedule", "backfill", "import",
-	"backup", "restore", "secret", "cron", "dependent", "shards",
+	"backup", "restore", "secret", "dependent", "shards",
 }
 
 // laterKinds are what get will list.

@@ -5,6 +5,7 @@ package cli
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"baton/internal/flow"
@@ -36,6 +37,48 @@ func within(flag, text string) (time.Duration, error) {
 		return 0, usagef("%s: %w", flag, err)
 	}
 	return d.Std(), nil
+}
+
+// Codes of the pure questions.
+const (
+	codeBadTimezone flow.Code = "bad_timezone"
+	codeBadTime     flow.Code = "bad_time"
+)
+
+// zones are those that were read before: a question has no time for a file, and a line of thousands
+// names the same few.
+var zones sync.Map // string → *time.Location
+
+// zoneNamed finds a zone and fills in the default, UTC.
+func zoneNamed(field string, name *string) (*time.Location, error) {
+	if *name == "" {
+		*name = "UTC"
+	}
+	if known, ok := zones.Load(*name); ok {
+		return known.(*time.Location), nil
+	}
+	zone, err := time.LoadLocation(*name)
+	if err != nil || *name == "Local" {
+		return nil, flow.Errorf(codeBadTimezone, field, "%q is no IANA time zone, such as UTC or Asia/Shanghai", *name)
+	}
+	zones.Store(*name, zone)
+	return zone, nil
+}
+
+// neededTime says what a time is for.
+var neededTime = map[string]string{"data_time": "a data time", "after": "an instant to begin after"}
+
+// zonedTime reads a time; without an offset it is one of the zone.
+func zonedTime(field, text string, zone *time.Location) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, time.DateOnly, time.DateTime, "2006-01-02T15:04:05"} {
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+			return t, nil
+		}
+	}
+	if text == "" {
+		return time.Time{}, flow.Errorf(codeBadTime, field, "%s is needed, such as 2026-03-01T00:00:00Z", neededTime[field])
+	}
+	return time.Time{}, flow.Errorf(codeBadTime, field, "%q is no time; write 2026-03-01T02:00:00Z, 2026-03-01 or \"2026-03-01 02:00:00\"", text)
 }
 
 func join(list []string) string { return strings.Join(list, ",") }
