@@ -3,7 +3,6 @@
 package cron
 
 import (
-	"math/bits"
 	"strconv"
 	"strings"
 )
@@ -19,14 +18,6 @@ type set [4]uint64
 
 func (s *set) add(bit int)     { s[bit>>6] |= 1 << (bit & 63) }
 func (s set) has(bit int) bool { return s[bit>>6]&(1<<(bit&63)) != 0 }
-
-func (s set) size() int {
-	n := 0
-	for _, word := range s {
-		n += bits.OnesCount64(word)
-	}
-	return n
-}
 
 // field is what one place of an expression may hold.
 type field struct {
@@ -171,7 +162,7 @@ func (p place) value(text string, at int) (int, error) {
 // step reads what follows a slash.
 func (p place) step(text string, at int) (int, error) {
 	most := p.max
-	if p.field.base != 0 { // years
+	if p.base != 0 { // years
 		most = p.max - p.min
 	}
 	n, err := number(text)

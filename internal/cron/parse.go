@@ -144,7 +144,7 @@ func count(n int, noun string) string {
 // signs refuses what only a day field of Quartz may hold: ? L W #.
 func (p place) signs(dialect Dialect) error {
 	daySigns := ""
-	switch p.field.name {
+	switch p.name {
 	case dayField.name:
 		daySigns = "LlWw"
 	case quartzWeekday.name:

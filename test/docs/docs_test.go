@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"baton/internal/cron"
 	"baton/internal/param"
 	"baton/internal/spec"
 	"baton/internal/task"
@@ -123,6 +124,45 @@ func TestDatesAreRight(t *testing.T) {
 	}
 	if checked < 10 {
 		t.Errorf("only %d dates found", checked)
+	}
+}
+
+// A table of cron expressions: the first column has them, the second when they fire next.
+var firesHead = regexp.MustCompile(`(?m)^\|[^|]*\|[^|]*next after (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[^|]*\|\n\|---\|---\|\n((?:\|.*\n)+)`)
+
+func TestCronExpressionsFireAsThePagesSay(t *testing.T) {
+	t.Parallel()
+	checked := 0
+	for _, page := range pages(t) {
+		for _, table := range firesHead.FindAllStringSubmatch(read(t, page), -1) {
+			after, err := time.Parse(time.DateTime, table[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for row := range strings.Lines(table[2]) {
+				cells := strings.Split(row, "|")
+				want, _, _ := strings.Cut(strings.TrimSpace(cells[2]), ": ")
+				times := strings.Split(want, ", ")
+				expressions := code.FindAllStringSubmatch(cells[1], -1)
+				var got []string
+				for _, e := range expressions {
+					s, err := cron.Parse(e[1], cron.Options{})
+					if err != nil {
+						t.Fatalf("%s: %s: %v", filepath.Base(page), e[1], err)
+					}
+					for _, fire := range s.NextN(after, max(1, len(times)/len(expressions))) {
+						got = append(got, fire.Format(time.DateTime))
+					}
+					checked++
+				}
+				if !slices.Equal(got, times) {
+					t.Errorf("%s: %s fires at %v, the page says %v", filepath.Base(page), cells[1], got, times)
+				}
+			}
+		}
+	}
+	if checked < 10 {
+		t.Errorf("only %d expressions found", checked)
 	}
 }
 
