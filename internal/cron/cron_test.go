@@ -145,6 +145,7 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 	}{
 		{"*/5 * * * *", cron.Quartz, "", 0, 0, "", "has 5 fields; the quartz dialect has 6 or 7: second minute hour day-of-month month day-of-week [year]; it looks like the unix dialect, which is said by dialect: unix (--dialect unix)"},
 		{"0 0 2 * * ?", cron.Unix, "", 0, 0, "", "has 6 fields; the unix dialect has 5: minute hour day-of-month month day-of-week; it looks like the quartz dialect"},
+		{"0 2 * * ?", cron.Quartz, "", 0, 0, "0 0 2 * * ?", "the second is missing"},
 		{"0 0", cron.Quartz, "", 0, 0, "", "has 2 fields"},
 		{"0 0 0 1 1 ? 2026 5", cron.Quartz, "", 0, 0, "", "has 8 fields"},
 		{"", cron.Quartz, "", 0, 0, "", "has 0 fields"},

@@ -128,6 +128,10 @@ func miscounted(text string, n int, dialect Dialect) *Error {
 	if dialect == Unix {
 		e, other = errorf("%q has %s; the unix dialect has 5: %s", text, count(n, "field"), unixForm), Quartz
 	}
+	if other == Unix && n == 5 && strings.ContainsAny(text, "?#") { // no unix expression has these
+		e.Message += "; the second is missing"
+		return e.suggesting("0 " + text)
+	}
 	if other == Unix && n == 5 || other == Quartz && (n == 6 || n == 7) {
 		e.Message += fmt.Sprintf("; it looks like the %s dialect, which is said by dialect: %[1]s (--dialect %[1]s)", other)
 	}
