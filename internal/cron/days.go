@@ -133,9 +133,9 @@ func oneQuestionMark(month, week place) error {
 	case month.text == "?" || week.text == "?":
 		return nil
 	case week.text == "*":
-		return week.errorf(0, "one of the two day fields is ?; write ? here").suggesting("?")
+		return week.errorf(0, "one of the two day fields is ?").instead("?")
 	case month.text == "*":
-		return month.errorf(0, "one of the two day fields is ?; write ? here").suggesting("?")
+		return month.errorf(0, "one of the two day fields is ?").instead("?")
 	}
 	return week.errorf(0, "one of the two day fields is ?: quartz has no rule for both; make two schedules, or use the unix dialect")
 }

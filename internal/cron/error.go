@@ -37,6 +37,13 @@ func (e *Error) suggesting(word string) *Error {
 	return e
 }
 
+// instead completes an error about one sign with the one to write in its place.
+func (e *Error) instead(sign string) *Error {
+	e.Suggestion = sign
+	e.Message += fmt.Sprintf("; write %q here", sign)
+	return e
+}
+
 // nearest returns the valid word that a wrong one was likely meant to be, "" when none is near.
 func nearest(word string, valid []string) string {
 	word = strings.ToUpper(word)

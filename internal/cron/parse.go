@@ -77,9 +77,8 @@ func foreign(text string, at int, r rune) *Error {
 	e := errorf("character %d: %q is no part of a cron expression", at+1, r)
 	e.Offset = at
 	if r > 0xFF00 && r < 0xFF5F {
-		half := string(r - 0xFEE0)
-		e.Message += fmt.Sprintf(": it is full-width; write %s", half)
-		e.Suggestion = half
+		e.Message += ": it is full-width"
+		return e.instead(string(r - 0xFEE0))
 	}
 	return e
 }
@@ -162,7 +161,7 @@ func (p place) signs(dialect Dialect) error {
 	case at < 0 || p.text == "?" && daySigns != "":
 		return nil
 	case daySigns == "":
-		return p.errorf(at, "? is for the day of month and the day of week only; write * here").suggesting("*")
+		return p.errorf(at, "? is for the day of month and the day of week only").instead("*")
 	}
 	return p.errorf(at, "? stands alone; %q mixes it with something else", p.text)
 }
