@@ -40,7 +40,10 @@ func (c *Core) stale(instance, epoch, master int64) bool {
 func (c *Core) grant(s *stream, g *rpc.Grant) {
 	token := g.GetToken()
 	if _, over := c.done.get(token); over {
-		return // its result is durable with a master; this is a late copy
+		// Its result is durable with a master. A late copy; or its owner did not see that yet.
+		f := s.frame(recordSize)
+		f.Held = append(f.Held, &rpc.Held{Token: token, Instance: g.GetInstance(), Task: g.GetTask(), State: rpc.HeldState_HELD_STATE_DONE})
+		return
 	}
 	if c.stale(g.GetInstance(), g.GetEpoch(), s.master) {
 		if c.held[token] == nil {

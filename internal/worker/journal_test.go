@@ -105,6 +105,11 @@ func TestWhatEndedIsNotRunAgainByASuccessor(t *testing.T) {
 			t.Errorf("token %d is started again", token+1)
 		}
 	}
+	for _, e := range c.Step(now, grant(50)) { // its owner asks as if it did not know that
+		if s, ok := e.(Send); ok && (len(s.Frame.Held) != 1 || s.Frame.Held[0].State != rpc.HeldState_HELD_STATE_DONE) {
+			t.Errorf("it says %v", s.Frame)
+		}
+	}
 	if n := starts(c, grant(101)); n != 1 {
 		t.Errorf("a new token was started %d times", n)
 	}
