@@ -108,7 +108,9 @@ func TestWaitSeesAStateInPassing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := setup(t)
 		r := w.take(w.start())
+		resumed := make(chan struct{}) // the answer may come between the two commits
 		time.AfterFunc(time.Second, func() {
+			defer close(resumed)
 			r.row.State = flow.InstancePausing
 			r.commit(flow.Change{})
 			r.row.State = flow.InstanceRunning
@@ -119,6 +121,7 @@ func TestWaitSeesAStateInPassing(t *testing.T) {
 		if !got.Reached {
 			t.Errorf("%+v", got)
 		}
+		<-resumed
 	})
 }
 
