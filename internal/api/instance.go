@@ -170,6 +170,11 @@ func (s *Server) load(ctx context.Context, id flow.ID) (flow.Run, []flow.TaskRow
 	if err != nil {
 		return run, nil, err
 	}
+	if run.State == flow.InstanceSubmitted {
+		if run.Reason, err = s.whySubmitted(ctx, run.Reason); err != nil {
+			return run, nil, err
+		}
+	}
 	rows, err := s.store.Tasks(ctx, id)
 	if err != nil && flow.CodeOf(err) == flow.CodeInternal && (run.State == flow.InstanceQuarantined || run.Reason == flow.ReasonQuarantine) {
 		return run, nil, nil // they cannot be read, which is why it was quarantined

@@ -60,6 +60,12 @@ func (s *Server) listNodes(ctx context.Context, in *listNodesIn) (*body[List[Nod
 	return listOf(flow.Page[flow.Node]{Items: all}, nodeOf), err
 }
 
+// States of nodes that matter here.
+const (
+	stateLost     = "lost"
+	stateDraining = "draining"
+)
+
 func drives(n flow.Node) bool { return n.Role == flow.RoleMaster || n.Role == flow.RoleStandalone }
 
 // NodePath names a node.
@@ -79,7 +85,7 @@ func (s *Server) find(ctx context.Context, wanted string) (all []flow.Node, foun
 		case number(n.Incarnation) == wanted:
 			return all, n, nil
 		case n.Name != wanted:
-		case n.State == "lost":
+		case n.State == stateLost:
 			lost = append(lost, n)
 		default:
 			live = append(live, n)
@@ -136,8 +142,8 @@ func (s *Server) drainNode(ctx context.Context, in *NodePath) (*body[Drained], e
 	if err := s.store.Drain(ctx, n.DrainKey(), caller(ctx), flow.At(time.Now())); err != nil {
 		return nil, err
 	}
-	if n.State != "lost" {
-		n.State = "draining"
+	if n.State != stateLost {
+		n.State = stateDraining
 	}
 	return s.drained(ctx, n, missed(all, n))
 }
@@ -150,7 +156,7 @@ func (s *Server) undrainNode(ctx context.Context, in *NodePath) (*body[Drained],
 	if err := s.store.Undrain(ctx, n.DrainKey()); err != nil {
 		return nil, err
 	}
-	if n.State == "draining" {
+	if n.State == stateDraining {
 		n.State = "ready"
 	}
 	return s.drained(ctx, n, "")
@@ -161,7 +167,7 @@ func missed(all []flow.Node, gone flow.Node) string {
 	masters := 0
 	served := map[string]bool{}
 	for _, n := range all {
-		if n.State == "lost" || n.State == "draining" || n.DrainKey() == gone.DrainKey() {
+		if n.State == stateLost || n.State == stateDraining || n.DrainKey() == gone.DrainKey() {
 			continue
 		}
 		if drives(n) {

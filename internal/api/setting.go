@@ -26,12 +26,8 @@ const (
 	SettingBalance   = "balance"
 )
 
-const (
-	shortestLease = time.Second
-	longestLease  = 10 * time.Minute
-	// shortestRetention keeps a slip of the pen from deleting everything that ended today.
-	shortestRetention = time.Hour
-)
+// shortestRetention keeps a slip of the pen from deleting everything that ended today.
+const shortestRetention = time.Hour
 
 // setting is what is known of one.
 type setting struct {
@@ -43,11 +39,10 @@ var settings = map[string]setting{
 	SettingLease: {
 		"10s", "how long a silent node is trusted: a dead one is replaced after that, and so is one that is frozen or cut off for longer",
 		func(v string) error {
-			d, err := duration(v)
-			if err == nil && (d < shortestLease || d > longestLease) {
-				return flow.Errorf(flow.CodeBadRequest, "value", "lease %s: it is from %s to %s", v, shortestLease, longestLease)
+			if _, err := flow.ParseLease(v); err != nil {
+				return flow.Errorf(flow.CodeBadRequest, "value", "%s", err)
 			}
-			return err
+			return nil
 		},
 	},
 	SettingRetention: {

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
@@ -212,13 +211,11 @@ func (c *Config) check() error {
 	if !slices.Contains([]string{"auto", "text", "json"}, c.LogFormat) {
 		return usagef("log-format %q: there are auto, text and json", c.LogFormat)
 	}
-	for name, value := range map[string]string{"lease": c.Lease, "drain-timeout": c.DrainTimeout} {
-		if _, err := flow.ParseDuration(value); err != nil {
-			return usagef("%s: %w", name, err)
-		}
+	if _, err := flow.ParseLease(c.Lease); err != nil {
+		return usagef("%w", err)
 	}
-	if lease, _ := flow.ParseDuration(c.Lease); lease.Std() < time.Second {
-		return usagef("lease %q: at least 1s, so that a busy node can renew it in time", c.Lease)
+	if _, err := flow.ParseDuration(c.DrainTimeout); err != nil {
+		return usagef("drain-timeout: %w", err)
 	}
 	if _, err := parseSize(c.LogLimit); err != nil {
 		return usagef("log-limit: %w", err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"baton/internal/api"
+	"baton/internal/flow"
 )
 
 // progress follows one run.
@@ -126,6 +127,14 @@ func (p *progress) take(name string, data []byte) error {
 	return nil
 }
 
+// untaken is why no master takes the run; the usual moment before one does is not worth saying.
+func (p *progress) untaken() string {
+	if reason := or(p.run.Reason, ""); string(p.run.State) == flow.InstanceSubmitted.String() && reason != flow.ReasonSubmitted {
+		return reason
+	}
+	return ""
+}
+
 func (p *progress) row(id, name string) *api.Task {
 	i := slices.IndexFunc(p.run.Tasks, func(t api.Task) bool { return t.ID == id })
 	if i < 0 {
@@ -146,6 +155,10 @@ func (p *progress) show() {
 	if p.live {
 		p.draw()
 		return
+	}
+	if reason := p.untaken(); reason != "" && p.told[p.run.ID] != reason {
+		p.told[p.run.ID] = reason
+		say(p.out, "%s  %s\n", time.Now().Format(time.TimeOnly), reason)
 	}
 	for _, t := range p.run.Tasks {
 		text := standing(t)

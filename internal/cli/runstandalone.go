@@ -38,6 +38,7 @@ func standalone(asked context.Context, cfg Config, log *slog.Logger, listener ne
 		return ignoreEnd(asked, err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	warnOfLease(asked, cfg, db, log)
 	home, err := homeOf(cfg.Data)
 	if err != nil {
 		return err

@@ -63,6 +63,9 @@ func (p *progress) draw() {
 	if !p.ended { // then its last line says so
 		line(sgrDim, fmt.Sprintf("%s  %s v%d  %s", p.run.ID, placeOf(p.run.Project, p.run.Workflow), p.run.Version, p.run.State))
 	}
+	if reason := p.untaken(); reason != "" && !p.ended {
+		line("", "  "+reason)
+	}
 	names := 0
 	for _, t := range rows {
 		names = max(names, min(displayWidth(t.Name), 32))

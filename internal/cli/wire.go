@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"baton/internal/api"
 	"baton/internal/flow"
 	"baton/internal/registry"
 	regclient "baton/internal/registry/client"
@@ -30,6 +31,7 @@ func stand(ctx context.Context, cfg Config, withStore bool, log *slog.Logger, s 
 		if g.db, err = openStoreAtLast(ctx, cfg, log, s); err != nil {
 			return ground{}, err
 		}
+		warnOfLease(ctx, cfg, g.db, log)
 	}
 	g.reg, err = persist(ctx, log, s, "registry", func() (registry.Registry, error) { return openRegistry(ctx, cfg, g.db, log) })
 	if err != nil {
@@ -83,6 +85,23 @@ func openStoreAtLast(ctx context.Context, cfg Config, log *slog.Logger, s *start
 		return openStore(ctx, cfg)
 	}
 	return persist(ctx, log, s, "store", func() (*store.DB, error) { return openStore(ctx, cfg) })
+}
+
+// warnOfLease says that a lease in the settings of a node is not the one that holds: the cluster has one,
+// which its first node set.
+func warnOfLease(ctx context.Context, cfg Config, db *store.DB, log *slog.Logger) {
+	if !cfg.given["lease"] {
+		return
+	}
+	text, err := db.Setting(ctx, api.SettingLease)
+	if err != nil {
+		return // a look, nothing more
+	}
+	holds, err := flow.ParseDuration(text)
+	if wanted, _ := flow.ParseLease(cfg.Lease); err == nil && holds.Std() != wanted {
+		log.LogAttrs(ctx, slog.LevelWarn, "the setting lease of this node is not used: the cluster has one for all nodes, which `baton cluster set lease` changes",
+			slog.String("lease", cfg.Lease), slog.String("of_the_cluster", text))
+	}
 }
 
 // refusedForGood tells whether store or registry said something that stays until a person changes a

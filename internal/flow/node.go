@@ -53,6 +53,22 @@ const (
 	RoleStandalone = "standalone"
 )
 
+// How long leases may be: a busy node must be able to renew a short one in time, and nobody wants to
+// wait for the end of a longer one.
+const (
+	MinLease = time.Second
+	MaxLease = 10 * time.Minute
+)
+
+// ParseLease reads the length of leases.
+func ParseLease(text string) (time.Duration, error) {
+	d, err := ParseDuration(text)
+	if err == nil && (d.Std() < MinLease || d.Std() > MaxLease) {
+		return 0, Errorf(CodeBadRequest, "lease", "lease %s: it is from %s to %s", text, Duration(MinLease), Duration(MaxLease))
+	}
+	return d.Std(), err
+}
+
 // Lease is what a registered incarnation holds.
 type Lease struct {
 	Incarnation int64

@@ -108,6 +108,9 @@ const (
 	ReasonOutputs      = "outputs"
 	// ReasonSubmitted is what a run waits for that no master has taken yet.
 	ReasonSubmitted = "submitted: accepted; the next free master takes it"
+	// Codes of why no master takes it.
+	ReasonNoMaster       = "no_master"
+	ReasonMastersDrained = "masters_drained"
 
 	// ReasonWorkerRestart: it ran within the worker proper, which was started again.
 	ReasonWorkerRestart = "worker_restarted"

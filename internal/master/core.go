@@ -26,6 +26,7 @@ type Config struct {
 	KillResend time.Duration
 	Lease      time.Duration
 	DrainKey   string // of this master: flow.Node.DrainKey
+	Name       string // of this master, for people
 	// OverloadMemory is the share of memory from which on fewer commands are taken; 1 or more: none.
 	OverloadMemory float64
 }

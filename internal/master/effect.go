@@ -116,6 +116,7 @@ type (
 	// Condemn declares a master dead, and is answered by Condemned.
 	Condemn struct {
 		Dead int64
+		Name string
 		Why  string
 	}
 	// HandOut gives what a dead master owned to its heirs, me among them, and is answered by HandedOut.
@@ -130,6 +131,7 @@ type (
 	// that time, and is answered by SessionEnded.
 	EndSession struct {
 		Session int64
+		Worker  string // its name
 		Why     string
 		Within  time.Duration
 	}

@@ -308,7 +308,7 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 			presence = append(presence, ev)
 		}
 		if cn == nil {
-			c.missing(row.Attempt.Session, c.now, askAgainSession)
+			c.missing(row.Attempt.Session, row.Attempt.Worker, c.now, askAgainSession)
 		} else if row.Attempt.StartedAt == 0 {
 			in.after.granted = append(in.after.granted, int32(r)) // it may never have been sent
 			_, _ = st.Order(int32(r))                             // what it costs comes before the commit that says that it was survived

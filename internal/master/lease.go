@@ -185,18 +185,18 @@ func (c *Core) sessionOver(cn *conn) {
 	}
 	delete(c.conns, cn.id)
 	c.away = slices.DeleteFunc(c.away, func(a absence) bool { return a.session == cn.session })
-	c.loseAll(cn.session, "it was declared lost, which another master saw")
+	c.loseAll(cn.session, "another master declared it lost")
 }
 
 // missing starts the wait for a session that is not connected, since a time. Its lease is in the store, which
 // is asked when it may be over.
-func (c *Core) missing(session int64, since flow.Time, atLeast time.Duration) {
+func (c *Core) missing(session int64, worker string, since flow.Time, atLeast time.Duration) {
 	for _, a := range c.away {
 		if a.session == session {
 			return
 		}
 	}
-	c.away = append(c.away, absence{session: session, since: since, until: c.now.Add(atLeast)})
+	c.away = append(c.away, absence{session: session, worker: worker, since: since, until: c.now.Add(atLeast)})
 }
 
 // hangUpOnSilent ends the connections of workers that are not heard any more: the host of one that was
@@ -247,8 +247,7 @@ func (c *Core) loseAbsent() {
 		}
 		a.until = 0 // asked
 		c.emit(EndSession{
-			a.session, fmt.Sprintf(
-				"session %d was not connected to master %d since %s and nobody renewed its lease of %s", a.session, c.lease.Incarnation, a.since, c.cfg.Lease),
+			a.session, a.worker, c.unrenewed(*a),
 			// Its worker may hear from now on that the store is away, and lives on with that for longer than
 			// its lease. What it takes of its lease before is three quarters.
 			c.cfg.Lease / 4,
@@ -280,9 +279,15 @@ func (c *Core) sessionEnded(e SessionEnded) {
 			return
 		}
 		c.away = append(c.away[:i:i], c.away[i+1:]...)
-		c.loseAll(a.session, fmt.Sprintf("it was not connected from %s to %s, longer than the lease of %s", a.since, c.now, c.cfg.Lease))
+		c.loseAll(a.session, c.unrenewed(a))
 		return
 	}
+}
+
+// unrenewed is why a session is lost. Its lease ran from when its worker asked for it last, perhaps of
+// another master, so it says nothing of how long the session was away from this one.
+func (c *Core) unrenewed(a absence) string {
+	return fmt.Sprintf("nobody renewed its lease of %s, and it is not connected to master %s since %s", c.cfg.Lease, c.cfg.Name, a.since)
 }
 
 // giveToHearers gives the runs that have something on a worker which lives, and which this master cannot
@@ -307,7 +312,7 @@ func (c *Core) giveToHearers(session int64) {
 func (c *Core) loseAll(session int64, why string) {
 	c.eachHeld(func(in *inst, row *flow.TaskRow) {
 		c.lose(in.id, engine.Lost{Task: row.ID, Token: row.Attempt.Token, Reason: fmt.Sprintf(
-			"worker %s, session %d: %s; master %d is the witness", row.Attempt.Worker, session, why, c.lease.Incarnation)})
+			"worker %s (session %d): %s", row.Attempt.Worker, session, why)})
 	}, session)
 }
 

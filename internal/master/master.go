@@ -87,7 +87,7 @@ func New(cfg Config, store Store, types *task.Set, node flow.Node, log *slog.Log
 			*d.v = *d.def
 		}
 	}
-	cfg.DrainKey = node.DrainKey()
+	cfg.DrainKey, cfg.Name = node.DrainKey(), node.Name
 	m := &Master{
 		cfg: cfg, store: store, node: node, log: log, clock: clock.New(), core: NewCore(cfg, types),
 		events: make(chan Event, 4096), ready: make(chan struct{}), lanes: make([]chan Commit, cfg.Lanes),
@@ -304,7 +304,7 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 		won, err := m.store.Condemn(asking, e.Dead, owner, e.Why)
 		if won {
 			m.counters.takeovers.Add(1)
-			m.log.LogAttrs(ctx, slog.LevelWarn, "declared a master dead", slog.Int64("incarnation", e.Dead), slog.String("because", e.Why))
+			m.log.LogAttrs(ctx, slog.LevelWarn, "declared a master dead", slog.String("master", e.Name), slog.Int64("incarnation", e.Dead), slog.String("because", e.Why))
 		}
 		m.answer(ctx, "fence a master", err, Condemned{e.Dead, err})
 	case HandOut:
@@ -324,7 +324,7 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	case EndSession:
 		over, left, err := m.store.EndSession(asking, e.Session, owner, e.Why, e.Within)
 		if over {
-			m.log.LogAttrs(ctx, slog.LevelWarn, "a worker's session is lost", slog.Int64("session", e.Session), slog.String("because", e.Why))
+			m.log.LogAttrs(ctx, slog.LevelWarn, "a worker is lost", slog.String("worker", e.Worker), slog.Int64("session", e.Session), slog.String("because", e.Why))
 		}
 		m.answer(ctx, "end a session", err, SessionEnded{e.Session, over, left, err})
 	}

@@ -42,7 +42,7 @@ func (c *Core) considerPeers() {
 			c.emit(Probe{v.peer.Incarnation, v.peer.Address})
 		case v.fence:
 			s.fencing, c.fleet.fenced = true, c.now
-			c.emit(Condemn{v.peer.Incarnation, v.why})
+			c.emit(Condemn{v.peer.Incarnation, v.peer.Name, v.why})
 		case v.heir && c.drains.me: // the others see it too
 		case v.heir:
 			s.fencing = true

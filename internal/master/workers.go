@@ -54,6 +54,7 @@ func (c *Core) arrived() int {
 // absence is a session that holds attempts and is not connected.
 type absence struct {
 	session int64
+	worker  string // its name
 	since   flow.Time
 	until   flow.Time // its lease is over then
 	suspect bool      // what it holds says so
@@ -294,7 +295,7 @@ func (c *Core) welcome(cn *conn, session int64) {
 	for _, s := range earlier {
 		// What was not bound to the present session waits for a result that may never come.
 		if len(c.pool.HeldBy(s)) > 0 {
-			c.missing(s, c.now, c.cfg.Lease*2/3)
+			c.missing(s, cn.node.Name, c.now, c.cfg.Lease*2/3)
 		}
 	}
 	if cn.room != nil {
@@ -508,7 +509,7 @@ func (c *Core) grant(in *inst, r int32) {
 	cn := c.sessions[row.Attempt.Session]
 	if cn == nil {
 		// It went while the grant was being committed. A hello since then could not settle it.
-		c.missing(row.Attempt.Session, c.now, askAgainSession)
+		c.missing(row.Attempt.Session, row.Attempt.Worker, c.now, askAgainSession)
 		return
 	}
 	order, err := in.st.Order(r)
@@ -541,7 +542,7 @@ func (c *Core) gone(cn *conn, since flow.Time, after time.Duration) {
 	if c.sessions[cn.session] == cn {
 		delete(c.sessions, cn.session)
 		c.pool.Leave(cn.session)
-		c.missing(cn.session, since, after)
+		c.missing(cn.session, cn.node.Name, since, after)
 	}
 }
 

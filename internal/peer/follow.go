@@ -4,8 +4,10 @@ package peer
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/credentials"
@@ -15,17 +17,25 @@ import (
 	"baton/internal/rpc"
 )
 
+// silenceTold is how often the log says that nobody answers.
+const silenceTold = 5 * time.Second
+
 // Follow tells the addresses of all masters whenever they change, until ctx is done. It asks the
 // first of seeds that answers, and when that is gone any other that it knows. While nobody answers
-// the list stays as it was.
+// the list stays as it was, and the log says so every few seconds.
 func Follow(ctx context.Context, seeds []string, creds credentials.TransportCredentials, log *slog.Logger) <-chan []string {
 	out := make(chan []string)
 	go func() {
 		defer close(out)
 		var known []string
+		var told time.Time
 		for ctx.Err() == nil {
-			for _, address := range append(slices.Clone(known), without(seeds, known)...) {
+			asked := append(slices.Clone(known), without(seeds, known)...)
+			answered := false
+			var last error
+			for _, address := range asked {
 				err := follow(ctx, address, creds, func(list []string) {
+					answered = true
 					if slices.Equal(list, known) {
 						return
 					}
@@ -39,6 +49,12 @@ func Follow(ctx context.Context, seeds []string, creds credentials.TransportCred
 					return
 				}
 				log.LogAttrs(ctx, slog.LevelDebug, "a master does not tell of the others", slog.String("master", address), slog.Any("error", err))
+				last = fmt.Errorf("%s: %w", address, err)
+			}
+			if !answered && time.Since(told) >= silenceTold {
+				told = time.Now()
+				log.LogAttrs(ctx, slog.LevelWarn, "no master answers: waiting, and trying again every second",
+					slog.String("asked", strings.Join(asked, ",")), slog.Any("error", last))
 			}
 			t := time.NewTimer(lastPause / 2)
 			select {

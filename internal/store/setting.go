@@ -6,7 +6,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"time"
 
 	"baton/internal/flow"
 )
@@ -35,8 +34,8 @@ func (db *DB) Settings(ctx context.Context) (map[string]string, error) {
 // SetSetting writes a setting of the cluster. A lease that nobody could keep is refused.
 func (db *DB) SetSetting(ctx context.Context, key, value string) error {
 	if key == "lease" {
-		if d, err := flow.ParseDuration(value); err != nil || d.Std() < time.Second {
-			return flow.Errorf(flow.CodeBadRequest, "lease", "lease %q is not a duration of at least 1s", value)
+		if _, err := flow.ParseLease(value); err != nil {
+			return err
 		}
 	}
 	if key == "balance" {

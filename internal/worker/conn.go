@@ -16,10 +16,11 @@ import (
 
 // conn is one stream. A goroutine reads it, another writes it; either ends it.
 type conn struct {
-	id     StreamID
-	cancel context.CancelCauseFunc
-	out    *mailbox[*rpc.FromWorker] // small and urgent, never blocks Core
-	bulk   chan *rpc.FromWorker      // logs: they wait for room, and for everything else
+	id      StreamID
+	address string
+	cancel  context.CancelCauseFunc
+	out     *mailbox[*rpc.FromWorker] // small and urgent, never blocks Core
+	bulk    chan *rpc.FromWorker      // logs: they wait for room, and for everything else
 }
 
 func (c *conn) end(why error) { c.cancel(why) }
@@ -217,7 +218,7 @@ func (w *Worker) session(ctx, listed context.Context, id StreamID, address strin
 	if err != nil {
 		return err
 	}
-	c := &conn{id: id, cancel: cancel, out: newMailbox[*rpc.FromWorker](), bulk: make(chan *rpc.FromWorker)}
+	c := &conn{id: id, address: address, cancel: cancel, out: newMailbox[*rpc.FromWorker](), bulk: make(chan *rpc.FromWorker)}
 	w.seen.set(w, address, true)
 	w.box.put(opened{c}, StreamUp{id})
 	w.seen.stream(1)
@@ -270,8 +271,11 @@ func (w *Worker) read(ctx context.Context, c *conn, s rpc.Stream) error {
 		if err != nil {
 			return err
 		}
-		if f.GetWelcome() != nil {
+		if welcome := f.GetWelcome(); welcome != nil {
 			w.blobs.attach(c) // not before: the hello comes first
+			if !welcome.GetOver() && welcome.GetOutrun() == 0 {
+				w.log.InfoContext(ctx, "connected to a master", slog.String("master", c.address), slog.Int64("session", welcome.GetSession()))
+			}
 		}
 		for _, r := range f.GetReadLogs() {
 			w.reads.serve(ctx, c, r)

@@ -56,7 +56,7 @@ func (m *masterHost) start() {
 	}
 	cfg := master.DefaultConfig()
 	cfg.Lanes = 1 + m.w.rng.IntN(2)
-	cfg.DrainKey = m.drainKey()
+	cfg.DrainKey, cfg.Name = m.drainKey(), m.name
 	m.core = master.NewCore(cfg, m.types)
 	m.w.log("master %d starts at %s", m.lease.Incarnation, m.name)
 	m.step(master.Started{Lease: m.lease})

@@ -1,0 +1,55 @@
+// Why a run that was accepted is not taken.
+
+package api
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"baton/internal/flow"
+)
+
+// namesSaid bounds the nodes that a reason names.
+const namesSaid = 5
+
+// whySubmitted is the reason of a run that no master has taken: usual while some master takes work.
+func (s *Server) whySubmitted(ctx context.Context, usual string) (string, error) {
+	nodes, err := s.store.Nodes(ctx, "")
+	if err != nil {
+		return usual, err
+	}
+	var drained, lost []string
+	for _, n := range nodes {
+		switch {
+		case !drives(n):
+		case n.State == stateLost:
+			lost = append(lost, n.Name)
+		case n.State == stateDraining:
+			drained = append(drained, n.Name)
+		default:
+			return usual, nil
+		}
+	}
+	switch {
+	case len(drained) > 0:
+		slices.Sort(drained)
+		return fmt.Sprintf("%s: every master was told to take nothing new (%s); `baton undrain %s` lets it take work again",
+			flow.ReasonMastersDrained, someOf(drained), drained[0]), nil
+	case len(lost) > 0:
+		return fmt.Sprintf("%s: no master is there to take it; lost: %s. It is taken when one is back", flow.ReasonNoMaster, someOf(lost)), nil
+	default:
+		return flow.ReasonNoMaster + ": no master is there to take it; start one: baton master", nil
+	}
+}
+
+// someOf lists a few names, each once.
+func someOf(names []string) string {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if rest := len(names) - namesSaid; rest > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:namesSaid], ", "), rest)
+	}
+	return strings.Join(names, ", ")
+}
