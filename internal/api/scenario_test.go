@@ -129,7 +129,7 @@ func TestScenarios(t *testing.T) {
 		{"undrain of the only master", "POST", "/nodes/m1/undrain", "", 200, []string{`"state":"ready"`, `"warning":null`}},
 		{"undrain", "POST", "/nodes/w1/undrain", "", 200, []string{`"state":"ready"`}},
 		{"undrained", "GET", "/nodes/w1", "", 200, []string{`"state":"ready"`}},
-		{"a lease that is too long", "PUT", "/settings/lease", `{"value": "1h"}`, 400, []string{`it is from 1s to 10m`}},
+		{"a lease that is too long", "PUT", "/settings/lease", `{"value": "1h"}`, 400, []string{`lease: 1h is out of range; between 1s and 10m`}},
 		{"no setting", "GET", "/settings/colour", "", 404, nil},
 		{"token", "POST", "/tokens", `{"name": "ci"}`, 201, []string{`"token":"baton_`}},
 

@@ -40,7 +40,7 @@ var settings = map[string]setting{
 		"10s", "how long a silent node is trusted: a dead one is replaced after that, and so is one that is frozen or cut off for longer",
 		func(v string) error {
 			if _, err := flow.ParseLease(v); err != nil {
-				return flow.Errorf(flow.CodeBadRequest, "value", "%s", err)
+				return flow.Errorf(flow.CodeBadRequest, "value", "lease: %s", err)
 			}
 			return nil
 		},

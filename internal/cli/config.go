@@ -212,7 +212,7 @@ func (c *Config) check() error {
 		return usagef("log-format %q: there are auto, text and json", c.LogFormat)
 	}
 	if _, err := flow.ParseLease(c.Lease); err != nil {
-		return usagef("%w", err)
+		return usagef("lease: %w", err)
 	}
 	if _, err := flow.ParseDuration(c.DrainTimeout); err != nil {
 		return usagef("drain-timeout: %w", err)

@@ -64,7 +64,7 @@ const (
 func ParseLease(text string) (time.Duration, error) {
 	d, err := ParseDuration(text)
 	if err == nil && (d.Std() < MinLease || d.Std() > MaxLease) {
-		return 0, Errorf(CodeBadRequest, "lease", "lease %s: it is from %s to %s", text, Duration(MinLease), Duration(MaxLease))
+		return 0, Errorf(CodeBadRequest, "lease", "%s is out of range; between %s and %s", text, Duration(MinLease), Duration(MaxLease))
 	}
 	return d.Std(), err
 }

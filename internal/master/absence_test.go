@@ -93,3 +93,72 @@ func TestLeaseRunsFromTheQuestion(t *testing.T) {
 		t.Errorf("it asked %s ago, not %s", b.core.gather(), n.Waited)
 	}
 }
+
+// A worker that leaves in order is nobody's loss: its session ends at once, and no store is asked for it.
+func TestWorkerLeaves(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.step(Frame{1, &rpc.FromWorker{Leave: 50}})
+	if l := one[LeaveSession](b); l != (LeaveSession{1, 50}) {
+		t.Errorf("the store is told %v", l)
+	}
+	b.step(SessionLeft{1, 50, nil})
+	if s := one[Send](b); s.Conn != 1 || s.Frame.Left != 50 {
+		t.Errorf("says %v", s)
+	}
+	b.step(Closed{1})
+	for range 40 {
+		b.now = b.now.Add(DefaultConfig().Lease / 20)
+		b.step(Tick{})
+		if len(every[EndSession](b)) > 0 {
+			t.Fatal("the store is asked whether it is lost")
+		}
+	}
+}
+
+// What was granted to a worker while it left is lost at once.
+func TestWorkerLeavesWhatIsBeingGranted(t *testing.T) {
+	t.Parallel()
+	b := busy(t)
+	b.answer()
+	b.watch(DefaultConfig().Lease)
+	b.step(Frame{1, &rpc.FromWorker{Leave: 50}})
+	b.step(SessionLeft{1, 50, nil})
+	b.step(Tick{})
+	if e := one[EndSession](b); e.Session != 50 {
+		t.Errorf("the store is asked about session %d", e.Session)
+	}
+}
+
+// What a master asked a worker for is taken back when it has no more use for it, also when the worker was
+// nobody else's meanwhile: else places are kept for it that others wait for.
+func TestWantsAreTakenBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	room := func(number int64, places int32, shared bool) Frame {
+		return Frame{1, &rpc.FromWorker{Room: &rpc.Room{Number: number, Places: places, Shared: shared}}}
+	}
+	asked := int32(0) // for more places, as said last
+	step := func(events ...Event) {
+		b.step(events...)
+		for _, s := range every[Send](b) {
+			if s.Frame.Wants != nil {
+				asked = *s.Frame.Wants
+			}
+		}
+	}
+	step(room(1, 0, true))
+	step(CommandsRead{Commands: []flow.Command{command(100, 9)}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	if asked != 1 {
+		t.Fatalf("asks for %d more places", asked)
+	}
+	b.answer()
+	step(room(2, 4, false))
+	b.answer() // it is granted
+	step(Tick{})
+	if step(room(3, 2, true)); asked != 0 {
+		t.Errorf("asks for %d more places, and has nothing to give", asked)
+	}
+}

@@ -91,7 +91,7 @@ func (m *Master) recvLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.Fr
 
 // forCore tells whether anything of a frame is the reactor's; logs and blobs are served beside it.
 func forCore(f *rpc.FromWorker) bool {
-	return f.Hello != nil || f.Beat != nil || f.Room != nil || len(f.Started)+len(f.Ended)+len(f.Refused)+len(f.Held) > 0
+	return f.Hello != nil || f.Beat != nil || f.Room != nil || f.Leave != 0 || len(f.Started)+len(f.Ended)+len(f.Refused)+len(f.Held) > 0
 }
 
 func (m *Master) sendLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.FromWorker, rpc.FromMaster], st *stream) error {

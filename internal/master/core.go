@@ -218,6 +218,8 @@ func (c *Core) handle(ev Event) {
 		delete(c.conns, e.Conn)
 	case Registered:
 		c.registered(e)
+	case SessionLeft:
+		c.left(e)
 	case Closed:
 		c.closed(e)
 	case Unsendable:

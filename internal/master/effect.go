@@ -135,6 +135,8 @@ type (
 		Why     string
 		Within  time.Duration
 	}
+	// LeaveSession ends a worker's session as its worker asks, and is answered by SessionLeft.
+	LeaveSession struct{ Conn, Session int64 }
 	// Send sends a frame to a worker.
 	Send struct {
 		Conn  int64
@@ -179,6 +181,7 @@ func (Condemn) effect()        {}
 func (HandOut) effect()        {}
 func (Tell) effect()           {}
 func (EndSession) effect()     {}
+func (LeaveSession) effect()   {}
 func (Send) effect()           {}
 func (HangUp) effect()         {}
 func (Grant) effect()          {}

@@ -74,6 +74,11 @@ type (
 		Left    time.Duration
 		Err     error
 	}
+	// SessionLeft answers LeaveSession.
+	SessionLeft struct {
+		Conn, Session int64
+		Err           error
+	}
 
 	// Polled answers Poll.
 	Polled struct {
@@ -178,6 +183,7 @@ func (Condemned) event()      {}
 func (HandedOut) event()      {}
 func (GivenAway) event()      {}
 func (Beaten) event()         {}
+func (SessionLeft) event()    {}
 func (SessionEnded) event()   {}
 func (Polled) event()         {}
 func (CommandsRead) event()   {}

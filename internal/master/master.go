@@ -321,6 +321,9 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 		m.answer(ctx, "give away", err, GivenAway{e.Heirs, err})
 	case Tell:
 		m.peers.Poke(&rpc.PokeRequest{Handed: true, Owner: e.Incarnation})
+	case LeaveSession:
+		err := m.store.Leave(asking, e.Session)
+		m.answer(ctx, "end a session", err, SessionLeft{e.Conn, e.Session, err})
 	case EndSession:
 		over, left, err := m.store.EndSession(asking, e.Session, owner, e.Why, e.Within)
 		if over {

@@ -22,7 +22,7 @@ type Store interface {
 	// those that are dead for the others and must stop, and the settings as they are now: no lease was
 	// renewed for less than the length in them, nor for less than its node counts by.
 	Heartbeat(ctx context.Context, nodes []flow.Node) (flow.Renewal, error)
-	// Leave ends the incarnation: its lease is over at once.
+	// Leave ends an incarnation of a master or a worker: its lease is over at once, and nobody lost it.
 	Leave(ctx context.Context, incarnation int64) error
 	// Peers returns the other masters that are not done with: those that may commit, and dead ones
 	// whose work is not all handed on.

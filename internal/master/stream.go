@@ -115,6 +115,7 @@ func merge(n, f *rpc.FromMaster) {
 	n.Settles = append(n.Settles, f.Settles...)
 	n.Fenced = append(n.Fenced, f.Fenced...)
 	n.Room = max(n.Room, f.Room)
+	n.Left = max(n.Left, f.Left)
 	if f.Wants != nil {
 		n.Wants = f.Wants
 	}

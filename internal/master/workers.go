@@ -120,6 +120,30 @@ func (c *Core) frame(f Frame) {
 	if f.Beat != nil {
 		c.beat(cn, f.Beat)
 	}
+	if f.Leave != 0 && f.Leave == cn.session {
+		c.leaves(cn)
+	}
+}
+
+// leaves ends the session of a worker that stops in order and holds nothing any more.
+func (c *Core) leaves(cn *conn) {
+	cn.ending = true
+	if s := c.pool.Session(cn.session); s != nil {
+		s.Draining = true
+	}
+	c.emit(LeaveSession{cn.id, cn.session})
+}
+
+// left tells the worker that its session is over. What is being granted to it is lost, which the store
+// confirms at once.
+func (c *Core) left(e SessionLeft) {
+	c.storeAnswered(e.Err == nil)
+	cn := c.conns[e.Conn]
+	if e.Err != nil || cn == nil || cn.session != e.Session {
+		return // its worker goes without
+	}
+	c.send(cn.id, func(f *rpc.FromMaster) { f.Left = e.Session })
+	c.gone(cn, c.now, 0)
 }
 
 // Reasons of refusals, as workers give them.
@@ -342,11 +366,15 @@ func (c *Core) askForRoom() {
 	c.wants = false
 	for _, s := range c.pool.Sessions() {
 		cn := c.sessions[s.ID]
-		if cn == nil || !cn.room.GetShared() {
+		if cn == nil {
+			continue
+		}
+		c.wants = c.wants || cn.wants != (dispatch.Places{}) // which is to be taken back, also if not now
+		if !cn.room.GetShared() {
 			continue
 		}
 		wants := c.pool.Wants(s)
-		c.wants = c.wants || cn.wants != (dispatch.Places{}) || wants != (dispatch.Places{})
+		c.wants = c.wants || wants != (dispatch.Places{})
 		if !matters(wants[dispatch.Process], cn.wants[dispatch.Process]) && !matters(wants[dispatch.Function], cn.wants[dispatch.Function]) {
 			continue
 		}
@@ -542,6 +570,9 @@ func (c *Core) gone(cn *conn, since flow.Time, after time.Duration) {
 	if c.sessions[cn.session] == cn {
 		delete(c.sessions, cn.session)
 		c.pool.Leave(cn.session)
+		if cn.ending && len(c.pool.HeldBy(cn.session)) == 0 {
+			return // it said that it would go, and nobody waits for it
+		}
 		c.missing(cn.session, cn.node.Name, since, after)
 	}
 }

@@ -150,6 +150,7 @@ type FromWorker struct {
 	Blobs         []*BlobRequest         `protobuf:"bytes,7,rep,name=blobs,proto3" json:"blobs,omitempty"`
 	Held          []*Held                `protobuf:"bytes,8,rep,name=held,proto3" json:"held,omitempty"` // answers to asks, one each
 	Room          *Room                  `protobuf:"bytes,9,opt,name=room,proto3" json:"room,omitempty"`
+	Leave         int64                  `protobuf:"varint,10,opt,name=leave,proto3" json:"leave,omitempty"` // the session ends in order: it holds nothing, and nobody need wait for its lease
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -247,6 +248,13 @@ func (x *FromWorker) GetRoom() *Room {
 	return nil
 }
 
+func (x *FromWorker) GetLeave() int64 {
+	if x != nil {
+		return x.Leave
+	}
+	return 0
+}
+
 // FromMaster is one frame; several parts may be filled, they are read in the order of the fields.
 type FromMaster struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -270,6 +278,7 @@ type FromMaster struct {
 	LeaseMicros    int64                  `protobuf:"varint,18,opt,name=lease_micros,json=leaseMicros,proto3" json:"lease_micros,omitempty"`                // with renew: how long leases are now; the worker counts by it from its next beat on
 	Heard          int64                  `protobuf:"varint,19,opt,name=heard,proto3" json:"heard,omitempty"`                                               // the number of a beat that arrived and renewed nothing: another master keeps the lease, or outage
 	WantsFunctions *int32                 `protobuf:"varint,20,opt,name=wants_functions,json=wantsFunctions,proto3,oneof" json:"wants_functions,omitempty"` // likewise, of those that run inside the worker
+	Left           int64                  `protobuf:"varint,21,opt,name=left,proto3" json:"left,omitempty"`                                                 // the session that is over now, as its worker asked
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -440,6 +449,13 @@ func (x *FromMaster) GetHeard() int64 {
 func (x *FromMaster) GetWantsFunctions() int32 {
 	if x != nil && x.WantsFunctions != nil {
 		return *x.WantsFunctions
+	}
+	return 0
+}
+
+func (x *FromMaster) GetLeft() int64 {
+	if x != nil {
+		return x.Left
 	}
 	return 0
 }
@@ -2060,7 +2076,7 @@ var File_internal_rpc_wire_proto protoreflect.FileDescriptor
 
 const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\n" +
-	"\x17internal/rpc/wire.proto\x12\rbaton.wire.v1\"\xa2\x03\n" +
+	"\x17internal/rpc/wire.proto\x12\rbaton.wire.v1\"\xb8\x03\n" +
 	"\n" +
 	"FromWorker\x12*\n" +
 	"\x05hello\x18\x01 \x01(\v2\x14.baton.wire.v1.HelloR\x05hello\x120\n" +
@@ -2071,7 +2087,9 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x04logs\x18\x06 \x03(\v2\x17.baton.wire.v1.LogChunkR\x04logs\x120\n" +
 	"\x05blobs\x18\a \x03(\v2\x1a.baton.wire.v1.BlobRequestR\x05blobs\x12'\n" +
 	"\x04held\x18\b \x03(\v2\x13.baton.wire.v1.HeldR\x04held\x12'\n" +
-	"\x04room\x18\t \x01(\v2\x13.baton.wire.v1.RoomR\x04room\"\xbf\x05\n" +
+	"\x04room\x18\t \x01(\v2\x13.baton.wire.v1.RoomR\x04room\x12\x14\n" +
+	"\x05leave\x18\n" +
+	" \x01(\x03R\x05leave\"\xd3\x05\n" +
 	"\n" +
 	"FromMaster\x12\x16\n" +
 	"\x06master\x18\x01 \x01(\x03R\x06master\x120\n" +
@@ -2094,7 +2112,8 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x04room\x18\x11 \x01(\x03R\x04room\x12!\n" +
 	"\flease_micros\x18\x12 \x01(\x03R\vleaseMicros\x12\x14\n" +
 	"\x05heard\x18\x13 \x01(\x03R\x05heard\x12,\n" +
-	"\x0fwants_functions\x18\x14 \x01(\x05H\x01R\x0ewantsFunctions\x88\x01\x01B\b\n" +
+	"\x0fwants_functions\x18\x14 \x01(\x05H\x01R\x0ewantsFunctions\x88\x01\x01\x12\x12\n" +
+	"\x04left\x18\x15 \x01(\x03R\x04leftB\b\n" +
 	"\x06_wantsB\x12\n" +
 	"\x10_wants_functions\"\xb1\x04\n" +
 	"\x05Hello\x12\x12\n" +

@@ -35,7 +35,7 @@ func (db *DB) Settings(ctx context.Context) (map[string]string, error) {
 func (db *DB) SetSetting(ctx context.Context, key, value string) error {
 	if key == "lease" {
 		if _, err := flow.ParseLease(value); err != nil {
-			return err
+			return flow.Errorf(flow.CodeBadRequest, "lease", "lease: %s", err)
 		}
 	}
 	if key == "balance" {

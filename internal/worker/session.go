@@ -26,6 +26,8 @@ type session struct {
 	measuring  bool
 	beats      int64
 	unseen     int           // masters that there are and that no stream leads to, though they may live
+	leaving    StreamID      // that was asked to end it, 0: none
+	left       int64         // the session that is over as asked
 	hello      int64         // number of the last hello without a session
 	patience   time.Duration // for a master that is to give one, 0: helloTimeout
 }
@@ -245,6 +247,9 @@ func (c *Core) frame(id StreamID, f *rpc.FromMaster) {
 	if !s.welcomed {
 		c.do(Close{id, "the master spoke before its welcome"})
 		return
+	}
+	if left := f.GetLeft(); left != 0 {
+		c.session.left = left
 	}
 	for _, token := range f.GetAcks() {
 		c.acknowledged(token)

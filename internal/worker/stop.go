@@ -57,11 +57,26 @@ func (c *Core) checkStopped() {
 	if c.ackBy == 0 {
 		c.ackBy = c.turn.now.Add(stopAckWait)
 	}
-	if c.ended > 0 && c.welcomed() != nil && c.turn.now < c.ackBy {
+	if c.turn.now < c.ackBy && (c.ended > 0 && c.welcomed() != nil || c.leaving()) {
 		return
 	}
 	c.stopped, c.ackBy = true, 0
 	c.do(Stopped{})
+}
+
+// leaving ends the session in order through a master, and tells whether its answer is still waited for: a
+// worker that only fell silent would count as ready, and then as lost, until its lease is over. One with
+// results that nobody took keeps its session: the next start brings them.
+func (c *Core) leaving() bool {
+	s := c.welcomed()
+	if s == nil || c.ended > 0 || c.session.id == 0 || c.session.left == c.session.id {
+		return false
+	}
+	if c.session.leaving != s.id {
+		c.session.leaving = s.id
+		s.frame(recordSize).Leave = c.session.id
+	}
+	return true
 }
 
 // killAll kills every attempt that lives, each with at most grace.

@@ -33,6 +33,7 @@ type master struct {
 	hellos  []*rpc.Hello
 	stream  rpc.Masters_SessionServer
 	started map[int64]bool
+	left    int64 // the session that the worker ended
 	ended   map[int64]*rpc.Ended
 }
 
@@ -71,6 +72,9 @@ func (m *master) hear(s rpc.Masters_SessionServer, f *rpc.FromWorker) error {
 	for _, e := range f.Ended {
 		m.ended[e.Token] = e
 		answer.Acks = append(answer.Acks, e.Token)
+	}
+	if f.Leave != 0 {
+		m.left, answer.Left = f.Leave, f.Leave
 	}
 	if f.Beat != nil {
 		answer.Renew, answer.Beat = true, f.Beat.Number
@@ -186,6 +190,9 @@ func TestWorkerThroughItsSignals(t *testing.T) {
 	}
 	if code := cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+	if !m.holds(func() bool { return m.left == 7 })() {
+		t.Error("it did not end its session")
 	}
 	if e := m.end(1); e == nil || flow.AttemptState(e.State) != flow.AttemptSucceeded {
 		t.Errorf("got %v", e)

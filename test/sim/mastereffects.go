@@ -180,6 +180,15 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 			m.w.log("master %d asks whether session %d is over: %v", me, e.Session, over)
 			return master.SessionEnded{Session: e.Session, Over: over, Left: left}
 		})
+	case master.LeaveSession:
+		m.write(life, func() master.Event {
+			m.w.log("session %d leaves through master %d", e.Session, me)
+			s.fenced[e.Session] = true
+			if m.w.chance(m.w.cfg.Unknown) {
+				return master.SessionLeft{Conn: e.Conn, Session: e.Session, Err: errUnknown}
+			}
+			return master.SessionLeft{Conn: e.Conn, Session: e.Session}
+		})
 	case master.Publish:
 	}
 }
@@ -281,6 +290,8 @@ func unanswered(fx master.Effect) master.Event {
 		ev = master.GivenAway{Heirs: e.Heirs, Err: errUnknown}
 	case master.EndSession:
 		ev = master.SessionEnded{Session: e.Session, Err: errUnknown}
+	case master.LeaveSession:
+		ev = master.SessionLeft{Conn: e.Conn, Session: e.Session, Err: errUnknown}
 	case master.Quarantine:
 		ev = master.Quarantined{ID: e.ID, Err: errUnknown}
 	}

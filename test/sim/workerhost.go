@@ -201,6 +201,34 @@ func (h *workerHost) crash(why string) {
 	h.w.after(h.w.delay(500*time.Millisecond), h.start)
 }
 
+// end asks the worker to end: what runs may go on for that long.
+func (h *workerHost) end(d time.Duration) {
+	if !h.up {
+		return
+	}
+	h.w.log("worker %s is to end within %s", h.name, d)
+	life := h.life
+	h.step(worker.Drain{})
+	h.w.after(d, func() {
+		if h.up && h.life == life {
+			h.harm()
+			h.step(worker.Stop{})
+		}
+	})
+}
+
+// ended starts a worker again that has ended in order.
+func (h *workerHost) ended() {
+	h.w.log("worker %s has ended", h.name)
+	h.life++
+	h.crashes = append(h.crashes, h.w.now)
+	h.up, h.frozen, h.pending = false, false, nil
+	for _, l := range slices.Clone(h.links) {
+		l.cut()
+	}
+	h.w.after(h.w.delay(500*time.Millisecond), h.start)
+}
+
 // connect keeps a link to a master up. What it cannot reach may live, unless its host says otherwise.
 func (h *workerHost) connect(life int, m *masterHost) {
 	if h.life != life {
@@ -389,7 +417,9 @@ func (h *workerHost) carryOut(life int, fx worker.Effect) {
 				h.step(worker.Measured{CPU: 0.1, Memory: w.memory(), Free: -1})
 			}
 		})
-	case worker.Note, worker.Stopped:
+	case worker.Stopped:
+		h.ended()
+	case worker.Note:
 	}
 }
 

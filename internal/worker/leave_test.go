@@ -1,0 +1,56 @@
+package worker_test
+
+import (
+	"testing"
+	"time"
+
+	"baton/internal/rpc"
+	"baton/internal/worker"
+)
+
+// ends steps the core and tells which session it asked each stream to end, and whether it is over.
+func (l *leaseTest) ends(events ...worker.Event) (asked map[worker.StreamID]int64, over bool) {
+	asked = map[worker.StreamID]int64{}
+	for _, e := range l.core.Step(l.now, events...) {
+		switch e := e.(type) {
+		case worker.Send:
+			if e.Frame.Leave != 0 {
+				asked[e.Stream] = e.Frame.Leave
+			}
+		case worker.Stopped:
+			over = true
+		}
+	}
+	return asked, over
+}
+
+// A worker that stops ends its session through a master, so that nobody waits for its lease: through another
+// one when the first is gone, and without when none answers.
+func TestStopEndsTheSession(t *testing.T) {
+	t.Parallel()
+	for _, answers := range []bool{true, false} {
+		l := newLeaseTest(t, 10*time.Second)
+		l.step(worker.StreamUp{Stream: 2})
+		l.step(worker.Frame{Stream: 2, Frame: &rpc.FromMaster{Master: 3, Welcome: &rpc.Welcome{Session: 9, Generation: 1, LeaseMicros: 1e7}}})
+		asked, over := l.ends(worker.Stop{})
+		if over || len(asked) != 1 || asked[1] != 9 {
+			t.Fatalf("asked %v, over %t", asked, over)
+		}
+		if asked, over = l.ends(worker.Tick{}); over || len(asked) != 0 {
+			t.Errorf("asked again: %v, over %t", asked, over)
+		}
+		if asked, over = l.ends(worker.StreamDown{Stream: 1}); over || asked[2] != 9 {
+			t.Errorf("of the other master: %v, over %t", asked, over)
+		}
+		if answers {
+			if _, over = l.ends(worker.Frame{Stream: 2, Frame: &rpc.FromMaster{Master: 3, Left: 9}}); !over {
+				t.Error("it does not end when its session has")
+			}
+			continue
+		}
+		l.now = l.now.Add(2 * time.Second)
+		if _, over = l.ends(worker.Tick{}); !over {
+			t.Error("it waits for masters that do not answer")
+		}
+	}
+}
