@@ -136,7 +136,7 @@ func (c *client) refusal(res *http.Response) error {
 	}
 	if p.Code == flow.CodeUnauthorized && c.to.token == "" {
 		// The server cannot know where this command looked for a token.
-		p.Detail = fmt.Sprintf("no token: %s has no file `token`, and neither --token nor BATON_TOKEN is set; asked %s (%s). Beside a standalone server name its data folder with --data or BATON_DATA", c.data, c.to.url, c.to.from)
+		p.Detail = fmt.Sprintf("no token: %s has no file `token`, and neither --token nor BATON_TOKEN is set; asked %s (%s). Beside a standalone server name its data folder with --data or BATON_DATA; of a cluster: export BATON_TOKEN=$(baton admin token create --store postgres://…)", c.data, c.to.url, c.to.from)
 	}
 	return &flow.Error{Code: p.Code, Message: p.Detail, Field: p.Field, File: p.File, Line: p.Line, Column: p.Column, Suggestion: p.Suggestion}
 }

@@ -95,6 +95,10 @@ func (d *doctor) server(ctx context.Context) bool {
 		d.found.ok("server", "%s runs %s, as this program", d.client.to.url, v.Version)
 	}
 	page, err := question[api.List[api.Node]](ctx, d, read("/nodes", nil))
+	if err != nil && flow.CodeOf(err) != flow.CodeUnauthorized {
+		d.found.fail("nodes", "is its store there? See its log and /readyz", "%v", err)
+		return false
+	}
 	if err != nil {
 		d.found.fail("token", "make one with `baton admin token create`, and give it with --token or BATON_TOKEN", "%v", err)
 		return false
@@ -123,7 +127,9 @@ func (d *doctor) fleet(ctx context.Context) {
 	for _, n := range d.nodes {
 		switch n.State {
 		case "lost":
-			lost = append(lost, n.Role+" "+n.Name)
+			if !slices.ContainsFunc(d.nodes, func(o api.Node) bool { return o.State != "lost" && o.Role == n.Role && o.Name == n.Name }) {
+				lost = append(lost, n.Role+" "+n.Name) // else it is back
+			}
 			continue
 		case "draining":
 			draining = append(draining, n.Role+" "+n.Name)
@@ -132,7 +138,7 @@ func (d *doctor) fleet(ctx context.Context) {
 		versions[n.Version] = append(versions[n.Version], n.Name)
 	}
 	masters, workers := live[flow.RoleMaster]+live[flow.RoleStandalone], live[flow.RoleWorker]
-	text := fmt.Sprintf("%d masters, %d workers, %d api", masters, workers, live[flow.RoleAPI])
+	text := fmt.Sprintf("%s, %s, %d api", counted(masters, "master"), counted(workers, "worker"), live[flow.RoleAPI])
 	switch {
 	case masters == 0:
 		d.found.fail("nodes", "start a master: nothing runs without one", "%s", text)
@@ -156,6 +162,14 @@ func (d *doctor) fleet(ctx context.Context) {
 		d.found.ok("versions", "all nodes run the same")
 	}
 	d.leases(ctx)
+}
+
+// counted is a number of things.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func (d *doctor) leases(ctx context.Context) {
@@ -218,10 +232,10 @@ func (d *doctor) groups(ctx context.Context) {
 			named[cmp.Or(t.WorkerGroup, def.WorkerGroup, flow.DefaultGroup)] = placeOf(w.Project, w.Name)
 		}
 	}
-	unserved, unused := "", []string{}
+	var unserved, unused []string
 	for _, g := range slices.Sorted(maps.Keys(named)) {
 		if served[g] == 0 {
-			unserved += fmt.Sprintf("%s (workflow %s) ", g, named[g])
+			unserved = append(unserved, fmt.Sprintf("%s (workflow %s)", g, named[g]))
 		}
 	}
 	for _, g := range slices.Sorted(maps.Keys(served)) {
@@ -229,13 +243,13 @@ func (d *doctor) groups(ctx context.Context) {
 			unused = append(unused, g)
 		}
 	}
-	if unserved != "" {
-		d.found.warn("groups", "start a worker with --groups of these, or change the workflows", "no worker serves %s", strings.TrimSpace(unserved))
+	if len(unserved) > 0 {
+		d.found.warn("groups", "start a worker with --groups of these, or change the workflows", "no worker serves %s", strings.Join(unserved, ", "))
 	}
 	if len(unused) > 0 {
 		d.found.warn("groups", "their workers wait for tasks that no workflow has", "no workflow names %s", strings.Join(unused, ", "))
 	}
-	if unserved == "" && len(unused) == 0 {
+	if len(unserved) == 0 && len(unused) == 0 {
 		d.found.ok("groups", "every group that a workflow names is served")
 	}
 }
@@ -303,8 +317,9 @@ func (d *doctor) masters(ctx context.Context) {
 		d.found.fail("masters", "", "%v", err)
 		return
 	}
-	asked := 0
+	asked, alone := 0, false
 	for _, n := range d.nodes {
+		alone = alone || n.Role == flow.RoleStandalone && n.State != "lost"
 		if n.Role != flow.RoleMaster || n.State == "lost" || n.Address == "" {
 			continue
 		}
@@ -334,8 +349,8 @@ func (d *doctor) masters(ctx context.Context) {
 			d.skews["master "+n.Name] = time.UnixMicro(id.GetNow()).Sub(sent.Add(took / 2))
 		}
 	}
-	if asked == 0 && len(d.nodes) > 0 {
-		d.found.ok("masters", "none has an address of its own")
+	if asked == 0 && alone {
+		d.found.ok("masters", "a standalone server has no address for other nodes")
 	}
 }
 

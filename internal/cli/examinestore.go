@@ -5,6 +5,7 @@ package cli
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,13 +13,15 @@ import (
 	"baton/internal/flow"
 )
 
+const storeRemedy = "check --store, and PGPASSWORD if the password is not in it"
+
 // store looks at the schema, the clock and the rows of the store itself. It migrates nothing.
 func (d *doctor) store(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	steps, err := migrations(limited, d.config)
 	if err != nil {
-		d.found.fail("store", "check --store", "%v", err)
+		d.found.fail("store", storeRemedy, "%v", err)
 		return
 	}
 	missing := 0
@@ -33,18 +36,22 @@ func (d *doctor) store(ctx context.Context) {
 	}
 	db, err := openStoreAsIs(limited, d.config)
 	if err != nil {
-		d.found.fail("store", "check --store", "%v", err)
+		d.found.fail("store", storeRemedy, "%v", err)
 		return
 	}
 	defer func() { _ = db.Close() }() // nothing was written
 	sent := time.Now()
 	command, inbox, now, err := db.Waits(limited)
 	if err != nil {
-		d.found.fail("store", "check --store", "%v", err)
+		d.found.fail("store", storeRemedy, "%v", err)
 		return
 	}
 	took := time.Since(sent)
 	d.skews["database"] = now.Std().Sub(sent.Add(took / 2))
+	if known, err := db.Nodes(limited, ""); err == nil && !d.knownTo(known) {
+		d.found.fail("store", "give --store as the settings of the server's masters do", "this is another store than that of %s: it knows none of its nodes", d.client.to.url)
+		return
+	}
 	d.found.ok("store", "schema %d, answers in %s", len(steps), span(took))
 	if age := max(since(command, now), since(inbox, now)); age > 10 {
 		d.found.warn("waiting", "are there masters, and do they keep up? See baton_queue_length and baton_commit_seconds of /metrics", "an order waits for a master since %.0f s", age)
@@ -52,6 +59,23 @@ func (d *doctor) store(ctx context.Context) {
 	if n, err := db.Stray(limited); err == nil && len(d.nodes) == 0 {
 		d.strayRows(strconv.Itoa(n))
 	}
+}
+
+// knownTo tells whether the store that has these nodes may be that of the server.
+func (d *doctor) knownTo(known []flow.Node) bool {
+	live := 0
+	for _, n := range d.nodes {
+		if n.State == "lost" {
+			continue
+		}
+		live++
+		if slices.ContainsFunc(known, func(k flow.Node) bool {
+			return strconv.FormatInt(k.Incarnation, 10) == n.ID && k.Role == n.Role && k.Name == n.Name && k.StartedAt == n.StartedAt
+		}) {
+			return true
+		}
+	}
+	return live == 0
 }
 
 // registry looks whether it answers, and whether it shows the masters that the server knows.
@@ -82,7 +106,7 @@ func (d *doctor) registry(ctx context.Context) {
 			d.found.fail("registry", "give all masters of a store the same --registry", "it answers, and does not show %s", strings.Join(unseen, ", "))
 			return
 		}
-		d.found.ok("registry", "it answers and shows %d masters", len(v.OfRole(flow.RoleMaster)))
+		d.found.ok("registry", "it answers and shows %s", counted(len(v.OfRole(flow.RoleMaster)), "master"))
 		return
 	}
 	d.found.fail("registry", "check --registry, and that it runs", "%s does not answer within %s", d.config.Registry, askWithin)

@@ -20,13 +20,13 @@ import (
 
 // onGround runs a role once store and registry are there. Health is served at admin from the first
 // moment on, by begin, until the role has ended.
-func onGround(ctx context.Context, cfg Config, log *slog.Logger, begin *starting, role func(ctx context.Context, on ground, admin string) error) error {
-	admin, err := listen(ctx, "admin-listen", cfg.AdminListen)
+func onGround(asked context.Context, cfg Config, log *slog.Logger, begin *starting, role func(ctx context.Context, on ground, admin string) error) error {
+	admin, err := listen(asked, "admin-listen", cfg.AdminListen)
 	if err != nil {
 		return err
 	}
 	defer admin.Close()
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := errgroup.WithContext(asked)
 	serving, end := context.WithCancel(ctx)
 	g.Go(func() error { return serveAdmin(serving, admin, begin) })
 	g.Go(func() (err error) {
@@ -38,7 +38,11 @@ func onGround(ctx context.Context, cfg Config, log *slog.Logger, begin *starting
 		defer func() { err = errors.Join(err, on.close()) }()
 		return role(ctx, on, reachable(admin.Addr()))
 	})
-	return g.Wait()
+	forget := context.AfterFunc(asked, func() { log.LogAttrs(ctx, slog.LevelInfo, "stopping") })
+	defer forget()
+	err = g.Wait()
+	log.LogAttrs(asked, slog.LevelInfo, "stopped")
+	return err
 }
 
 // runMaster runs a master until ctx is done: it lets go of what it drives, and the others take it.
