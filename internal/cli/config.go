@@ -6,12 +6,14 @@ package cli
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/knadh/koanf/v2"
@@ -102,9 +104,15 @@ func loadConfig(flags *pflag.FlagSet, environ []string) (Config, error) {
 			return Config{}, fmt.Errorf("load settings: %w", err)
 		}
 	}
-	for _, source := range []map[string]any{file, envSettings(env), flagSettings(flags)} {
-		for name := range source {
+	for _, source := range []struct {
+		where  string
+		values map[string]any
+	}{{"the settings file: ", file}, {"the environment: ", envSettings(env)}, {"", flagSettings(flags)}} {
+		for _, name := range slices.Sorted(maps.Keys(source.values)) {
 			given[name] = true
+			if err := isNumber(name, source.values[name]); err != nil {
+				return Config{}, usagef("%s%w", source.where, err)
+			}
 		}
 	}
 	c := Config{given: given}
@@ -112,6 +120,22 @@ func loadConfig(flags *pflag.FlagSet, environ []string) (Config, error) {
 		return c, usagef("settings: %w", err)
 	}
 	return c, c.check()
+}
+
+// isNumber refuses what is none where the setting is one.
+func isNumber(name string, value any) (err error) {
+	text := fmt.Sprint(value)
+	switch defaults()[name].(type) {
+	case int:
+		if _, err = strconv.Atoi(text); err != nil {
+			return fmt.Errorf("%s: %q is no whole number", name, text)
+		}
+	case float64:
+		if _, err = strconv.ParseFloat(text, 64); err != nil {
+			return fmt.Errorf("%s: %q is no number", name, text)
+		}
+	}
+	return nil
 }
 
 // values is a koanf source of ready values.

@@ -94,8 +94,12 @@ func (c *Config) clusterStore() error {
 	if c.Store == "" {
 		return flow.Errorf(flow.CodeBadRequest, "store", "a cluster needs a store that all its nodes reach; set --store postgres://user@host/database, or run `baton standalone` on one machine")
 	}
-	if !strings.HasPrefix(c.Store, "postgres") {
+	switch kind, _, _ := strings.Cut(c.Store, ":"); kind {
+	case "postgres", "postgresql":
+	case "sqlite":
 		return flow.Errorf(flow.CodeBadRequest, "store", "store %q is for one process; a cluster needs postgres://…", c.Store)
+	default: // it may hold a password
+		return flow.Errorf(flow.CodeBadRequest, "store", "a store of kind %q is not known; a cluster needs postgres://user@host/database", kind)
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ func TestNobodyAnswersIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := l.Addr().String()
-	l.Close() //nolint:errcheck // nobody listens there, then
+	_ = l.Close() // nobody listens there, then
 	said := make(lines, 100)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

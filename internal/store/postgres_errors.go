@@ -64,7 +64,16 @@ func Refused(err error) bool {
 	}
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	_, unreadable := errors.AsType[*pgconn.ParseConfigError](err)
-	return untrusted || unreadable
+	return untrusted || unreadable || unknownParameter(err) || strings.Contains(err.Error(), saysNoTLS)
+}
+
+// saysNoTLS is what pgconn says of a server without TLS.
+const saysNoTLS = "server refused TLS connection"
+
+// unknownParameter tells whether PostgreSQL lets nobody in because of a parameter that it does not know.
+func unknownParameter(err error) bool {
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	return connecting && sqlState(err) == "42704"
 }
 
 func explainPostgres(err error) error {
@@ -111,10 +120,14 @@ func remedyFor(err error) string {
 	switch {
 	case untrusted:
 		return "the certificate of PostgreSQL is not trusted; name its authority with sslrootcert=FILE in `store`, and the host it was made for"
-	case strings.Contains(says, "server refused TLS connection"):
+	case unknownParameter(err):
+		return "PostgreSQL does not know a parameter of `store`; check what stands behind its question mark"
+	case strings.Contains(says, saysNoTLS):
 		return "`store` asks for TLS and PostgreSQL, or the pooler before it, has none; switch it on there, or write sslmode=disable if the way to it is safe"
 	case noHost:
 		return "PostgreSQL cannot be reached: the host of `store` has no address; check its name"
+	case errors.As(err, &connect) && strings.Contains(says, "failed to receive message"): // so pgconn says
+		return "PostgreSQL cannot be reached: what listens there does not answer as PostgreSQL does; check host and port of `store`, and that it is not frozen"
 	case errors.As(err, &connect):
 		return "PostgreSQL cannot be reached; check host and port of `store`, and that it runs"
 	case broken(err):

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -237,6 +239,7 @@ func TestConnectionErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	nobody := with(dsn, func(u *url.URL) { u.Host = "127.0.0.1:1" })
+	stays := map[string]bool{"user": true, "database": true, "parameter": true, "TLS": true, "pooler: TLS": true, "pooler: user": true}
 	for _, c := range []struct {
 		name, dsn, direct string
 		field             string
@@ -247,6 +250,8 @@ func TestConnectionErrors(t *testing.T) {
 		{"user", with(dsn, user("nosuch")), "", "store", []string{"refuses the user of `store`", "name and password"}},
 		{"database", with(dsn, database), "", "store", []string{"database of `store` does not exist", "createdb"}},
 		{"limit", with(dsn, user(limited)), "", "store", []string{"no connection left", "CONNECTION LIMIT"}},
+		{"parameter", dsn + "&sslmod=disable", "", "store", []string{"does not know a parameter of `store`"}},
+		{"no PostgreSQL", with(dsn, func(u *url.URL) { u.Host = somethingElse(t) }), "", "store", []string{"does not answer as PostgreSQL does; check host and port"}},
 		{"TLS", with(dsn, encrypted), "", "store", []string{"asks for TLS", "sslmode=disable"}},
 		{"pooler: user", with(pooled, user("nosuch")), "", "store", []string{"refuses the user of `store`"}},
 		{"pooler: password", with(pgtest.Pooler(t, dsn, "auth_type = scram-sha-256"), user("postgres")), "", "store", []string{"refuses the user of `store`"}},
@@ -273,11 +278,21 @@ func TestConnectionErrors(t *testing.T) {
 					t.Errorf("it does not say %q: %v", says, err)
 				}
 			}
+			if stays[c.name] && !store.Refused(err) {
+				t.Errorf("it would be tried again and again: %v", err)
+			}
 			if strings.Contains(err.Error(), "secret") {
 				t.Errorf("it says the password: %v", err)
 			}
 		})
 	}
+}
+
+// somethingElse is the address of a server that speaks HTTP.
+func somethingElse(t *testing.T) string {
+	s := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(s.Close)
+	return strings.TrimPrefix(s.URL, "http://")
 }
 
 // Whoever waits for a connection of the pooler in vain is told which number to raise.
