@@ -71,7 +71,7 @@ func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) erro
 // because is the reason behind a state, whose code is left out where it is the state's name.
 func because(state string, reason *string, next time.Time) string {
 	out := ""
-	if reason != nil {
+	if reason != nil && *reason != state {
 		out = ": " + strings.TrimPrefix(*reason, state+": ")
 	}
 	if !next.IsZero() {

@@ -23,7 +23,7 @@ func (a *app) printInstance(got answer[api.Instance]) error {
 		if _, err := io.WriteString(w, "\n"); err != nil {
 			return err
 		}
-		return a.taskView().write(w, got.Value.Tasks, a.config.Output == formatWide, a.paint())
+		return a.taskView().write(w, got.Value.Tasks, a.look())
 	})
 }
 

@@ -106,9 +106,18 @@ func (a *app) logger() *slog.Logger {
 	_ = level.UnmarshalText([]byte(a.config.LogLevel)) // checked with the settings
 	options := &slog.HandlerOptions{Level: level}
 	if a.config.LogFormat == "json" || a.config.LogFormat == "auto" && !isTerminal(a.Stderr) {
+		options.ReplaceAttr = readableDuration
 		return slog.New(slog.NewJSONHandler(a.Stderr, options))
 	}
 	return slog.New(slog.NewTextHandler(a.Stderr, options))
+}
+
+// readableDuration writes a duration as text does: as JSON it would be a number of nanoseconds.
+func readableDuration(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // called is a command's name without the program's: messages begin with that.

@@ -20,7 +20,7 @@ type column[T any] struct {
 	cell  func(T) string
 	wide  bool
 	state bool
-	free  bool // free text: cut except with -o wide
+	free  bool // free text: cut on a terminal, except with -o wide
 }
 
 // view is how one kind of object is shown.
@@ -37,7 +37,7 @@ type cell struct {
 // list prints a page of objects.
 func list[T any](a *app, page answer[api.List[T]], v view[T]) error {
 	return a.print(page.Raw, v.names(page.Value.Items), func(w io.Writer) error {
-		if err := v.write(w, page.Value.Items, a.config.Output == formatWide, a.paint()); err != nil {
+		if err := v.write(w, page.Value.Items, a.look()); err != nil {
 			return err
 		}
 		if page.Value.Next != nil {
@@ -56,35 +56,47 @@ func (v view[T]) names(items []T) []string {
 	return names
 }
 
-func (v view[T]) write(w io.Writer, items []T, wide bool, p paint) error {
-	rows := [][]cell{v.heads(wide)}
-	for _, item := range items {
-		rows = append(rows, v.row(item, wide))
-	}
-	return writeTable(w, rows, p)
+// look is how tables are shown.
+type look struct {
+	wide, cut bool // all columns; free text is cut
+	paint     paint
 }
 
-func (v view[T]) heads(wide bool) []cell {
+// look of this command: what is read by a person on a screen is cut to fit, unless all is wanted.
+func (a *app) look() look {
+	wide := a.config.Output == formatWide
+	return look{wide, !wide && isTerminal(a.Stdout), a.paint()}
+}
+
+func (v view[T]) write(w io.Writer, items []T, l look) error {
+	rows := [][]cell{v.heads(l)}
+	for _, item := range items {
+		rows = append(rows, v.row(item, l))
+	}
+	return writeTable(w, rows, l.paint)
+}
+
+func (v view[T]) heads(l look) []cell {
 	var out []cell
 	for _, c := range v.columns {
-		if wide || !c.wide {
+		if l.wide || !c.wide {
 			out = append(out, cell{c.head, sgrDim})
 		}
 	}
 	return out
 }
 
-func (v view[T]) row(item T, wide bool) []cell {
+func (v view[T]) row(item T, l look) []cell {
 	var out []cell
 	for _, c := range v.columns {
-		if !wide && c.wide {
+		if !l.wide && c.wide {
 			continue
 		}
 		one := cell{text: c.cell(item)}
 		if c.state {
 			one.sgr = stateColours[one.text]
 		}
-		if c.free && !wide {
+		if c.free && l.cut {
 			one.text = shorten(one.text, widest)
 		}
 		out = append(out, one)

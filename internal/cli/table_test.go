@@ -28,3 +28,16 @@ func TestAlignTableGoesOn(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
 }
+
+// Free text is cut where a person reads it on a screen, and nowhere else.
+func TestFreeTextIsCut(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", widest+1)
+	v := view[string]{columns: []column[string]{{head: "REASON", free: true, cell: func(s string) string { return s }}}}
+	if got := v.row(long, look{cut: true})[0].text; displayWidth(got) != widest || !strings.HasSuffix(got, "…") {
+		t.Errorf("on a terminal: %q", got)
+	}
+	if got := v.row(long, look{})[0].text; got != long {
+		t.Errorf("elsewhere: %q", got)
+	}
+}

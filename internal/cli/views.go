@@ -15,7 +15,7 @@ import (
 	"baton/internal/flow"
 )
 
-// widest is what a table cell with free text may take without -o wide, so that rows fit in 100 columns.
+// widest is what a table cell with free text may take on a terminal without -o wide, so that rows fit in 100 columns.
 const widest = 44
 
 func (a *app) instanceView() view[api.Summary] {
@@ -140,6 +140,7 @@ func nodeView() view[api.Node] {
 			{head: "STATE", state: true, cell: func(n api.Node) string { return n.State }},
 			{head: "RUNNING", cell: running},
 			{head: "GROUPS", cell: func(n api.Node) string { return shorten(strings.Join(n.Groups, ","), 24) }},
+			{head: "ADDRESS", wide: true, cell: func(n api.Node) string { return n.Address }},
 			{head: "PID", wide: true, cell: func(n api.Node) string { return dash(n.PID) }},
 			{head: "LABELS", wide: true, cell: func(n api.Node) string { return pairs(n.Labels) }},
 			{head: "VERSION", wide: true, cell: func(n api.Node) string { return n.Version }},

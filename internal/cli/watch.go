@@ -157,17 +157,17 @@ func (c *changing[T]) lines(raws []json.RawMessage) error {
 }
 
 func (c *changing[T]) table(items []T) error {
-	wide := c.config.Output == formatWide
+	l := c.look()
 	var rows [][]cell
 	if !c.headed {
-		rows = append(rows, c.view.heads(wide))
+		rows = append(rows, c.view.heads(l))
 		c.headed = true
 	}
 	for _, item := range items {
-		rows = append(rows, c.view.row(item, wide))
+		rows = append(rows, c.view.row(item, l))
 	}
 	var err error
-	c.widths, err = alignTable(c.Stdout, rows, c.widths, c.paint())
+	c.widths, err = alignTable(c.Stdout, rows, c.widths, l.paint)
 	return err
 }
 

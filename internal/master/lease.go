@@ -287,7 +287,7 @@ func (c *Core) sessionEnded(e SessionEnded) {
 // unrenewed is why a session is lost. Its lease ran from when its worker asked for it last, perhaps of
 // another master, so it says nothing of how long the session was away from this one.
 func (c *Core) unrenewed(a absence) string {
-	return fmt.Sprintf("nobody renewed its lease of %s, and it is not connected to master %s since %s", c.cfg.Lease, c.cfg.Name, a.since)
+	return fmt.Sprintf("nobody renewed its lease of %s, and it is not connected to master %s since %s", c.cfg.Lease, c.cfg.Name, a.since.Std().Format(time.RFC3339))
 }
 
 // giveToHearers gives the runs that have something on a worker which lives, and which this master cannot
