@@ -21,6 +21,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"baton/internal/flow"
+	"baton/internal/param"
 )
 
 // Config holds every setting. The name of a flag is the file's key; BATON_ and the same name in
@@ -202,7 +203,13 @@ func fileSettings(flags *pflag.FlagSet, env map[string]string) (map[string]any, 
 	known := defaults()
 	for key := range out {
 		if _, ok := known[key]; !ok {
-			return nil, &flow.Error{Code: flow.CodeBadRequest, Field: key, File: path, Message: fmt.Sprintf("unknown setting %q; there are %s", key, strings.Join(settingNames(), ", "))}
+			e := &flow.Error{Code: flow.CodeBadRequest, Field: key, File: path, Message: fmt.Sprintf("unknown setting %q", key)}
+			if e.Suggestion = param.Nearest(key, settingNames()); e.Suggestion != "" {
+				e.Message += fmt.Sprintf("; did you mean %q?", e.Suggestion)
+			} else {
+				e.Message += "; there are " + strings.Join(settingNames(), ", ")
+			}
+			return nil, e
 		}
 	}
 	return out, nil
@@ -256,6 +263,11 @@ func (c *Config) check() error {
 		}
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			return usagef("%s %q: write host:port, such as %s", name, address, defaultListen)
+		}
+	}
+	for _, group := range split(c.Groups) {
+		if err := flow.CheckName(group); err != nil { // no workflow could name it
+			return usagef("groups: %w", err)
 		}
 	}
 	if _, err := c.labels(); err != nil {

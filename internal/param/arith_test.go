@@ -78,8 +78,8 @@ func TestNearest(t *testing.T) {
 	for name, want := range map[string]string{
 		"regoin": "region", "Region": "region", "reg": "", "每日-定单": "每日-订单", "dya": "day", "b": "a", "xyz": "", "": "", strings.Repeat("x", 300): "",
 	} {
-		if got := nearest(name, valid); got != want {
-			t.Errorf("nearest(%.10q) = %q, want %q", name, got, want)
+		if got := Nearest(name, valid); got != want {
+			t.Errorf("Nearest(%.10q) = %q, want %q", name, got, want)
 		}
 	}
 }

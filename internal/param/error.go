@@ -44,7 +44,7 @@ func errorAt(code string, offset int, format string, args ...any) *Error {
 
 // suggest completes an error about an unknown name with the nearest of the valid ones.
 func (e *Error) suggest(name string, valid []string) *Error {
-	if best := nearest(name, valid); best != "" {
+	if best := Nearest(name, valid); best != "" {
 		e.Suggestion = best
 		e.Message += fmt.Sprintf("; did you mean %q?", best)
 	}

@@ -10,9 +10,9 @@ import (
 // maxSuggest bounds the names compared, so that an error in a huge workflow stays cheap.
 const maxSuggest = 1000
 
-// nearest returns the valid name with the least edit distance to name, "" when
+// Nearest returns the valid name with the least edit distance to name, "" when
 // none is near: more than a third of the longer name differs.
-func nearest(name string, valid []string) string {
+func Nearest(name string, valid []string) string {
 	if len(name) > 256 {
 		return ""
 	}
