@@ -16,6 +16,8 @@ type Masters interface {
 	PokeCommands(id flow.ID)
 	// PokeInbox tells that a new inbox item is durable. It never blocks.
 	PokeInbox()
+	// PokeDrains tells that who is to take nothing new has changed. It never blocks.
+	PokeDrains()
 	// Watch tells the committed changes of one instance, of all for 0, until ctx is done; then the
 	// channel is closed. It begins with the next commit: subscribe first, read the rows after, and
 	// leave out events whose Seq the rows already have. A reader that is too slow loses events

@@ -142,6 +142,7 @@ func (s *Server) drainNode(ctx context.Context, in *NodePath) (*body[Drained], e
 	if err := s.store.Drain(ctx, n.DrainKey(), caller(ctx), flow.At(time.Now())); err != nil {
 		return nil, err
 	}
+	s.masters.PokeDrains()
 	if n.State != stateLost {
 		n.State = stateDraining
 	}
@@ -156,6 +157,7 @@ func (s *Server) undrainNode(ctx context.Context, in *NodePath) (*body[Drained],
 	if err := s.store.Undrain(ctx, n.DrainKey()); err != nil {
 		return nil, err
 	}
+	s.masters.PokeDrains()
 	if n.State == stateDraining {
 		n.State = "ready"
 	}

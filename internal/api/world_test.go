@@ -247,6 +247,8 @@ type masters struct {
 
 func (m *masters) PokeCommands(flow.ID) { m.PokeInbox() }
 
+func (m *masters) PokeDrains() {}
+
 func (m *masters) PokeInbox() {
 	m.mu.Lock()
 	f := m.onPoke

@@ -33,6 +33,11 @@ func (l live) PokeInbox() {
 	m.PokeInbox()
 }
 
+func (l live) PokeDrains() {
+	m, _ := l.current()
+	m.PokeDrains()
+}
+
 // Watch hands the master's changes on in the API's form. A reader that is too slow makes the
 // master leave changes out, which it marks; so does the end of an incarnation.
 func (l live) Watch(ctx context.Context, instance flow.ID) <-chan api.Event {

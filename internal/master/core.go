@@ -89,6 +89,7 @@ type Core struct {
 type polls struct {
 	next                           flow.Time
 	commands, inbox, claim, poll   bool // under way
+	pollAgain                      bool // what is under way may have looked too early
 	moreCommands, moreInbox, moreC bool // wanted again
 	parked                         flow.Time
 	beat                           flow.Time
@@ -167,6 +168,9 @@ func (c *Core) handle(ev Event) {
 		}
 		if e.Handed {
 			c.lookForMine()
+		}
+		if e.Drains {
+			c.pollNow()
 		}
 	case Viewed:
 		c.viewed(e)

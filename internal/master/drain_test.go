@@ -187,3 +187,22 @@ func TestAnswerToAnAskForgetsNothingUncommitted(t *testing.T) {
 		}
 	}
 }
+
+// A drain is known as soon as it is told, also when the store was being asked just then.
+func TestDrainIsLookedAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.drain()
+	if b.step(Poked{Drains: true}); len(every[Poll](b)) != 1 {
+		t.Fatalf("the store is not asked: %v", b.out)
+	}
+	if b.step(Poked{Drains: true}); len(every[Poll](b)) != 0 {
+		t.Errorf("it is asked twice at a time: %v", b.out)
+	}
+	if b.step(Polled{}); len(every[Poll](b)) != 1 {
+		t.Errorf("what was asked before the word came is believed: %v", b.out)
+	}
+	if b.drain(); len(every[Poll](b)) != 0 {
+		t.Errorf("it is asked again and again: %v", b.out)
+	}
+}

@@ -19,8 +19,9 @@ type (
 	// Tick says that the time asked for by WakeAt has come.
 	Tick struct{}
 	// Poked says that something new is durable among the commands or in the inbox.
-	// Handed: instances of a dead master were given to this one.
-	Poked struct{ Commands, Inbox, Handed bool }
+	// Handed: instances of a dead master were given to this one. Drains: who is to take nothing new has
+	// changed.
+	Poked struct{ Commands, Inbox, Handed, Drains bool }
 
 	// Viewed says what the registry shows.
 	Viewed struct{ View registry.View }

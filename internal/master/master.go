@@ -112,6 +112,9 @@ func (m *Master) PokeCommands() { m.poke(Poked{Commands: true}) }
 // PokeInbox tells that a new inbox item is durable. It never blocks.
 func (m *Master) PokeInbox() { m.poke(Poked{Inbox: true}) }
 
+// PokeDrains tells that who is to take nothing new has changed. It never blocks.
+func (m *Master) PokeDrains() { m.poke(Poked{Drains: true}) }
+
 func (m *Master) poke(p Poked) {
 	select {
 	case m.events <- p:

@@ -107,14 +107,14 @@ func (s peersServer) Poke(_ context.Context, r *rpc.PokeRequest) (*rpc.PokeReply
 	if owner := r.GetOwner(); owner != 0 && owner != s.Identity().GetIncarnation() {
 		if !r.GetForwarded() {
 			s.peers.Poke(&rpc.PokeRequest{
-				Commands: r.GetCommands(), Inbox: r.GetInbox(), Handed: r.GetHanded(), Owner: owner, Instance: r.GetInstance(), Forwarded: true,
+				Commands: r.GetCommands(), Inbox: r.GetInbox(), Handed: r.GetHanded(), Drains: r.GetDrains(), Owner: owner, Instance: r.GetInstance(), Forwarded: true,
 			})
 		}
 		// That master may be dead, and its heir is here.
-		s.poke(Poked{Commands: r.GetCommands(), Inbox: r.GetInbox()})
+		s.poke(Poked{Commands: r.GetCommands(), Inbox: r.GetInbox(), Drains: r.GetDrains()})
 		return &rpc.PokeReply{}, nil
 	}
-	s.poke(Poked{Commands: r.GetCommands(), Inbox: r.GetInbox(), Handed: r.GetHanded()})
+	s.poke(Poked{Commands: r.GetCommands(), Inbox: r.GetInbox(), Handed: r.GetHanded(), Drains: r.GetDrains()})
 	return &rpc.PokeReply{Reached: true}, nil
 }
 

@@ -104,9 +104,20 @@ func (c *Core) poll() {
 	}
 }
 
+// pollNow has the store asked at once what there is.
+func (c *Core) pollNow() {
+	if c.polls.pollAgain = c.polls.poll; !c.polls.poll && c.ready {
+		c.polls.poll = true
+		c.emit(Poll{})
+	}
+}
+
 // polled reads what was found to be there: an idle master asks for nothing else.
 func (c *Core) polled(e Polled) {
 	c.polls.poll = false
+	if c.polls.pollAgain {
+		c.pollNow()
+	}
 	if e.Err != nil {
 		return
 	}

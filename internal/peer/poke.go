@@ -36,6 +36,7 @@ func (p *pokes) add(r *rpc.PokeRequest, passOn bool) {
 		p.next.Commands = p.next.Commands || r.Commands
 		p.next.Inbox = p.next.Inbox || r.Inbox
 		p.next.Handed = p.next.Handed || r.Handed
+		p.next.Drains = p.next.Drains || r.Drains
 		p.next.Forwarded = p.next.Forwarded && r.Forwarded
 		if p.next.Owner != r.Owner {
 			p.next.Owner = 0

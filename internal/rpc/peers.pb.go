@@ -161,6 +161,7 @@ type PokeRequest struct {
 	Owner         int64                  `protobuf:"varint,4,opt,name=owner,proto3" json:"owner,omitempty"`         // incarnation of the master that is meant; 0: whoever gets it
 	Forwarded     bool                   `protobuf:"varint,5,opt,name=forwarded,proto3" json:"forwarded,omitempty"` // it is not passed on again
 	Instance      int64                  `protobuf:"varint,6,opt,name=instance,proto3" json:"instance,omitempty"`   // with inbox: which instance it is for
+	Drains        bool                   `protobuf:"varint,7,opt,name=drains,proto3" json:"drains,omitempty"`       // who is to take nothing new has changed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -235,6 +236,13 @@ func (x *PokeRequest) GetInstance() int64 {
 		return x.Instance
 	}
 	return 0
+}
+
+func (x *PokeRequest) GetDrains() bool {
+	if x != nil {
+		return x.Drains
+	}
+	return false
 }
 
 type PokeReply struct {
@@ -793,14 +801,15 @@ const file_internal_rpc_peers_proto_rawDesc = "" +
 	"\aversion\x18\x05 \x01(\tR\aversion\x12\x19\n" +
 	"\bstore_ok\x18\x06 \x01(\bR\astoreOk\x12\x10\n" +
 	"\x03now\x18\a \x01(\x03R\x03now\"\x0e\n" +
-	"\fProbeRequest\"\xa7\x01\n" +
+	"\fProbeRequest\"\xbf\x01\n" +
 	"\vPokeRequest\x12\x1a\n" +
 	"\bcommands\x18\x01 \x01(\bR\bcommands\x12\x14\n" +
 	"\x05inbox\x18\x02 \x01(\bR\x05inbox\x12\x16\n" +
 	"\x06handed\x18\x03 \x01(\bR\x06handed\x12\x14\n" +
 	"\x05owner\x18\x04 \x01(\x03R\x05owner\x12\x1c\n" +
 	"\tforwarded\x18\x05 \x01(\bR\tforwarded\x12\x1a\n" +
-	"\binstance\x18\x06 \x01(\x03R\binstance\"%\n" +
+	"\binstance\x18\x06 \x01(\x03R\binstance\x12\x16\n" +
+	"\x06drains\x18\a \x01(\bR\x06drains\"%\n" +
 	"\tPokeReply\x12\x18\n" +
 	"\areached\x18\x01 \x01(\bR\areached\"*\n" +
 	"\fWatchRequest\x12\x1a\n" +

@@ -196,8 +196,19 @@ func (w *World) befall() {
 func (w *World) drain(what, key string, d time.Duration) {
 	w.log("%s is drained for %s", what, d)
 	w.store.drain(key, true)
+	w.pokeDrains()
 	w.after(d, func() {
 		w.store.drain(key, false)
 		w.log("%s is not drained any more", what)
+		w.pokeDrains()
 	})
+}
+
+// pokeDrains tells the masters that drains have changed, or their polls find it.
+func (w *World) pokeDrains() {
+	for _, m := range w.masters {
+		if w.rng.IntN(2) == 0 {
+			m.later(m.life, time.Millisecond, func() master.Event { return master.Poked{Drains: true} })
+		}
+	}
 }
