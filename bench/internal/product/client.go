@@ -94,17 +94,22 @@ func (s *Server) Run(ctx context.Context, workflow string) (string, error) {
 	if err != nil {
 		return id, err
 	}
+	return id, s.succeeded(ctx, workflow, id)
+}
+
+// succeeded waits for the end of a run; another end is an error.
+func (s *Server) succeeded(ctx context.Context, workflow, id string) error {
 	var answer struct {
 		Reached  bool
 		Instance struct{ State, Reason string }
 	}
 	if err := s.get(ctx, fmt.Sprintf("/instances/%s/wait?timeout=%s", id, patience), &answer); err != nil {
-		return id, err
+		return err
 	}
 	if answer.Instance.State != "succeeded" {
-		return id, fmt.Errorf("run %s of %s is %s after %s: %s", id, workflow, answer.Instance.State, patience, answer.Instance.Reason)
+		return fmt.Errorf("run %s of %s is %s after %s: %s", id, workflow, answer.Instance.State, patience, answer.Instance.Reason)
 	}
-	return id, nil
+	return nil
 }
 
 // Log is what a task printed.

@@ -121,74 +121,102 @@ func (c *Cluster) killMaster(ctx context.Context, n *Node) (gaps []float64, err 
 	return gaps, c.Start(ctx, n)
 }
 
-// KillWorkers starts a run of tasks that take a while and kills the process of a worker that works, not
-// its supervisor, again and again. It returns the µs until the worker, with its tasks adopted, is ready
-// again. Each task was begun once, or that is an error.
+// steady is how long a worker lives until its supervisor starts it again at once: one that dies again and
+// again waits longer each time, which is not what is measured.
+const steady = 10 * time.Second
+
+// KillWorkers kills, again and again, the process of a worker that works, not its supervisor, while tasks
+// of a run run there. It returns the µs until the worker, with its tasks adopted, is ready again. Each task
+// was begun once, or that is an error.
 func (c *Cluster) KillWorkers(ctx context.Context, f Flow, kills int) (took []float64, err error) {
-	mark, err := c.newest(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ended := make(chan error, 1)
-	go func() {
-		_, err := c.Run(ctx, f.Name)
-		ended <- err
-	}()
+	restarted := map[*Node]time.Time{}
 	for i := range kills {
 		n := c.Workers[i%len(c.Workers)]
-		if err := n.process.Until(ctx, time.Minute, time.Millisecond, n.ready); err != nil {
-			return took, err
-		}
-		limb, err := proc.Child(n.PID(), "proper")
-		if err != nil {
-			return took, err
-		}
-		killed := time.Now()
-		if err := syscall.Kill(limb, syscall.SIGKILL); err != nil {
-			return took, fmt.Errorf("kill the worker: %w", err)
-		}
-		err = n.process.Until(ctx, time.Minute, time.Millisecond, func(ctx context.Context) error {
-			if now, err := proc.Child(n.PID(), "proper"); err != nil || now == limb {
-				return errors.Join(err, errors.New("it is not started again yet"))
+		if err := n.process.Until(ctx, time.Minute, time.Millisecond, func(ctx context.Context) error {
+			if left := steady - time.Since(restarted[n]); left > 0 {
+				return fmt.Errorf("it was started again %s ago", steady-left)
 			}
 			return n.ready(ctx)
-		})
+		}); err != nil {
+			return took, err
+		}
+		one, err := c.killWorker(ctx, f, n)
 		if err != nil {
 			return took, err
 		}
-		took = append(took, float64(time.Since(killed).Microseconds()))
+		restarted[n] = time.Now()
+		took = append(took, one)
 	}
-	if err := <-ended; err != nil {
+	return took, nil
+}
+
+func (c *Cluster) killWorker(ctx context.Context, f Flow, n *Node) (took float64, err error) {
+	mark, err := c.newest(ctx)
+	if err != nil {
+		return 0, err
+	}
+	id, _, err := c.running(ctx, f)
+	if err != nil {
+		return 0, err
+	}
+	limb, err := proc.Child(n.PID(), "proper")
+	if err != nil {
+		return 0, err
+	}
+	killed := time.Now()
+	if err := syscall.Kill(limb, syscall.SIGKILL); err != nil {
+		return 0, fmt.Errorf("kill the worker: %w", err)
+	}
+	err = n.process.Until(ctx, time.Minute, time.Millisecond, func(ctx context.Context) error {
+		if now, err := proc.Child(n.PID(), "proper"); err != nil || now == limb {
+			return errors.Join(err, errors.New("it is not started again yet"))
+		}
+		return n.ready(ctx)
+	})
+	if err != nil {
+		return 0, err
+	}
+	took = float64(time.Since(killed).Microseconds())
+	if err := c.succeeded(ctx, f.Name, id); err != nil {
 		return took, err
 	}
 	r := Result{Runs: 1}
 	return took, c.settle(ctx, f, mark, &r)
 }
 
-// KillHost starts a run of tasks that take a while and kills everything of a worker at once, as when its
-// host is gone. It returns, for each task that ran there, the µs until it begins elsewhere.
-func (c *Cluster) KillHost(ctx context.Context, f Flow, n *Node) (took []float64, err error) {
-	id, err := c.start(ctx, f.Name)
-	if err != nil {
-		return nil, err
-	}
-	var run struct {
-		Tasks []struct{ ID, Worker, State string }
+// placed is a task of a run and where it is.
+type placed struct{ ID, Worker, State string }
+
+// running starts a run and waits until all its tasks run.
+func (c *Cluster) running(ctx context.Context, f Flow) (id string, tasks []placed, err error) {
+	if id, err = c.start(ctx, f.Name); err != nil {
+		return "", nil, err
 	}
 	until := time.Now().Add(patience)
 	for running := 0; running < f.Tasks; {
+		var run struct{ Tasks []placed }
 		if err := c.get(ctx, "/instances/"+id, &run); err != nil {
-			return nil, err
+			return id, nil, err
 		}
-		running = 0
-		for _, t := range run.Tasks {
+		running, tasks = 0, run.Tasks
+		for _, t := range tasks {
 			if t.State == "running" {
 				running++
 			}
 		}
 		if time.Now().After(until) {
-			return nil, fmt.Errorf("%d of %d tasks run after %s", running, f.Tasks, patience)
+			return id, tasks, fmt.Errorf("%d of %d tasks run after %s", running, f.Tasks, patience)
 		}
+	}
+	return id, tasks, nil
+}
+
+// KillHost starts a run of tasks that take a while and kills everything of a worker at once, as when its
+// host is gone. It returns, for each task that ran there, the µs until it begins elsewhere.
+func (c *Cluster) KillHost(ctx context.Context, f Flow, n *Node) (took []float64, err error) {
+	_, tasks, err := c.running(ctx, f)
+	if err != nil {
+		return nil, err
 	}
 	killed := time.Now()
 	if err := proc.KillTree(n.PID()); err != nil {
@@ -196,7 +224,8 @@ func (c *Cluster) KillHost(ctx context.Context, f Flow, n *Node) (took []float64
 	}
 	<-n.process.Done()
 	over := time.Now().UnixMicro()
-	for _, t := range run.Tasks {
+	until := time.Now().Add(patience)
+	for _, t := range tasks {
 		if t.Worker != n.Name {
 			continue
 		}
