@@ -60,12 +60,6 @@ func (s *Server) listNodes(ctx context.Context, in *listNodesIn) (*body[List[Nod
 	return listOf(flow.Page[flow.Node]{Items: all}, nodeOf), err
 }
 
-// States of nodes that matter here.
-const (
-	stateLost     = "lost"
-	stateDraining = "draining"
-)
-
 func drives(n flow.Node) bool { return n.Role == flow.RoleMaster || n.Role == flow.RoleStandalone }
 
 // NodePath names a node.
@@ -85,7 +79,7 @@ func (s *Server) find(ctx context.Context, wanted string) (all []flow.Node, foun
 		case number(n.Incarnation) == wanted:
 			return all, n, nil
 		case n.Name != wanted:
-		case n.State == stateLost:
+		case n.State == flow.NodeLost:
 			lost = append(lost, n)
 		default:
 			live = append(live, n)
@@ -143,8 +137,8 @@ func (s *Server) drainNode(ctx context.Context, in *NodePath) (*body[Drained], e
 		return nil, err
 	}
 	s.masters.PokeDrains()
-	if n.State != stateLost {
-		n.State = stateDraining
+	if n.State != flow.NodeLost {
+		n.State = flow.NodeDraining
 	}
 	return s.drained(ctx, n, missed(all, n))
 }
@@ -158,8 +152,8 @@ func (s *Server) undrainNode(ctx context.Context, in *NodePath) (*body[Drained],
 		return nil, err
 	}
 	s.masters.PokeDrains()
-	if n.State == stateDraining {
-		n.State = "ready"
+	if n.State == flow.NodeDraining {
+		n.State = flow.NodeReady
 	}
 	return s.drained(ctx, n, "")
 }
@@ -169,7 +163,7 @@ func missed(all []flow.Node, gone flow.Node) string {
 	masters := 0
 	served := map[string]bool{}
 	for _, n := range all {
-		if n.State == stateLost || n.State == stateDraining || n.DrainKey() == gone.DrainKey() {
+		if n.State == flow.NodeLost || n.State == flow.NodeDraining || n.DrainKey() == gone.DrainKey() {
 			continue
 		}
 		if drives(n) {

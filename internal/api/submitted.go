@@ -24,9 +24,9 @@ func (s *Server) whySubmitted(ctx context.Context, usual string) (string, error)
 	for _, n := range nodes {
 		switch {
 		case !drives(n):
-		case n.State == stateLost:
+		case n.State == flow.NodeLost:
 			lost = append(lost, n.Name)
-		case n.State == stateDraining:
+		case n.State == flow.NodeDraining:
 			drained = append(drained, n.Name)
 		default:
 			return usual, nil

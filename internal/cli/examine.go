@@ -126,12 +126,12 @@ func (d *doctor) fleet(ctx context.Context) {
 	var draining, lost []string
 	for _, n := range d.nodes {
 		switch n.State {
-		case "lost":
-			if !slices.ContainsFunc(d.nodes, func(o api.Node) bool { return o.State != "lost" && o.Role == n.Role && o.Name == n.Name }) {
+		case flow.NodeLost:
+			if !slices.ContainsFunc(d.nodes, func(o api.Node) bool { return o.State != flow.NodeLost && o.Role == n.Role && o.Name == n.Name }) {
 				lost = append(lost, n.Role+" "+n.Name) // else it is back
 			}
 			continue
-		case "draining":
+		case flow.NodeDraining:
 			draining = append(draining, n.Role+" "+n.Name)
 		}
 		live[n.Role]++
@@ -188,7 +188,7 @@ func (d *doctor) leases(ctx context.Context) {
 	now := flow.At(time.Now().Add(d.skews["server"]))
 	oldest, whose := time.Duration(0), ""
 	for _, n := range d.nodes {
-		if n.State == "lost" {
+		if n.State == flow.NodeLost {
 			continue
 		}
 		if age := lease - n.LeaseUntil.Sub(now); age > oldest {
@@ -210,7 +210,7 @@ func (d *doctor) leases(ctx context.Context) {
 func (d *doctor) groups(ctx context.Context) {
 	served := map[string]int{}
 	for _, n := range d.nodes {
-		if n.Role == flow.RoleWorker && n.State != "lost" {
+		if n.Role == flow.RoleWorker && n.State != flow.NodeLost {
 			for _, g := range n.Groups {
 				served[g]++
 			}
@@ -319,8 +319,8 @@ func (d *doctor) masters(ctx context.Context) {
 	}
 	asked, alone := 0, false
 	for _, n := range d.nodes {
-		alone = alone || n.Role == flow.RoleStandalone && n.State != "lost"
-		if n.Role != flow.RoleMaster || n.State == "lost" || n.Address == "" {
+		alone = alone || n.Role == flow.RoleStandalone && n.State != flow.NodeLost
+		if n.Role != flow.RoleMaster || n.State == flow.NodeLost || n.Address == "" {
 			continue
 		}
 		asked++

@@ -65,7 +65,7 @@ func (d *doctor) store(ctx context.Context) {
 func (d *doctor) knownTo(known []flow.Node) bool {
 	live := 0
 	for _, n := range d.nodes {
-		if n.State == "lost" {
+		if n.State == flow.NodeLost {
 			continue
 		}
 		live++
@@ -98,7 +98,7 @@ func (d *doctor) registry(ctx context.Context) {
 		var unseen []string
 		for _, n := range d.nodes {
 			id, _ := strconv.ParseInt(n.ID, 10, 64)
-			if _, shown := v.Find(id); !shown && n.Role == flow.RoleMaster && n.State != "lost" {
+			if _, shown := v.Find(id); !shown && n.Role == flow.RoleMaster && n.State != flow.NodeLost {
 				unseen = append(unseen, n.Name)
 			}
 		}

@@ -39,7 +39,7 @@ func shownName(cfg Config, address net.Addr) string {
 func newNode(cfg Config, role string, at net.Addr) flow.Node {
 	return flow.Node{
 		Role: role, Name: shownName(cfg, at), PID: os.Getpid(), Groups: []string{}, Labels: map[string]string{},
-		State: "ready", Version: programVersion(), Engine: flow.EngineVersion,
+		State: flow.NodeReady, Version: programVersion(), Engine: flow.EngineVersion,
 	}
 }
 

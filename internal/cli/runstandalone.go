@@ -133,7 +133,7 @@ func warnOfOthers(ctx context.Context, db nodeList, home string, log *slog.Logge
 		return // a look, nothing more
 	}
 	for _, n := range nodes {
-		if n.Home != home && n.State != "lost" {
+		if n.Home != home && n.State != flow.NodeLost {
 			log.LogAttrs(ctx, slog.LevelWarn, "another standalone server uses this store; several on one store are not supported yet",
 				slog.String("server", n.Name), slog.Int("pid", n.PID))
 		}

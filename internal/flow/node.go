@@ -45,6 +45,14 @@ func (n Node) DrainKey() string {
 	return n.Role + ":" + n.Name
 }
 
+// States of a node, as it says of itself; lost is what others say.
+const (
+	NodeReady    = "ready"
+	NodeBusy     = "busy"
+	NodeDraining = "draining"
+	NodeLost     = "lost"
+)
+
 // Roles of a node.
 const (
 	RoleMaster     = "master"

@@ -14,13 +14,6 @@ import (
 	"baton/internal/registry"
 )
 
-// States of nodes.
-const (
-	stateReady    = "ready"
-	stateBusy     = "busy"
-	stateDraining = "draining"
-)
-
 // say leaves what is new to announce; only the newest counts. The loop alone calls it.
 func (m *Master) say(a Announce) {
 	select {
@@ -98,9 +91,9 @@ func (m *Master) withdraw(ctx context.Context, presence registry.Presence) {
 
 // member is this master as the others see it.
 func (m *Master) member() registry.Member {
-	state := stateReady
+	state := flow.NodeReady
 	if slices.Contains(m.lease.Draining, m.cfg.DrainKey) {
-		state = stateDraining
+		state = flow.NodeDraining
 	}
 	return registry.Member{
 		Incarnation: m.node.Incarnation, Role: m.node.Role, Name: m.node.Name, Address: m.node.Address,

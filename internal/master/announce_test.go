@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"baton/internal/flow"
 	"baton/internal/registry"
 )
 
@@ -42,7 +43,7 @@ func TestLeaseIsChangedWhileTheRegistryIsAway(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- m.announce(ctx) }()
-		m.say(Announce{State: stateReady, Lease: 4 * time.Second})
+		m.say(Announce{State: flow.NodeReady, Lease: 4 * time.Second})
 		synctest.Wait()
 		select {
 		case err := <-ended:

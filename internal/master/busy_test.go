@@ -122,12 +122,12 @@ func TestShortMemoryMakesAMasterBusy(t *testing.T) {
 		b.now = b.now.Add(time.Second)
 		b.step(Tick{})
 	}
-	if b.core.state() != stateBusy {
+	if b.core.state() != flow.NodeBusy {
 		t.Fatalf("it is %s", b.core.state())
 	}
 	b.now = b.now.Add(DefaultConfig().Lease)
 	b.step(Tick{})
-	if beat := one[Beat](b); beat.State != stateBusy {
+	if beat := one[Beat](b); beat.State != flow.NodeBusy {
 		t.Errorf("the beat says %s", beat.State)
 	}
 }
@@ -173,7 +173,7 @@ func TestOverloadedWorkerGetsNothing(t *testing.T) {
 	b.step(Frame{1, &rpc.FromWorker{Beat: &rpc.Beat{Number: 1, Keep: true, Memory: 0.97, Overloaded: "memory 97 % (limit 95 %)"}}})
 	b.now = b.now.Add(2 * time.Second)
 	b.step(Tick{})
-	if beat := one[Beat](b); len(beat.Sessions) != 1 || beat.Sessions[0].State != stateBusy {
+	if beat := one[Beat](b); len(beat.Sessions) != 1 || beat.Sessions[0].State != flow.NodeBusy {
 		t.Errorf("written: %+v", beat.Sessions)
 	}
 	b.step(CommandsRead{Commands: []flow.Command{command(100, 9)}})

@@ -47,11 +47,11 @@ func (c *Core) drained(cn *conn) bool {
 func (c *Core) state() string {
 	switch {
 	case c.drains.me:
-		return stateDraining
+		return flow.NodeDraining
 	case c.busy:
-		return stateBusy
+		return flow.NodeBusy
 	}
-	return stateReady
+	return flow.NodeReady
 }
 
 // announce tells the other masters what is new of this one, and people what they are to know of it.

@@ -256,7 +256,7 @@ func (f *fleet) others(me, dead int64) []int64 {
 	var out []int64
 	for _, m := range f.view.OfRole(flow.RoleMaster) {
 		s := f.stands[m.Incarnation]
-		if m.Incarnation == me || m.Incarnation == dead || m.State == stateDraining || s != nil && (s.suspect || s.fencing || s.dead || s.missing != 0) || m.Engine < flow.EngineVersion {
+		if m.Incarnation == me || m.Incarnation == dead || m.State == flow.NodeDraining || s != nil && (s.suspect || s.fencing || s.dead || s.missing != 0) || m.Engine < flow.EngineVersion {
 			continue
 		}
 		out = append(out, m.Incarnation)

@@ -74,8 +74,8 @@ func (c *Core) beatDue() {
 			continue
 		}
 		n := cn.node
-		if s := c.pool.Session(cn.session); s != nil && s.Full() && n.State == stateReady {
-			n.State = stateBusy
+		if s := c.pool.Session(cn.session); s != nil && s.Full() && n.State == flow.NodeReady {
+			n.State = flow.NodeBusy
 		}
 		cn.asking = cn.asked
 		n.Waited = c.now.Sub(cn.askedAt)
@@ -186,17 +186,6 @@ func (c *Core) sessionOver(cn *conn) {
 	delete(c.conns, cn.id)
 	c.away = slices.DeleteFunc(c.away, func(a absence) bool { return a.session == cn.session })
 	c.loseAll(cn.session, "another master declared it lost")
-}
-
-// missing starts the wait for a session that is not connected, since a time. Its lease is in the store, which
-// is asked when it may be over.
-func (c *Core) missing(session int64, worker string, since flow.Time, atLeast time.Duration) {
-	for _, a := range c.away {
-		if a.session == session {
-			return
-		}
-	}
-	c.away = append(c.away, absence{session: session, worker: worker, since: since, until: c.now.Add(atLeast)})
 }
 
 // hangUpOnSilent ends the connections of workers that are not heard any more: the host of one that was

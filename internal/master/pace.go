@@ -107,7 +107,7 @@ func (c *Core) slot() (slot, slots int) {
 		case m.Incarnation == c.lease.Incarnation:
 			slot = slots
 			slots++
-		case m.State == stateReady || busy && m.State == stateBusy:
+		case m.State == flow.NodeReady || busy && m.State == flow.NodeBusy:
 			slots++
 		}
 	}

@@ -98,18 +98,21 @@ func (c *Core) poll() {
 	c.again = nil
 	c.quarantineAgain()
 	c.becomeReady()
+	c.askWhatWaits()
+}
+
+// askWhatWaits has the store asked what there is, unless it is being asked.
+func (c *Core) askWhatWaits() {
 	if c.ready && !c.polls.poll {
 		c.polls.poll = true
 		c.emit(Poll{})
 	}
 }
 
-// pollNow has the store asked at once what there is.
+// pollNow has the store asked at once, and again when what is under way may have looked too early.
 func (c *Core) pollNow() {
-	if c.polls.pollAgain = c.polls.poll; !c.polls.poll && c.ready {
-		c.polls.poll = true
-		c.emit(Poll{})
-	}
+	c.polls.pollAgain = c.polls.poll
+	c.askWhatWaits()
 }
 
 // polled reads what was found to be there: an idle master asks for nothing else.

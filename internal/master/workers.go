@@ -51,19 +51,6 @@ func (c *Core) arrived() int {
 	return c.arrivals
 }
 
-// absence is a session that holds attempts and is not connected.
-type absence struct {
-	session int64
-	worker  string // its name
-	since   flow.Time
-	until   flow.Time // its lease is over then
-	suspect bool      // what it holds says so
-}
-
-// suspectAfter is how long a session is away before its attempts say so: a reconnection is not worth
-// two writes for each of them.
-const suspectAfter = time.Second
-
 // send adds to the frame that a connection gets at the end of this step.
 func (c *Core) send(connID int64, fill func(*rpc.FromMaster)) {
 	cn := c.conns[connID]
@@ -123,27 +110,6 @@ func (c *Core) frame(f Frame) {
 	if f.Leave != 0 && f.Leave == cn.session {
 		c.leaves(cn)
 	}
-}
-
-// leaves ends the session of a worker that stops in order and holds nothing any more.
-func (c *Core) leaves(cn *conn) {
-	cn.ending = true
-	if s := c.pool.Session(cn.session); s != nil {
-		s.Draining = true
-	}
-	c.emit(LeaveSession{cn.id, cn.session})
-}
-
-// left tells the worker that its session is over. What is being granted to it is lost, which the store
-// confirms at once.
-func (c *Core) left(e SessionLeft) {
-	c.storeAnswered(e.Err == nil)
-	cn := c.conns[e.Conn]
-	if e.Err != nil || cn == nil || cn.session != e.Session {
-		return // its worker goes without
-	}
-	c.send(cn.id, func(f *rpc.FromMaster) { f.Left = e.Session })
-	c.gone(cn, c.now, 0)
 }
 
 // Reasons of refusals, as workers give them.
@@ -217,11 +183,11 @@ func (c *Core) beat(cn *conn, b *rpc.Beat) {
 	cn.node.Lease = time.Duration(b.LeaseMicros) * time.Microsecond
 	switch {
 	case b.Draining:
-		cn.node.State = stateDraining
+		cn.node.State = flow.NodeDraining
 	case b.Overloaded != "":
-		cn.node.State = stateBusy
+		cn.node.State = flow.NodeBusy
 	default:
-		cn.node.State = stateReady
+		cn.node.State = flow.NodeReady
 	}
 	if len(b.Live) > 0 {
 		live := make(map[int64]bool, len(b.Live))
@@ -255,7 +221,7 @@ func (c *Core) hello(f greeting) {
 	h := f.Hello
 	cn := &conn{id: f.Conn, hello: h, arrived: f.arrived, heardAt: c.now, askedAt: c.now, node: flow.Node{
 		Role: flow.RoleWorker, Name: h.Name, Home: h.Home, PID: int(h.Pid), Groups: h.Groups, Slots: int(h.Slots),
-		Labels: h.Labels, Version: h.Version, Engine: flow.EngineVersion, State: stateReady, StartedAt: c.now,
+		Labels: h.Labels, Version: h.Version, Engine: flow.EngineVersion, State: flow.NodeReady, StartedAt: c.now,
 		Lease: time.Duration(h.LeaseMicros) * time.Microsecond, Hello: h.Number,
 	}}
 	c.conns[f.Conn] = cn
@@ -325,69 +291,6 @@ func (c *Core) welcome(cn *conn, session int64) {
 	if cn.room != nil {
 		c.join(cn)
 	}
-}
-
-// join lets a worker take work. It waits until the worker has said how much this master may give it.
-func (c *Core) join(cn *conn) {
-	h := cn.hello
-	weight := int(h.Weight)
-	if weight == 0 {
-		weight = flow.DefaultWeight // of an older version
-	}
-	c.pool.Join(dispatch.Session{
-		ID: cn.session, Name: h.Name, Groups: h.Groups, Types: h.Types, Labels: h.Labels, Weight: weight,
-		Slots: dispatch.Places{dispatch.Process: int(h.Slots), dispatch.Function: int(h.FunctionSlots)}, Room: placesOf(cn.room),
-		Report: dispatch.Report{Draining: c.drained(cn), Overloaded: flow.Text(h.Overloaded, 200)},
-	})
-}
-
-func placesOf(r *rpc.Room) dispatch.Places {
-	return dispatch.Places{dispatch.Process: int(r.GetPlaces()), dispatch.Function: int(r.GetFunctions())}
-}
-
-// room takes how many places of a worker this master may fill, and says that it heard so: what it
-// gave up is given to another master then.
-func (c *Core) room(cn *conn, r *rpc.Room) {
-	cn.room = r
-	if s := c.pool.Session(cn.session); s != nil {
-		s.Room = placesOf(r)
-	} else if c.sessions[cn.session] == cn {
-		c.join(cn)
-	}
-	c.send(cn.id, func(f *rpc.FromMaster) { f.Room = r.Number })
-}
-
-// askForRoom tells workers that are shared with other masters how many more places this one could
-// fill there: when it begins or ceases to matter, and when it has changed much.
-func (c *Core) askForRoom() {
-	if c.pool.Len() == 0 && !c.wants {
-		return // nor was more asked for
-	}
-	c.wants = false
-	for _, s := range c.pool.Sessions() {
-		cn := c.sessions[s.ID]
-		if cn == nil {
-			continue
-		}
-		c.wants = c.wants || cn.wants != (dispatch.Places{}) // which is to be taken back, also if not now
-		if !cn.room.GetShared() {
-			continue
-		}
-		wants := c.pool.Wants(s)
-		c.wants = c.wants || wants != (dispatch.Places{})
-		if !matters(wants[dispatch.Process], cn.wants[dispatch.Process]) && !matters(wants[dispatch.Function], cn.wants[dispatch.Function]) {
-			continue
-		}
-		cn.wants = wants
-		c.send(cn.id, func(f *rpc.FromMaster) {
-			f.Wants, f.WantsFunctions = new(int32(wants[dispatch.Process])), new(int32(wants[dispatch.Function]))
-		})
-	}
-}
-
-// matters tells whether a number of places is to be said again.
-func matters(wants, said int) bool {
-	return (wants == 0) != (said == 0) || wants >= 2*said+1 || 2*wants < said
 }
 
 // askFor asks the workers for what an instance left running that was another master's: they hear
@@ -554,68 +457,6 @@ func (c *Core) unsendable(e Unsendable) {
 		Token: e.Token, State: flow.AttemptFailed, ExitCode: flow.NoExit, Cause: flow.ReasonParameter, Class: flow.ClassUser,
 		Reason: e.Reason, Ended: c.now, Confirmed: true,
 	}}})
-}
-
-func (c *Core) closed(e Closed) {
-	c.hellos = slices.DeleteFunc(c.hellos, func(f greeting) bool { return f.Conn == e.Conn })
-	if cn := c.conns[e.Conn]; cn != nil {
-		c.gone(cn, c.now, c.cfg.Lease/2)
-	}
-}
-
-// gone forgets a connection that is of no use since a time. If it was its session's, the store is asked
-// after a while whether the lease is over.
-func (c *Core) gone(cn *conn, since flow.Time, after time.Duration) {
-	delete(c.conns, cn.id)
-	if c.sessions[cn.session] == cn {
-		delete(c.sessions, cn.session)
-		c.pool.Leave(cn.session)
-		if cn.ending && len(c.pool.HeldBy(cn.session)) == 0 {
-			return // it said that it would go, and nobody waits for it
-		}
-		c.missing(cn.session, cn.node.Name, since, after)
-	}
-}
-
-// presence is the news of an attempt's worker that its row does not have yet, nil for none.
-func (c *Core) presence(row *flow.TaskRow, here bool) engine.Event {
-	session, suspect := row.Attempt.Session, row.Attempt.State == flow.AttemptSuspect
-	switch {
-	case here && suspect:
-		return engine.Rebound{Task: row.ID, Token: row.Attempt.Token, Session: session}
-	case !here && !suspect && slices.ContainsFunc(c.away, func(a absence) bool { return a.session == session && a.suspect }):
-		return engine.Suspected{Task: row.ID, Token: row.Attempt.Token}
-	}
-	return nil
-}
-
-// suspectAbsent has the attempts of sessions that are away say so. They may come back.
-func (c *Core) suspectAbsent() {
-	for i := range c.away {
-		a := &c.away[i]
-		if a.suspect || c.now.Sub(a.since) < suspectAfter {
-			continue
-		}
-		a.suspect = true
-		c.tell(a.session)
-	}
-}
-
-// tell gives the rows that hold slots of a session the news of it.
-func (c *Core) tell(session int64) {
-	type news struct {
-		instance flow.ID
-		ev       engine.Event
-	}
-	var all []news
-	c.eachHeld(func(in *inst, row *flow.TaskRow) {
-		if ev := c.presence(row, c.sessions[session] != nil); ev != nil {
-			all = append(all, news{in.id, ev})
-		}
-	}, session)
-	for _, n := range all {
-		c.route(n.instance, pending{ev: n.ev})
-	}
 }
 
 // sortedConns are the ids of connections in order, so that nothing depends on that of a map.

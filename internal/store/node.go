@@ -237,7 +237,7 @@ func leaseLength(text string) int64 {
 
 func stateOf(n flow.Node) string {
 	if n.State == "" {
-		return "ready"
+		return flow.NodeReady
 	}
 	return n.State
 }

@@ -179,9 +179,6 @@ func (h *workerHost) crash(why string) {
 	}
 	power := h.w.chance(h.w.cfg.PowerLoss)
 	h.w.log("worker %s crashes %s, power loss %v", h.name, why, power)
-	h.life++
-	h.crashes = append(h.crashes, h.w.now)
-	h.up, h.frozen, h.pending = false, false, nil
 	if power {
 		h.disk = h.disk[:h.synced]
 		for _, t := range slices.Sorted(maps.Keys(h.procs)) {
@@ -195,6 +192,14 @@ func (h *workerHost) crash(why string) {
 			}
 		}
 	}
+	h.down()
+}
+
+// down is the end of the process; it is started again after a while.
+func (h *workerHost) down() {
+	h.life++
+	h.crashes = append(h.crashes, h.w.now)
+	h.up, h.frozen, h.pending = false, false, nil
 	for _, l := range slices.Clone(h.links) {
 		l.cut()
 	}
@@ -220,13 +225,7 @@ func (h *workerHost) end(d time.Duration) {
 // ended starts a worker again that has ended in order.
 func (h *workerHost) ended() {
 	h.w.log("worker %s has ended", h.name)
-	h.life++
-	h.crashes = append(h.crashes, h.w.now)
-	h.up, h.frozen, h.pending = false, false, nil
-	for _, l := range slices.Clone(h.links) {
-		l.cut()
-	}
-	h.w.after(h.w.delay(500*time.Millisecond), h.start)
+	h.down()
 }
 
 // connect keeps a link to a master up. What it cannot reach may live, unless its host says otherwise.
