@@ -25,14 +25,16 @@ import (
 type conn struct {
 	zk   *zk.Conn
 	log  *slog.Logger
+	once bool          // never connect again; see watching
 	live chan struct{} // closed when there is a session
 	lost chan struct{} // closed when the connection was lost, or the session
+	gone chan struct{} // closed when the session has expired
 	news chan struct{} // has one when take has something
 
-	begun, ended sync.Once
-	expired      atomic.Bool
-	closing      atomic.Bool
-	granted      atomic.Int64 // nanoseconds that the server agreed to
+	begun, ended, expired sync.Once
+
+	closing atomic.Bool
+	granted atomic.Int64 // nanoseconds that the server agreed to
 
 	calls sync.WaitGroup // none begins after closing
 
@@ -43,11 +45,23 @@ type conn struct {
 	next  int
 }
 
+// watchSession is what the session of a watch is asked to last. It holds nothing.
+const watchSession = 10 * time.Second
+
+// watching returns a connection to watch with. It is over when it is lost: the client underneath
+// would ask the next server for whatever changed since the last answer that it knows of, and that
+// may by then be an answer of the next server (sendSetWatches against recvLoop in version 1.0.4).
+// What happened between the two nobody would be told.
+func (b *backend) watching(ctx context.Context) (*conn, error) {
+	c, _, err := b.connect(ctx, watchSession, true)
+	return c, err
+}
+
 // connect returns when there is a session.
-func (b *backend) connect(ctx context.Context, length time.Duration) (*conn, time.Duration, error) {
+func (b *backend) connect(ctx context.Context, length time.Duration, once bool) (*conn, time.Duration, error) {
 	c := &conn{
-		log: b.log, hosts: slices.Clone(b.hosts),
-		live: make(chan struct{}), lost: make(chan struct{}), news: make(chan struct{}, 1),
+		log: b.log, hosts: slices.Clone(b.hosts), once: once,
+		live: make(chan struct{}), lost: make(chan struct{}), gone: make(chan struct{}), news: make(chan struct{}, 1),
 	}
 	rand.Shuffle(len(c.hosts), func(i, j int) { c.hosts[i], c.hosts[j] = c.hosts[j], c.hosts[i] })
 	var err error
@@ -86,7 +100,7 @@ func (c *conn) event(e zk.Event) {
 		default:
 		}
 	case e.State == zk.StateExpired:
-		c.expired.Store(true)
+		c.expired.Do(func() { close(c.gone) })
 		c.ended.Do(func() { close(c.lost) })
 	case e.State == zk.StateDisconnected:
 		select {
@@ -107,7 +121,14 @@ func (c *conn) take() []string {
 }
 
 // over tells whether the session has expired.
-func (c *conn) over() bool { return c.expired.Load() }
+func (c *conn) over() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return false
+	}
+}
 
 // Printf implements zk.Logger. That a session began is an event too, but the length that the server
 // agreed to is told here alone.
@@ -140,10 +161,23 @@ func (c *conn) Next() (server string, retryStart bool) {
 // Connected implements zk.HostProvider.
 func (c *conn) Connected() {}
 
+// down is closed when nothing will ever be answered again; nil if that cannot be.
+func (c *conn) down() <-chan struct{} {
+	if c.once {
+		return c.lost
+	}
+	return nil
+}
+
 // dial makes a connection that never waits for longer than a session lasts.
-func (c *conn) dial(network, address string, timeout, most time.Duration, config *tls.Config) (net.Conn, error) {
-	d := net.Dialer{Timeout: timeout}
-	raw, err := d.DialContext(context.Background(), network, address)
+func (c *conn) dial(network, address string, timeout, most time.Duration, config *tls.Config) (raw net.Conn, err error) {
+	select {
+	case <-c.down():
+		err = errLost
+	default:
+		d := net.Dialer{Timeout: timeout}
+		raw, err = d.DialContext(context.Background(), network, address)
+	}
 	if err == nil && config != nil {
 		host, _, _ := net.SplitHostPort(address)
 		config = config.Clone()
@@ -161,7 +195,7 @@ func (c *conn) dial(network, address string, timeout, most time.Duration, config
 		}
 		return &bounded{raw, most}, nil
 	}
-	pause := time.NewTimer(100 * time.Millisecond) // a server that is not there answers at once
+	pause := time.NewTimer(100 * time.Millisecond) // that asks again at once; a server that is not there answers at once
 	defer pause.Stop()
 	<-pause.C
 	return nil, err
@@ -210,7 +244,10 @@ func (c *conn) disconnect() {
 	}
 }
 
-var errClosed = errors.New("the connection to ZooKeeper is closed")
+var (
+	errClosed = errors.New("the connection to ZooKeeper is closed")
+	errLost   = errors.New("the connection to ZooKeeper was lost")
+)
 
 // call asks something, for as long as ctx allows.
 func call[T any](ctx context.Context, c *conn, ask func(*zk.Conn) (T, error)) (T, error) {
@@ -236,6 +273,9 @@ func call[T any](ctx context.Context, c *conn, ask func(*zk.Conn) (T, error)) (T
 			a.err = errClosed
 		}
 		return a.v, a.err
+	case <-c.down():
+		var none T
+		return none, errLost
 	case <-ctx.Done():
 		var none T
 		return none, ctx.Err()

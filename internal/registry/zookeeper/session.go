@@ -85,8 +85,8 @@ func (s *session) remove(ctx context.Context, node string) error {
 	return err
 }
 
-// queue is who waits for a name, first come first.
-func (s *session) queue(ctx context.Context, dir string) ([]string, error) {
+// waiting is who waits for a name, first come first.
+func (s *session) waiting(ctx context.Context, dir string) ([]string, error) {
 	nodes, err := call(ctx, s.conn, func(z *zk.Conn) ([]string, error) { nodes, _, err := z.Children(dir); return nodes, err })
 	place := func(node string) string { return node[strings.LastIndexByte(node, '-')+1:] }
 	slices.SortFunc(nodes, func(a, b string) int { return strings.Compare(place(a), place(b)) })
@@ -107,8 +107,10 @@ func (s *session) Lock(ctx context.Context, name string, holder int64) (client.H
 	if err != nil {
 		return h, s.lockError(err)
 	}
+	q := &queue{session: s, dir: dir}
+	defer q.close()
 	for {
-		first, err := s.turn(ctx, dir, node)
+		first, err := q.turn(ctx, node)
 		if err != nil {
 			return h, s.lockError(err)
 		}
@@ -124,36 +126,75 @@ func (s *session) Lock(ctx context.Context, name string, holder int64) (client.H
 	}
 }
 
-// turn tells whether it is a node's turn. If not, it waits until the one before it is gone.
-func (s *session) turn(ctx context.Context, dir, node string) (first bool, err error) {
-	queue, err := s.queue(ctx, dir)
+// queue waits for a turn. It watches on a connection of its own, made when there is somebody to
+// wait for: the one of the session is to outlast the loss of a server, which no watch does.
+type queue struct {
+	*session
+	dir   string
+	watch *conn
+}
+
+func (q *queue) close() {
+	if q.watch != nil {
+		q.watch.close()
+		q.watch = nil
+	}
+}
+
+// turn tells whether it is a node's turn. If not, it waits until the one before it is gone, or may
+// be gone.
+func (q *queue) turn(ctx context.Context, node string) (first bool, err error) {
+	nodes, err := q.waiting(ctx, q.dir)
 	if err != nil {
 		return false, err
 	}
-	place := slices.Index(queue, node[len(dir)+1:])
+	place := slices.Index(nodes, node[len(q.dir)+1:])
 	if place <= 0 {
 		if place < 0 {
 			err = zk.ErrSessionExpired // it went with its session
 		}
 		return place == 0, err
 	}
-	type waiting struct {
-		there bool
-		event <-chan zk.Event
+	if q.watch == nil {
+		if q.watch, err = q.watching(ctx); err != nil {
+			return false, err
+		}
 	}
-	before, err := call(ctx, s.conn, func(z *zk.Conn) (waiting, error) {
-		there, _, event, err := z.ExistsW(dir + "/" + queue[place-1])
-		return waiting{there, event}, err
+	gone, err := q.leaves(ctx, nodes[place-1])
+	if err == nil {
+		select {
+		case e := <-gone:
+			err = e.Err
+		case <-q.watch.lost:
+			err = errLost
+		case <-q.conn.gone:
+			return false, zk.ErrSessionExpired
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	if errors.Is(err, errLost) || errors.Is(err, zk.ErrConnectionClosed) {
+		q.close()
+		err = nil // whose turn it is will be asked again
+	}
+	return false, err
+}
+
+// leaves returns what has an event when a node is gone. The connection may be to a server that is
+// behind the one which told of the node; it is brought up to it first.
+func (q *queue) leaves(ctx context.Context, node string) (<-chan zk.Event, error) {
+	return call(ctx, q.watch, func(z *zk.Conn) (<-chan zk.Event, error) {
+		if _, err := z.Sync(q.dir); err != nil {
+			return nil, err
+		}
+		there, _, event, err := z.ExistsW(q.dir + "/" + node)
+		if err == nil && !there {
+			now := make(chan zk.Event)
+			close(now)
+			return now, nil
+		}
+		return event, err
 	})
-	if err != nil || !before.there {
-		return false, err
-	}
-	select {
-	case e := <-before.event:
-		return false, e.Err
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
 }
 
 func (s *session) lockError(err error) error {
@@ -166,14 +207,14 @@ func (s *session) lockError(err error) error {
 // unlock deletes the node of a hold, whatever its place in the queue was.
 func (s *session) unlock(ctx context.Context, h client.Hold) error {
 	dir := s.name(h.Name)
-	queue, err := s.queue(ctx, dir)
+	nodes, err := s.waiting(ctx, dir)
 	if errors.Is(err, zk.ErrNoNode) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	for _, node := range queue {
+	for _, node := range nodes {
 		if strings.HasPrefix(node, h.Key+"-") {
 			return s.remove(ctx, dir+"/"+node)
 		}

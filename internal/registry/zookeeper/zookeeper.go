@@ -103,7 +103,7 @@ func (b *backend) mkdir(ctx context.Context, c *conn, dir string) error {
 
 // Open implements client.Backend.
 func (b *backend) Open(ctx context.Context, length time.Duration) (client.Session, time.Duration, error) {
-	c, granted, err := b.connect(ctx, length)
+	c, granted, err := b.connect(ctx, length, false)
 	if err != nil {
 		return nil, 0, fmt.Errorf("connect to ZooKeeper: %w", explain(err))
 	}
@@ -116,13 +116,10 @@ func (b *backend) Open(ctx context.Context, length time.Duration) (client.Sessio
 	return &session{b, c}, granted, nil
 }
 
-// watchSession is what the session of a watch is asked to last. It holds nothing.
-const watchSession = 10 * time.Second
-
 // Watch implements client.Backend. Every watch has a connection of its own, and ends with it: one
 // that is made again has missed something.
 func (b *backend) Watch(ctx context.Context, tell func([]registry.Member)) error {
-	c, _, err := b.connect(ctx, watchSession)
+	c, err := b.watching(ctx)
 	if err != nil {
 		return fmt.Errorf("connect to ZooKeeper: %w", explain(err))
 	}
@@ -160,7 +157,7 @@ func (r *reading) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-r.conn.lost:
-		return errors.New("the connection to ZooKeeper was lost")
+		return errLost
 	case <-r.conn.news:
 		for _, p := range r.conn.take() {
 			r.changed[p] = true
