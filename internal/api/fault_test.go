@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -128,6 +129,45 @@ func TestHousekeeping(t *testing.T) {
 			if a := w.do(http.MethodGet, "/api/v1/instances/"+id.String(), ""); a.status != status {
 				t.Errorf("run %s: %d, want %d", id, a.status, status)
 			}
+		}
+	})
+}
+
+// When no master takes a run for a minute, people are told, once.
+func TestAlertOfRunsThatNobodyTakes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))) // ids begin in 2025
+		w := setup(t)
+		first := w.start()
+		w.start()
+		ctx, cancel := context.WithCancel(t.Context())
+		h := &api.Housekeeper{Store: w.db, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+		done := make(chan error, 1)
+		go func() { done <- h.Run(ctx) }()
+		alerts := func(after time.Duration, want int) (got api.List[api.Alert]) {
+			t.Helper()
+			for end := time.Now().Add(after); time.Now().Before(end); time.Sleep(time.Second) {
+				_, _ = w.db.Master().Heartbeat(t.Context(), []flow.Node{{Incarnation: w.lease.Incarnation, Name: "m1", State: flow.NodeReady}})
+			}
+			synctest.Wait()
+			if w.get("/api/v1/alerts", &got); len(got.Items) != want {
+				t.Fatalf("%d alerts, want %d: %+v", len(got.Items), want, got.Items)
+			}
+			return got
+		}
+		alerts(3*time.Minute, 0) // its master takes work: nobody need do anything
+		if a := w.do(http.MethodPost, "/api/v1/nodes/m1/drain", ""); a.status != http.StatusOK {
+			t.Fatal(a.body)
+		}
+		got := alerts(3*time.Minute, 1)
+		a := got.Items[0]
+		if a.Kind != flow.AlertNoMaster || a.Instance == nil || *a.Instance != first.String() || !strings.HasPrefix(a.Message, "masters_drained: ") {
+			t.Errorf("%+v", a)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }

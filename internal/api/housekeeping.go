@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +19,8 @@ const (
 	DefaultRetention = "365d"
 	housekeepingGap  = time.Minute
 	pruneStep        = 25 // runs a statement, so that nobody waits long for the writer
+	// untakenFor is for how long nobody need know that no master takes runs: one is being restarted, perhaps.
+	untakenFor = time.Minute
 )
 
 // Housekeeper keeps the store small and honest. One per cluster is enough; several do no harm.
@@ -52,7 +55,24 @@ func (h *Housekeeper) runOnce(ctx context.Context, now time.Time) error {
 	if stray > 0 {
 		h.Log.ErrorContext(ctx, "rows wait without a reason or a next check: please report this defect", slog.Int("rows", stray))
 	}
-	return h.prune(ctx, now)
+	return errors.Join(h.tellUntaken(ctx, now), h.prune(ctx, now))
+}
+
+// tellUntaken alerts of runs that no master takes: the masters, who write all other alerts, cannot.
+func (h *Housekeeper) tellUntaken(ctx context.Context, now time.Time) error {
+	nodes, err := h.Store.Nodes(ctx, "")
+	if err != nil {
+		return fmt.Errorf("look for masters: %w", err)
+	}
+	why := whyUntaken(nodes)
+	if why == "" {
+		return nil
+	}
+	before := now.Add(-untakenFor)
+	if err := h.Store.AlertUntaken(ctx, flow.At(before), flow.AlertNoMaster, why, flow.At(now)); err != nil {
+		return fmt.Errorf("alert of runs that no master takes: %w", err)
+	}
+	return nil
 }
 
 func (h *Housekeeper) prune(ctx context.Context, now time.Time) error {

@@ -3,6 +3,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -20,6 +21,11 @@ func (s *Server) whySubmitted(ctx context.Context, usual string) (string, error)
 	if err != nil {
 		return usual, err
 	}
+	return cmp.Or(whyUntaken(nodes), usual), nil
+}
+
+// whyUntaken is why none of the nodes takes runs, "" if some master does.
+func whyUntaken(nodes []flow.Node) string {
 	var drained, lost []string
 	for _, n := range nodes {
 		switch {
@@ -29,18 +35,18 @@ func (s *Server) whySubmitted(ctx context.Context, usual string) (string, error)
 		case n.State == flow.NodeDraining:
 			drained = append(drained, n.Name)
 		default:
-			return usual, nil
+			return ""
 		}
 	}
 	switch {
 	case len(drained) > 0:
 		slices.Sort(drained)
 		return fmt.Sprintf("%s: every master was told to take nothing new (%s); `baton undrain %s` lets it take work again",
-			flow.ReasonMastersDrained, someOf(drained), drained[0]), nil
+			flow.ReasonMastersDrained, someOf(drained), drained[0])
 	case len(lost) > 0:
-		return fmt.Sprintf("%s: no master is there to take it; lost: %s. It is taken when one is back", flow.ReasonNoMaster, someOf(lost)), nil
+		return fmt.Sprintf("%s: no master is there to take it; lost: %s. It is taken when one is back", flow.ReasonNoMaster, someOf(lost))
 	default:
-		return flow.ReasonNoMaster + ": no master is there to take it; start one: baton master", nil
+		return flow.ReasonNoMaster + ": no master is there to take it; start one: baton master"
 	}
 }
 

@@ -125,9 +125,14 @@ const stale = 5 * time.Minute
 // run renews the lease until ctx is done, then leaves. Without the store it goes on trying: a
 // process that drives nothing has no reason to end.
 func (e *enrolment) run(ctx context.Context) error {
-	heard := time.Now()
+	heard, away := time.Now(), false
+	var told time.Time
 	for {
-		t := time.NewTimer(e.lease / 3)
+		wait := e.lease / 3
+		if away {
+			wait = min(wait, retryAfter)
+		}
+		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			t.Stop()
@@ -146,8 +151,13 @@ func (e *enrolment) run(ctx context.Context) error {
 		}
 		switch {
 		case err == nil:
-			heard = time.Now()
-		case ctx.Err() == nil:
+			if away {
+				e.log.LogAttrs(ctx, slog.LevelInfo, "the store answers again", slog.Duration("after", time.Since(heard).Round(time.Millisecond)))
+			}
+			heard, away = time.Now(), false
+		case ctx.Err() == nil && (!away || time.Since(told) >= retryTold):
+			told = time.Now()
+			away = true
 			e.log.LogAttrs(ctx, slog.LevelWarn, "the store did not answer; this node goes on trying", slog.Any("error", err))
 		}
 	}

@@ -129,6 +129,7 @@ const (
 	AlertTaskTimeout    = "task_timeout"
 	AlertTaskUnknown    = "task_unknown"
 	AlertNoWorker       = "no_worker"
+	AlertNoMaster       = "no_master"
 	AlertQuarantined    = "quarantined"
 	AlertKillUnverified = "kill_unconfirmed"
 )

@@ -664,6 +664,69 @@ func TestSilentStoreIsAnOutage(t *testing.T) {
 	}
 }
 
+// When the store is back, the leases of the workers that asked meanwhile are renewed at once: nobody who
+// looks sees them as lost until they ask again.
+func TestLeasesAreRenewedAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.connect(2, 51, 4)
+	b.connect(3, 52, 4)
+	lease := DefaultConfig().Lease
+	quiet := func(events ...Event) { b.out = b.core.Step(b.now, events...) } // its beats are not answered
+	ask := func(conn int64) Frame {
+		return Frame{conn, &rpc.FromWorker{Beat: &rpc.Beat{Number: 1, Keep: true, Urgent: true}}}
+	}
+	b.now = b.now.Add(lease / 2)
+	quiet(ask(1), Frame{2, &rpc.FromWorker{Beat: &rpc.Beat{Number: 1}}})
+	quiet(Beaten{Err: errors.New("the store is away")})
+	quiet(ask(3))
+	b.now = b.now.Add(2 * lease)
+	heard := b.now
+	quiet(Frame{2, &rpc.FromWorker{Beat: &rpc.Beat{Number: 2, Keep: true}}}, Frame{1, &rpc.FromWorker{Beat: &rpc.Beat{Number: 2}}})
+	quiet(Beaten{Err: errors.New("the store is away")})
+	b.now = b.now.Add(time.Second)
+	quiet(Tick{}) // and 3 is silent: what became of it is not known
+	asked := map[int64]time.Duration{}
+	for _, n := range one[Beat](b).Sessions {
+		asked[n.Incarnation] = n.Waited
+	}
+	want := map[int64]time.Duration{50: b.now.Sub(heard), 51: b.now.Sub(heard)}
+	if !maps.Equal(asked, want) {
+		t.Fatalf("renews %v, want %v", asked, want)
+	}
+	quiet(Beaten{At: b.now, Sessions: []int64{50, 51}})
+	for _, s := range every[Send](b) {
+		if s.Frame.Renew {
+			t.Errorf("%d is told of a beat that it did not say: %v", s.Conn, s.Frame)
+		}
+	}
+	b.now = b.now.Add(lease)
+	quiet(Tick{})
+	if got := one[Beat](b).Sessions; len(got) > 0 {
+		t.Errorf("renews unasked when all is well: %v", got)
+	}
+}
+
+// A worker whose home belongs to another cluster gets no session: its numbers mean something else here.
+func TestWorkerOfAnotherCluster(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.core.lease.Cluster = "mine"
+	hello := &rpc.Hello{Name: "w1", Home: "h", Session: 50, Generation: b.core.lease.Generation, Cluster: "other", Held: []*rpc.Held{{Token: 1}}}
+	b.step(Frame{1, &rpc.FromWorker{Hello: hello}})
+	w := one[Send](b).Frame.Welcome
+	if !w.GetForeign() || w.GetCluster() != "mine" || w.Session != 0 || len(w.Settle) > 0 || len(every[Register](b)) > 0 || len(every[Beat](b)) > 0 {
+		t.Errorf("does %v", b.out)
+	}
+	b.step(Frame{1, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w1", Home: "h", Number: 5}}}) // it has nothing of the other any more
+	one[Register](b)
+	b.step(Registered{Conn: 1, Lease: flow.Lease{Incarnation: 50}})
+	if w := one[Send](b).Frame.Welcome; w.GetSession() != 50 || w.GetCluster() != "mine" {
+		t.Errorf("welcome %v", w)
+	}
+}
+
 // A hello that lay somewhere for long is answered with the number of the later one that was answered.
 func TestOutrunHello(t *testing.T) {
 	t.Parallel()

@@ -70,7 +70,9 @@ func (c *Core) beatDue() {
 	var nodes []flow.Node
 	for _, id := range sortedConns(c.conns) {
 		cn := c.conns[id]
-		if cn.session == 0 || !cn.greeting && cn.asked == 0 {
+		asks := cn.greeting || cn.asked != 0
+		// One that lives is not to be seen as lost until it asks again.
+		if cn.session == 0 || !asks && (!cn.starved || c.now >= cn.silentAt(c.cfg.Lease)) {
 			continue
 		}
 		n := cn.node
@@ -78,7 +80,9 @@ func (c *Core) beatDue() {
 			n.State = flow.NodeBusy
 		}
 		cn.asking = cn.asked
-		n.Waited = c.now.Sub(cn.askedAt)
+		if n.Waited = c.now.Sub(cn.askedAt); !asks {
+			n.Waited = c.now.Sub(cn.heardAt)
+		}
 		nodes = append(nodes, n)
 	}
 	c.emit(Beat{c.state(), c.cfg.Lease, nodes, c.late()})
@@ -98,6 +102,7 @@ func (c *Core) nextBeat() flow.Time { return flow.Earliest(c.polls.beat, c.own.w
 func (c *Core) renewal(cn *conn, b *rpc.Beat) {
 	switch {
 	case c.fleet.stored == 0:
+		cn.starved = true
 		c.send(cn.id, func(f *rpc.FromMaster) { f.Outage, f.Heard = true, b.Number })
 	case !b.Keep:
 		c.send(cn.id, func(f *rpc.FromMaster) { f.Outage, f.Heard = false, b.Number })
@@ -116,7 +121,8 @@ func (c *Core) beaten(e Beaten) {
 	c.fleet.answered(e.Err == nil, c.now)
 	if e.Err != nil {
 		c.tellOutage()
-		for _, cn := range c.conns { // only removal: the order does not matter
+		for _, cn := range c.conns { // the order does not matter
+			cn.starved = cn.starved || cn.asked != 0
 			cn.asked, cn.asking = 0, 0
 		}
 		again := c.now.Add(min(c.cfg.Poll, c.cfg.Lease/10)) // a short lease is over soon
@@ -139,8 +145,12 @@ func (c *Core) beaten(e Beaten) {
 	// A session may have two connections for a moment, of which one is broken: both are answered.
 	for _, id := range sortedConns(c.conns) {
 		cn := c.conns[id]
-		switch session := cn.session; {
-		case session == 0 || !asked[session]:
+		session := cn.session
+		if session == 0 || !asked[session] {
+			continue
+		}
+		cn.starved = false
+		switch {
 		case lost[session]:
 			c.sessionOver(cn)
 		case cn.greeting:

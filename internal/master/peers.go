@@ -188,7 +188,7 @@ func (s peersServer) Follow(_ *rpc.FollowRequest, stream grpc.ServerStreamingSer
 	}
 	for {
 		others, changed := s.peers.Masters()
-		reply := &rpc.FollowReply{Masters: []*rpc.MasterAddress{{Incarnation: s.lease.Incarnation, Name: s.node.Name, Address: s.node.Address}}}
+		reply := &rpc.FollowReply{Cluster: s.lease.Cluster, Masters: []*rpc.MasterAddress{{Incarnation: s.lease.Incarnation, Name: s.node.Name, Address: s.node.Address}}}
 		for _, o := range others {
 			reply.Masters = append(reply.Masters, &rpc.MasterAddress{Incarnation: o.Incarnation, Name: o.Name, Address: o.Address})
 		}

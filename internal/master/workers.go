@@ -29,6 +29,7 @@ type conn struct {
 	greeting      bool
 	asked, asking int64
 	askedAt       flow.Time       // when it came, or the hello
+	starved       bool            // its row was not renewed when it asked last: the store was away
 	ending        bool            // it takes nothing new and ends
 	length        time.Duration   // of its first lease, as the store wrote it; 0: as of all
 	frame         *rpc.FromMaster // being filled in this step
@@ -225,6 +226,12 @@ func (c *Core) hello(f greeting) {
 		Lease: time.Duration(h.LeaseMicros) * time.Microsecond, Hello: h.Number,
 	}}
 	c.conns[f.Conn] = cn
+	if h.Cluster != "" && h.Cluster != c.lease.Cluster && c.lease.Cluster != "" {
+		// Numbers of sessions and tokens are alike in all clusters: none may come from another.
+		c.send(cn.id, func(f *rpc.FromMaster) { f.Welcome = &rpc.Welcome{Foreign: true, Cluster: c.lease.Cluster} })
+		delete(c.conns, cn.id)
+		return
+	}
 	if h.Session != 0 && h.Generation == c.lease.Generation {
 		// Only the store knows whether the session lives: another master may have declared it lost.
 		cn.session, cn.node.Incarnation, cn.greeting = h.Session, h.Session, true
@@ -257,7 +264,7 @@ func (c *Core) welcome(cn *conn, session int64) {
 	earlier := slices.Clone(cn.hello.Earlier)
 	c.away = slices.DeleteFunc(c.away, func(a absence) bool { return a.session == session || slices.Contains(earlier, a.session) })
 	c.tell(session)
-	w := &rpc.Welcome{Session: session, Generation: c.lease.Generation, LeaseMicros: cmp.Or(cn.length, c.cfg.Lease).Microseconds()}
+	w := &rpc.Welcome{Session: session, Generation: c.lease.Generation, Cluster: c.lease.Cluster, LeaseMicros: cmp.Or(cn.length, c.cfg.Lease).Microseconds()}
 	c.send(cn.id, func(f *rpc.FromMaster) { f.Welcome, f.Fenced = w, append(f.Fenced, c.fleet.condemned...) })
 	held := make(map[int64]*rpc.Held, len(cn.hello.Held))
 	for _, h := range cn.hello.Held {

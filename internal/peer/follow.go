@@ -4,6 +4,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -22,33 +23,46 @@ const silenceTold = 5 * time.Second
 
 // Follow tells the addresses of all masters whenever they change, until ctx is done. It asks the
 // first of seeds that answers, and when that is gone any other that it knows. While nobody answers
-// the list stays as it was, and the log says so every few seconds.
+// the list stays as it was, and the log says so every few seconds. The first that answers says which cluster
+// this is; masters of another one are not heard.
 func Follow(ctx context.Context, seeds []string, creds credentials.TransportCredentials, log *slog.Logger) <-chan []string {
 	out := make(chan []string)
 	go func() {
 		defer close(out)
 		var known []string
 		var told time.Time
+		var cluster string
 		for ctx.Err() == nil {
 			asked := append(slices.Clone(known), without(seeds, known)...)
 			answered := false
 			var last error
 			for _, address := range asked {
-				err := follow(ctx, address, creds, func(list []string) {
+				err := follow(ctx, address, creds, func(its string, list []string) error {
+					if cluster == "" {
+						cluster = its
+					}
+					if its != "" && its != cluster {
+						return &otherClusterError{its, cluster}
+					}
 					answered = true
 					if slices.Equal(list, known) {
-						return
+						return nil
 					}
 					known = list
 					select {
 					case out <- list:
 					case <-ctx.Done():
 					}
+					return nil
 				})
 				if ctx.Err() != nil {
 					return
 				}
-				log.LogAttrs(ctx, slog.LevelDebug, "a master does not tell of the others", slog.String("master", address), slog.Any("error", err))
+				level := slog.LevelDebug
+				if _, other := errors.AsType[*otherClusterError](err); other && time.Since(told) >= silenceTold {
+					level, told = slog.LevelError, time.Now()
+				}
+				log.LogAttrs(ctx, level, "a master does not tell of the others", slog.String("master", address), slog.Any("error", err))
 				last = fmt.Errorf("%s: %w", address, err)
 			}
 			if !answered && time.Since(told) >= silenceTold {
@@ -72,7 +86,7 @@ func without(list, but []string) []string {
 }
 
 // follow hears one master until it is gone.
-func follow(ctx context.Context, address string, creds credentials.TransportCredentials, heard func([]string)) error {
+func follow(ctx context.Context, address string, creds credentials.TransportCredentials, heard func(cluster string, masters []string) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	conn, err := rpc.Dial(address, creds)
@@ -96,8 +110,17 @@ func follow(ctx context.Context, address string, creds credentials.TransportCred
 			}
 		}
 		slices.Sort(list)
-		heard(list)
+		if err := heard(reply.GetCluster(), list); err != nil {
+			return err
+		}
 	}
+}
+
+// otherClusterError is why a master is not heard.
+type otherClusterError struct{ its, ours string }
+
+func (e *otherClusterError) Error() string {
+	return fmt.Sprintf("it is a master of cluster %s, and those that answered before are of cluster %s: let --registry name the masters of one cluster", e.its, e.ours)
 }
 
 // Addresses tells the addresses of the masters that a registry shows, whenever they change. While

@@ -4,11 +4,15 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"baton/internal/peer"
+	"baton/internal/rpc"
 )
 
 // lines passes on what is logged.
@@ -39,5 +43,60 @@ func TestNobodyAnswersIsSaid(t *testing.T) {
 		}
 	case <-ctx.Done():
 		t.Error("nothing was said")
+	}
+}
+
+// follows is a master of a cluster, as those see it who follow it.
+type follows struct {
+	rpc.UnimplementedPeersServer
+	reply *rpc.FollowReply
+}
+
+func (f follows) Follow(_ *rpc.FollowRequest, s rpc.Peers_FollowServer) error {
+	if err := s.Send(f.reply); err != nil {
+		return err
+	}
+	<-s.Context().Done()
+	return nil
+}
+
+// Seeds of two clusters by mistake: those of the first that answers are told, and the log says what is wrong.
+func TestFollowsOneCluster(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	serve := func(cluster string) (string, *grpc.Server) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := grpc.NewServer()
+		rpc.RegisterPeersServer(s, follows{reply: &rpc.FollowReply{Cluster: cluster, Masters: []*rpc.MasterAddress{{Address: l.Addr().String()}}}})
+		go s.Serve(l)
+		t.Cleanup(s.Stop)
+		return l.Addr().String(), s
+	}
+	first, server := serve("c1")
+	second, _ := serve("c2")
+	said := make(lines, 1000)
+	lists := peer.Follow(ctx, []string{first, second}, nil, slog.New(slog.NewTextHandler(said, nil)))
+	if got := <-lists; !slices.Equal(got, []string{first}) {
+		t.Fatalf("told %v", got)
+	}
+	server.Stop() // now the other one is asked
+	for {
+		select {
+		case line := <-said:
+			if strings.Contains(line, "level=ERROR") {
+				if !strings.Contains(line, second) || !strings.Contains(line, "of cluster c2") || !strings.Contains(line, "of cluster c1") {
+					t.Error(line)
+				}
+				return
+			}
+		case list := <-lists:
+			t.Fatalf("told %v", list)
+		case <-ctx.Done():
+			t.Fatal("nothing was said")
+		}
 	}
 }

@@ -685,6 +685,7 @@ func (*FollowRequest) Descriptor() ([]byte, []int) {
 type FollowReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Masters       []*MasterAddress       `protobuf:"bytes,1,rep,name=masters,proto3" json:"masters,omitempty"`
+	Cluster       string                 `protobuf:"bytes,2,opt,name=cluster,proto3" json:"cluster,omitempty"` // identity of their store
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -724,6 +725,13 @@ func (x *FollowReply) GetMasters() []*MasterAddress {
 		return x.Masters
 	}
 	return nil
+}
+
+func (x *FollowReply) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
 }
 
 type MasterAddress struct {
@@ -840,9 +848,10 @@ const file_internal_rpc_peers_proto_rawDesc = "" +
 	"\fReadLogReply\x12\x16\n" +
 	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"\x0f\n" +
-	"\rFollowRequest\"E\n" +
+	"\rFollowRequest\"_\n" +
 	"\vFollowReply\x126\n" +
-	"\amasters\x18\x01 \x03(\v2\x1c.baton.wire.v1.MasterAddressR\amasters\"_\n" +
+	"\amasters\x18\x01 \x03(\v2\x1c.baton.wire.v1.MasterAddressR\amasters\x12\x18\n" +
+	"\acluster\x18\x02 \x01(\tR\acluster\"_\n" +
 	"\rMasterAddress\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x03R\vincarnation\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +

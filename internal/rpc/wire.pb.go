@@ -480,6 +480,7 @@ type Hello struct {
 	Weight        int32                  `protobuf:"varint,16,opt,name=weight,proto3" json:"weight,omitempty"`                                    // its share when tasks are dealt out by weight; 0: 100
 	Overloaded    string                 `protobuf:"bytes,17,opt,name=overloaded,proto3" json:"overloaded,omitempty"`                             // as in Beat
 	Number        int64                  `protobuf:"varint,18,opt,name=number,proto3" json:"number,omitempty"`                                    // of a hello without a session: greater than any of this home before; 0: it has none
+	Cluster       string                 `protobuf:"bytes,19,opt,name=cluster,proto3" json:"cluster,omitempty"`                                   // of the store that what this home holds belongs to, empty: none yet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -633,6 +634,13 @@ func (x *Hello) GetNumber() int64 {
 	return 0
 }
 
+func (x *Hello) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
 // Held is one attempt that a worker knows when it says hello.
 type Held struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -708,9 +716,11 @@ type Welcome struct {
 	Session       int64                  `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
 	Generation    int64                  `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
 	LeaseMicros   int64                  `protobuf:"varint,3,opt,name=lease_micros,json=leaseMicros,proto3" json:"lease_micros,omitempty"`
-	Settle        []*Settle              `protobuf:"bytes,4,rep,name=settle,proto3" json:"settle,omitempty"`  // what to do with each held attempt
-	Over          bool                   `protobuf:"varint,5,opt,name=over,proto3" json:"over,omitempty"`     // the session was declared lost: kill what it holds, then say hello as a new one
-	Outrun        int64                  `protobuf:"varint,6,opt,name=outrun,proto3" json:"outrun,omitempty"` // this hello was late: one of the home with this number was answered. Say another, greater one
+	Settle        []*Settle              `protobuf:"bytes,4,rep,name=settle,proto3" json:"settle,omitempty"`    // what to do with each held attempt
+	Over          bool                   `protobuf:"varint,5,opt,name=over,proto3" json:"over,omitempty"`       // the session was declared lost: kill what it holds, then say hello as a new one
+	Outrun        int64                  `protobuf:"varint,6,opt,name=outrun,proto3" json:"outrun,omitempty"`   // this hello was late: one of the home with this number was answered. Say another, greater one
+	Cluster       string                 `protobuf:"bytes,7,opt,name=cluster,proto3" json:"cluster,omitempty"`  // of the master's store
+	Foreign       bool                   `protobuf:"varint,8,opt,name=foreign,proto3" json:"foreign,omitempty"` // this home belongs to another cluster: no session is given
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -785,6 +795,20 @@ func (x *Welcome) GetOutrun() int64 {
 		return x.Outrun
 	}
 	return 0
+}
+
+func (x *Welcome) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *Welcome) GetForeign() bool {
+	if x != nil {
+		return x.Foreign
+	}
+	return false
 }
 
 // Settle is the answer to one held attempt: the cell of the reconciliation table.
@@ -2115,7 +2139,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x0fwants_functions\x18\x14 \x01(\x05H\x01R\x0ewantsFunctions\x88\x01\x01\x12\x12\n" +
 	"\x04left\x18\x15 \x01(\x03R\x04leftB\b\n" +
 	"\x06_wantsB\x12\n" +
-	"\x10_wants_functions\"\xb1\x04\n" +
+	"\x10_wants_functions\"\xcb\x04\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04home\x18\x02 \x01(\tR\x04home\x12\x18\n" +
@@ -2138,7 +2162,8 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\n" +
 	"overloaded\x18\x11 \x01(\tR\n" +
 	"overloaded\x12\x16\n" +
-	"\x06number\x18\x12 \x01(\x03R\x06number\x1a9\n" +
+	"\x06number\x18\x12 \x01(\x03R\x06number\x12\x18\n" +
+	"\acluster\x18\x13 \x01(\tR\acluster\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\f\x10\r\"|\n" +
@@ -2146,7 +2171,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
 	"\x04task\x18\x03 \x01(\x03R\x04task\x12.\n" +
-	"\x05state\x18\x04 \x01(\x0e2\x18.baton.wire.v1.HeldStateR\x05state\"\xc1\x01\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x18.baton.wire.v1.HeldStateR\x05state\"\xf5\x01\n" +
 	"\aWelcome\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x03R\asession\x12\x1e\n" +
 	"\n" +
@@ -2155,7 +2180,9 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\flease_micros\x18\x03 \x01(\x03R\vleaseMicros\x12-\n" +
 	"\x06settle\x18\x04 \x03(\v2\x15.baton.wire.v1.SettleR\x06settle\x12\x12\n" +
 	"\x04over\x18\x05 \x01(\bR\x04over\x12\x16\n" +
-	"\x06outrun\x18\x06 \x01(\x03R\x06outrun\"S\n" +
+	"\x06outrun\x18\x06 \x01(\x03R\x06outrun\x12\x18\n" +
+	"\acluster\x18\a \x01(\tR\acluster\x12\x18\n" +
+	"\aforeign\x18\b \x01(\bR\aforeign\"S\n" +
 	"\x06Settle\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x123\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x1b.baton.wire.v1.SettleActionR\x06action\"a\n" +

@@ -4,6 +4,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -18,6 +20,34 @@ func scanAlert(s scanner) (flow.Alert, error) {
 	var a flow.Alert
 	err := s.Scan(&a.ID, &a.Kind, &a.Project, &a.Instance, &a.Task, &a.Workflow, &a.Message, &a.At)
 	return a, err
+}
+
+// AlertUntaken tells people once of the oldest command, if it was submitted before a time. That one stays
+// the oldest for as long as nobody takes any, so an outage of all masters is told of once.
+func (db *DB) AlertUntaken(ctx context.Context, before flow.Time, kind, message string, now flow.Time) error {
+	return db.wrap("alert of a command", db.write(ctx, forAPI, func(q querier) error {
+		a, err := one(ctx, db, q, func(s scanner) (a flow.Alert, err error) {
+			return a, s.Scan(&a.Instance, &a.Project, &a.Workflow, &a.At)
+		}, `
+			SELECT c.id, c.project_id, COALESCE((SELECT w.name FROM workflow w WHERE w.id = c.workflow_id), ''), c.submitted_at
+			FROM command c ORDER BY c.id LIMIT 1 FOR UPDATE OF c`) // several look at the same time
+		if errors.Is(err, sql.ErrNoRows) || err == nil && a.At >= before {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		told, err := one(ctx, db, q, scalar[int], "SELECT count(*) FROM alert WHERE instance_id = $1 AND kind = $2", a.Instance, kind)
+		if err != nil || told > 0 {
+			return err
+		}
+		tokens, err := db.nextTokens(ctx, q, 1)
+		if err != nil {
+			return err
+		}
+		_, err = exec(ctx, db, q, insertAlert, storeID(now, tokens[0]), kind, a.Project, a.Instance, "", a.Workflow, flow.Text(message, flow.MaxReason), now)
+		return err
+	}))
 }
 
 // Alerts lists alerts, newest first.

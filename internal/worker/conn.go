@@ -4,6 +4,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -30,7 +31,12 @@ const (
 	firstRedial = 20 * time.Millisecond
 	lastRedial  = time.Second
 	steadyAfter = 5 * time.Second // a stream that lived this long was no failed attempt
+	// foreignRedial is after a master of another cluster: a person has to change something first.
+	foreignRedial = 30 * time.Second
 )
+
+// foreignError is why a stream ended that led to another cluster.
+type foreignError struct{ error }
 
 // Masters tells which masters there are and how to reach one.
 type Masters struct {
@@ -189,8 +195,12 @@ func (w *Worker) keepStream(ctx, listed context.Context, address string) {
 			return
 		}
 		// One whose host says that nobody listens there holds nobody up.
-		w.seen.set(w, address, rpc.NobodyListens(err))
-		if time.Since(began) > steadyAfter {
+		_, foreign := errors.AsType[*foreignError](err)
+		w.seen.set(w, address, foreign || rpc.NobodyListens(err))
+		switch {
+		case foreign:
+			pause = foreignRedial
+		case time.Since(began) > steadyAfter:
 			pause = firstRedial
 		}
 		w.log.WarnContext(ctx, "no stream to the master", slog.String("master", address), slog.Any("error", err), slog.Duration("next_try", pause))
@@ -202,7 +212,9 @@ func (w *Worker) keepStream(ctx, listed context.Context, address string) {
 			return
 		case <-t.C:
 		}
-		pause = min(2*pause, lastRedial)
+		if pause = min(2*pause, lastRedial); foreign {
+			pause = firstRedial
+		}
 	}
 }
 
@@ -273,7 +285,7 @@ func (w *Worker) read(ctx context.Context, c *conn, s rpc.Stream) error {
 		}
 		if welcome := f.GetWelcome(); welcome != nil {
 			w.blobs.attach(c) // not before: the hello comes first
-			if !welcome.GetOver() && welcome.GetOutrun() == 0 {
+			if !welcome.GetOver() && !welcome.GetForeign() && welcome.GetOutrun() == 0 {
 				w.log.InfoContext(ctx, "connected to a master", slog.String("master", c.address), slog.Int64("session", welcome.GetSession()))
 			}
 		}

@@ -23,6 +23,7 @@ type Core struct {
 
 	streams []*stream // ascending
 	session session
+	cluster string // that everything here belongs to, "": none yet
 
 	tombs     map[int64]bool // tokens that never start; true: on disk
 	tombOrder []Tombstone
@@ -71,17 +72,22 @@ type CoreConfig struct {
 	CompactAfter int
 }
 
+// remember begins to remember what others said, of nothing.
+func (c *Core) remember() {
+	c.done = newRecent[int64, struct{}](1 << 15)
+	c.owners = newRecent[int64, owner](1 << 15)
+	c.fenced = newRecent[int64, struct{}](1 << 10)
+}
+
 // NewCore returns a Core that goes on from what the journal held. An attempt of it lives only if it
 // was adopted: see State.Adopt and State.Bury.
 func NewCore(cfg CoreConfig, s State) *Core {
 	c := &Core{
-		cfg: cfg, held: map[int64]*held{}, tombs: map[int64]bool{},
-		done:   newRecent[int64, struct{}](1 << 15),
-		owners: newRecent[int64, owner](1 << 15),
-		fenced: newRecent[int64, struct{}](1 << 10), load: overload{limits: cfg.Limits},
+		cfg: cfg, held: map[int64]*held{}, tombs: map[int64]bool{}, load: overload{limits: cfg.Limits},
 	}
+	c.remember()
 	c.session.earlier = slices.Clone(s.Earlier)
-	c.session.generation = s.Generation
+	c.session.generation, c.cluster = s.Generation, s.Cluster
 	switch {
 	case s.Same:
 		c.session.id, c.session.lease, c.session.renewedAt, c.session.outageAt = s.Session, s.Lease, s.RenewedAt, s.OutageAt

@@ -90,15 +90,44 @@ func takeUp(ctx context.Context, cfg Config, bury func(context.Context, []superv
 	if n > 0 {
 		log.WarnContext(ctx, "killed processes that an earlier start left running", slog.Int("count", n))
 	}
-	state.Bury(flow.At(time.Now()))
-	// Written whole: the journal is short now, and what it says is true before anybody hears it.
-	if err := journal.rewrite(state.Records()); err != nil {
-		return nil, State{}, errors.Join(err, journal.close())
-	}
+	// First of all: that may be what the disk is full of.
 	if err := clearWork(cfg.path("work"), nil); err != nil {
 		return nil, State{}, errors.Join(err, journal.close())
 	}
+	state.Bury(flow.At(time.Now()))
+	// Written whole: the journal is short now, and what it says is true before anybody hears it.
+	if err := untilRoom(ctx, log, func() error { return journal.rewrite(state.Records()) }); err != nil {
+		return nil, State{}, errors.Join(err, journal.close())
+	}
 	return journal, state, nil
+}
+
+const (
+	roomAgain = time.Second      // between two tries on a full disk
+	roomTold  = 10 * time.Second // and between two lines about it
+)
+
+// untilRoom tries until the disk is no longer full, or ctx is done: somebody is making room, and a process
+// that ends because of it is only started again.
+func untilRoom(ctx context.Context, log *slog.Logger, write func() error) error {
+	var told time.Time
+	for {
+		err := write()
+		if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+			return err
+		}
+		if time.Since(told) >= roomTold {
+			told = time.Now()
+			log.WarnContext(ctx, "the disk is full: waiting for room, and trying again every second", slog.Any("error", err))
+		}
+		t := time.NewTimer(roomAgain)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		case <-t.C:
+		}
+	}
 }
 
 // lockFile takes a lock that ends with the process.

@@ -46,6 +46,8 @@ type Send struct {
 type Close struct {
 	Stream StreamID
 	Reason string
+	// Foreign: it leads to another cluster, and dialling it again soon is of no use.
+	Foreign bool
 }
 
 // Guard tells what the supervisor has to guard beside Core: if it hears of no later renewal within

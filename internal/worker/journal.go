@@ -47,6 +47,7 @@ func appendRecord(b []byte, r Record) []byte {
 	case RecordSession:
 		b = binary.AppendVarint(b, r.Session)
 		b = binary.AppendVarint(b, r.Gen)
+		b = append(b, r.Cluster...)
 	case RecordGrant, RecordTombstone:
 		b = binary.AppendVarint(b, r.Token)
 		b = binary.AppendVarint(b, r.Instance)
@@ -96,6 +97,7 @@ func parseBody(body []byte) (Record, error) {
 	switch r.Kind {
 	case RecordSession:
 		r.Session, r.Gen = in.next(), in.next()
+		r.Cluster = string(in.b) // nothing in those of earlier programs
 	case RecordGrant, RecordTombstone:
 		r.Token, r.Instance, r.Task = in.next(), in.next(), in.next()
 	case RecordProcess:

@@ -15,7 +15,8 @@ import (
 
 func someRecords() []Record {
 	return []Record{
-		{Kind: RecordSession, Session: 7, Gen: 3},
+		{Kind: RecordSession, Session: 6, Gen: 3}, // of a program that wrote no cluster
+		{Kind: RecordSession, Session: 7, Gen: 3, Cluster: "c1"},
 		{Kind: RecordGrant, Token: 1, Instance: 2, Task: 3},
 		{Kind: RecordProcess, Token: 1, Process: supervisor.Identity{PID: 99, Start: 1 << 60}, At: 5},
 		{Kind: RecordTombstone, Token: 4, Instance: 5, Task: 6},

@@ -219,7 +219,7 @@ func (c *Core) giveUp(why string) {
 	// From 0.75 to 0.9 of the lease for a friendly end, the rest for the hard one.
 	c.killAll(killIsolated, c.session.lease*15/100)
 	for _, s := range c.streams {
-		c.do(Close{s.id, "the lease is over"})
+		c.do(Close{Stream: s.id, Reason: "the lease is over"})
 	}
 	c.streams = nil
 }

@@ -60,10 +60,13 @@ func (c *Core) write() {
 	c.do(p)
 }
 
+// rewrite has the next write be all that is still needed.
+func (c *Core) rewrite() { c.appended = c.cfg.CompactAfter + 1 }
+
 // snapshot is what the journal must add up to now.
 func (c *Core) snapshot() State {
 	s := State{
-		Session: c.session.id, Generation: c.session.generation, Earlier: c.session.earlier,
+		Session: c.session.id, Generation: c.session.generation, Cluster: c.cluster, Earlier: c.session.earlier,
 		Live: map[int64]Live{}, Ends: map[int64]*rpc.Ended{}, Tombstones: c.tombOrder,
 		Done: c.done.last(keepDone),
 	}

@@ -33,6 +33,7 @@ type Record struct {
 	At       flow.Time           // of Process: when it began
 	Session  int64               // of Session
 	Gen      int64               // of Session: generation of the store
+	Cluster  string              // of Session: identity of the store
 	Process  supervisor.Identity // of Process
 	End      *rpc.Ended          // of End
 	Dropped  []int64             // of Drop
@@ -42,6 +43,7 @@ type Record struct {
 type State struct {
 	Session    int64 // the last one
 	Generation int64
+	Cluster    string               // that all of it belongs to, "": it is not known
 	Earlier    []int64              // sessions before it, oldest first
 	Live       map[int64]Live       // attempts without an end
 	Ends       map[int64]*rpc.Ended // results that were not acknowledged
@@ -84,7 +86,7 @@ func Fold(records []Record) State {
 			if s.Session != 0 && s.Session != r.Session {
 				s.Earlier = keepLast(append(s.Earlier, s.Session), keepEarlier)
 			}
-			s.Session, s.Generation = r.Session, r.Gen
+			s.Session, s.Generation, s.Cluster = r.Session, r.Gen, r.Cluster
 		case RecordGrant:
 			s.Live[r.Token] = Live{Instance: r.Instance, Task: r.Task}
 		case RecordProcess:
@@ -114,10 +116,10 @@ func Fold(records []Record) State {
 func (s State) Records() []Record {
 	out := make([]Record, 0, len(s.Earlier)+len(s.Live)+len(s.Ends)+len(s.Tombstones)+2)
 	for _, id := range s.Earlier {
-		out = append(out, Record{Kind: RecordSession, Session: id, Gen: s.Generation})
+		out = append(out, Record{Kind: RecordSession, Session: id, Gen: s.Generation, Cluster: s.Cluster})
 	}
 	if s.Session != 0 {
-		out = append(out, Record{Kind: RecordSession, Session: s.Session, Gen: s.Generation})
+		out = append(out, Record{Kind: RecordSession, Session: s.Session, Gen: s.Generation, Cluster: s.Cluster})
 	}
 	if len(s.Done) > 0 {
 		out = append(out, Record{Kind: RecordDrop, Dropped: s.Done[max(0, len(s.Done)-keepDone):]})

@@ -4,6 +4,7 @@ package worker
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -170,7 +171,7 @@ func (c *Core) helloDue() {
 		if s.helloAt != 0 {
 			s.helloAt = c.turn.now // once
 			c.session.patience = min(2*max(c.session.patience, helloTimeout), helloTimeoutMost)
-			c.do(Close{s.id, "it gives no session; another master is asked"})
+			c.do(Close{Stream: s.id, Reason: "it gives no session; another master is asked"})
 		}
 	}
 }
@@ -192,7 +193,7 @@ func (c *Core) hello() *rpc.Hello {
 	h := &rpc.Hello{
 		Name: c.cfg.Name, Home: c.cfg.Home, Version: c.cfg.Version, Pid: int32(c.cfg.PID),
 		Session: c.session.id, Generation: c.session.generation, Earlier: c.session.earlier,
-		Groups: c.cfg.Groups, Types: c.cfg.Types, Slots: int32(c.cfg.Slots), Labels: c.cfg.Labels, LeaseMicros: c.session.lease.Microseconds(),
+		Cluster: c.cluster, Groups: c.cfg.Groups, Types: c.cfg.Types, Slots: int32(c.cfg.Slots), Labels: c.cfg.Labels, LeaseMicros: c.session.lease.Microseconds(),
 		FunctionSlots: int32(c.cfg.FunctionSlots), Weight: int32(c.cfg.Weight), Overloaded: c.load.text,
 	}
 	if c.session.id == 0 {
@@ -205,6 +206,30 @@ func (c *Core) hello() *rpc.Hello {
 		h.Held = append(h.Held, a.wire())
 	}
 	return h
+}
+
+// foreign hears that a master is of another cluster. Tokens, sessions and masters have the same numbers in
+// all clusters, so what is known of one must not meet another: a home that holds nothing any more joins
+// with nothing, any other one stays where it belongs.
+func (c *Core) foreign(s *stream, cluster string) {
+	if c.session.id != 0 || len(c.held) > 0 {
+		c.do(Close{Stream: s.id, Foreign: true, Reason: fmt.Sprintf(
+			"it is a master of cluster %s, and this worker's data folder belongs to cluster %s: let --registry name the masters of one cluster, or give the worker a --data folder of its own",
+			cluster, c.cluster)})
+		return
+	}
+	if s.helloAt == 0 {
+		return // answered already
+	}
+	c.do(Note{Text: "joining another cluster: this data folder holds nothing of the one that it belonged to"})
+	c.cluster = ""
+	c.session = session{beats: c.session.beats, unseen: c.session.unseen, hello: c.session.hello}
+	c.tombs, c.tombOrder, c.drops = map[int64]bool{}, nil, nil
+	c.remember()
+	c.rewrite()
+	c.record(Record{Kind: RecordSession}) // so that there is a write
+	s.helloAt = 0
+	c.sayHellos()
 }
 
 // renewIdentity ends a lost session: what comes next is a new incarnation.
@@ -236,6 +261,9 @@ func (c *Core) frame(id StreamID, f *rpc.FromMaster) {
 			c.sayHellos()
 		}
 		return
+	} else if w.GetForeign() {
+		c.foreign(s, w.GetCluster())
+		return
 	} else if w != nil && !s.welcomed && s.helloAt != 0 {
 		s.master = f.GetMaster()
 		c.welcome(s, w)
@@ -245,7 +273,7 @@ func (c *Core) frame(id StreamID, f *rpc.FromMaster) {
 		return
 	}
 	if !s.welcomed {
-		c.do(Close{id, "the master spoke before its welcome"})
+		c.do(Close{Stream: id, Reason: "the master spoke before its welcome"})
 		return
 	}
 	if left := f.GetLeft(); left != 0 {
@@ -284,7 +312,7 @@ func (c *Core) fence(masters []int64) {
 		c.fenced.put(id, struct{}{})
 		for _, s := range c.streams {
 			if s.welcomed && s.master == id {
-				c.do(Close{s.id, "its master was declared dead"})
+				c.do(Close{Stream: s.id, Reason: "its master was declared dead"})
 			}
 		}
 	}
@@ -296,7 +324,7 @@ func (c *Core) isFenced(s *stream, f *rpc.FromMaster) bool {
 	if _, dead := c.fenced.get(f.GetMaster()); !dead {
 		return false
 	}
-	c.do(Close{s.id, "its master was declared dead"})
+	c.do(Close{Stream: s.id, Reason: "its master was declared dead"})
 	return true
 }
 
@@ -329,13 +357,15 @@ func (c *Core) welcome(s *stream, w *rpc.Welcome) {
 	} else {
 		c.leaseIs(length)
 	}
-	if w.GetSession() != c.session.id {
-		if c.session.id != 0 {
+	known := c.cluster == w.GetCluster()
+	c.cluster = cmp.Or(w.GetCluster(), c.cluster)
+	if w.GetSession() != c.session.id || !known {
+		if c.session.id != 0 && w.GetSession() != c.session.id {
 			c.session.earlier = keepLast(append(c.session.earlier, c.session.id), keepEarlier)
 		}
 		c.session.id, c.session.generation = w.GetSession(), w.GetGeneration()
 		// Nothing waits for it: a session that is not remembered only lives until its lease ends.
-		c.record(Record{Kind: RecordSession, Session: w.GetSession(), Gen: w.GetGeneration()})
+		c.record(Record{Kind: RecordSession, Session: w.GetSession(), Gen: w.GetGeneration(), Cluster: c.cluster})
 	}
 	c.session.generation = w.GetGeneration()
 	c.session.renewedAt = max(c.session.renewedAt, s.helloAt)

@@ -214,7 +214,11 @@ func (w *Worker) carryOut(ctx context.Context, effects []Effect) {
 			}
 		case Close:
 			if c := w.conns[e.Stream]; c != nil {
-				c.end(fmt.Errorf("closed: %s", e.Reason))
+				err := fmt.Errorf("closed: %s", e.Reason)
+				if e.Foreign {
+					err = &foreignError{err}
+				}
+				c.end(err)
 			}
 		case Guard:
 			w.over.guard(e)

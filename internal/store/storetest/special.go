@@ -113,6 +113,7 @@ func (w *World) Upkeep() {
 	must(x.db.Stray(x.ctx))(x)
 	x.parked(flow.InstanceSucceeded, 0)
 	must(x.db.Prune(x.ctx, now+1, 10))(x)
+	x.ok(x.db.AlertUntaken(x.ctx, x.submit().At+1, flow.AlertNoMaster, "r", now))
 }
 
 // Filters tests lists with filters of every kind.

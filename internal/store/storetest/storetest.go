@@ -82,6 +82,7 @@ func Run(t *testing.T, open Open) {
 		{"registry/told", testRegistryTold},
 		{"upkeep/prune", testPrune},
 		{"upkeep/stray", testStray},
+		{"upkeep/untaken", testUntaken},
 		{"upkeep/settings", testSettings},
 	} {
 		t.Run(c.name, func(t *testing.T) {

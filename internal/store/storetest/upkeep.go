@@ -3,6 +3,8 @@
 package storetest
 
 import (
+	"sync"
+
 	"baton/internal/flow"
 )
 
@@ -94,6 +96,29 @@ func testStray(w *world) {
 	up.Tasks[2].Row.NextCheck = 0
 	w.committed(up)
 	count(1, "a task that nobody will look at")
+}
+
+func testUntaken(w *world) {
+	first, _ := w.submit(), w.submit()
+	tell := func(before flow.Time) {
+		w.Helper()
+		w.ok(w.db.AlertUntaken(w.ctx, before, flow.AlertNoMaster, "no master is there", now))
+	}
+	alerts := func() []flow.Alert { return must(w.db.Alerts(w.ctx, flow.AlertFilter{}))(w).Items }
+	tell(first.At)
+	w.same(0, len(alerts()), "it is too young")
+	var wg sync.WaitGroup
+	for range 4 { // of several apis
+		wg.Go(func() { tell(first.At + 1) })
+	}
+	wg.Wait()
+	got := alerts()
+	w.same(1, len(got), "of the oldest, once")
+	want := flow.Alert{ID: got[0].ID, Kind: flow.AlertNoMaster, Project: first.Project, Instance: first.ID, Workflow: got[0].Workflow, Message: "no master is there", At: now}
+	w.same(want, got[0])
+	w.committed(w.begin(first, 0))
+	tell(first.At + 1)
+	w.same(2, len(alerts()), "another one is the oldest")
 }
 
 func testSettings(w *world) {
