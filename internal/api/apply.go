@@ -66,7 +66,8 @@ func describe(d flow.Document) Described {
 
 // ApplyResult tells what apply did.
 type ApplyResult struct {
-	Items []flow.Applied `json:"items"`
+	Items    []flow.Applied `json:"items"`
+	Warnings []string       `json:"warnings" doc:"What will wait, such as for a worker group that nobody serves"`
 }
 
 func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], error) {
@@ -82,10 +83,17 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 		return nil, err
 	}
 	items, err := s.store.Apply(ctx, docs, flow.At(time.Now()))
+	if err != nil {
+		return nil, err
+	}
 	if items == nil {
 		items = []flow.Applied{}
 	}
-	return &body[ApplyResult]{ApplyResult{Items: items}}, err
+	warnings, err := s.unserved(ctx, groupsOf(docs))
+	if err != nil {
+		warnings = []string{} // it is applied, whatever can be said of it
+	}
+	return &body[ApplyResult]{ApplyResult{items, warnings}}, nil
 }
 
 // attach puts the sums of the resources into the documents of their file, and returns an error

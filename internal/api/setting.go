@@ -6,6 +6,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"baton/internal/flow"
@@ -17,6 +18,8 @@ type Setting struct {
 	Value   string `json:"value"`
 	Default string `json:"default" doc:"Value while nobody has set one"`
 	Text    string `json:"text" doc:"What it is for"`
+	// Warning is said of a value when it is set.
+	Warning *string `json:"warning,omitempty" doc:"What the value that was set does not do"`
 }
 
 // Settings of the cluster.
@@ -79,7 +82,7 @@ func settingOf(key, value string) Setting {
 	if value == "" {
 		value = known.def
 	}
-	return Setting{key, value, known.def, known.text}
+	return Setting{Key: key, Value: value, Default: known.def, Text: known.text}
 }
 
 func (s *Server) listSettings(ctx context.Context, _ *none) (*body[List[Setting]], error) {
@@ -122,5 +125,19 @@ func (s *Server) setSetting(ctx context.Context, in *setSettingIn) (*body[Settin
 	if err := settings[in.Key].check(in.Body.Value); err != nil {
 		return nil, err
 	}
-	return &body[Setting]{settingOf(in.Key, in.Body.Value)}, s.store.SetSetting(ctx, in.Key, in.Body.Value)
+	if err := s.store.SetSetting(ctx, in.Key, in.Body.Value); err != nil {
+		return nil, err
+	}
+	out := settingOf(in.Key, in.Body.Value)
+	if in.Key == SettingBalance {
+		b, _ := flow.ParseBalance(in.Body.Value) // checked
+		groups := map[string]string{}
+		for g := range b.Groups {
+			groups[g] = ""
+		}
+		if warnings, err := s.unserved(ctx, groups); err == nil && len(warnings) > 0 {
+			out.Warning = text(strings.Join(warnings, "; "))
+		}
+	}
+	return &body[Setting]{out}, nil
 }

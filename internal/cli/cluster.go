@@ -38,6 +38,9 @@ func (a *app) clusterCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if got.Value.Warning != nil {
+				say(a.Stderr, "Warning: %s\n", *got.Value.Warning)
+			}
 			return a.print(got.Raw, []string{got.Value.Key}, func(w io.Writer) error {
 				_, err := fmt.Fprintf(w, "%s is %s\n", got.Value.Key, got.Value.Value)
 				return err

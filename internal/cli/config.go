@@ -4,7 +4,9 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"math"
@@ -21,7 +23,6 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"baton/internal/flow"
-	"baton/internal/param"
 )
 
 // Config holds every setting. The name of a flag is the file's key; BATON_ and the same name in
@@ -100,19 +101,16 @@ func loadConfig(flags *pflag.FlagSet, environ []string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	for _, source := range []map[string]any{defaults(), file, envSettings(env), flagSettings(flags)} {
+	for _, source := range []map[string]any{defaults(), file.values, envSettings(env), flagSettings(flags)} {
 		if err := k.Load(values(source), nil); err != nil {
 			return Config{}, fmt.Errorf("load settings: %w", err)
 		}
 	}
-	for _, source := range []struct {
-		where  string
-		values map[string]any
-	}{{"the settings file: ", file}, {"the environment: ", envSettings(env)}, {"", flagSettings(flags)}} {
-		for _, name := range slices.Sorted(maps.Keys(source.values)) {
+	for _, source := range []map[string]any{file.values, envSettings(env), flagSettings(flags)} {
+		for _, name := range slices.Sorted(maps.Keys(source)) {
 			given[name] = true
-			if err := isNumber(name, source.values[name]); err != nil {
-				return Config{}, usagef("%s%w", source.where, err)
+			if err := isNumber(name, source[name]); err != nil {
+				return Config{}, blame(err, flags, env, file)
 			}
 		}
 	}
@@ -120,7 +118,39 @@ func loadConfig(flags *pflag.FlagSet, environ []string) (Config, error) {
 	if err := k.Unmarshal("", &c); err != nil {
 		return c, usagef("settings: %w", err)
 	}
-	return c, c.check()
+	return c, blame(c.check(), flags, env, file)
+}
+
+// settingError is what is wrong with the value of a setting.
+type settingError struct {
+	name string
+	err  error
+}
+
+func (e *settingError) Error() string { return e.err.Error() }
+func (e *settingError) Unwrap() error { return e.err }
+
+// settingf makes one; the text names the setting too.
+func settingf(name, format string, args ...any) error {
+	return &settingError{name, fmt.Errorf(format, args...)}
+}
+
+// blame says where the value came from that an error is about.
+func blame(err error, flags *pflag.FlagSet, env map[string]string, file settingsFile) error {
+	bad, ok := errors.AsType[*settingError](err)
+	if !ok {
+		return err
+	}
+	if _, said := flagSettings(flags)[bad.name]; said {
+		return usageError{err}
+	}
+	if _, said := envSettings(env)[bad.name]; said {
+		return usagef("%s: %w", envName(bad.name), err)
+	}
+	if at, said := file.places[bad.name]; said {
+		return &flow.Error{Code: flow.CodeBadRequest, Field: bad.name, File: file.path, Line: at.line, Column: at.column, Message: err.Error()}
+	}
+	return usageError{err} // a default, or one that is missing
 }
 
 // isNumber refuses what is none where the setting is one.
@@ -129,11 +159,11 @@ func isNumber(name string, value any) (err error) {
 	switch defaults()[name].(type) {
 	case int:
 		if _, err = strconv.Atoi(text); err != nil {
-			return fmt.Errorf("%s: %q is no whole number", name, text)
+			return settingf(name, "%s: %q is no whole number", name, text)
 		}
 	case float64:
 		if _, err = strconv.ParseFloat(text, 64); err != nil {
-			return fmt.Errorf("%s: %q is no number", name, text)
+			return settingf(name, "%s: %q is no number", name, text)
 		}
 	}
 	return nil
@@ -154,13 +184,17 @@ func environment(environ []string) map[string]string {
 	return env
 }
 
+// envName is the variable of a setting.
+func envName(key string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
+}
+
 // envSettings takes what names a setting. Other BATON_ variables are none of ours: a task that
 // calls baton has BATON_INSTANCE_ID and the like.
 func envSettings(env map[string]string) map[string]any {
 	out := map[string]any{}
 	for key := range defaults() {
-		name := envPrefix + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
-		if value, set := env[name]; set && value != "" {
+		if value, set := env[envName(key)]; set && value != "" {
 			out[key] = value
 		}
 	}
@@ -178,9 +212,18 @@ func flagSettings(flags *pflag.FlagSet) map[string]any {
 	return out
 }
 
+// settingsFile is what a file of settings says, and where.
+type settingsFile struct {
+	path   string
+	values map[string]any
+	places map[string]place
+}
+
+type place struct{ line, column int }
+
 // fileSettings reads the file that --config or BATON_CONFIG names, else the user's own if there
 // is one.
-func fileSettings(flags *pflag.FlagSet, env map[string]string) (map[string]any, error) {
+func fileSettings(flags *pflag.FlagSet, env map[string]string) (settingsFile, error) {
 	path, _ := flags.GetString("config")
 	if path == "" {
 		path = env[envConfig]
@@ -191,28 +234,52 @@ func fileSettings(flags *pflag.FlagSet, env map[string]string) (map[string]any, 
 	}
 	raw, err := os.ReadFile(path)
 	if os.IsNotExist(err) && !named {
-		return nil, nil
+		return settingsFile{}, nil
 	}
 	if err != nil {
-		return nil, usagef("read settings: %w", err)
+		return settingsFile{}, usagef("read settings: %w", err)
 	}
-	out := map[string]any{}
-	if err := yaml.Unmarshal(raw, &out); err != nil {
-		return nil, usagef("settings in %s: %w", path, err)
+	out := settingsFile{path: path, places: map[string]place{}}
+	var doc yaml.Node
+	if err = yaml.Unmarshal(raw, &doc); err == nil {
+		err = doc.Decode(&out.values)
+	}
+	if err != nil {
+		return out, usagef("settings in %s: %w", path, err)
 	}
 	known := defaults()
-	for key := range out {
-		if _, ok := known[key]; !ok {
-			e := &flow.Error{Code: flow.CodeBadRequest, Field: key, File: path, Message: fmt.Sprintf("unknown setting %q", key)}
-			if e.Suggestion = param.Nearest(key, settingNames()); e.Suggestion != "" {
-				e.Message += fmt.Sprintf("; did you mean %q?", e.Suggestion)
-			} else {
-				e.Message += "; there are " + strings.Join(settingNames(), ", ")
-			}
-			return nil, e
+	for key := range keysOf(doc) {
+		at := place{key.Line, key.Column}
+		out.places[key.Value] = at
+		if _, ok := known[key.Value]; ok {
+			continue
 		}
+		e := &flow.Error{
+			Code: flow.CodeBadRequest, Field: key.Value, File: path, Line: at.line, Column: at.column,
+			Message: fmt.Sprintf("unknown setting %q", key.Value),
+		}
+		if e.Suggestion = flow.Nearest(key.Value, settingNames()); e.Suggestion != "" {
+			e.Message += fmt.Sprintf("; did you mean %q?", e.Suggestion)
+		} else {
+			e.Message += "; there are " + strings.Join(settingNames(), ", ")
+		}
+		return out, e
 	}
 	return out, nil
+}
+
+// keysOf are the keys of a document that is a mapping, in their order.
+func keysOf(doc yaml.Node) iter.Seq[*yaml.Node] {
+	return func(yield func(*yaml.Node) bool) {
+		if len(doc.Content) == 0 {
+			return // an empty file
+		}
+		for i, n := range doc.Content[0].Content {
+			if i%2 == 0 && !yield(n) {
+				return
+			}
+		}
+	}
 }
 
 func settingNames() []string {
@@ -234,25 +301,25 @@ func userConfig(env map[string]string) string {
 // check refuses what no command could use.
 func (c *Config) check() error {
 	if !slices.Contains(formats, c.Output) {
-		return usagef("output %q: there are %s", c.Output, strings.Join(formats, ", "))
+		return settingf("output", "output %q: there are %s", c.Output, strings.Join(formats, ", "))
 	}
 	if err := new(slog.LevelVar).UnmarshalText([]byte(c.LogLevel)); err != nil {
-		return usagef("log-level %q: there are debug, info, warn and error", c.LogLevel)
+		return settingf("log-level", "log-level %q: there are debug, info, warn and error", c.LogLevel)
 	}
 	if !slices.Contains([]string{"auto", "text", "json"}, c.LogFormat) {
-		return usagef("log-format %q: there are auto, text and json", c.LogFormat)
+		return settingf("log-format", "log-format %q: there are auto, text and json", c.LogFormat)
 	}
 	if _, err := flow.ParseLease(c.Lease); err != nil {
-		return usagef("lease: %w", err)
+		return settingf("lease", "lease: %w", err)
 	}
 	if _, err := flow.ParseDuration(c.DrainTimeout); err != nil {
-		return usagef("drain-timeout: %w", err)
+		return settingf("drain-timeout", "drain-timeout: %w", err)
 	}
 	if _, err := parseSize(c.LogLimit); err != nil {
-		return usagef("log-limit: %w", err)
+		return settingf("log-limit", "log-limit: %w", err)
 	}
 	if c.Slots < 0 {
-		return usagef("slots: %d is less than none", c.Slots)
+		return settingf("slots", "slots: %d is less than none", c.Slots)
 	}
 	if err := c.checkLoad(); err != nil {
 		return err
@@ -262,12 +329,12 @@ func (c *Config) check() error {
 			continue
 		}
 		if _, _, err := net.SplitHostPort(address); err != nil {
-			return usagef("%s %q: write host:port, such as %s", name, address, defaultListen)
+			return settingf(name, "%s %q: write host:port, such as %s", name, address, defaultListen)
 		}
 	}
 	for _, group := range split(c.Groups) {
 		if err := flow.CheckName(group); err != nil { // no workflow could name it
-			return usagef("groups: %w", err)
+			return settingf("groups", "groups: %w", err)
 		}
 	}
 	if _, err := c.labels(); err != nil {
@@ -285,13 +352,13 @@ func (c *Config) check() error {
 func (c *Config) checkLoad() error {
 	switch {
 	case c.FunctionSlots < 1:
-		return usagef("function-slots: %d is less than one", c.FunctionSlots)
+		return settingf("function-slots", "function-slots: %d is less than one", c.FunctionSlots)
 	case c.Weight < 1 || c.Weight > flow.MaxWeight:
-		return usagef("weight: %d is out of range; between 1 and %d, usually %d", c.Weight, flow.MaxWeight, flow.DefaultWeight)
+		return settingf("weight", "weight: %d is out of range; between 1 and %d, usually %d", c.Weight, flow.MaxWeight, flow.DefaultWeight)
 	}
 	for name, share := range map[string]float64{"overload-cpu": c.OverloadCPU, "overload-memory": c.OverloadMemory} {
 		if share <= 0 || math.IsNaN(share) {
-			return usagef("%s: %v is no share; write one such as 0.9, or 1 for no limit", name, share)
+			return settingf(name, "%s: %v is no share; write one such as 0.9, or 1 for no limit", name, share)
 		}
 	}
 	_, err := c.overloadDisk()
@@ -305,7 +372,7 @@ func (c *Config) overloadDisk() (int64, error) {
 	}
 	n, err := parseSize(c.OverloadDisk)
 	if err != nil {
-		return 0, usagef("overload-disk: %w, or 0 for no limit", err)
+		return 0, settingf("overload-disk", "overload-disk: %w, or 0 for no limit", err)
 	}
 	return n, nil
 }
@@ -317,7 +384,7 @@ func serverURL(s string) (string, error) {
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return "", usagef("server %q: write a URL or host:port, such as %s", s, defaultListen)
+		return "", settingf("server", "server %q: write a URL or host:port, such as %s", s, defaultListen)
 	}
 	return strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), nil
 }
@@ -327,7 +394,7 @@ func (c *Config) labels() (map[string]string, error) {
 	for _, pair := range split(c.Labels) {
 		k, v, found := strings.Cut(pair, "=")
 		if !found || k == "" {
-			return nil, usagef("labels: %q is no k=v", pair)
+			return nil, settingf("labels", "labels: %q is no k=v", pair)
 		}
 		out[k] = v
 	}

@@ -161,7 +161,27 @@ func (d *doctor) fleet(ctx context.Context) {
 	} else if len(versions) == 1 {
 		d.found.ok("versions", "all nodes run the same")
 	}
+	d.names()
 	d.leases(ctx)
+}
+
+// names looks for nodes that people cannot tell apart.
+func (d *doctor) names() {
+	count := map[string]int{}
+	for _, n := range d.nodes {
+		if n.State != flow.NodeLost {
+			count[n.Role+" "+n.Name]++
+		}
+	}
+	var twice []string
+	for _, name := range slices.Sorted(maps.Keys(count)) {
+		if count[name] > 1 {
+			twice = append(twice, fmt.Sprintf("%s (%d nodes)", name, count[name]))
+		}
+	}
+	if len(twice) > 0 {
+		d.found.warn("names", "give each a --name of its own: lists and logs cannot tell them apart", "%s", strings.Join(twice, ", "))
+	}
 }
 
 // counted is a number of things.

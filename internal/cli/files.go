@@ -95,6 +95,9 @@ func (a *app) applyCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		for _, warning := range got.Value.Warnings {
+			say(a.Stderr, "Warning: %s\n", warning)
+		}
 		return a.print(got.Raw, appliedNames(got.Value.Items), func(w io.Writer) error {
 			p := a.paint()
 			for _, i := range got.Value.Items {

@@ -3,11 +3,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +19,7 @@ import (
 
 func (a *app) getCommand() *cobra.Command {
 	get := group("get", "List or read objects", a.getInstances(), a.getTasks(), a.getAttempts(), a.getWorkflows(), a.getVersions(),
-		a.getProjects(), a.getDataSources(), a.getCommands(), a.getAlerts(), a.getNodes("masters", flow.RoleMaster), a.getNodes("workers", flow.RoleWorker), a.getFailovers())
+		a.getProjects(), a.getDataSources(), a.getCommands(), a.getAlerts(), a.getNodes("masters", flow.RoleMaster), a.getNodes("workers", flow.RoleWorker), a.getNodes("nodes", ""), a.getFailovers())
 	get.Example = `  baton get instances --workflow daily-orders --state failed --since 2h
   baton get instance 7301444403200000 -o json
   baton get tasks 7301444403200000 -w`
@@ -70,11 +72,25 @@ func (r reader[T]) run(ctx context.Context, a *app) error {
 	if r.watch {
 		return watchList(ctx, a, c, r)
 	}
-	page, err := ask[api.List[T]](ctx, c, r.ask())
+	asked := r.ask()
+	page, err := ask[api.List[T]](ctx, c, asked)
 	if err != nil {
 		return err
 	}
+	if len(page.Value.Items) == 0 {
+		a.warnOfProject(ctx, c, asked.query.Get("project"))
+	}
 	return list(a, page, r.view)
+}
+
+// warnOfProject says why nothing is listed of a project that does not exist.
+func (a *app) warnOfProject(ctx context.Context, c *client, project string) {
+	if project == "" || project == flow.DefaultProject {
+		return // which is made by its first workflow
+	}
+	if _, err := ask[api.Project](ctx, c, read(path("projects", project), nil)); flow.CodeOf(err) == flow.CodeNotFound {
+		say(a.Stderr, "Warning: %s\n", err)
+	}
 }
 
 // one prints a single object: for people as a list of one.
@@ -189,10 +205,11 @@ func (a *app) getAlerts() *cobra.Command {
 
 func (a *app) getNodes(kind, role string) *cobra.Command {
 	var watch bool
-	c := &cobra.Command{Use: kind + " [NODE]", Aliases: []string{role}, Args: atMost("NODE"), Short: "Live and recently lost " + kind}
+	c := &cobra.Command{Use: kind + " [NODE]", Aliases: []string{strings.TrimSuffix(kind, "s")}, Args: atMost("NODE"), Short: "Live and recently lost " + kind}
 	watchFlag(c, &watch)
 	c.RunE = action(func(ctx context.Context, args []string) error {
-		q := url.Values{"role": {role}}
+		q := url.Values{}
+		set(q, "role", role)
 		if len(args) == 1 {
 			return a.getNode(ctx, args[0], q)
 		}
@@ -229,5 +246,5 @@ func (a *app) getNode(ctx context.Context, wanted string, q url.Values) error {
 			return one(a, answer[api.Node]{Value: n, Raw: raw}, nodeView())
 		}
 	}
-	return flow.Errorf(flow.CodeNotFound, "node", "there is no %s %q", q.Get("role"), wanted)
+	return flow.Errorf(flow.CodeNotFound, "node", "there is no %s %q", cmp.Or(q.Get("role"), "node"), wanted)
 }

@@ -19,6 +19,7 @@ import (
 	"baton/internal/task"
 	"baton/internal/task/all"
 	"baton/internal/worker"
+	"baton/internal/worker/supervisor"
 )
 
 // supervise runs the supervisor of a worker; args are those of the command.
@@ -62,7 +63,12 @@ func workBelow(ctx context.Context, cfg Config, end *os.File, log *slog.Logger) 
 		defer stop()
 		return w.RunBelow(working, end)
 	})
-	return g.Wait()
+	err = g.Wait()
+	if err != nil && hopeless(err) {
+		log.ErrorContext(ctx, "the worker cannot begin until a setting is changed", slog.Any("error", err))
+		return silentError(supervisor.Hopeless)
+	}
+	return err
 }
 
 // followMasters tells a worker where the masters are until ctx is done: as any of them says, or as the

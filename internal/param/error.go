@@ -5,6 +5,8 @@ package param
 import (
 	"errors"
 	"fmt"
+
+	"baton/internal/flow"
 )
 
 // Codes of [Error]. They are part of the published contract; never rename one.
@@ -44,7 +46,7 @@ func errorAt(code string, offset int, format string, args ...any) *Error {
 
 // suggest completes an error about an unknown name with the nearest of the valid ones.
 func (e *Error) suggest(name string, valid []string) *Error {
-	if best := Nearest(name, valid); best != "" {
+	if best := flow.Nearest(name, valid); best != "" {
 		e.Suggestion = best
 		e.Message += fmt.Sprintf("; did you mean %q?", best)
 	}

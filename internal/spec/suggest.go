@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"baton/internal/param"
+	"baton/internal/flow"
 )
 
 const suggestBudget = 50_000 // names compared in one Parse
@@ -29,7 +29,7 @@ func (p *problems) nearest(name string, valid []string) string {
 		if n-len(a) > limit || len(a)-n > limit {
 			continue
 		}
-		if d := param.EditDistance(a, []rune(strings.ToLower(v))); d <= limit && d < least {
+		if d := flow.EditDistance(a, []rune(strings.ToLower(v))); d <= limit && d < least {
 			best, least = v, d
 		}
 	}

@@ -41,7 +41,8 @@ func endSize(e *rpc.Ended) int { return recordSize + len(e.GetOutputs()) + len(e
 // write makes one Persist of everything the turn recorded.
 func (c *Core) write() {
 	t := &c.turn
-	if len(t.records) == 0 && len(c.drops) < dropsPerWrite {
+	ending := (c.draining || c.stopping) && len(c.drops) > 0 // nothing comes that they could go with
+	if len(t.records) == 0 && len(c.drops) < dropsPerWrite && !ending {
 		return
 	}
 	if len(c.drops) > 0 {

@@ -214,8 +214,8 @@ func (c *Core) hello() *rpc.Hello {
 func (c *Core) foreign(s *stream, cluster string) {
 	if c.session.id != 0 || len(c.held) > 0 {
 		c.do(Close{Stream: s.id, Foreign: true, Reason: fmt.Sprintf(
-			"it is a master of cluster %s, and this worker's data folder belongs to cluster %s: let --registry name the masters of one cluster, or give the worker a --data folder of its own",
-			cluster, c.cluster)})
+			"it is a master of cluster %s, and this worker belongs to cluster %s, of which its data folder holds %d attempts or results: let --registry name the masters of one cluster, or give the worker a --data folder of its own",
+			cluster, c.cluster, len(c.held))})
 		return
 	}
 	if s.helloAt == 0 {

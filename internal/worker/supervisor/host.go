@@ -5,6 +5,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -80,6 +81,7 @@ type Host struct {
 	stopping  bool
 	stopBy    time.Time
 	over      bool
+	err       error // why it ends without being asked to
 	alarm     *time.Timer
 	pingAt    time.Time
 	sweepAt   time.Time
@@ -124,7 +126,8 @@ func (h *Host) Bury(ctx context.Context, journal []Identity) (int, error) {
 	return h.sup.Bury(ctx, journal)
 }
 
-// Run works until ctx is cancelled and everything is over.
+// Run works until ctx is cancelled and everything is over, or the worker proper cannot begin because of a
+// setting and nothing runs.
 func (h *Host) Run(ctx context.Context) error {
 	signal.Notify(h.signals, unix.SIGHUP, unix.SIGUSR2)
 	defer signal.Stop(h.signals)
@@ -150,7 +153,7 @@ func (h *Host) Run(ctx context.Context) error {
 		h.checkProper()
 	}
 	h.disk.close()
-	return h.sup.Close()
+	return errors.Join(h.err, h.sup.Close())
 }
 
 // do hands something to the loop.

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"baton/internal/flow"
 	"baton/internal/worker/supervisor/link"
 )
 
@@ -34,6 +35,13 @@ const (
 // startPatience is how long a worker proper may take to its first sign of life: it reads its logs.
 const startPatience = 30 * time.Second
 
+// Hopeless is the exit code of a worker proper that cannot begin until a person changes a setting: to start
+// it again is of no use.
+const Hopeless = 78 // EX_CONFIG of sysexits.h
+
+// errHopeless ends a supervisor whose worker proper cannot begin.
+var errHopeless = flow.Errorf(flow.CodeBadRequest, "", "the worker cannot begin with these settings: see its last line above")
+
 // proper is a worker proper.
 type proper struct {
 	process *os.Process
@@ -44,6 +52,7 @@ type proper struct {
 	interrupted atomic.Bool
 	dead, deaf  bool      // it is waited for, everything it said was heard
 	done        bool      // it has ended everything, as it was told
+	hopeless    bool      // it ended because of a setting
 	deafAt      time.Time // when deaf
 	ready       bool
 	unanswered  int
@@ -186,7 +195,7 @@ func (h *Host) wait(p *proper) {
 		h.sup.ForgetAside(p.process.Pid)
 		how := "unknown"
 		if err == nil {
-			how = state.String()
+			how, p.hopeless = state.String(), state.ExitCode() == Hopeless
 		}
 		if !h.stopping && h.drainBy.IsZero() {
 			h.log.Warn("the worker ended and is started again, tasks run on", slog.String("how", how), slog.Int("running", h.living()))
@@ -222,6 +231,10 @@ func (h *Host) gone(p *proper) {
 	h.proper = nil
 	if p.done && !h.drainBy.IsZero() {
 		h.stop() // it has drained
+	}
+	if p.hopeless && len(h.attempts) == 0 && !h.stopping {
+		h.err = errHopeless
+		h.stop()
 	}
 	if time.Since(p.began) > steadyAfter {
 		h.failures = 0

@@ -1,6 +1,6 @@
 // The nearest valid name to one that is unknown, for "did you mean".
 
-package param
+package flow
 
 import (
 	"strings"
