@@ -171,9 +171,7 @@ func (s *Server) load(ctx context.Context, id flow.ID) (flow.Run, []flow.TaskRow
 		return run, nil, err
 	}
 	if run.State == flow.InstanceSubmitted {
-		if run.Reason, err = s.whySubmitted(ctx, run.Reason); err != nil {
-			return run, nil, err
-		}
+		run.Reason = s.whySubmitted(ctx, run.Reason, run.SubmittedAt)
 	}
 	rows, err := s.store.Tasks(ctx, id)
 	if err != nil && flow.CodeOf(err) == flow.CodeInternal && (run.State == flow.InstanceQuarantined || run.Reason == flow.ReasonQuarantine) {

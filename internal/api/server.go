@@ -51,6 +51,7 @@ type Server struct {
 	spec    func() ([]byte, error) // the OpenAPI document
 	handler http.Handler
 	metrics *metrics
+	untaken untaken
 	// closing ends streams and long waits when the server is to stop; other requests are finished.
 	closing context.Context //nolint:containedctx // it is the server's own end, not a request's
 	close   context.CancelFunc

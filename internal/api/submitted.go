@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"baton/internal/flow"
 )
@@ -15,13 +18,44 @@ import (
 // namesSaid bounds the nodes that a reason names.
 const namesSaid = 5
 
-// whySubmitted is the reason of a run that no master has taken: usual while some master takes work.
-func (s *Server) whySubmitted(ctx context.Context, usual string) (string, error) {
-	nodes, err := s.store.Nodes(ctx, "")
-	if err != nil {
-		return usual, err
+// untaken remembers why no master takes runs: it is looked at often when many wait.
+type untaken struct {
+	looking sync.Mutex
+	found   atomic.Pointer[reasonAt]
+}
+
+type reasonAt struct {
+	why string // "": some master takes them
+	at  time.Time
+}
+
+const (
+	// untakenSoon is how young a run is that is about to be taken.
+	untakenSoon = time.Second
+	// untakenFresh is for how long what was found is gone by.
+	untakenFresh = time.Second
+)
+
+// whySubmitted is the reason of a run that no master has taken since a time: usual while some master takes
+// work, and when it cannot be found out.
+func (s *Server) whySubmitted(ctx context.Context, usual string, since flow.Time) string {
+	if time.Since(since.Std()) < untakenSoon {
+		return usual
 	}
-	return cmp.Or(whyUntaken(nodes), usual), nil
+	found := s.untaken.found.Load()
+	if (found == nil || time.Since(found.at) >= untakenFresh) && s.untaken.looking.TryLock() { // one looks, the others go by what is known
+		defer s.untaken.looking.Unlock()
+		nodes, err := s.store.Nodes(ctx, "")
+		if err != nil {
+			return usual
+		}
+		found = &reasonAt{whyUntaken(nodes), time.Now()}
+		s.untaken.found.Store(found)
+	}
+	if found == nil {
+		return usual
+	}
+	return cmp.Or(found.why, usual)
 }
 
 // whyUntaken is why none of the nodes takes runs, "" if some master does.

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"baton/internal/api"
 	"baton/internal/flow"
@@ -12,10 +14,16 @@ import (
 // A run that no master takes says why: there is none, or all were told to take nothing.
 func TestWhyNobodyTakesARun(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, whyNobodyTakesARun)
+}
+
+func whyNobodyTakesARun(t *testing.T) {
+	time.Sleep(time.Until(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))) // ids begin in 2025
 	w := setup(t)
 	id := w.start().String()
 	why := func() string {
 		w.t.Helper()
+		time.Sleep(time.Second) // it is looked at now and then
 		var e api.Explanation
 		var i api.Instance
 		w.get("/api/v1/instances/"+id+"/explain", &e)
@@ -25,6 +33,10 @@ func TestWhyNobodyTakesARun(t *testing.T) {
 			return ""
 		}
 		return *e.Reason
+	}
+	var young api.Instance
+	if w.get("/api/v1/instances/"+id, &young); *young.Reason != flow.ReasonSubmitted {
+		t.Errorf("at first: %s", *young.Reason)
 	}
 	if got := why(); got != flow.ReasonSubmitted {
 		t.Errorf("with a master that takes work: %s", got)

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -107,7 +108,7 @@ func enrol(ctx context.Context, r roll, node flow.Node, log *slog.Logger) (*enro
 }
 
 func (e *enrolment) register(ctx context.Context) error {
-	l, err := e.roll.Register(ctx, e.node)
+	l, err := patient(ctx, cmp.Or(e.lease, firstLease), func(ctx context.Context) (flow.Lease, error) { return e.roll.Register(ctx, e.node) })
 	if err != nil {
 		return err
 	}
@@ -115,6 +116,9 @@ func (e *enrolment) register(ctx context.Context) error {
 	e.ids.Store(flow.NewIDSource(l.Number, l.MaxID))
 	return nil
 }
+
+// firstLease is what answers are waited by before the length of leases is known.
+const firstLease = 10 * time.Second
 
 // nextID makes an id.
 func (e *enrolment) nextID() flow.ID { return e.ids.Load().Next(flow.At(time.Now())) }
@@ -142,7 +146,9 @@ func (e *enrolment) run(ctx context.Context) error {
 		var renewal flow.Renewal
 		var err error
 		if time.Since(heard) < stale {
-			if renewal, err = e.roll.Heartbeat(ctx, []flow.Node{e.node}); err == nil {
+			if renewal, err = patient(ctx, cmp.Or(e.lease, firstLease), func(ctx context.Context) (flow.Renewal, error) {
+				return e.roll.Heartbeat(ctx, []flow.Node{e.node})
+			}); err == nil {
 				e.lease = renewal.Settings.Lease
 			}
 		}

@@ -31,7 +31,8 @@ func checkNeighbours(ctx context.Context, cfg Config, log *slog.Logger, on groun
 	if cfg.Registry == "" || cfg.Registry == "sql" {
 		return nil
 	}
-	text, err := on.db.Setting(ctx, api.SettingLease)
+	own, _ := flow.ParseDuration(cfg.Lease) // checked with the settings
+	text, err := patient(ctx, own.Std(), func(ctx context.Context) (string, error) { return on.db.Setting(ctx, api.SettingLease) })
 	if err != nil {
 		return err
 	}
@@ -43,6 +44,14 @@ func checkNeighbours(ctx context.Context, cfg Config, log *slog.Logger, on groun
 		name: node.Name, registry: cfg.Registry, lease: lease.Std(), log: log, watch: on.reg.Watch, probe: set.Probe,
 		peers: func(ctx context.Context) ([]flow.Peer, error) { return on.db.Master().Peers(ctx, 0) },
 	}.check(ctx)
+}
+
+// patient asks the store something for no longer than three leases: a connection may lead nowhere, and the next
+// try takes another.
+func patient[T any](ctx context.Context, lease time.Duration, ask func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*lease)
+	defer cancel()
+	return ask(ctx)
 }
 
 const (
@@ -86,7 +95,7 @@ func (n neighbours) check(ctx context.Context) error {
 			n.log.LogAttrs(ctx, slog.LevelWarn, "the registry does not answer: whether other masters of this store are in it is not known")
 			return nil
 		}
-		peers, err := n.peers(ctx)
+		peers, err := patient(ctx, n.lease, n.peers)
 		if err != nil {
 			return err
 		}

@@ -137,10 +137,11 @@ type Pool struct {
 	// Functions tells which task types run inside a worker; nil: none.
 	Functions func(typ string) bool
 
-	sessions []*Session         // by ID
-	held     map[flow.ID]holder // task row → what holds a slot for it
-	used     map[int64]Places   // session → slots held, also of sessions that are away
-	queues   []*queue           // by group, then type
+	sessions []*Session                     // by ID
+	held     map[flow.ID]holder             // task row → what holds a slot for it
+	of       map[int64]map[flow.ID]struct{} // session → task rows, also of sessions that are away
+	used     map[int64]Places               // session → slots held, likewise
+	queues   []*queue                       // by group, then type
 	choosers map[string]*assign.Chooser
 	fresh    []Item // enqueued or asked about since Untold was called
 	retold   []Item // whose cause to wait has changed
@@ -158,7 +159,10 @@ type holder struct {
 
 // NewPool returns an empty pool.
 func NewPool() *Pool {
-	return &Pool{held: make(map[flow.ID]holder), used: make(map[int64]Places), choosers: make(map[string]*assign.Chooser)}
+	return &Pool{
+		held: make(map[flow.ID]holder), of: make(map[int64]map[flow.ID]struct{}), used: make(map[int64]Places),
+		choosers: make(map[string]*assign.Chooser),
+	}
 }
 
 func (p *Pool) kind(typ string) Kind {
@@ -215,6 +219,10 @@ func (p *Pool) Hold(task, instance flow.ID, session int64, typ string) {
 	}
 	k := p.kind(typ)
 	p.held[task] = holder{instance, session, k}
+	if p.of[session] == nil {
+		p.of[session] = make(map[flow.ID]struct{})
+	}
+	p.of[session][task] = struct{}{}
 	p.count(session, k, 1)
 }
 
@@ -225,6 +233,9 @@ func (p *Pool) Release(task flow.ID) {
 		return
 	}
 	delete(p.held, task)
+	if delete(p.of[h.session], task); len(p.of[h.session]) == 0 {
+		delete(p.of, h.session)
+	}
 	p.count(h.session, h.kind, -1)
 }
 
@@ -251,13 +262,13 @@ func (p *Pool) InstanceOf(task flow.ID) flow.ID { return p.held[task].instance }
 // HeldBy returns the task rows that hold a slot of any of the sessions, by id.
 func (p *Pool) HeldBy(sessions ...int64) []flow.ID {
 	var out []flow.ID
-	for task, h := range p.held {
-		if slices.Contains(sessions, h.session) {
+	for _, session := range sessions {
+		for task := range p.of[session] { // sorted below
 			out = append(out, task)
 		}
 	}
 	slices.Sort(out)
-	return out
+	return slices.Compact(out) // a session may be named twice
 }
 
 // takes tells whether a session can be given something of a queue now.

@@ -1,6 +1,7 @@
 package master
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -161,4 +162,100 @@ func TestWantsAreTakenBack(t *testing.T) {
 	if step(room(3, 2, true)); asked != 0 {
 		t.Errorf("asks for %d more places, and has nothing to give", asked)
 	}
+}
+
+// Of a worker that others hear, and that has nothing of this master's, the store is asked once. Who is cut
+// off from a thousand workers would ask it for ever.
+func TestAskedOnceOfAWorkerThatHoldsNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	b.watch(DefaultConfig().Lease)
+	b.step(Closed{1})
+	asked := 0
+	for end := b.now.Add(100 * time.Second); b.now < end; b.now = b.now.Add(100 * time.Millisecond) {
+		b.step(Tick{})
+		if len(every[EndSession](b)) > 0 {
+			asked++
+			b.step(SessionEnded{Session: 50, Left: 9 * time.Second})
+		}
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
+// A worker that is away for longer than its lease is heard by nobody when its lease is over, though the
+// question came too late to end it: it is asked again at once, and nothing is given away.
+func TestLateQuestion(t *testing.T) {
+	t.Parallel()
+	b := busy(t)
+	b.answer()
+	b.see(7, 8)
+	b.step(PeersRead{})
+	b.watch(DefaultConfig().Lease)
+	b.step(Closed{1})
+	lost := b.now
+	over := lost.Add(DefaultConfig().Lease * 5 / 4) // it asked for it late, of another master
+	for ; b.now.Sub(lost) < 2*DefaultConfig().Lease; b.now = b.now.Add(10 * time.Millisecond) {
+		b.step(Tick{}, PeersRead{})
+		if len(every[Commit](b)) > 0 {
+			b.answer()
+		}
+		if len(every[EndSession](b)) == 0 {
+			continue
+		}
+		b.step(SessionEnded{Session: 50, Left: max(over.Sub(b.now), 0)})
+		if b.core.insts[100] == nil {
+			return // another master heard it when it asked, and has what is on it now
+		}
+		if next := b.core.away[0].until; next > max(over, b.now).Add(100*time.Millisecond) {
+			t.Fatalf("its lease is over in %s, and it is asked again in %s", over.Sub(b.now), next.Sub(b.now))
+		}
+		if b.now >= over {
+			if len(every[GiveAway](b)) > 0 {
+				t.Error("given away though nobody hears it")
+			}
+			return
+		}
+	}
+	t.Error("not asked when it was over")
+}
+
+// One question that fails while the beats are answered is no outage: it costs nobody the witness.
+func TestOneFailedReadIsNoOutage(t *testing.T) {
+	t.Parallel()
+	b := busy(t)
+	b.answer()
+	for range 2 {
+		b.watch(DefaultConfig().Lease)
+	}
+	b.step(PeersRead{Err: errors.New("a backend was killed")})
+	if !b.core.witnessed() {
+		t.Error("it is no witness any more")
+	}
+	b.out = b.core.Step(b.now, Frame{1, &rpc.FromWorker{Beat: &rpc.Beat{Number: 99, Keep: true}}})
+	for _, s := range every[Send](b) {
+		if s.Frame.Outage {
+			t.Error("workers are told of an outage")
+		}
+	}
+	b.step(Beaten{Err: errors.New("the store is away")}, PeersRead{Err: errors.New("the store is away")})
+	if b.core.witnessed() {
+		t.Error("it is a witness after a gap")
+	}
+}
+
+// A session that was registered for a connection that is gone is ended: nobody was told of it.
+func TestRegisteredTooLate(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.step(Frame{1, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w1", Home: "h", Groups: []string{"default"}, Slots: 4}}})
+	one[Register](b)
+	b.step(Closed{1})
+	b.step(Registered{Conn: 1, Lease: flow.Lease{Incarnation: 50}})
+	if l := one[LeaveSession](b); l.Session != 50 {
+		t.Errorf("ends %v", l)
+	}
+	b.step(SessionLeft{1, 50, nil})
 }

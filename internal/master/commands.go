@@ -243,7 +243,7 @@ func (c *Core) handedOver(e HandedOver) {
 
 // claim asks for parked instances that are due.
 func (c *Core) claim() {
-	if !c.ready || c.drains.me {
+	if !c.ready || c.relieved(0) {
 		return
 	}
 	if c.polls.claim || c.trials.alone {
@@ -325,7 +325,10 @@ func (c *Core) ownedRead(e OwnedRead) {
 		}
 	}
 	c.load(lost)
-	if len(e.IDs) == ownedAtOnce {
+	switch {
+	case len(e.IDs) == ownedAtOnce:
 		c.readOwned(e.IDs[len(e.IDs)-1])
+	case c.polls.owned <= c.now: // more was given meanwhile
+		c.readOwned(0)
 	}
 }

@@ -64,8 +64,9 @@ type Core struct {
 	busy     bool   // it said so
 	doomed   []doom // losses that wait for the inbox
 
-	ready        bool // what was left by earlier incarnations is loaded
-	takeovers    int  // under way
+	began        flow.Time // when it was registered
+	ready        bool      // what was left by earlier incarnations is loaded
+	takeovers    int       // under way
 	loading      int
 	polls        polls
 	seen         map[flow.ID]bool      // inbox items under way
@@ -234,7 +235,7 @@ func (c *Core) handle(ev Event) {
 }
 
 func (c *Core) start(e Started) {
-	c.lease = e.Lease
+	c.lease, c.began = e.Lease, c.now
 	if e.Lease.Length > 0 {
 		c.cfg.Lease = e.Lease.Length
 		c.fleet.lease = e.Lease.Length

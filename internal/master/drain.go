@@ -38,6 +38,13 @@ func (c *Core) drainsAre(keys []string) {
 	}
 }
 
+// relieved tells whether this master is to take nothing and others do what it leaves, a dead one not among
+// them. Without others it takes what waits for a master that has it already: nobody else would.
+func (c *Core) relieved(dead int64) bool {
+	unseen := c.fleet.view.Since == 0 && c.now.Sub(c.began) < c.cfg.Lease // whether there are others is not known yet
+	return c.drains.me && (unseen || len(c.fleet.others(c.lease.Incarnation, dead)) > 0)
+}
+
 // drained tells whether a worker is to get nothing new: it ends, or a person wants it so.
 func (c *Core) drained(cn *conn) bool {
 	return cn.ending || slices.Contains(c.drains.keys, cn.node.DrainKey())
@@ -83,7 +90,7 @@ func (c *Core) giveAway() {
 		}
 	}
 	sortIDs(ids)
-	c.give(ids, heirs)
+	c.give(ids, heirs, "draining")
 }
 
 // rests tells whether nothing of an instance is under way here, so that it can be given away.
@@ -92,12 +99,12 @@ func (c *Core) rests(in *inst) bool {
 }
 
 // give gives instances of mine to other masters, and forgets them.
-func (c *Core) give(ids []flow.ID, heirs []int64) {
+func (c *Core) give(ids []flow.ID, heirs []int64, why string) {
 	for some := range slices.Chunk(ids, giveAtOnce) {
 		for _, id := range some {
 			c.drop(c.insts[id])
 		}
-		c.emit(GiveAway{slices.Clone(some), heirs})
+		c.emit(GiveAway{slices.Clone(some), heirs, why})
 	}
 }
 

@@ -149,6 +149,31 @@ func TestDrainedFromTheStart(t *testing.T) {
 	}
 }
 
+// A drained master that is the last one takes over what the dead left, and wakes what is parked: nobody else
+// would. What is new waits, with its reason.
+func TestLastMasterIsDrained(t *testing.T) {
+	t.Parallel()
+	for _, alone := range []bool{true, false} {
+		b := setup(t)
+		b.core.cfg.DrainKey = "master:m"
+		if b.see(7, 8); alone {
+			b.see(7)
+		}
+		b.drain("master:m")
+		b.step(PeersRead{Peers: []flow.Peer{{Incarnation: 9, Name: "dead", Fenced: true, Owns: true}}})
+		if takes := len(every[TakeOver](b)) > 0; takes != alone {
+			t.Errorf("alone %t: takes over %t", alone, takes)
+		}
+		b.step(Polled{Waiting: flow.Waiting{Commands: true, Addressed: true, NextWake: b.now, Draining: []string{"master:m"}}})
+		if claims := len(every[Claim](b)) > 0; claims != alone {
+			t.Errorf("alone %t: wakes what is parked %t", alone, claims)
+		}
+		if len(every[ReadCommands](b)) > 0 {
+			t.Errorf("alone %t: takes new runs", alone)
+		}
+	}
+}
+
 // The length of leases is told to workers with the renewal that is written for as long.
 func TestLeaseIsChanged(t *testing.T) {
 	t.Parallel()

@@ -105,6 +105,7 @@ type (
 	GiveAway struct {
 		IDs   []flow.ID
 		Heirs []int64
+		Why   string // for people
 	}
 	// ReadPeers asks the store for the other masters, and is answered by PeersRead.
 	ReadPeers struct{}

@@ -43,9 +43,11 @@ func (c *Core) late() time.Duration {
 }
 
 // storeAnswered takes whether the store answered a question other than a beat. While a beat is late that
-// ends no outage: the answer may be to something asked before, and workers have been told.
+// ends no outage: the answer may be to something asked before, and workers have been told. While beats are
+// answered in time no outage begins either: a connection that broke says nothing of the store.
 func (c *Core) storeAnswered(ok bool) {
-	if ok && c.own.beating && c.own.late == 0 {
+	late := c.own.beating && c.own.late == 0
+	if ok && late || !ok && !late && c.sure() {
 		return
 	}
 	c.fleet.answered(ok, c.now)
@@ -264,10 +266,12 @@ func (c *Core) sessionEnded(e SessionEnded) {
 		case e.Err != nil:
 			c.away[i].until = c.now.Add(askAgainSession)
 			return
-		case !e.Over && e.Left > c.cfg.Lease-c.now.Sub(a.since)+c.cfg.Lease/16:
+		case !e.Over && e.Left > 0 && e.Left > c.cfg.Lease-c.now.Sub(a.since)+c.cfg.Lease/16:
 			// It asked for that after it was gone here: another master hears it.
 			c.giveToHearers(a.session)
-			c.away[i].until = c.now.Add(c.cfg.Lease / 4)
+			if c.away[i].until = c.now.Add(min(e.Left, c.cfg.Lease/4)); len(c.pool.HeldBy(a.session)) == 0 {
+				c.away = slices.Delete(c.away, i, i+1) // whoever needs it again asks again
+			}
 			return
 		case !e.Over:
 			next := c.now.Add(max(e.Left, askAgainSoonest))
@@ -304,7 +308,7 @@ func (c *Core) giveToHearers(session int64) {
 		}
 	}, session)
 	sortIDs(ids)
-	c.give(ids, heirs)
+	c.give(ids, heirs, "a worker that lives is out of reach of this one")
 }
 
 // loseAll gives up the attempts of a lost session.

@@ -126,7 +126,8 @@ func (m *Master) poke(p Poked) {
 // hold this incarnation for dead.
 func (m *Master) Run(ctx context.Context) error {
 	defer close(m.over)
-	lease, err := m.store.Register(ctx, m.node)
+	m.length.Store(int64(m.cfg.Lease))
+	lease, err := m.register(ctx)
 	if err != nil {
 		return fmt.Errorf("register master: %w", err)
 	}
@@ -158,6 +159,14 @@ func (m *Master) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// register is not waited for for ever: see patience. If it was carried out all the same, the next one of the
+// same home fences it.
+func (m *Master) register(ctx context.Context) (flow.Lease, error) {
+	asking, cancel := context.WithTimeout(ctx, m.patience())
+	defer cancel()
+	return m.store.Register(asking, m.node)
 }
 
 // loop is the one goroutine of the core.
@@ -248,7 +257,12 @@ func (m *Master) carryOut(ctx context.Context, effects []Effect, timer *time.Tim
 
 // do carries out one effect that asks the store, and posts its answer.
 func (m *Master) do(ctx context.Context, fx Effect) {
-	asking, cancel := context.WithTimeout(ctx, m.patience())
+	patience := m.patience()
+	switch fx.(type) {
+	case Poll, ReadInbox, ReadOwned, ReadPeers:
+		patience = min(patience, max(readPatience, patience/6))
+	}
+	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	owner := m.node.Incarnation
 	now := m.clock.Now()
@@ -319,7 +333,7 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	case GiveAway:
 		given, err := m.store.GiveAway(asking, owner, e.IDs, e.Heirs)
 		if given > 0 {
-			m.log.LogAttrs(ctx, slog.LevelInfo, "draining: gave runs to the other masters", slog.Int("runs", given), slog.Any("masters", e.Heirs))
+			m.log.LogAttrs(ctx, slog.LevelInfo, "gave runs to the other masters", slog.String("because", e.Why), slog.Int("runs", given), slog.Any("masters", e.Heirs))
 		}
 		m.answer(ctx, "give away", err, GivenAway{e.Heirs, err})
 	case Tell:
@@ -340,6 +354,10 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 // pooler that acknowledges what it never passes on: no kernel ends that one, and what waits for its
 // answer would wait for ever while the lease is kept on another.
 func (m *Master) patience() time.Duration { return 3 * time.Duration(m.length.Load()) }
+
+// readPatience is that of small reads, or half a lease if that is longer: others wait for them, and a second
+// one takes another connection.
+const readPatience = 5 * time.Second
 
 func (m *Master) commands(ctx context.Context, e ReadCommands) ([]flow.Command, error) {
 	if e.Trial {

@@ -43,7 +43,7 @@ func (c *Core) considerPeers() {
 		case v.fence:
 			s.fencing, c.fleet.fenced = true, c.now
 			c.emit(Condemn{v.peer.Incarnation, v.peer.Name, v.why})
-		case v.heir && c.drains.me: // the others see it too
+		case v.heir && c.relieved(v.peer.Incarnation): // the others see it too
 		case v.heir:
 			s.fencing = true
 			c.inherit(v.peer.Incarnation)
@@ -69,7 +69,7 @@ func (c *Core) condemned(e Condemned) {
 			c.send(id, func(f *rpc.FromMaster) { f.Fenced = append(f.Fenced, e.Dead) })
 		}
 	}
-	if c.drains.me {
+	if c.relieved(e.Dead) {
 		c.fleet.stand(e.Dead).fencing = false
 		return
 	}

@@ -232,7 +232,15 @@ func (c *Core) hello(f greeting) {
 		delete(c.conns, cn.id)
 		return
 	}
-	if h.Session != 0 && h.Generation == c.lease.Generation {
+	if h.Session != 0 && h.Generation != c.lease.Generation {
+		// Each master would give it another session: it has to ask one of them, with a number.
+		c.send(cn.id, func(f *rpc.FromMaster) {
+			f.Welcome = &rpc.Welcome{Anew: true, Generation: c.lease.Generation, Cluster: c.lease.Cluster}
+		})
+		delete(c.conns, cn.id)
+		return
+	}
+	if h.Session != 0 {
 		// Only the store knows whether the session lives: another master may have declared it lost.
 		cn.session, cn.node.Incarnation, cn.greeting = h.Session, h.Session, true
 		c.own.wanted = c.now
@@ -244,6 +252,9 @@ func (c *Core) hello(f greeting) {
 func (c *Core) registered(e Registered) {
 	cn := c.conns[e.Conn]
 	if cn == nil {
+		if e.Err == nil { // nobody was told of it
+			c.emit(LeaveSession{e.Conn, e.Lease.Incarnation})
+		}
 		return
 	}
 	if e.Err != nil {

@@ -3,6 +3,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,10 +86,15 @@ func without(list, but []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(a string) bool { return slices.Contains(but, a) })
 }
 
+// answerWithin is how long a master may take to its first word: one that is not registered yet has none.
+const answerWithin = 3 * time.Second
+
 // follow hears one master until it is gone.
 func follow(ctx context.Context, address string, creds credentials.TransportCredentials, heard func(cluster string, masters []string) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silent := time.AfterFunc(answerWithin, func() { cancel(fmt.Errorf("it says nothing for %s", answerWithin)) })
+	defer silent.Stop()
 	conn, err := rpc.Dial(address, creds)
 	if err != nil {
 		return err
@@ -101,8 +107,9 @@ func follow(ctx context.Context, address string, creds credentials.TransportCred
 	for {
 		reply, err := stream.Recv()
 		if err != nil {
-			return err
+			return cmp.Or(context.Cause(ctx), err)
 		}
+		silent.Stop()
 		var list []string
 		for _, m := range reply.GetMasters() {
 			if m.GetAddress() != "" {

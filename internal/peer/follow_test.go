@@ -53,8 +53,10 @@ type follows struct {
 }
 
 func (f follows) Follow(_ *rpc.FollowRequest, s rpc.Peers_FollowServer) error {
-	if err := s.Send(f.reply); err != nil {
-		return err
+	if f.reply != nil {
+		if err := s.Send(f.reply); err != nil {
+			return err
+		}
 	}
 	<-s.Context().Done()
 	return nil
@@ -98,5 +100,37 @@ func TestFollowsOneCluster(t *testing.T) {
 		case <-ctx.Done():
 			t.Fatal("nothing was said")
 		}
+	}
+}
+
+// A master that accepts and says nothing, since it is not registered yet, holds nobody up.
+func TestFollowsPastASilentMaster(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer()
+	rpc.RegisterPeersServer(s, follows{})
+	go s.Serve(silent)
+	t.Cleanup(s.Stop)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := l.Addr().String()
+	other := grpc.NewServer()
+	rpc.RegisterPeersServer(other, follows{reply: &rpc.FollowReply{Masters: []*rpc.MasterAddress{{Address: there}}}})
+	go other.Serve(l)
+	t.Cleanup(other.Stop)
+	select {
+	case list := <-peer.Follow(ctx, []string{silent.Addr().String(), there}, nil, slog.New(slog.DiscardHandler)):
+		if !slices.Equal(list, []string{there}) {
+			t.Errorf("told %v", list)
+		}
+	case <-ctx.Done():
+		t.Error("it waits for the first one")
 	}
 }

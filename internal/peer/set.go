@@ -144,7 +144,7 @@ func (s *Set) taking() []*peer {
 	s.mu.Lock()
 	var out []*peer
 	for _, m := range s.members {
-		if p := s.peers[m.Incarnation]; p != nil && m.State == "ready" {
+		if p := s.peers[m.Incarnation]; p != nil && m.State == flow.NodeReady {
 			out = append(out, p)
 		}
 	}

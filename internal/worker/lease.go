@@ -73,7 +73,7 @@ func (c *Core) beat(m Measured) {
 		s.beats = append(s.beats, beat{c.session.beats, c.turn.now, asks})
 		s.frame(recordSize).Beat = &rpc.Beat{
 			Running: int32(len(c.held) - c.ended), Cpu: m.CPU, Memory: m.Memory, Live: m.Live,
-			Number: c.session.beats, Keep: s == keeper || urgent, Urgent: urgent, Draining: c.draining, LeaseMicros: asks.Microseconds(),
+			Number: c.session.beats, Keep: s == keeper || urgent, Urgent: urgent, Draining: c.draining || c.stopping, LeaseMicros: asks.Microseconds(),
 			Functions: int32(c.live[laneFunction]), Overloaded: c.load.text,
 		}
 	}

@@ -42,6 +42,9 @@ func (c *Core) stop() {
 		return
 	}
 	c.stopping = true
+	if c.session.beatAt != 0 {
+		c.session.beatAt = c.turn.now
+	}
 	c.killAll(killStop, c.cfg.StopGrace)
 }
 

@@ -90,7 +90,7 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 		m.later(life, read, func() master.Event { return master.DefinitionRead{Key: e.Key, Definition: s.defs[e.Key.Workflow]} })
 	case master.Register:
 		m.write(life, func() master.Event {
-			if latest := s.latestHello(e.Node.Home); e.Node.Hello < latest {
+			if latest := s.latestHello(e.Node.Home); e.Node.Hello != 0 && e.Node.Hello < latest {
 				return master.Outrun{Conn: e.Conn, Hello: latest}
 			}
 			return master.Registered{Conn: e.Conn, Lease: s.register(e.Node.Home, e.Node.Hello)}

@@ -133,7 +133,7 @@ func (w *World) befall() {
 	}
 	h := w.masters[w.rng.IntN(len(w.masters))]
 	k := w.workers[w.rng.IntN(len(w.workers))]
-	switch w.rng.IntN(14) {
+	switch w.rng.IntN(15) {
 	case 0:
 		w.log("master %s freezes for %s", h.name, d)
 		h.freeze(d)
@@ -172,6 +172,12 @@ func (w *World) befall() {
 		w.log("the registry is away for %s", d)
 		w.registry.down = true
 		w.after(d, func() { w.registry.down = false; w.log("the registry is back") })
+	case 14:
+		w.log("the store is restored")
+		w.store.restores++
+		for _, m := range w.masters {
+			m.crash("because the store is restored")
+		}
 	case 13:
 		k.end(d)
 	case 12:

@@ -40,6 +40,7 @@ type Store struct {
 	shortest  time.Duration    // that it ever was: somebody may count by it still
 	token     int64
 	inc       int64
+	restores  int64 // of which each begins another generation
 	ids       *flow.IDSource
 	history   []string // invariants broken while writing
 }
@@ -63,7 +64,7 @@ const simLease = 10 * time.Second
 // register makes an incarnation; earlier ones of the home are fenced.
 func (s *Store) register(home string, hello int64) flow.Lease {
 	s.inc++
-	l := flow.Lease{Crashed: true, Incarnation: s.inc, Number: int(s.inc % 1000), Epoch: 1, Generation: 1, Length: s.length, Draining: s.draining}
+	l := flow.Lease{Crashed: true, Incarnation: s.inc, Number: int(s.inc % 1000), Epoch: 1, Generation: s.restores + 1, Length: s.length, Draining: s.draining}
 	s.leases[s.inc] = s.w.now.Add(s.length)
 	for inc, h := range s.homes {
 		if h == home && home != "" {
