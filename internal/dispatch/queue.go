@@ -123,6 +123,35 @@ func (p *Pool) Next() (Placement, bool) {
 	return Placement{it, to.ID, to.Name}, true
 }
 
+// Unserved returns the groups that something waits for and that no session serves, in order.
+func (p *Pool) Unserved() []string {
+	var out []string
+	for _, q := range p.queues { // by group
+		if len(q.items) > 0 && !slices.Contains(out, q.group) &&
+			!slices.ContainsFunc(p.sessions, func(s *Session) bool { return slices.Contains(s.Groups, q.group) }) {
+			out = append(out, q.group)
+		}
+	}
+	return out
+}
+
+// Waiting returns the instances of what waits for a group, as often as they wait. What keep refuses is
+// forgotten.
+func (p *Pool) Waiting(group string, keep func(Item) bool) []flow.ID {
+	var out []flow.ID
+	for _, q := range p.queues {
+		if q.group != group {
+			continue
+		}
+		q.items = slices.DeleteFunc(q.items, func(it Item) bool { return !keep(it) })
+		heap.Init(&q.items)
+		for _, it := range q.items {
+			out = append(out, it.Instance)
+		}
+	}
+	return out
+}
+
 // Len is how many items wait.
 func (p *Pool) Len() int {
 	n := 0

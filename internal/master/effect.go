@@ -107,6 +107,8 @@ type (
 		Heirs []int64
 		Why   string // for people
 	}
+	// ReadGroups asks which worker groups live workers serve, and is answered by GroupsRead.
+	ReadGroups struct{}
 	// ReadPeers asks the store for the other masters, and is answered by PeersRead.
 	ReadPeers struct{}
 	// Probe asks the address of a master who is there, and is answered by Probed.
@@ -176,6 +178,7 @@ func (Register) effect()       {}
 func (Beat) effect()           {}
 func (Announce) effect()       {}
 func (GiveAway) effect()       {}
+func (ReadGroups) effect()     {}
 func (ReadPeers) effect()      {}
 func (Probe) effect()          {}
 func (Condemn) effect()        {}

@@ -145,6 +145,11 @@ type (
 		Err   error
 	}
 
+	// GroupsRead answers ReadGroups.
+	GroupsRead struct {
+		Groups []string // in order
+		Err    error
+	}
 	// Frame is a frame of a worker. Logs and blobs are the shell's own.
 	Frame struct {
 		Conn int64
@@ -174,6 +179,7 @@ type (
 
 func (Started) event()        {}
 func (Outrun) event()         {}
+func (GroupsRead) event()     {}
 func (Tick) event()           {}
 func (Poked) event()          {}
 func (Viewed) event()         {}

@@ -195,7 +195,7 @@ func (c *Core) sessionOver(cn *conn) {
 		delete(c.sessions, cn.session)
 		c.pool.Leave(cn.session)
 	}
-	delete(c.conns, cn.id)
+	c.forgetConn(cn)
 	c.away = slices.DeleteFunc(c.away, func(a absence) bool { return a.session == cn.session })
 	c.loseAll(cn.session, "another master declared it lost")
 }
@@ -297,8 +297,7 @@ func (c *Core) unrenewed(a absence) string {
 // reach, to the other masters: what it granted may never have come to the worker, and what it orders does
 // not. One of them that cannot reach it either passes them on.
 func (c *Core) giveToHearers(session int64) {
-	heirs := c.fleet.others(c.lease.Incarnation, 0)
-	if len(heirs) == 0 || !c.ready || !c.sure() {
+	if !c.ready || !c.sure() {
 		return
 	}
 	var ids []flow.ID
@@ -308,7 +307,7 @@ func (c *Core) giveToHearers(session int64) {
 		}
 	}, session)
 	sortIDs(ids)
-	c.give(ids, heirs, "a worker that lives is out of reach of this one")
+	c.passOn(ids, "a worker that lives is out of reach of this one")
 }
 
 // loseAll gives up the attempts of a lost session.

@@ -259,7 +259,7 @@ func (m *Master) carryOut(ctx context.Context, effects []Effect, timer *time.Tim
 func (m *Master) do(ctx context.Context, fx Effect) {
 	patience := m.patience()
 	switch fx.(type) {
-	case Poll, ReadInbox, ReadOwned, ReadPeers:
+	case Poll, ReadInbox, ReadOwned, ReadPeers, ReadGroups:
 		patience = min(patience, max(readPatience, patience/6))
 	}
 	asking, cancel := context.WithTimeout(ctx, patience)
@@ -315,6 +315,9 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	case ReadPeers:
 		peers, err := m.store.Peers(asking, owner)
 		m.answer(ctx, "read the other masters", err, PeersRead{peers, err})
+	case ReadGroups:
+		groups, err := m.store.ServedGroups(asking)
+		m.answer(ctx, "read the worker groups", err, GroupsRead{groups, err})
 	case Probe:
 		m.post(ctx, Probed{e.Incarnation, m.peers.Probe(ctx, e.Incarnation, e.Address, probeTimeout)})
 	case Condemn:

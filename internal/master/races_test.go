@@ -269,6 +269,47 @@ func TestHelloOlderThanATakeover(t *testing.T) {
 	}
 }
 
+// After a restore a worker has another session, and what it runs of a run that is read later is bound to the
+// one before: it is asked for that too, and its task goes on.
+func TestAskedForWhatIsBoundToTheSessionBefore(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.step(Frame{1, &rpc.FromWorker{Hello: &rpc.Hello{
+		Name: "w1", Home: "h", Groups: []string{"default"}, Slots: 4, Number: 1, Earlier: []int64{50},
+		Held: []*rpc.Held{{Token: 5, Instance: 100, Task: 1, State: rpc.HeldState_HELD_STATE_RUNNING}},
+	}}})
+	b.step(Registered{Conn: 1, Lease: flow.Lease{Incarnation: 51}})
+	l := unknownTask()
+	row := &l.Tasks[0]
+	row.State, row.Reason, row.Attempt.State, row.Attempt.Session, row.Attempt.Worker = flow.TaskRunning, "running", flow.AttemptStarted, 50, "w1"
+	b.claim(l)
+	b.step(InboxRead{})
+	var asks []*rpc.Ask
+	for _, s := range every[Send](b) {
+		asks = append(asks, s.Frame.Asks...)
+	}
+	if len(asks) != 1 || asks[0].Token != 5 {
+		t.Fatalf("asked for %v", asks)
+	}
+	for len(every[Commit](b)) > 0 {
+		b.answer()
+	}
+	b.step(Frame{1, &rpc.FromWorker{Held: []*rpc.Held{{Token: 5, Instance: 100, Task: 1, State: rpc.HeldState_HELD_STATE_RUNNING}}}})
+	kept := false
+	for _, s := range every[Send](b) {
+		for _, settle := range s.Frame.Settles {
+			kept = kept || settle.Token == 5 && settle.Action == rpc.SettleAction_SETTLE_ACTION_KEEP
+		}
+	}
+	if in := b.core.insts[100]; !kept || in.st.Rows[0].Attempt.Session != 51 || in.st.Rows[0].State != flow.TaskRunning {
+		t.Errorf("kept %t; bound to %d, %s", kept, in.st.Rows[0].Attempt.Session, in.st.Rows[0].State)
+	}
+	b.step(Closed{1})
+	if len(b.core.successors) > 0 {
+		t.Errorf("still known: %v", b.core.successors)
+	}
+}
+
 // Two masters see the same command; the other one takes it. What its worker runs of it is not what this
 // one was about to make: it is not cancelled, and its result goes through the inbox at once.
 func TestWhatAnotherMasterMadeOfACommandIsLeftAlone(t *testing.T) {

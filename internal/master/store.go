@@ -35,6 +35,8 @@ type Store interface {
 	HandOut(ctx context.Context, me, dead int64, heirs []int64, n int) (mine []flow.ID, others int, err error)
 	// GiveAway gives instances of me to its heirs, which are other masters, and returns how many.
 	GiveAway(ctx context.Context, me int64, ids []flow.ID, heirs []int64) (int, error)
+	// ServedGroups returns the worker groups of workers that live and are not drained, in order.
+	ServedGroups(ctx context.Context) ([]string, error)
 	// EndSession declares a worker's session lost if its lease is over by the clock of the store, and
 	// tells whether it is, whoever declared it. When it comes to the store later than within it does nothing.
 	EndSession(ctx context.Context, session, witness int64, why string, within time.Duration) (over bool, left time.Duration, err error)

@@ -98,6 +98,7 @@ func (c *Core) poll() {
 	c.again = nil
 	c.quarantineAgain()
 	c.becomeReady()
+	c.lookElsewhere()
 	c.askWhatWaits()
 }
 

@@ -273,6 +273,9 @@ func (c *Core) welcome(cn *conn, session int64) {
 	cn.node.Incarnation = session
 	c.sessions[session] = cn
 	earlier := slices.Clone(cn.hello.Earlier)
+	for _, e := range earlier {
+		c.successors[e] = cn
+	}
 	c.away = slices.DeleteFunc(c.away, func(a absence) bool { return a.session == session || slices.Contains(earlier, a.session) })
 	c.tell(session)
 	w := &rpc.Welcome{Session: session, Generation: c.lease.Generation, Cluster: c.lease.Cluster, LeaseMicros: cmp.Or(cn.length, c.cfg.Lease).Microseconds()}
@@ -320,10 +323,19 @@ func (c *Core) askFor(in *inst) {
 		if !row.State.Placed() || !row.Attempt.State.Live() || row.Attempt.StartedAt == 0 || row.Attempt.Token == 0 {
 			continue
 		}
-		if cn := c.sessions[row.Attempt.Session]; cn != nil {
+		if cn := c.connected(row.Attempt.Session); cn != nil {
 			c.ask(cn, in, row)
 		}
 	}
+}
+
+// connected returns the connection of a session or, if its worker has asked for another one while it held
+// something (see Welcome.anew), that of its successor; nil if there is neither.
+func (c *Core) connected(session int64) *conn {
+	if cn := c.sessions[session]; cn != nil {
+		return cn
+	}
+	return c.successors[session]
 }
 
 // ask asks a worker for an attempt.
@@ -340,7 +352,7 @@ func (c *Core) told(cn *conn, h *rpc.Held) {
 		return
 	}
 	r := in.st.RowByID(flow.ID(h.Task))
-	if r < 0 || in.st.Rows[r].Attempt.Token != h.Token || in.st.Rows[r].Attempt.Session != cn.session {
+	if r < 0 || in.st.Rows[r].Attempt.Token != h.Token || c.connected(in.st.Rows[r].Attempt.Session) != cn {
 		return
 	}
 	if h.State == rpc.HeldState_HELD_STATE_DONE {

@@ -385,6 +385,26 @@ func (db *DB) Nodes(ctx context.Context, role string) ([]flow.Node, error) {
 	return out, db.wrap("read nodes", err)
 }
 
+// ServedGroups returns the worker groups of workers that live and are not drained, in order.
+func (m *Master) ServedGroups(ctx context.Context) ([]string, error) {
+	lists, err := all(ctx, m.DB, m.read(forEngine), scalar[string], `
+		SELECT DISTINCT CAST(n.groups AS TEXT) FROM node n JOIN fence f ON f.incarnation = n.incarnation
+		WHERE n.role = 'worker' AND n.lease_until > baton_now() AND f.epoch = 1 AND n.state IN ($1, $2) AND NOT (`+isDrained+`)`, flow.NodeReady, flow.NodeBusy)
+	if err != nil {
+		return nil, m.wrap("read the worker groups", err)
+	}
+	var out []string
+	for _, list := range lists {
+		var groups []string
+		if err := json.Unmarshal([]byte(list), &groups); err != nil {
+			return nil, fmt.Errorf("read the worker groups: %w", err)
+		}
+		out = append(out, groups...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
 func scanNode(s scanner) (flow.Node, error) {
 	var n flow.Node
 	var groups, labels []byte

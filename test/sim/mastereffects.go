@@ -138,6 +138,8 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 		})
 	case master.ReadPeers:
 		m.later(life, read, func() master.Event { return master.PeersRead{Peers: s.peers(me)} })
+	case master.ReadGroups:
+		m.later(life, read, func() master.Event { return master.GroupsRead{Groups: s.servedGroups()} })
 	case master.Probe:
 		m.later(life, read, func() master.Event {
 			return master.Probed{Incarnation: e.Incarnation, Outcome: m.w.probe(m, e.Incarnation, e.Address)}
@@ -282,6 +284,8 @@ func unanswered(fx master.Effect) master.Event {
 		ev = master.Beaten{Err: errUnknown}
 	case master.ReadPeers:
 		ev = master.PeersRead{Err: errUnknown}
+	case master.ReadGroups:
+		ev = master.GroupsRead{Err: errUnknown}
 	case master.Condemn:
 		ev = master.Condemned{Dead: e.Dead, Err: errUnknown}
 	case master.HandOut:

@@ -37,6 +37,7 @@ func Faulty(seed uint64) Config {
 		Seed: seed, Workers: 1 + int(seed%3), Runs: 12, Crash: 0.01, Batch: 0.2, Unknown: 0.02, Break: 0.005, PowerLoss: 0.3, Verbs: 0.5, Poison: 0.1, Refuse: 0.6, Strain: 0.15,
 		Masters: 1 + int(seed/3%3), Starts: 5 * time.Second, Trouble: 0.3, Calm: time.Minute, Until: 30 * time.Minute,
 	}
+	c.Apart = c.Masters > 1 && seed%7 < 2
 	if seed%2 == 0 { // longer, and troubled all the time
 		c.Starts, c.Trouble, c.Crash = 40*time.Second, 0.9, 0.004
 	}
@@ -81,6 +82,9 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 		h := &workerHost{w: w, name: fmt.Sprintf("w%d", i), procs: map[int64]*proc{}, parted: map[*masterHost]bool{}}
 		w.workers = append(w.workers, h)
 		w.after(w.delay(10*time.Millisecond), h.start)
+	}
+	if cfg.Apart {
+		w.workers[0].apart = w.masters[0]
 	}
 	err := w.run(func() bool { return w.done(runs) })
 	res.Sum, res.Steps, res.Begins = w.sum, w.steps, len(w.ledger.entries)

@@ -70,6 +70,9 @@ func (w *World) workflow(id flow.ID) flow.Definition {
 		if w.rng.IntN(8) == 0 {
 			t.Compensate = &flow.Compensation{Type: "sim"}
 		}
+		if w.rng.IntN(6) == 0 {
+			t.WorkerGroup = "w0" // which one worker serves
+		}
 		def.Workflow.Tasks = append(def.Workflow.Tasks, t)
 	}
 	return def

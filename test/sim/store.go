@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"baton/internal/flow"
@@ -110,6 +111,18 @@ func (s *Store) over(home string) bool {
 		}
 	}
 	return s.fenced[last] || s.leases[last].Sub(s.w.now) < max(s.length, simLease)/4
+}
+
+// servedGroups are those of the homes of workers that live.
+func (s *Store) servedGroups() []string {
+	out := []string{"default"}
+	for inc, home := range s.homes {
+		if strings.HasPrefix(home, "w") && !s.fenced[inc] && s.leases[inc] > s.w.now {
+			out = append(out, home)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func (s *Store) owns(inc int64) bool {

@@ -31,6 +31,7 @@ type workerHost struct {
 	frozen   bool
 	isolated bool
 	parted   map[*masterHost]bool // cut off from these
+	apart    *masterHost          // and all the time from this one, nil: from none
 	pending  []worker.Event       // while it is frozen
 	box      box[worker.Event]
 	unseen   int
@@ -97,7 +98,7 @@ func (h *workerHost) start() {
 		announced = []string{simTask{}.Name(), simCall{}.Name()}
 	}
 	h.core = worker.NewCore(worker.CoreConfig{
-		Name: h.name, Home: h.name, Groups: []string{"default"}, Types: announced, Slots: 4,
+		Name: h.name, Home: h.name, Groups: []string{"default", h.name}, Types: announced, Slots: 4,
 		FunctionSlots: h.w.rng.IntN(3), // none: one of an older version
 		Weight:        1 + h.w.rng.IntN(100), Limits: worker.Limits{Memory: 0.95},
 		Kind: func(t string) worker.Kind {
@@ -233,7 +234,7 @@ func (h *workerHost) connect(life int, m *masterHost) {
 	if h.life != life {
 		return
 	}
-	if h.frozen || m.frozen || h.isolated || m.isolated || h.parted[m] || !m.up {
+	if h.frozen || m.frozen || h.isolated || m.isolated || h.parted[m] || h.apart == m || !m.up {
 		h.countUnseen()
 		h.w.after(h.w.delay(100*time.Millisecond), func() { h.connect(life, m) })
 		return
@@ -250,7 +251,7 @@ func (h *workerHost) connect(life int, m *masterHost) {
 func (h *workerHost) countUnseen() {
 	n := 0
 	for _, m := range h.w.masters {
-		if !slices.ContainsFunc(h.links, func(l *link) bool { return l.m == m }) && (m.up || h.isolated || m.isolated || h.parted[m]) {
+		if !slices.ContainsFunc(h.links, func(l *link) bool { return l.m == m }) && (m.up || h.isolated || m.isolated || h.parted[m] || h.apart == m) {
 			n++
 		}
 	}

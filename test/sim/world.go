@@ -55,6 +55,7 @@ type Config struct {
 	Strain    float64       // per measurement: memory is short
 	Trouble   float64       // of a freeze, a cut or an outage, every few seconds
 	Calm      time.Duration // no trouble after this, so that everything can end
+	Apart     bool          // the first worker and the first master never reach each other
 	Until     time.Duration
 	Mutant    Mutant
 }

@@ -249,6 +249,28 @@ func testLateHello(w *world) {
 }
 
 // testEndSession: only a lease that is over ends a session, once, and then nobody renews it.
+func testServedGroups(w *world) {
+	worker := func(name string, groups ...string) int64 {
+		w.Helper()
+		return must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: name, Home: name, Groups: groups}))(w).Incarnation
+	}
+	served := func(want ...string) {
+		w.Helper()
+		w.same(want, must(w.m.ServedGroups(w.ctx))(w))
+	}
+	served()
+	worker("a", "spark", "default")
+	worker("b", "default")
+	gone, drained := worker("c", "gone"), flow.Node{Role: flow.RoleWorker, Home: "d"}
+	worker("d", "drained")
+	busy := worker("e", "busy")
+	w.same([]int64(nil), w.beat(flow.Node{Incarnation: busy, Name: "e", State: flow.NodeBusy, Groups: []string{"busy"}}))
+	served("busy", "default", "drained", "gone", "spark")
+	w.ok(w.m.Leave(w.ctx, gone))
+	w.ok(w.db.Drain(w.ctx, drained.DrainKey(), "x", now))
+	served("busy", "default", "spark")
+}
+
 func testEndSession(w *world) {
 	w.ok(w.db.SetSetting(w.ctx, "lease", "1s"))
 	worker := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: "w", Home: "w"}))(w).Incarnation

@@ -100,6 +100,7 @@ func (w *World) Everything() {
 	x.ok(x.m.QuarantineCommand(x.ctx, x.submit().ID, "r", now))
 	heir, _ := x.register("heir")
 	must(x.m.Peers(x.ctx, heir))(x)
+	must(x.m.ServedGroups(x.ctx))(x)
 	must(x.m.Fence(x.ctx, x.me))(x)
 	x.takeOver(heir, x.me, 0, 10)
 	x.takeOver(heir, x.me, 1, 10)

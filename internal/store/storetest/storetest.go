@@ -53,6 +53,7 @@ func Run(t *testing.T, open Open) {
 		{"cluster/hand out", testHandOut},
 		{"cluster/dead heirs", testDeadHeirs},
 		{"cluster/end of a session", testEndSession},
+		{"cluster/groups served", testServedGroups},
 		{"cluster/late hello", testLateHello},
 		{"cluster/drain", testDrain},
 		{"cluster/give away", testGiveAway},
