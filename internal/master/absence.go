@@ -55,7 +55,7 @@ func (c *Core) closed(e Closed) {
 // gone forgets a connection that is of no use since a time. If it was its session's, the store is asked
 // after a while whether the lease is over.
 func (c *Core) gone(cn *conn, since flow.Time, after time.Duration) {
-	c.forgetConn(cn)
+	delete(c.conns, cn.id)
 	if c.sessions[cn.session] == cn {
 		delete(c.sessions, cn.session)
 		c.pool.Leave(cn.session)
@@ -63,15 +63,6 @@ func (c *Core) gone(cn *conn, since flow.Time, after time.Duration) {
 			return // it said that it would go, and nobody waits for it
 		}
 		c.missing(cn.session, cn.node.Name, since, after)
-	}
-}
-
-func (c *Core) forgetConn(cn *conn) {
-	delete(c.conns, cn.id)
-	for _, e := range cn.hello.Earlier {
-		if c.successors[e] == cn {
-			delete(c.successors, e)
-		}
 	}
 }
 

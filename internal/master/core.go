@@ -47,24 +47,23 @@ type Core struct {
 	ids   *flow.IDSource
 	now   flow.Time
 
-	insts      map[flow.ID]*inst // all that this master owns
-	lanes      []lane
-	plans      map[PlanKey]*plan
-	pool       *dispatch.Pool
-	conns      map[int64]*conn
-	wants      bool // more places were asked for of some worker
-	sessions   map[int64]*conn
-	successors map[int64]*conn // by sessions that their workers had before
-	away       []absence       // sessions that hold something and are not connected
-	wakes      wakeHeap
-	kills      []kill // intents that are not confirmed yet
-	fleet      fleet
-	own        ownLease
-	drains     drains
-	elsewhere  elsewhere
-	pace       pace
-	busy       bool   // it said so
-	doomed     []doom // losses that wait for the inbox
+	insts     map[flow.ID]*inst // all that this master owns
+	lanes     []lane
+	plans     map[PlanKey]*plan
+	pool      *dispatch.Pool
+	conns     map[int64]*conn
+	wants     bool // more places were asked for of some worker
+	sessions  map[int64]*conn
+	away      []absence // sessions that hold something and are not connected
+	wakes     wakeHeap
+	kills     []kill // intents that are not confirmed yet
+	fleet     fleet
+	own       ownLease
+	drains    drains
+	elsewhere elsewhere
+	pace      pace
+	busy      bool   // it said so
+	doomed    []doom // losses that wait for the inbox
 
 	began        flow.Time // when it was registered
 	ready        bool      // what was left by earlier incarnations is loaded
@@ -118,7 +117,7 @@ func NewCore(cfg Config, types *task.Set) *Core {
 	return &Core{
 		cfg: cfg, types: types,
 		insts: make(map[flow.ID]*inst), lanes: make([]lane, max(cfg.Lanes, 1)), plans: make(map[PlanKey]*plan),
-		fleet: newFleet(cfg.Lease), pool: pool, conns: make(map[int64]*conn), sessions: make(map[int64]*conn), successors: make(map[int64]*conn), seen: make(map[flow.ID]bool),
+		fleet: newFleet(cfg.Lease), pool: pool, conns: make(map[int64]*conn), sessions: make(map[int64]*conn), seen: make(map[flow.ID]bool),
 		poisoned: make(poisoned), skipped: make(map[flow.ID][]flow.ID),
 		trials: trials{on: make(map[flow.ID]bool)}, pace: newPace(cfg.Commands, cfg.OverloadMemory),
 	}

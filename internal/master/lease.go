@@ -195,7 +195,7 @@ func (c *Core) sessionOver(cn *conn) {
 		delete(c.sessions, cn.session)
 		c.pool.Leave(cn.session)
 	}
-	c.forgetConn(cn)
+	delete(c.conns, cn.id)
 	c.away = slices.DeleteFunc(c.away, func(a absence) bool { return a.session == cn.session })
 	c.loseAll(cn.session, "another master declared it lost")
 }

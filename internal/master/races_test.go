@@ -269,44 +269,42 @@ func TestHelloOlderThanATakeover(t *testing.T) {
 	}
 }
 
-// After a restore a worker has another session, and what it runs of a run that is read later is bound to the
-// one before: it is asked for that too, and its task goes on.
-func TestAskedForWhatIsBoundToTheSessionBefore(t *testing.T) {
+// A session of another generation of the store is made known to this one, and stays the same: what the worker
+// runs is bound to it, also in rows that are read later. One that this store knows as dead is over.
+func TestSessionOfAnotherGeneration(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.step(Frame{1, &rpc.FromWorker{Hello: &rpc.Hello{
-		Name: "w1", Home: "h", Groups: []string{"default"}, Slots: 4, Number: 1, Earlier: []int64{50},
-		Held: []*rpc.Held{{Token: 5, Instance: 100, Task: 1, State: rpc.HeldState_HELD_STATE_RUNNING}},
-	}}})
-	b.step(Registered{Conn: 1, Lease: flow.Lease{Incarnation: 51}})
-	l := unknownTask()
-	row := &l.Tasks[0]
-	row.State, row.Reason, row.Attempt.State, row.Attempt.Session, row.Attempt.Worker = flow.TaskRunning, "running", flow.AttemptStarted, 50, "w1"
-	b.claim(l)
-	b.step(InboxRead{})
-	var asks []*rpc.Ask
-	for _, s := range every[Send](b) {
-		asks = append(asks, s.Frame.Asks...)
-	}
-	if len(asks) != 1 || asks[0].Token != 5 {
-		t.Fatalf("asked for %v", asks)
-	}
-	for len(every[Commit](b)) > 0 {
-		b.answer()
-	}
-	b.step(Frame{1, &rpc.FromWorker{Held: []*rpc.Held{{Token: 5, Instance: 100, Task: 1, State: rpc.HeldState_HELD_STATE_RUNNING}}}})
-	kept := false
-	for _, s := range every[Send](b) {
-		for _, settle := range s.Frame.Settles {
-			kept = kept || settle.Token == 5 && settle.Action == rpc.SettleAction_SETTLE_ACTION_KEEP
+	for _, dead := range []bool{false, true} {
+		b := setup(t)
+		l := unknownTask()
+		row := &l.Tasks[0]
+		row.State, row.Reason, row.Attempt.State, row.Attempt.Session, row.Attempt.Worker = flow.TaskRunning, "running", flow.AttemptStarted, 50, "w1"
+		b.claim(l)
+		b.step(InboxRead{})
+		b.step(Frame{1, &rpc.FromWorker{Hello: &rpc.Hello{
+			Name: "w1", Home: "h", Groups: []string{"default"}, Slots: 4, Session: 50, Generation: 99,
+			Held: []*rpc.Held{{Token: 5, Instance: 100, Task: 1, State: rpc.HeldState_HELD_STATE_RUNNING}},
+		}}})
+		if r := one[Register](b); r.Node.Incarnation != 50 {
+			t.Fatalf("registers %+v", r.Node)
 		}
-	}
-	if in := b.core.insts[100]; !kept || in.st.Rows[0].Attempt.Session != 51 || in.st.Rows[0].State != flow.TaskRunning {
-		t.Errorf("kept %t; bound to %d, %s", kept, in.st.Rows[0].Attempt.Session, in.st.Rows[0].State)
-	}
-	b.step(Closed{1})
-	if len(b.core.successors) > 0 {
-		t.Errorf("still known: %v", b.core.successors)
+		if dead {
+			b.step(Registered{Conn: 1, Err: flow.ErrFenced})
+			if w := one[Send](b).Frame.Welcome; !w.GetOver() || w.Session != 50 {
+				t.Errorf("says %v", w)
+			}
+			continue
+		}
+		b.step(Registered{Conn: 1, Err: errors.New("the store is away")})
+		b.now = b.now.Add(DefaultConfig().Lease)
+		b.step(Tick{})
+		if r := one[Register](b); r.Node.Incarnation != 50 {
+			t.Fatalf("registers again %+v", r.Node)
+		}
+		b.step(Registered{Conn: 1, Lease: flow.Lease{Incarnation: 50}})
+		w := one[Send](b).Frame.Welcome
+		if w.GetSession() != 50 || w.Generation != 1 || len(w.Settle) != 1 || w.Settle[0].Action != rpc.SettleAction_SETTLE_ACTION_KEEP {
+			t.Errorf("says %v", w)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ package master
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -233,11 +234,10 @@ func (c *Core) hello(f greeting) {
 		return
 	}
 	if h.Session != 0 && h.Generation != c.lease.Generation {
-		// Each master would give it another session: it has to ask one of them, with a number.
-		c.send(cn.id, func(f *rpc.FromMaster) {
-			f.Welcome = &rpc.Welcome{Anew: true, Generation: c.lease.Generation, Cluster: c.lease.Cluster}
-		})
-		delete(c.conns, cn.id)
+		// The store was restored, perhaps to before it knew the session. What runs is bound to that, and other
+		// masters may read its rows later: it stays the same.
+		cn.node.Incarnation = h.Session
+		c.emit(Register{f.Conn, cn.node})
 		return
 	}
 	if h.Session != 0 {
@@ -257,6 +257,11 @@ func (c *Core) registered(e Registered) {
 		}
 		return
 	}
+	if cn.node.Incarnation != 0 && errors.Is(e.Err, flow.ErrFenced) {
+		cn.session = cn.node.Incarnation
+		c.sessionOver(cn)
+		return
+	}
 	if e.Err != nil {
 		c.unregistered = append(c.unregistered, e.Conn)
 		return
@@ -273,9 +278,6 @@ func (c *Core) welcome(cn *conn, session int64) {
 	cn.node.Incarnation = session
 	c.sessions[session] = cn
 	earlier := slices.Clone(cn.hello.Earlier)
-	for _, e := range earlier {
-		c.successors[e] = cn
-	}
 	c.away = slices.DeleteFunc(c.away, func(a absence) bool { return a.session == session || slices.Contains(earlier, a.session) })
 	c.tell(session)
 	w := &rpc.Welcome{Session: session, Generation: c.lease.Generation, Cluster: c.lease.Cluster, LeaseMicros: cmp.Or(cn.length, c.cfg.Lease).Microseconds()}
@@ -323,19 +325,10 @@ func (c *Core) askFor(in *inst) {
 		if !row.State.Placed() || !row.Attempt.State.Live() || row.Attempt.StartedAt == 0 || row.Attempt.Token == 0 {
 			continue
 		}
-		if cn := c.connected(row.Attempt.Session); cn != nil {
+		if cn := c.sessions[row.Attempt.Session]; cn != nil {
 			c.ask(cn, in, row)
 		}
 	}
-}
-
-// connected returns the connection of a session or, if its worker has asked for another one while it held
-// something (see Welcome.anew), that of its successor; nil if there is neither.
-func (c *Core) connected(session int64) *conn {
-	if cn := c.sessions[session]; cn != nil {
-		return cn
-	}
-	return c.successors[session]
 }
 
 // ask asks a worker for an attempt.
@@ -352,7 +345,7 @@ func (c *Core) told(cn *conn, h *rpc.Held) {
 		return
 	}
 	r := in.st.RowByID(flow.ID(h.Task))
-	if r < 0 || in.st.Rows[r].Attempt.Token != h.Token || c.connected(in.st.Rows[r].Attempt.Session) != cn {
+	if r < 0 || in.st.Rows[r].Attempt.Token != h.Token || in.st.Rows[r].Attempt.Session != cn.session {
 		return
 	}
 	if h.State == rpc.HeldState_HELD_STATE_DONE {

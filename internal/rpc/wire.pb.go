@@ -721,7 +721,6 @@ type Welcome struct {
 	Outrun        int64                  `protobuf:"varint,6,opt,name=outrun,proto3" json:"outrun,omitempty"`   // this hello was late: one of the home with this number was answered. Say another, greater one
 	Cluster       string                 `protobuf:"bytes,7,opt,name=cluster,proto3" json:"cluster,omitempty"`  // of the master's store
 	Foreign       bool                   `protobuf:"varint,8,opt,name=foreign,proto3" json:"foreign,omitempty"` // this home belongs to another cluster: no session is given
-	Anew          bool                   `protobuf:"varint,9,opt,name=anew,proto3" json:"anew,omitempty"`       // the session is of another generation: ask for one of this generation, what runs goes on
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -808,13 +807,6 @@ func (x *Welcome) GetCluster() string {
 func (x *Welcome) GetForeign() bool {
 	if x != nil {
 		return x.Foreign
-	}
-	return false
-}
-
-func (x *Welcome) GetAnew() bool {
-	if x != nil {
-		return x.Anew
 	}
 	return false
 }
@@ -2179,7 +2171,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
 	"\x04task\x18\x03 \x01(\x03R\x04task\x12.\n" +
-	"\x05state\x18\x04 \x01(\x0e2\x18.baton.wire.v1.HeldStateR\x05state\"\x89\x02\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x18.baton.wire.v1.HeldStateR\x05state\"\xf5\x01\n" +
 	"\aWelcome\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x03R\asession\x12\x1e\n" +
 	"\n" +
@@ -2190,8 +2182,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x04over\x18\x05 \x01(\bR\x04over\x12\x16\n" +
 	"\x06outrun\x18\x06 \x01(\x03R\x06outrun\x12\x18\n" +
 	"\acluster\x18\a \x01(\tR\acluster\x12\x18\n" +
-	"\aforeign\x18\b \x01(\bR\aforeign\x12\x12\n" +
-	"\x04anew\x18\t \x01(\bR\x04anew\"S\n" +
+	"\aforeign\x18\b \x01(\bR\aforeign\"S\n" +
 	"\x06Settle\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x123\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x1b.baton.wire.v1.SettleActionR\x06action\"a\n" +

@@ -33,7 +33,7 @@ const raiseSQL = "UPDATE fence SET epoch = epoch + 1 WHERE incarnation = $1 AND 
 
 // Register makes a new incarnation. Earlier ones of the same home are dead, because the home is
 // locked by the caller, and are fenced before it begins. *flow.OutrunError: one of them answers a later
-// hello than this, and nothing was done.
+// hello than this, and nothing was done. A worker that has an incarnation keeps it: see readmit.
 func (m *Master) Register(ctx context.Context, node flow.Node) (flow.Lease, error) {
 	lease, err := m.register(ctx, node)
 	for errors.Is(err, errAnother) {
@@ -51,6 +51,9 @@ func (m *Master) Register(ctx context.Context, node flow.Node) (flow.Lease, erro
 func drives(role string) bool { return role == flow.RoleMaster || role == flow.RoleStandalone }
 
 func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, error) {
+	if node.Incarnation != 0 && node.Role == flow.RoleWorker { // any other begins anew
+		return m.readmit(ctx, node)
+	}
 	upTo := cmp.Or(node.Hello, math.MaxInt64)
 	// What is read here is older than this hello, or it is noticed; what comes meanwhile is noticed below.
 	if err := m.outrun(ctx, m.read(forEngine), node); err != nil {
@@ -119,6 +122,56 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 		return flow.Lease{}, err
 	}
 	return l, m.complete(ctx, &l, node.Home)
+}
+
+// readmit makes a worker's incarnation known again that another generation of the store gave it, and fences
+// earlier ones of its home: what the worker runs is bound to it. flow.ErrFenced: this store knows it as dead, or
+// has given the home a later one.
+func (m *Master) readmit(ctx context.Context, node flow.Node) (flow.Lease, error) {
+	groups, labels, err := nodeJSON(node)
+	if err != nil {
+		return flow.Lease{}, err
+	}
+	others, err := all(ctx, m.DB, m.read(forEngine), scalar[int64], `
+		SELECT n.incarnation FROM node n JOIN fence f ON f.incarnation = n.incarnation
+		WHERE n.home = $1 AND n.home <> '' AND n.incarnation <> $2 AND f.epoch = 1`, node.Home, node.Incarnation)
+	if err != nil {
+		return flow.Lease{}, err
+	}
+	if slices.ContainsFunc(others, func(other int64) bool { return other > node.Incarnation }) {
+		return flow.Lease{}, flow.ErrFenced
+	}
+	for _, other := range others {
+		if _, err := m.raise(ctx, other); err != nil {
+			return flow.Lease{}, fmt.Errorf("fence %d: %w", other, err)
+		}
+	}
+	l := flow.Lease{Incarnation: node.Incarnation, Epoch: 1}
+	err = m.write(ctx, forEngine, func(q querier) error {
+		length, err := one(ctx, m.DB, q, scalar[string], "SELECT value FROM setting WHERE key = 'lease' FOR UPDATE")
+		if err != nil {
+			return err
+		}
+		if _, err := exec(ctx, m.DB, q, "INSERT INTO fence (incarnation, epoch) VALUES ($1, $2) ON CONFLICT (incarnation) DO NOTHING", l.Incarnation, l.Epoch); err != nil {
+			return err
+		}
+		epoch, err := one(ctx, m.DB, q, scalar[int64], "SELECT epoch FROM fence WHERE incarnation = $1", l.Incarnation)
+		if err != nil {
+			return err
+		}
+		if epoch != l.Epoch {
+			return flow.ErrFenced
+		}
+		l.Length = time.Duration(leaseLength(length)) * time.Microsecond
+		_, err = exec(ctx, m.DB, q, `
+			INSERT INTO node (incarnation, number, role, name, home, pid, groups, slots, running, labels, state, version, engine, started_at, lease_until, address, hello)
+			VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, baton_now(), baton_now() + $13, '', $14)
+			ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, state = excluded.state`,
+			l.Incarnation, node.Role, node.Name, node.Home, node.PID, groups, node.Slots, node.Running, labels,
+			stateOf(node), node.Version, node.Engine, max(l.Length, node.Lease).Microseconds(), node.Hello)
+		return err
+	})
+	return l, err
 }
 
 // errAnother tells that another incarnation of a home came while earlier ones were being fenced.

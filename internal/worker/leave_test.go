@@ -54,3 +54,42 @@ func TestStopEndsTheSession(t *testing.T) {
 		}
 	}
 }
+
+// A worker that is told to stop says so at once: what it is granted then it can only refuse.
+func TestStopIsSaid(t *testing.T) {
+	t.Parallel()
+	l := newLeaseTest(t, 10*time.Second)
+	l.run(5)
+	measures := false
+	for _, e := range l.core.Step(l.now, worker.Stop{}) {
+		_, m := e.(worker.Measure)
+		measures = measures || m
+	}
+	if !measures {
+		t.Fatal("no beat at once")
+	}
+	for _, e := range l.core.Step(l.now, worker.Measured{}) {
+		if s, ok := e.(worker.Send); ok && s.Frame.Beat != nil && s.Frame.Beat.Draining {
+			return
+		}
+	}
+	t.Error("its beat does not say so")
+}
+
+// run grants an attempt, which starts.
+func (l *leaseTest) run(token int64) {
+	l.Helper()
+	grant := &rpc.Grant{Token: token, Instance: 1, Task: 2, Type: "t", Epoch: 1}
+	started := false
+	for _, e := range l.core.Step(l.now, worker.Frame{Stream: 1, Frame: &rpc.FromMaster{Master: 1, Grants: []*rpc.Grant{grant}}}) {
+		if p, ok := e.(worker.Persist); ok {
+			for _, e := range l.core.Step(l.now, worker.Persisted{ID: p.ID}) {
+				_, s := e.(worker.Start)
+				started = started || s
+			}
+		}
+	}
+	if !started {
+		l.Fatal("it does not start")
+	}
+}

@@ -56,7 +56,7 @@ type beat struct {
 // stopAt is when the worker gives up hope of being renewed: early enough that everything is dead
 // before an authority, counting from when it received the renewal, grants a successor.
 func (s *session) stopAt() flow.Time {
-	if s.over || s.lease == 0 {
+	if s.id == 0 || s.over || s.lease == 0 {
 		return 0
 	}
 	return s.renewedAt.Add(s.lease * 3 / 4)
@@ -65,7 +65,7 @@ func (s *session) stopAt() flow.Time {
 // guard is what the supervisor is to know of the session.
 func (c *Core) guard() Guard {
 	s := &c.session
-	if s.lease == 0 {
+	if s.id == 0 || s.lease == 0 {
 		return Guard{}
 	}
 	return Guard{s.lease, s.renewedAt, s.outageAt, s.over}
@@ -135,7 +135,7 @@ const (
 // each master would give another. While a lost session's attempts are being killed nothing is
 // said: they are to be dead before a successor can be granted.
 func (c *Core) sayHellos() {
-	if c.session.over || c.session.lease == 0 {
+	if c.session.over || c.session.id == 0 {
 		if len(c.held) > c.ended {
 			return
 		}
@@ -232,41 +232,11 @@ func (c *Core) foreign(s *stream, cluster string) {
 	c.sayHellos()
 }
 
-// anew hears that the store was restored since the session was given. It asks one master for another session,
-// to which what runs is bound then; until it has that, what runs is guarded by the lease that it had.
-func (c *Core) anew(s *stream, generation int64) {
-	was := c.session
-	switch {
-	case was.id == 0 || was.over || generation == was.generation:
-		return // it has asked already
-	case generation < was.generation:
-		c.do(Close{Stream: s.id, Reason: "its store was restored since it began"})
-		return
-	}
-	c.do(Note{Text: "the store was restored: asking for another session, what runs goes on", Count: c.alive()})
-	c.session = session{
-		generation: generation, beats: was.beats, unseen: was.unseen, hello: was.hello,
-		earlier: keepLast(append(was.earlier, was.id), keepEarlier),
-		lease:   was.lease, renewedAt: was.renewedAt, outageAt: was.outageAt,
-	}
-	for _, s := range c.streams {
-		*s = stream{id: s.id, out: s.out, size: s.size}
-	}
-	for _, h := range c.sortedHeld() {
-		h.announced, h.sentAt = false, 0
-	}
-	c.roomChanged()
-	c.sayHellos()
-}
-
 // renewIdentity ends a lost session: what comes next is a new incarnation.
 func (c *Core) renewIdentity() {
-	earlier := c.session.earlier
-	if c.session.id != 0 {
-		earlier = keepLast(append(earlier, c.session.id), keepEarlier)
-	}
 	c.session = session{
-		generation: c.session.generation, beats: c.session.beats, unseen: c.session.unseen, hello: c.session.hello, earlier: earlier,
+		generation: c.session.generation, beats: c.session.beats, unseen: c.session.unseen, hello: c.session.hello,
+		earlier: keepLast(append(c.session.earlier, c.session.id), keepEarlier),
 	}
 }
 
@@ -290,9 +260,6 @@ func (c *Core) frame(id StreamID, f *rpc.FromMaster) {
 			c.session.hello, s.helloAt = max(c.session.hello, w.GetOutrun()), 0
 			c.sayHellos()
 		}
-		return
-	} else if w.GetAnew() {
-		c.anew(s, w.GetGeneration())
 		return
 	} else if w.GetForeign() {
 		c.foreign(s, w.GetCluster())

@@ -93,6 +93,12 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 			if latest := s.latestHello(e.Node.Home); e.Node.Hello != 0 && e.Node.Hello < latest {
 				return master.Outrun{Conn: e.Conn, Hello: latest}
 			}
+			if e.Node.Incarnation != 0 && (s.fenced[e.Node.Incarnation] || s.later(e.Node)) {
+				return master.Registered{Conn: e.Conn, Err: flow.ErrFenced}
+			}
+			if e.Node.Incarnation != 0 {
+				return master.Registered{Conn: e.Conn, Lease: s.readmit(e.Node)}
+			}
 			return master.Registered{Conn: e.Conn, Lease: s.register(e.Node.Home, e.Node.Hello)}
 		})
 	case master.HandOver:

@@ -174,7 +174,7 @@ func (w *World) befall() {
 		w.after(d, func() { w.registry.down = false; w.log("the registry is back") })
 	case 14:
 		w.log("the store is restored")
-		w.store.restores++
+		w.store.restore()
 		for _, m := range w.masters {
 			m.crash("because the store is restored")
 		}

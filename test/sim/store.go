@@ -87,6 +87,38 @@ func (s *Store) register(home string, hello int64) flow.Lease {
 	return l
 }
 
+// readmit makes a session known again; others of its home are fenced.
+func (s *Store) readmit(n flow.Node) flow.Lease {
+	for inc, h := range s.homes {
+		s.fenced[inc] = s.fenced[inc] || h == n.Home && inc != n.Incarnation
+	}
+	s.homes[n.Incarnation] = n.Home
+	s.leases[n.Incarnation] = s.w.now.Add(max(s.length, n.Lease))
+	return flow.Lease{Incarnation: n.Incarnation, Epoch: 1, Generation: s.restores + 1, Length: s.length}
+}
+
+// later tells whether the home of a node has a later session that lives.
+func (s *Store) later(n flow.Node) bool {
+	for inc, h := range s.homes {
+		if h == n.Home && inc > n.Incarnation && !s.fenced[inc] {
+			return true
+		}
+	}
+	return false
+}
+
+// restore brings the store back from a copy: another generation, which may not know all sessions. Nothing
+// else is lost here.
+func (s *Store) restore() {
+	s.restores++
+	for _, inc := range slices.Sorted(maps.Keys(s.homes)) {
+		if strings.HasPrefix(s.homes[inc], "w") && !s.fenced[inc] && s.w.rng.IntN(2) == 0 {
+			delete(s.homes, inc)
+			delete(s.leases, inc)
+		}
+	}
+}
+
 // latestHello is the number of the latest hello of a home that was answered.
 func (s *Store) latestHello(home string) int64 { return s.hellos[home] }
 

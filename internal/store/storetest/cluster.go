@@ -249,6 +249,37 @@ func testLateHello(w *world) {
 }
 
 // testEndSession: only a lease that is over ends a session, once, and then nobody renews it.
+func testReadmit(w *world) {
+	const given = 1 << 50 // by another generation
+	node := flow.Node{Role: flow.RoleWorker, Name: "w", Home: "w", Groups: []string{"default"}}
+	early := must(w.m.Register(w.ctx, node))(w).Incarnation
+	again := node
+	again.Incarnation = given
+	for range 2 { // of two masters
+		w.same(int64(given), must(w.m.Register(w.ctx, again))(w).Incarnation)
+	}
+	w.same([]int64{early}, w.beat(flow.Node{Incarnation: early}, flow.Node{Incarnation: given, Name: "w", Groups: node.Groups}), "one of the home lives")
+	nodes := must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)
+	if len(nodes) == 0 || !slices.ContainsFunc(nodes, func(n flow.Node) bool { return n.Incarnation == given && n.State == flow.NodeReady }) {
+		w.Errorf("nodes are %+v", nodes)
+	}
+	if got := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleAPI, Name: "a", Incarnation: given + 1}))(w); got.Incarnation == given+1 {
+		w.Errorf("an api keeps its incarnation: %+v", got)
+	}
+	must(w.m.Fence(w.ctx, given))(w)
+	if _, err := w.m.Register(w.ctx, again); !errors.Is(err, flow.ErrFenced) {
+		w.Errorf("dead, it is readmitted: %v", err)
+	}
+	late := again
+	late.Incarnation = 1
+	other := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: "v", Home: "v"}))(w).Incarnation
+	late.Home, late.Name = "v", "v"
+	if _, err := w.m.Register(w.ctx, late); !errors.Is(err, flow.ErrFenced) {
+		w.Errorf("though the home has a later one it is readmitted: %v", err)
+	}
+	w.same([]int64(nil), w.beat(flow.Node{Incarnation: other, Name: "v"}), "the later one lives")
+}
+
 func testServedGroups(w *world) {
 	worker := func(name string, groups ...string) int64 {
 		w.Helper()

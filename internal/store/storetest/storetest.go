@@ -54,6 +54,7 @@ func Run(t *testing.T, open Open) {
 		{"cluster/dead heirs", testDeadHeirs},
 		{"cluster/end of a session", testEndSession},
 		{"cluster/groups served", testServedGroups},
+		{"cluster/readmitted session", testReadmit},
 		{"cluster/late hello", testLateHello},
 		{"cluster/drain", testDrain},
 		{"cluster/give away", testGiveAway},
