@@ -114,14 +114,3 @@ func (c *Core) givenAway(e GivenAway) {
 	}
 	c.tellHeirs(e.Heirs) // it may have been carried out all the same
 }
-
-// leaseIs takes the length of leases as it is set now. What this master has is renewed for it already.
-func (c *Core) leaseIs(e Beaten) {
-	length := e.Settings.Lease
-	if length <= 0 || length == c.cfg.Lease {
-		return
-	}
-	c.cfg.Lease, c.fleet.lease = length, length
-	c.fleet.readAt = flow.Earliest(c.fleet.readAt, c.now.Add(length/3))
-	c.announce("")
-}

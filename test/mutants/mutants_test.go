@@ -112,7 +112,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "an attempt is lost although its result may lie in the inbox",
-		file: "internal/master/lease.go", old: "c.doomed = append(c.doomed, doom{c.polls.inboxRead + 1, instance, lost})", new: "c.route(instance, pending{ev: lost})",
+		file: "internal/master/absence.go", old: "c.doomed = append(c.doomed, doom{c.polls.inboxRead + 1, instance, lost})", new: "c.route(instance, pending{ev: lost})",
 		pkg: "./internal/master", run: "TestLostWorkerAfterItsLease",
 	},
 	{
