@@ -26,8 +26,15 @@ const MaxFrame = 32 << 20
 
 // A peer whose host died without a word is noticed within this time, well inside a lease.
 const (
-	pingAfter   = 3 * time.Second
+	pingAfter   = 4 * time.Second // longer than between two beats in the default lease: whoever beats is not pinged
 	pingTimeout = 3 * time.Second
+)
+
+// Windows of flow control. They are fixed: gRPC would find out how large they should be by a ping for every frame
+// that comes in, which is most of what an idle worker costs.
+const (
+	streamWindow = 1 << 20
+	connWindow   = 4 << 20
 )
 
 // Dial returns a connection to a master. Nil creds mean no TLS. No connection is made yet.
@@ -38,6 +45,7 @@ func Dial(address string, creds credentials.TransportCredentials, opts ...grpc.D
 	all := append([]grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxFrame), grpc.MaxCallSendMsgSize(MaxFrame)),
+		grpc.WithStaticStreamWindowSize(streamWindow), grpc.WithStaticConnWindowSize(connWindow),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: pingTimeout, PermitWithoutStream: false}),
 		// The worker's own loop decides when to dial again; the connection must not sit out a long
 		// pause of its own behind it.
@@ -74,6 +82,7 @@ func NewServer(m MastersServer, p PeersServer, creds credentials.TransportCreden
 	all := append([]grpc.ServerOption{
 		grpc.Creds(creds),
 		grpc.MaxRecvMsgSize(MaxFrame), grpc.MaxSendMsgSize(MaxFrame),
+		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connWindow),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	}, opts...)
