@@ -59,9 +59,23 @@ func runMaster(ctx context.Context, cfg Config, log *slog.Logger) error {
 	port := newGate(listener)
 	defer port.Close() //nolint:errcheck // closed long before, when all went well
 	begin := &starting{}
+	early := serveWaiting(port, server)
+	defer early()
 	return onGround(ctx, cfg, log, begin, func(ctx context.Context, on ground, admin string) error {
+		early()
 		return masterOn(ctx, cfg, log, on, port, begin, dialer, server, admin)
 	})
+}
+
+// serveWaiting answers on the port of a master that is not registered yet, until end is called.
+func serveWaiting(port *gate, creds credentials.TransportCredentials) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = rpc.Serve(ctx, port.turn(), master.Waiting{}, master.Waiting{}, creds) // it ends with the port, which is told elsewhere
+	}()
+	return func() { cancel(); <-done }
 }
 
 // masterOn runs a master on a store and a registry, on a port that stays when it begins anew.
@@ -74,6 +88,8 @@ func masterOn(ctx context.Context, cfg Config, log *slog.Logger, on ground, port
 	d := newMastering(log, func() *master.Master {
 		return master.New(master.Config{Lanes: lanes(cfg), OverloadMemory: cfg.OverloadMemory}, crashingMaster(on.db.Master()), types, node, log)
 	}, func(ctx context.Context, m *master.Master) error {
+		waiting := serveWaiting(port, server)
+		defer waiting()
 		set := peer.New(peer.Config{Watch: on.reg.Watch, Creds: dialer, Identity: m.Identity, Linked: m.Linked, Log: log})
 		if err := checkNeighbours(ctx, cfg, log, on, set, node); err != nil {
 			return err
@@ -82,7 +98,14 @@ func masterOn(ctx context.Context, cfg Config, log *slog.Logger, on ground, port
 		g, ctx := errgroup.WithContext(ctx)
 		g.Go(func() error { return m.Run(ctx) })
 		g.Go(func() error { return ignoreEnd(ctx, set.Run(ctx)) })
-		g.Go(func() error { return rpc.Serve(ctx, port.turn(), m, m.PeersServer(), server) })
+		g.Go(func() error {
+			select {
+			case <-m.Ready():
+			case <-ctx.Done():
+			}
+			waiting()
+			return rpc.Serve(ctx, port.turn(), m, m.PeersServer(), server)
+		})
 		g.Go(func() error {
 			select {
 			case <-m.Ready():

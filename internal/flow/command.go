@@ -18,6 +18,8 @@ type Command struct {
 	Start    []byte // JSON of Start
 	Zone     string
 	At       Time // submitted
+	// Inbox is what was ordered of the run before anybody took it, oldest first: it goes before all else.
+	Inbox []InboxItem
 }
 
 // Turn is whose turn a command is among several masters: those of one slot, and those of any that

@@ -82,6 +82,9 @@ func (c *Core) commandsRead(e CommandsRead) {
 		in.command, in.epoch = cmd.ID, 1
 		c.taking = append(c.taking, in)
 		fresh = true
+		for _, item := range cmd.Inbox { // what was said before it began goes before its tasks
+			c.deliver(item)
+		}
 		if cmd.Takes >= flow.MaxTakes {
 			c.poison(in, deadly("began this run"), nil)
 			continue

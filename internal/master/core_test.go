@@ -708,6 +708,32 @@ func TestLeasesAreRenewedAfterAnOutage(t *testing.T) {
 	}
 }
 
+// What was ordered of a run before anybody took it goes before its tasks: none of them is granted.
+func TestOrderedBeforeItBegan(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.connect(1, 50, 4)
+	cmd := command(100, 9)
+	payload, err := json.Marshal(flow.Verb{Name: flow.VerbStop, By: "me"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Inbox = []flow.InboxItem{{ID: 7, Instance: 100, Kind: flow.InboxVerb, Payload: payload, At: t0}}
+	b.step(CommandsRead{Commands: []flow.Command{cmd}}, DefinitionRead{Key: PlanKey{9, 1}, Definition: definition(9, flow.Task{Name: "a", Type: "nothing"})})
+	ch := b.answer()[0]
+	if ch.Command != 100 || ch.Instance.State != flow.InstanceStopped || len(ch.Inbox)+len(ch.Outcomes) == 0 {
+		t.Errorf("commits %+v", ch)
+	}
+	for _, row := range ch.NewTasks {
+		if row.Attempt.Number != 0 {
+			t.Errorf("task %s has an attempt", row.Name)
+		}
+	}
+	if len(every[Grant](b)) > 0 {
+		t.Error("a task of a run that was stopped is granted")
+	}
+}
+
 // A worker whose home belongs to another cluster gets no session: its numbers mean something else here.
 func TestWorkerOfAnotherCluster(t *testing.T) {
 	t.Parallel()

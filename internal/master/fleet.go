@@ -63,7 +63,8 @@ type stand struct {
 	probed  flow.Time // when the last probe answered, 0: none since it was last well
 	outcome rpc.Outcome
 	fencing bool
-	dead    bool // it is fenced, whatever was read before
+	again   flow.Time // not to be fenced before, since that failed
+	dead    bool      // it is fenced, whatever was read before
 }
 
 func newFleet(lease time.Duration) fleet {
@@ -166,7 +167,7 @@ func (f *fleet) judge(now flow.Time) []verdict {
 			if r.Owns && !s.fencing {
 				out = append(out, verdict{peer: r, heir: true})
 			}
-		case s.fencing || !s.suspect && s.missing == 0:
+		case s.fencing || s.again > now || !s.suspect && s.missing == 0:
 		case s.probed != 0 && s.outcome == rpc.Gone:
 			out = append(out, verdict{peer: r, fence: true, why: "its host says that its process is gone"})
 		case r.Address != "" && !s.probing && (s.probed == 0 || now.Sub(s.probed) >= probeAgain):
@@ -229,6 +230,7 @@ func (f *fleet) next(now flow.Time) (at flow.Time) {
 		if r.Fenced || s.dead || s.fencing || !s.suspect && s.missing == 0 {
 			continue
 		}
+		soonest(s.again)
 		if s.probed != 0 && !s.probing {
 			soonest(s.probed.Add(probeAgain))
 		}

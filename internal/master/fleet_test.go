@@ -1,6 +1,7 @@
 package master
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -186,6 +187,27 @@ func TestOutageOfTheRegistryFellsNobody(t *testing.T) {
 	f.after(time.Second)
 	f.probe(2, rpc.Silent)
 	f.want("fence 2")
+}
+
+func TestFenceThatFailsIsTriedAgainAfterAPause(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.see(7, 8)
+	b.step(PeersRead{Peers: []flow.Peer{{Incarnation: 8, Name: "m2", Address: "a"}}})
+	b.step(Linked{Incarnation: 8})
+	b.step(Probed{Incarnation: 8, Outcome: rpc.Gone})
+	tries := len(every[Condemn](b))
+	for end := b.now.Add(3500 * time.Millisecond); b.now < end; b.now = b.now.Add(10 * time.Millisecond) {
+		if len(every[Condemn](b)) > 0 {
+			b.step(Condemned{Dead: 8, Err: errors.New("the store is away")})
+		} else {
+			b.step(Tick{})
+		}
+		tries += len(every[Condemn](b))
+	}
+	if tries < 3 || tries > 5 {
+		t.Errorf("%d tries in 3.5 s", tries)
+	}
 }
 
 func TestOutageOfTheStoreFellsNobody(t *testing.T) {

@@ -2,10 +2,17 @@
 
 package master
 
-import "baton/internal/rpc"
+import (
+	"time"
+
+	"baton/internal/rpc"
+)
 
 // handOutAtOnce bounds the instances of one HandOut.
 const handOutAtOnce = 500
+
+// fenceAgain is the pause after a fence that failed: the store is away, most likely.
+const fenceAgain = time.Second
 
 // readPeers asks the store for the other masters: with every beat, and when there is a hint.
 func (c *Core) readPeers() {
@@ -60,7 +67,8 @@ func (c *Core) probed(e Probed) {
 // it owned can be given to others, and workers need not hear it any more.
 func (c *Core) condemned(e Condemned) {
 	if e.Err != nil {
-		c.fleet.stand(e.Dead).fencing = false // judged again
+		s := c.fleet.stand(e.Dead)
+		s.fencing, s.again = false, c.now.Add(fenceAgain) // judged again then
 		return
 	}
 	c.fleet.buried(e.Dead)

@@ -81,10 +81,44 @@ func commandArgs(c flow.Command) ([]any, error) {
 	}, nil
 }
 
-func scanCommand(s scanner) (flow.Command, error) {
-	var c flow.Command
-	err := s.Scan(&c.ID, &c.Project, &c.Workflow, &c.Version, &c.Priority, &c.Key, &c.Takes, doc{&c.Start}, &c.Zone, &c.At)
+// waitingCommand is a command that nobody has taken; told: something was ordered of it.
+type waitingCommand struct {
+	flow.Command
+	told bool
+}
+
+// commandTold tells whether something was ordered of a command.
+const commandTold = "EXISTS (SELECT 1 FROM inbox b WHERE b.instance_id = command.id AND b.state = 0)"
+
+func scanCommand(s scanner) (waitingCommand, error) {
+	var c waitingCommand
+	err := s.Scan(&c.ID, &c.Project, &c.Workflow, &c.Version, &c.Priority, &c.Key, &c.Takes, doc{&c.Start}, &c.Zone, &c.At, &c.told)
 	return c, err
+}
+
+// withInbox adds to commands what was ordered of them.
+func (m *Master) withInbox(ctx context.Context, waiting []waitingCommand) ([]flow.Command, error) {
+	out := make([]flow.Command, len(waiting))
+	var told []flow.ID
+	for i, w := range waiting {
+		if out[i] = w.Command; w.told {
+			told = append(told, w.ID)
+		}
+	}
+	if len(told) == 0 {
+		return out, nil
+	}
+	items, err := all(ctx, m.DB, m.read(forEngine), scanItem, `
+		SELECT id, instance_id, kind, dedup, payload, created_at FROM inbox
+		WHERE instance_id = ANY($1) AND state = 0 ORDER BY id`, m.list(told))
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		i := slices.IndexFunc(out, func(c flow.Command) bool { return c.ID == item.Instance })
+		out[i].Inbox = append(out[i].Inbox, item)
+	}
+	return out, nil
 }
 
 // Commands returns waiting commands by priority, then age.
@@ -95,29 +129,38 @@ func (m *Master) Commands(ctx context.Context, n int, except []flow.ID, turn flo
 		mine = fmt.Sprintf(" AND ("+flow.SlotSQL+" = $3 OR submitted_at < $4 OR submitted_at > $4 + 60000000)", turn.Slots)
 		args = append(args, turn.Slot, turn.Before)
 	}
-	out, err := all(ctx, m.DB, m.read(forEngine), scanCommand, `
-		SELECT id, project_id, workflow_id, version, priority, key, takes, start, zone, submitted_at
+	waiting, err := all(ctx, m.DB, m.read(forEngine), scanCommand, `
+		SELECT id, project_id, workflow_id, version, priority, key, takes, start, zone, submitted_at, `+commandTold+`
 		FROM command WHERE NOT (id = ANY($2))`+mine+`
 		ORDER BY priority, id + 0 LIMIT $1`, args...)
-	return out, m.wrap("read commands", err)
+	if err != nil {
+		return nil, m.wrap("read commands", err)
+	}
+	out, err := m.withInbox(ctx, waiting)
+	return out, m.wrap("read what was ordered of commands", err)
 }
 
 // TryCommands counts a trial of waiting commands, so that one whose beginning ends the process is
 // found out, and returns them.
 func (m *Master) TryCommands(ctx context.Context, takes int, upTo flow.ID, n int, except []flow.ID) (out []flow.Command, err error) {
+	var waiting []waitingCommand
 	err = m.statement(ctx, forEngine, func(q querier) error {
-		out, err = all(ctx, m.DB, q, scanCommand, `
+		waiting, err = all(ctx, m.DB, q, scanCommand, `
 			WITH trial AS (
 				SELECT id FROM command
 				WHERE takes = $1 AND id <= $2 AND NOT (id = ANY($4))
 				ORDER BY priority, id + 0 LIMIT $3 FOR UPDATE SKIP LOCKED)
 			UPDATE command SET takes = takes + 1 WHERE id = ANY(ARRAY(SELECT id FROM trial))
-			RETURNING id, project_id, workflow_id, version, priority, key, takes - 1, start, zone, submitted_at`,
+			RETURNING id, project_id, workflow_id, version, priority, key, takes - 1, start, zone, submitted_at, `+commandTold,
 			takes, int64(upTo), n, m.list(except))
 		return err
 	})
-	slices.SortFunc(out, func(a, b flow.Command) int {
+	if err != nil {
+		return nil, m.wrap("try commands", err)
+	}
+	slices.SortFunc(waiting, func(a, b waitingCommand) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.ID, b.ID))
 	})
-	return out, m.wrap("try commands", err)
+	out, err = m.withInbox(ctx, waiting)
+	return out, m.wrap("read what was ordered of commands", err)
 }

@@ -272,10 +272,15 @@ func (s *Store) readCommands(e master.ReadCommands) []flow.Command {
 	}
 	slices.SortStableFunc(out, func(a, b flow.Command) int { return cmp.Compare(a.Priority, b.Priority) })
 	out = out[:min(len(out), e.Limit)]
-	for _, c := range out {
+	for i, c := range out {
 		if e.Trial {
 			c.Takes++
 			s.commands[c.ID] = c
+		}
+		for _, id := range sorted(s.inbox) {
+			if it := s.inbox[id]; it.Instance == c.ID {
+				out[i].Inbox = append(out[i].Inbox, it)
+			}
 		}
 	}
 	return out

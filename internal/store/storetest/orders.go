@@ -51,6 +51,29 @@ func testKeyOutlives(w *world) {
 	w.same([]any{late.ID, false}, []any{id, existing}, "after a month it is a new one")
 }
 
+func testOrderedCommands(w *world) {
+	told, quiet := w.submit(), w.submit()
+	first, second := w.order(told.ID, "a", flow.VerbPause), w.order(told.ID, "b", flow.VerbStop)
+	check := func(cmds []flow.Command, what string) {
+		w.Helper()
+		w.same(2, len(cmds), what)
+		for _, c := range cmds {
+			var got []flow.ID
+			for _, item := range c.Inbox {
+				w.same(told.ID, item.Instance, what)
+				got = append(got, item.ID)
+			}
+			if want := []flow.ID{first, second}; c.ID == told.ID {
+				w.same(want, got, what)
+			} else {
+				w.same(0, len(got), what)
+			}
+		}
+	}
+	check(must(w.m.Commands(w.ctx, 10, nil, flow.Turn{}))(w), "read")
+	check(must(w.m.TryCommands(w.ctx, 0, quiet.ID, 10, nil))(w), "tried")
+}
+
 func testSubmitRace(w *world) {
 	var mu sync.Mutex
 	ids := map[flow.ID]int{}

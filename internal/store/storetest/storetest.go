@@ -62,6 +62,7 @@ func Run(t *testing.T, open Open) {
 		{"commands/idempotent", testSubmit},
 		{"commands/key outlives", testKeyOutlives},
 		{"commands/submitted at once", testSubmitRace},
+		{"orders/of waiting commands", testOrderedCommands},
 		{"commands/order", testCommandOrder},
 		{"inbox/dedup", testDedup},
 		{"inbox/outcomes", testOutcomes},
