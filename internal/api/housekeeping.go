@@ -4,7 +4,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,6 +20,7 @@ const (
 	pruneStep        = 25 // runs a statement, so that nobody waits long for the writer
 	// untakenFor is for how long nobody need know that no master takes runs: one is being restarted, perhaps.
 	untakenFor = time.Minute
+	untakenGap = 10 * time.Second // between two looks for them
 )
 
 // Housekeeper keeps the store small and honest. One per cluster is enough; several do no harm.
@@ -32,14 +32,18 @@ type Housekeeper struct {
 
 // Run works until ctx is done. A pass that fails is logged and tried again with the next.
 func (h *Housekeeper) Run(ctx context.Context) error {
-	tick := time.NewTicker(housekeepingGap)
-	defer tick.Stop()
-	for {
-		if err := h.runOnce(ctx, time.Now()); err != nil && ctx.Err() == nil {
+	keep, look := time.NewTicker(housekeepingGap), time.NewTicker(untakenGap)
+	defer keep.Stop()
+	defer look.Stop()
+	for pass := h.runOnce; ; {
+		if err := pass(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			h.Log.WarnContext(ctx, "housekeeping", slog.Any("error", err))
 		}
 		select {
-		case <-tick.C:
+		case <-keep.C:
+			pass = h.runOnce
+		case <-look.C:
+			pass = h.tellUntaken
 		case <-ctx.Done():
 			return nil
 		}
@@ -55,7 +59,7 @@ func (h *Housekeeper) runOnce(ctx context.Context, now time.Time) error {
 	if stray > 0 {
 		h.Log.ErrorContext(ctx, "rows wait without a reason or a next check: please report this defect", slog.Int("rows", stray))
 	}
-	return errors.Join(h.tellUntaken(ctx, now), h.prune(ctx, now))
+	return h.prune(ctx, now)
 }
 
 // tellUntaken alerts of runs that no master takes: the masters, who write all other alerts, cannot.

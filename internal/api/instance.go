@@ -226,7 +226,17 @@ func (s *Server) listInstances(ctx context.Context, in *listInstancesIn) (*body[
 	if err != nil {
 		return nil, err
 	}
+	s.sayWhy(ctx, p.Items)
 	return listOf(p, summaryOf), nil
+}
+
+// sayWhy gives runs that no master has taken the reason why.
+func (s *Server) sayWhy(ctx context.Context, runs []flow.Run) {
+	for i := range runs {
+		if r := &runs[i]; r.State == flow.InstanceSubmitted {
+			r.Reason = s.whySubmitted(ctx, r.Reason, r.SubmittedAt)
+		}
+	}
 }
 
 func parseStates(names []string) ([]flow.InstanceState, error) {

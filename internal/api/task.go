@@ -80,5 +80,6 @@ func (s *Server) listCommands(ctx context.Context, in *Paging) (*body[List[Summa
 		return nil, err
 	}
 	p, err := s.store.Commands(ctx, in.Limit, cursor)
+	s.sayWhy(ctx, p.Items)
 	return listOf(p, summaryOf), err
 }

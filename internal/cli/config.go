@@ -244,6 +244,9 @@ func fileSettings(flags *pflag.FlagSet, env map[string]string) (settingsFile, er
 	if err = yaml.Unmarshal(raw, &doc); err == nil {
 		err = doc.Decode(&out.values)
 	}
+	for key, value := range out.values {
+		out.values[key] = flat(value)
+	}
 	if err != nil {
 		return out, usagef("settings in %s: %w", path, err)
 	}
@@ -266,6 +269,24 @@ func fileSettings(flags *pflag.FlagSet, env map[string]string) (settingsFile, er
 		return out, e
 	}
 	return out, nil
+}
+
+// flat writes a list or a mapping, as YAML has them, as flags and variables do: a,b or k=v,l=w.
+func flat(value any) any {
+	var parts []string
+	switch value := value.(type) {
+	case []any:
+		for _, v := range value {
+			parts = append(parts, fmt.Sprint(v))
+		}
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(value)) {
+			parts = append(parts, fmt.Sprintf("%s=%v", k, value[k]))
+		}
+	default:
+		return value
+	}
+	return strings.Join(parts, ",")
 }
 
 // keysOf are the keys of a document that is a mapping, in their order.
@@ -357,7 +378,7 @@ func (c *Config) checkLoad() error {
 		return settingf("weight", "weight: %d is out of range; between 1 and %d, usually %d", c.Weight, flow.MaxWeight, flow.DefaultWeight)
 	}
 	for name, share := range map[string]float64{"overload-cpu": c.OverloadCPU, "overload-memory": c.OverloadMemory} {
-		if share <= 0 || math.IsNaN(share) {
+		if share <= 0 || share > 1 || math.IsNaN(share) {
 			return settingf(name, "%s: %v is no share; write one such as 0.9, or 1 for no limit", name, share)
 		}
 	}

@@ -124,6 +124,7 @@ func (d *doctor) fleet(ctx context.Context) {
 	live := map[string]int{}
 	versions := map[string][]string{}
 	var draining, lost []string
+	drainedMasters := 0
 	for _, n := range d.nodes {
 		switch n.State {
 		case flow.NodeLost:
@@ -133,6 +134,9 @@ func (d *doctor) fleet(ctx context.Context) {
 			continue
 		case flow.NodeDraining:
 			draining = append(draining, n.Role+" "+n.Name)
+			if n.Role == flow.RoleMaster || n.Role == flow.RoleStandalone {
+				drainedMasters++
+			}
 		}
 		live[n.Role]++
 		versions[n.Version] = append(versions[n.Version], n.Name)
@@ -149,7 +153,9 @@ func (d *doctor) fleet(ctx context.Context) {
 	default:
 		d.found.ok("nodes", "%s", text)
 	}
-	if len(draining) > 0 {
+	if masters > 0 && drainedMasters == masters {
+		d.found.fail("drained", "`baton undrain NODE` has it take work again", "every master is drained: no run begins (%s)", strings.Join(draining, ", "))
+	} else if len(draining) > 0 {
 		d.found.warn("drained", "`baton undrain NODE` has it take work again", "%s", strings.Join(draining, ", "))
 	}
 	if len(versions) > 1 {

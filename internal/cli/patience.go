@@ -5,12 +5,15 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
+	"baton/internal/api"
 	"baton/internal/flow"
 )
 
@@ -112,11 +115,20 @@ func (s *starting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		say(w, "ok\n")
 	case r.URL.Path == "/metrics":
 	default:
-		w.Header().Set("Retry-After", "1")
-		w.WriteHeader(http.StatusServiceUnavailable)
 		if why != "" {
 			why = ": " + why
 		}
-		say(w, "starting%s\n", why)
+		w.Header().Set("Retry-After", "1")
+		if !strings.HasPrefix(r.URL.Path, apiPrefix) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			say(w, "starting%s\n", why)
+			return
+		}
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		const status = http.StatusServiceUnavailable
+		_ = json.NewEncoder(w).Encode(api.Problem{ // who asked may be gone
+			Title: http.StatusText(status), Status: status, Code: flow.CodeUnavailable, Detail: "the server is starting" + why,
+		})
 	}
 }

@@ -59,7 +59,7 @@ func runMaster(ctx context.Context, cfg Config, log *slog.Logger) error {
 	port := newGate(listener)
 	defer port.Close() //nolint:errcheck // closed long before, when all went well
 	begin := &starting{}
-	early := serveWaiting(port, server)
+	early := serveWaiting(ctx, port, server)
 	defer early()
 	return onGround(ctx, cfg, log, begin, func(ctx context.Context, on ground, admin string) error {
 		early()
@@ -68,8 +68,8 @@ func runMaster(ctx context.Context, cfg Config, log *slog.Logger) error {
 }
 
 // serveWaiting answers on the port of a master that is not registered yet, until end is called.
-func serveWaiting(port *gate, creds credentials.TransportCredentials) (end func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+func serveWaiting(ctx context.Context, port *gate, creds credentials.TransportCredentials) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -88,7 +88,7 @@ func masterOn(ctx context.Context, cfg Config, log *slog.Logger, on ground, port
 	d := newMastering(log, func() *master.Master {
 		return master.New(master.Config{Lanes: lanes(cfg), OverloadMemory: cfg.OverloadMemory}, crashingMaster(on.db.Master()), types, node, log)
 	}, func(ctx context.Context, m *master.Master) error {
-		waiting := serveWaiting(port, server)
+		waiting := serveWaiting(ctx, port, server)
 		defer waiting()
 		set := peer.New(peer.Config{Watch: on.reg.Watch, Creds: dialer, Identity: m.Identity, Linked: m.Linked, Log: log})
 		if err := checkNeighbours(ctx, cfg, log, on, set, node); err != nil {

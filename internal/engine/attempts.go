@@ -413,8 +413,9 @@ func (s *State) gone(r int32, cause, why string, env Env, fx *Effects) {
 		a.State = flow.AttemptUnknown
 		s.set(r, flow.TaskUnknown)
 		row.Kill, row.NextCheck = flow.KillNone, 0
-		row.Reason = flow.ReasonUnknown + ": its worker was lost while it ran and it may run at most once; settle it with `baton task succeed|skip|retry|kill` (" + flow.Text(why, 300) + ")"
-		s.alert(flow.AlertTaskUnknown, row.Name, row.Reason, env)
+		row.Reason = fmt.Sprintf("%s: its worker was lost while it ran and it may run at most once; settle it with `baton task succeed|skip|retry|kill %s %s` (%s)",
+			flow.ReasonUnknown, s.Inst.ID, row.Name, flow.Text(why, 300))
+		s.alert(flow.AlertTaskUnknown, row.Name, "task "+row.Name+" is "+row.Reason, env)
 	case int(a.Infra) > attempt.InfrastructureBudget && !inOrder || s.closing():
 		s.endRow(r, flow.TaskFailed, flow.ReasonWorkerLost, env)
 		s.failed(r, why, env, fx)

@@ -3,8 +3,6 @@
 package master
 
 import (
-	"context"
-
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -15,7 +13,8 @@ import (
 // Waiting answers in the place of a master that is not registered yet, perhaps because the store is away. It
 // owns nothing and can grant nothing, so it is no master that a worker would have to fear: to whoever beats it
 // says that it does not reach the store either. Silence would make workers end what they run, for a master that
-// nobody hears may have the store and grant a successor.
+// nobody hears may have the store and grant a successor. It answers no probe: the row of an incarnation may be in
+// the store before its master serves.
 type Waiting struct {
 	rpc.UnimplementedMastersServer
 	rpc.UnimplementedPeersServer
@@ -37,9 +36,4 @@ func (Waiting) Session(stream grpc.BidiStreamingServer[rpc.FromWorker, rpc.FromM
 			}
 		}
 	}
-}
-
-// Probe implements rpc.PeersServer: whoever had this address before is gone.
-func (Waiting) Probe(context.Context, *rpc.ProbeRequest) (*rpc.Identity, error) {
-	return &rpc.Identity{}, nil
 }

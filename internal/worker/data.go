@@ -137,8 +137,17 @@ func lockFile(path string) (*os.File, error) {
 		return nil, fmt.Errorf("lock data folder: %w", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close() // nothing was written
-		return nil, fmt.Errorf("data folder %s is in use by another process: stop it, or choose another folder", filepath.Dir(filepath.Dir(path)))
+		holder := make([]byte, 32)
+		n, _ := f.Read(holder) // what it says means nothing by itself
+		f.Close()              // nothing was written
+		by := "another process"
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(holder[:n]))); err == nil {
+			by = fmt.Sprintf("process %d", pid)
+		}
+		return nil, fmt.Errorf("data folder %s is in use by %s: stop it, or choose another folder with --data", filepath.Dir(filepath.Dir(path)), by)
+	}
+	if err := f.Truncate(0); err == nil { // a full disk keeps nobody from the folder
+		_, _ = fmt.Fprintf(f, "%d\n", os.Getpid())
 	}
 	return f, nil
 }

@@ -197,7 +197,7 @@ func (h *Host) wait(p *proper) {
 		if err == nil {
 			how, p.hopeless = state.String(), state.ExitCode() == Hopeless
 		}
-		if !h.stopping && h.drainBy.IsZero() {
+		if !h.stopping && h.drainBy.IsZero() && !p.hopeless {
 			h.log.Warn("the worker ended and is started again, tasks run on", slog.String("how", how), slog.Int("running", h.living()))
 		}
 		h.gone(p)
