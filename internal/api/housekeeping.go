@@ -64,6 +64,13 @@ func (h *Housekeeper) runOnce(ctx context.Context, now time.Time) error {
 
 // tellUntaken alerts of runs that no master takes: the masters, who write all other alerts, cannot.
 func (h *Housekeeper) tellUntaken(ctx context.Context, now time.Time) error {
+	oldest, _, _, err := h.Store.Waits(ctx)
+	if err != nil {
+		return fmt.Errorf("look how long runs wait: %w", err)
+	}
+	if oldest == 0 || now.Sub(oldest.Std()) < untakenFor {
+		return nil
+	}
 	nodes, err := h.Store.Nodes(ctx, "")
 	if err != nil {
 		return fmt.Errorf("look for masters: %w", err)

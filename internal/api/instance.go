@@ -170,9 +170,7 @@ func (s *Server) load(ctx context.Context, id flow.ID) (flow.Run, []flow.TaskRow
 	if err != nil {
 		return run, nil, err
 	}
-	if run.State == flow.InstanceSubmitted {
-		run.Reason = s.whySubmitted(ctx, run.Reason, run.SubmittedAt)
-	}
+	s.sayWhy(ctx, &run)
 	rows, err := s.store.Tasks(ctx, id)
 	if err != nil && flow.CodeOf(err) == flow.CodeInternal && (run.State == flow.InstanceQuarantined || run.Reason == flow.ReasonQuarantine) {
 		return run, nil, nil // they cannot be read, which is why it was quarantined
@@ -226,17 +224,10 @@ func (s *Server) listInstances(ctx context.Context, in *listInstancesIn) (*body[
 	if err != nil {
 		return nil, err
 	}
-	s.sayWhy(ctx, p.Items)
-	return listOf(p, summaryOf), nil
-}
-
-// sayWhy gives runs that no master has taken the reason why.
-func (s *Server) sayWhy(ctx context.Context, runs []flow.Run) {
-	for i := range runs {
-		if r := &runs[i]; r.State == flow.InstanceSubmitted {
-			r.Reason = s.whySubmitted(ctx, r.Reason, r.SubmittedAt)
-		}
+	for i := range p.Items {
+		s.sayWhy(ctx, &p.Items[i])
 	}
+	return listOf(p, summaryOf), nil
 }
 
 func parseStates(names []string) ([]flow.InstanceState, error) {

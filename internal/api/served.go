@@ -56,8 +56,8 @@ func groupsOf(docs []flow.Document) map[string]string {
 		if d.Workflow == nil {
 			continue
 		}
-		for _, t := range d.Workflow.Tasks {
-			group := cmp.Or(t.WorkerGroup, d.Workflow.WorkerGroup, flow.DefaultGroup)
+		for i := range d.Workflow.Tasks {
+			group := d.Workflow.GroupOf(&d.Workflow.Tasks[i])
 			out[group] = cmp.Or(out[group], fmt.Sprintf("workflow %s/%s", d.Workflow.Project, d.Workflow.Name))
 		}
 	}

@@ -100,6 +100,9 @@ type Cluster interface {
 	Prune(ctx context.Context, before flow.Time, n int) (int, error)
 	// Stray counts non-terminal rows that have neither a reason nor a next check: each is a defect.
 	Stray(ctx context.Context) (int, error)
+	// Waits tells since when the oldest command and the oldest inbox item wait, 0 for none, and the
+	// time of the store.
+	Waits(ctx context.Context) (command, inbox, now flow.Time, err error)
 	// AlertUntaken alerts once of the oldest waiting command, if it was submitted before a time.
 	AlertUntaken(ctx context.Context, before flow.Time, kind, message string, now flow.Time) error
 	// Ping tells whether the store answers.

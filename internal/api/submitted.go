@@ -36,6 +36,13 @@ const (
 	untakenFresh = time.Second
 )
 
+// sayWhy gives a run that no master has taken the reason why.
+func (s *Server) sayWhy(ctx context.Context, r *flow.Run) {
+	if r.State == flow.InstanceSubmitted {
+		r.Reason = s.whySubmitted(ctx, r.Reason, r.SubmittedAt)
+	}
+}
+
 // whySubmitted is the reason of a run that no master has taken since a time: usual while some master takes
 // work, and when it cannot be found out.
 func (s *Server) whySubmitted(ctx context.Context, usual string, since flow.Time) string {

@@ -80,6 +80,8 @@ func (s *Server) listCommands(ctx context.Context, in *Paging) (*body[List[Summa
 		return nil, err
 	}
 	p, err := s.store.Commands(ctx, in.Limit, cursor)
-	s.sayWhy(ctx, p.Items)
+	for i := range p.Items {
+		s.sayWhy(ctx, &p.Items[i])
+	}
 	return listOf(p, summaryOf), err
 }

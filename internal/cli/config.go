@@ -244,11 +244,11 @@ func fileSettings(flags *pflag.FlagSet, env map[string]string) (settingsFile, er
 	if err = yaml.Unmarshal(raw, &doc); err == nil {
 		err = doc.Decode(&out.values)
 	}
-	for key, value := range out.values {
-		out.values[key] = flat(value)
-	}
 	if err != nil {
 		return out, usagef("settings in %s: %w", path, err)
+	}
+	for key, value := range out.values {
+		out.values[key] = flat(value)
 	}
 	known := defaults()
 	for key := range keysOf(doc) {

@@ -4,7 +4,6 @@ package cli
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -124,7 +123,7 @@ func (d *doctor) fleet(ctx context.Context) {
 	live := map[string]int{}
 	versions := map[string][]string{}
 	var draining, lost []string
-	drainedMasters := 0
+	drained := map[string]int{}
 	for _, n := range d.nodes {
 		switch n.State {
 		case flow.NodeLost:
@@ -134,9 +133,7 @@ func (d *doctor) fleet(ctx context.Context) {
 			continue
 		case flow.NodeDraining:
 			draining = append(draining, n.Role+" "+n.Name)
-			if n.Role == flow.RoleMaster || n.Role == flow.RoleStandalone {
-				drainedMasters++
-			}
+			drained[n.Role]++
 		}
 		live[n.Role]++
 		versions[n.Version] = append(versions[n.Version], n.Name)
@@ -153,7 +150,7 @@ func (d *doctor) fleet(ctx context.Context) {
 	default:
 		d.found.ok("nodes", "%s", text)
 	}
-	if masters > 0 && drainedMasters == masters {
+	if masters > 0 && drained[flow.RoleMaster]+drained[flow.RoleStandalone] == masters {
 		d.found.fail("drained", "`baton undrain NODE` has it take work again", "every master is drained: no run begins (%s)", strings.Join(draining, ", "))
 	} else if len(draining) > 0 {
 		d.found.warn("drained", "`baton undrain NODE` has it take work again", "%s", strings.Join(draining, ", "))
@@ -254,8 +251,8 @@ func (d *doctor) groups(ctx context.Context) {
 		if err != nil || json.Unmarshal(got.Definition, &def) != nil {
 			continue // deleted meanwhile
 		}
-		for _, t := range def.Tasks {
-			named[cmp.Or(t.WorkerGroup, def.WorkerGroup, flow.DefaultGroup)] = placeOf(w.Project, w.Name)
+		for i := range def.Tasks {
+			named[def.GroupOf(&def.Tasks[i])] = placeOf(w.Project, w.Name)
 		}
 	}
 	var unserved, unused []string

@@ -46,14 +46,6 @@ func checkNeighbours(ctx context.Context, cfg Config, log *slog.Logger, on groun
 	}.check(ctx)
 }
 
-// patient asks the store something for no longer than three leases: a connection may lead nowhere, and the next
-// try takes another.
-func patient[T any](ctx context.Context, lease time.Duration, ask func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*lease)
-	defer cancel()
-	return ask(ctx)
-}
-
 const (
 	neighboursGap = 250 * time.Millisecond
 	// unseenLeases is for how many leases a live master may be missing in the registry. It is missing for

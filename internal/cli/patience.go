@@ -62,6 +62,14 @@ func persist[T any](ctx context.Context, log *slog.Logger, s *starting, what str
 	}
 }
 
+// patient asks the store something for no longer than three leases: a connection may lead nowhere, and the next
+// try takes another.
+func patient[T any](ctx context.Context, lease time.Duration, ask func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*lease)
+	defer cancel()
+	return ask(ctx)
+}
+
 // ignoreEnd takes the end of a context for no error.
 func ignoreEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {

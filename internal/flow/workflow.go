@@ -2,7 +2,10 @@
 
 package flow
 
-import "encoding/json"
+import (
+	"cmp"
+	"encoding/json"
+)
 
 // Workflow is one version of a definition. Its JSON form is what the store keeps and what
 // versions are compared by, so fields are only added, with omitempty.
@@ -192,6 +195,11 @@ const (
 
 // DefaultGroup is the worker group of a task that names none.
 const DefaultGroup = "default"
+
+// GroupOf returns the worker group of a task: its own, else that of the workflow.
+func (w *Workflow) GroupOf(t *Task) string {
+	return cmp.Or(t.WorkerGroup, w.WorkerGroup, DefaultGroup)
+}
 
 // DefaultProject is the project of a document or command that names none.
 const DefaultProject = "default"

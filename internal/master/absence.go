@@ -164,7 +164,7 @@ func (c *Core) sessionEnded(e SessionEnded) {
 		case !e.Over && e.Left > 0 && e.Left > c.cfg.Lease-c.now.Sub(a.since)+c.cfg.Lease/16:
 			// It asked for that after it was gone here: another master hears it.
 			c.giveToHearers(a.session)
-			if c.away[i].until = c.now.Add(min(e.Left, c.cfg.Lease/4)); len(c.pool.HeldBy(a.session)) == 0 {
+			if c.away[i].until = c.now.Add(max(min(e.Left, c.cfg.Lease/4), askAgainSoonest)); len(c.pool.HeldBy(a.session)) == 0 {
 				c.away = slices.Delete(c.away, i, i+1) // whoever needs it again asks again
 			}
 			return

@@ -258,4 +258,12 @@ func TestRegisteredTooLate(t *testing.T) {
 		t.Errorf("ends %v", l)
 	}
 	b.step(SessionLeft{1, 50, nil})
+	// One that its worker had before, and which other masters hear, is not ended by a connection that broke.
+	b.step(Frame{2, &rpc.FromWorker{Hello: &rpc.Hello{Name: "w1", Home: "h", Groups: []string{"default"}, Slots: 4, Session: 40, Generation: 99}}})
+	one[Register](b)
+	b.step(Closed{2})
+	b.step(Registered{Conn: 2, Lease: flow.Lease{Incarnation: 40}, Again: true})
+	if l := every[LeaveSession](b); len(l) > 0 {
+		t.Errorf("ends %v", l)
+	}
 }

@@ -159,6 +159,7 @@ type (
 	Registered struct {
 		Conn  int64
 		Lease flow.Lease
+		Again bool // the worker had this session before
 		Err   error
 	}
 	// Outrun answers Register: a later hello of the same home was answered, and this is its number.

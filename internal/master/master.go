@@ -307,7 +307,7 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 			m.answer(ctx, "register worker", nil, Outrun{e.Conn, outrun.Hello})
 			return
 		}
-		m.answer(ctx, "register worker", err, Registered{e.Conn, lease, err})
+		m.answer(ctx, "register worker", err, Registered{e.Conn, lease, e.Node.Incarnation != 0, err})
 	case Quarantine:
 		m.quarantine(ctx, asking, e)
 	case Beat:

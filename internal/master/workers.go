@@ -250,7 +250,7 @@ func (c *Core) hello(f greeting) {
 func (c *Core) registered(e Registered) {
 	cn := c.conns[e.Conn]
 	if cn == nil {
-		if e.Err == nil { // nobody was told of it
+		if e.Err == nil && !e.Again { // nobody was told of it
 			c.emit(LeaveSession{e.Conn, e.Lease.Incarnation})
 		}
 		return

@@ -70,10 +70,6 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 			return flow.Lease{}, fmt.Errorf("fence %d: %w", d, err)
 		}
 	}
-	groups, labels, err := nodeJSON(node)
-	if err != nil {
-		return flow.Lease{}, err
-	}
 	l := flow.Lease{Epoch: 1}
 	err = m.write(ctx, forEngine, func(q querier) error {
 		// The row of the setting is also the lock under which numbers are given out.
@@ -110,13 +106,8 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 		if _, err := exec(ctx, m.DB, q, "INSERT INTO fence (incarnation, epoch) VALUES ($1, $2)", l.Incarnation, l.Epoch); err != nil {
 			return err
 		}
-		_, err = exec(ctx, m.DB, q, `
-			INSERT INTO node (incarnation, number, role, name, home, pid, groups, slots, running, labels, state, version, engine, started_at, lease_until, address, hello)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, baton_now(), baton_now() + $14, $15, $16)`,
-			l.Incarnation, l.Number, node.Role, node.Name, node.Home, node.PID, groups, node.Slots, node.Running, labels,
-			stateOf(node), node.Version, node.Engine, leaseLength(length), node.Address, node.Hello)
 		l.Length = time.Duration(leaseLength(length)) * time.Microsecond
-		return err
+		return m.insertNode(ctx, q, l, node, l.Length)
 	})
 	if err != nil {
 		return flow.Lease{}, err
@@ -128,22 +119,15 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 // earlier ones of its home: what the worker runs is bound to it. flow.ErrFenced: this store knows it as dead, or
 // has given the home a later one.
 func (m *Master) readmit(ctx context.Context, node flow.Node) (flow.Lease, error) {
-	groups, labels, err := nodeJSON(node)
-	if err != nil {
-		return flow.Lease{}, err
-	}
-	others, err := all(ctx, m.DB, m.read(forEngine), scalar[int64], `
+	earlier, err := all(ctx, m.DB, m.read(forEngine), scalar[int64], `
 		SELECT n.incarnation FROM node n JOIN fence f ON f.incarnation = n.incarnation
-		WHERE n.home = $1 AND n.home <> '' AND n.incarnation <> $2 AND f.epoch = 1`, node.Home, node.Incarnation)
+		WHERE n.home = $1 AND n.home <> '' AND n.incarnation < $2 AND f.epoch = 1`, node.Home, node.Incarnation)
 	if err != nil {
 		return flow.Lease{}, err
 	}
-	if slices.ContainsFunc(others, func(other int64) bool { return other > node.Incarnation }) {
-		return flow.Lease{}, flow.ErrFenced
-	}
-	for _, other := range others {
-		if _, err := m.raise(ctx, other); err != nil {
-			return flow.Lease{}, fmt.Errorf("fence %d: %w", other, err)
+	for _, e := range earlier {
+		if _, err := m.raise(ctx, e); err != nil {
+			return flow.Lease{}, fmt.Errorf("fence %d: %w", e, err)
 		}
 	}
 	l := flow.Lease{Incarnation: node.Incarnation, Epoch: 1}
@@ -151,6 +135,16 @@ func (m *Master) readmit(ctx context.Context, node flow.Node) (flow.Lease, error
 		length, err := one(ctx, m.DB, q, scalar[string], "SELECT value FROM setting WHERE key = 'lease' FOR UPDATE")
 		if err != nil {
 			return err
+		}
+		// Under the lock, so that of this and a registration of the home one sees the other.
+		later, err := one(ctx, m.DB, q, scalar[int], `
+			SELECT count(*) FROM node n JOIN fence f ON f.incarnation = n.incarnation
+			WHERE n.home = $1 AND n.home <> '' AND n.incarnation > $2 AND f.epoch = 1`, node.Home, l.Incarnation)
+		if err != nil {
+			return err
+		}
+		if later > 0 {
+			return flow.ErrFenced
 		}
 		if _, err := exec(ctx, m.DB, q, "INSERT INTO fence (incarnation, epoch) VALUES ($1, $2) ON CONFLICT (incarnation) DO NOTHING", l.Incarnation, l.Epoch); err != nil {
 			return err
@@ -163,15 +157,24 @@ func (m *Master) readmit(ctx context.Context, node flow.Node) (flow.Lease, error
 			return flow.ErrFenced
 		}
 		l.Length = time.Duration(leaseLength(length)) * time.Microsecond
-		_, err = exec(ctx, m.DB, q, `
-			INSERT INTO node (incarnation, number, role, name, home, pid, groups, slots, running, labels, state, version, engine, started_at, lease_until, address, hello)
-			VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, baton_now(), baton_now() + $13, '', $14)
-			ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, state = excluded.state`,
-			l.Incarnation, node.Role, node.Name, node.Home, node.PID, groups, node.Slots, node.Running, labels,
-			stateOf(node), node.Version, node.Engine, max(l.Length, node.Lease).Microseconds(), node.Hello)
-		return err
+		return m.insertNode(ctx, q, l, node, max(l.Length, node.Lease))
 	})
 	return l, err
+}
+
+// insertNode writes the row of an incarnation, or renews it if there is one.
+func (m *Master) insertNode(ctx context.Context, q querier, l flow.Lease, node flow.Node, lease time.Duration) error {
+	groups, labels, err := nodeJSON(node)
+	if err != nil {
+		return err
+	}
+	_, err = exec(ctx, m.DB, q, `
+		INSERT INTO node (incarnation, number, role, name, home, pid, groups, slots, running, labels, state, version, engine, started_at, lease_until, address, hello)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, baton_now(), baton_now() + $14, $15, $16)
+		ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, state = excluded.state`,
+		l.Incarnation, l.Number, node.Role, node.Name, node.Home, node.PID, groups, node.Slots, node.Running, labels,
+		stateOf(node), node.Version, node.Engine, lease.Microseconds(), node.Address, node.Hello)
+	return err
 }
 
 // errAnother tells that another incarnation of a home came while earlier ones were being fenced.

@@ -170,6 +170,7 @@ type turn struct {
 	effects []Effect
 	records []Record
 	sync    bool
+	whole   bool // the journal is written whole
 	after   after
 }
 

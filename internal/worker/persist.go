@@ -42,7 +42,7 @@ func endSize(e *rpc.Ended) int { return recordSize + len(e.GetOutputs()) + len(e
 func (c *Core) write() {
 	t := &c.turn
 	ending := (c.draining || c.stopping) && len(c.drops) > 0 // nothing comes that they could go with
-	if len(t.records) == 0 && len(c.drops) < dropsPerWrite && !ending {
+	if len(t.records) == 0 && len(c.drops) < dropsPerWrite && !ending && !t.whole {
 		return
 	}
 	if len(c.drops) > 0 {
@@ -52,7 +52,7 @@ func (c *Core) write() {
 	}
 	c.disk.last++
 	p := Persist{ID: c.disk.last, Records: t.records, Sync: t.sync}
-	if c.appended > c.cfg.CompactAfter {
+	if t.whole || c.appended > c.cfg.CompactAfter {
 		p.Records, p.Whole, c.appended = c.snapshot().Records(), true, 0
 	}
 	if !t.after.empty() {
@@ -60,9 +60,6 @@ func (c *Core) write() {
 	}
 	c.do(p)
 }
-
-// rewrite has the next write be all that is still needed.
-func (c *Core) rewrite() { c.appended = c.cfg.CompactAfter + 1 }
 
 // snapshot is what the journal must add up to now.
 func (c *Core) snapshot() State {

@@ -226,8 +226,7 @@ func (c *Core) foreign(s *stream, cluster string) {
 	c.session = session{beats: c.session.beats, unseen: c.session.unseen, hello: c.session.hello}
 	c.tombs, c.tombOrder, c.drops = map[int64]bool{}, nil, nil
 	c.remember()
-	c.rewrite()
-	c.record(Record{Kind: RecordSession}) // so that there is a write
+	c.turn.whole = true
 	s.helloAt = 0
 	c.sayHellos()
 }
@@ -357,7 +356,7 @@ func (c *Core) welcome(s *stream, w *rpc.Welcome) {
 	} else {
 		c.leaseIs(length)
 	}
-	known := c.cluster == w.GetCluster()
+	known := w.GetCluster() == "" || c.cluster == w.GetCluster() // masters of before do not say
 	c.cluster = cmp.Or(w.GetCluster(), c.cluster)
 	if w.GetSession() != c.session.id || !known {
 		if c.session.id != 0 && w.GetSession() != c.session.id {

@@ -97,7 +97,7 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 				return master.Registered{Conn: e.Conn, Err: flow.ErrFenced}
 			}
 			if e.Node.Incarnation != 0 {
-				return master.Registered{Conn: e.Conn, Lease: s.readmit(e.Node)}
+				return master.Registered{Conn: e.Conn, Lease: s.readmit(e.Node), Again: true}
 			}
 			return master.Registered{Conn: e.Conn, Lease: s.register(e.Node.Home, e.Node.Hello)}
 		})
