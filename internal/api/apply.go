@@ -5,6 +5,8 @@ package api
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"baton/internal/flow"
@@ -67,7 +69,7 @@ func describe(d flow.Document) Described {
 // ApplyResult tells what apply did.
 type ApplyResult struct {
 	Items    []flow.Applied `json:"items"`
-	Warnings []string       `json:"warnings" doc:"What will wait, such as for a worker group that nobody serves"`
+	Warnings []string       `json:"warnings" doc:"What will wait or fail, such as for a worker group that nobody serves"`
 }
 
 func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], error) {
@@ -93,7 +95,45 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 	if err != nil {
 		warnings = []string{} // it is applied, whatever can be said of it
 	}
+	warnings = append(warnings, s.missingSources(ctx, docs)...)
 	return &body[ApplyResult]{ApplyResult{items, warnings}}, nil
+}
+
+// missingSources warns of data sources that tasks name and their project does not have: they fail until it does.
+func (s *Server) missingSources(ctx context.Context, docs []flow.Document) []string {
+	var warnings []string
+	have := map[string][]string{} // by project, read once
+	for _, d := range docs {
+		if d.Workflow == nil {
+			continue
+		}
+		used := s.files.DataSources(d)
+		if len(used) == 0 {
+			continue
+		}
+		project := d.Workflow.Project
+		if _, read := have[project]; !read {
+			sources, err := s.store.DataSources(ctx, project)
+			if err != nil {
+				return warnings // it is applied, whatever can be said of it
+			}
+			have[project] = []string{}
+			for _, source := range sources {
+				have[project] = append(have[project], source.Name)
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(used)) {
+			if slices.Contains(have[project], name) {
+				continue
+			}
+			text := fmt.Sprintf("project %s has no data source %q, which task %s of workflow %s names: it fails until there is one", project, name, used[name], d.Workflow.Name)
+			if near := flow.Nearest(name, have[project]); near != "" {
+				text += fmt.Sprintf("; did you mean %q?", near)
+			}
+			warnings = append(warnings, text)
+		}
+	}
+	return warnings
 }
 
 // attach puts the sums of the resources into the documents of their file, and returns an error

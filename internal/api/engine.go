@@ -24,6 +24,8 @@ type Documents interface {
 	Parse(files []SourceFile, project string) ([]flow.Document, error)
 	// EachFile calls do with every resource that a document names.
 	EachFile(doc flow.Document, do func(*flow.File))
+	// DataSources names the data sources that a document's tasks use, with a task of each.
+	DataSources(doc flow.Document) map[string]string
 	// Export writes documents as one file.
 	Export(docs []flow.Document) ([]byte, error)
 	// Diff tells what a document would change, as fields and as text for people. Nothing changes:

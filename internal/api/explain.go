@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ type Explanation struct {
 	State       InstanceState     `json:"state"`
 	Reason      *string           `json:"reason"`
 	NextCheckAt flow.Time         `json:"next_check_at"`
+	Given       []Given           `json:"given,omitempty" doc:"Verbs that were accepted and are not carried out yet"`
 	Tasks       []TaskExplanation `json:"tasks" doc:"In order of the file; what was not reached included"`
 }
 
@@ -26,6 +28,7 @@ type TaskExplanation struct {
 	State       *string       `json:"state" doc:"A task state; unreached; null: its turn has not come"`
 	Reason      *string       `json:"reason"`
 	NextCheckAt flow.Time     `json:"next_check_at"`
+	Lost        []string      `json:"lost,omitempty" doc:"Of one task: its tries that came to their end with their worker, and why"`
 	Params      []ParamOrigin `json:"params"`
 	Script      *string       `json:"script,omitempty" doc:"As it runs"`
 }
@@ -64,7 +67,41 @@ func (s *Server) explainInstance(ctx context.Context, in *explainIn) (*body[Expl
 	if in.Task != "" && len(out.Tasks) == 0 {
 		return nil, s.knows(ctx, run, in.Task)
 	}
-	return &body[Explanation]{out}, nil
+	if !run.State.Ended() {
+		if out.Given, err = s.givenTo(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	if in.Task != "" {
+		out.Tasks[0].Lost, err = s.lostTries(ctx, id, in.Task)
+	}
+	return &body[Explanation]{out}, err
+}
+
+// lostTries tells of the attempts of a task that were lost, oldest first.
+func (s *Server) lostTries(ctx context.Context, id flow.ID, task string) ([]string, error) {
+	tries, err := s.store.Attempts(ctx, id, task)
+	var out []string
+	for _, t := range tries {
+		if why := whyLost(t); why != "" {
+			out = append(out, fmt.Sprintf("try %d was %s: %s", t.Number, t.State, why))
+		}
+	}
+	return out, err
+}
+
+// whyLost is a sentence for an attempt that came to its end with its worker, "" for any other.
+func whyLost(a flow.NamedAttempt) string {
+	switch {
+	case a.State != flow.AttemptLost && a.State != flow.AttemptUnknown && a.State != flow.AttemptSuspect:
+		return ""
+	case a.SessionEnded != "":
+		return fmt.Sprintf("worker %s, session %d: %s", a.Worker, a.Session, a.SessionEnded)
+	case a.State == flow.AttemptSuspect:
+		return fmt.Sprintf("worker %s, session %d, is not heard", a.Worker, a.Session)
+	default:
+		return fmt.Sprintf("worker %s, session %d, lives but does not have it", a.Worker, a.Session)
+	}
 }
 
 func (s *Server) explain(ctx context.Context, run flow.Run, rows []flow.TaskRow) (flow.Explanation, error) {

@@ -48,7 +48,7 @@ func (s *Server) startInstance(ctx context.Context, in *startIn) (*startOut, err
 	}
 	def, err := s.store.Workflow(ctx, in.Body.Project, in.Body.Workflow, in.Body.Version)
 	if err != nil {
-		return nil, err
+		return nil, s.didYouMean(ctx, in.Body, err)
 	}
 	zone := def.Workflow.Timezone
 	start.DataTime, err = parseDataTime(in.Body.DataTime, zone)
@@ -79,7 +79,9 @@ func (s *Server) startInstance(ctx context.Context, in *startIn) (*startOut, err
 	s.masters.PokeCommands(cmd.ID)
 	if !existing {
 		// What was just accepted is known: reading it again would cost more than accepting it.
-		return &startOut{Status: http.StatusCreated, Body: instanceOf(submittedRun(cmd, def, start), nil)}, nil
+		out := &startOut{Status: http.StatusCreated, Body: instanceOf(submittedRun(cmd, def, start), nil)}
+		out.Body.Warnings = s.doubts(ctx, def, start)
+		return out, nil
 	}
 	out := &startOut{Status: http.StatusOK}
 	out.Body, err = s.instance(ctx, id)
@@ -161,7 +163,11 @@ func (s *Server) getInstance(ctx context.Context, in *InstancePath) (*body[Insta
 
 func (s *Server) instance(ctx context.Context, id flow.ID) (Instance, error) {
 	run, rows, err := s.load(ctx, id)
-	return instanceOf(run, rows), err
+	out := instanceOf(run, rows)
+	if err == nil && !run.State.Ended() {
+		out.Given, err = s.givenTo(ctx, id)
+	}
+	return out, err
 }
 
 // load reads a run and its rows. The rows are read last: they are at least as new as the run.

@@ -42,8 +42,19 @@ type Summary struct {
 // Instance is a run with its tasks, in order of creation.
 type Instance struct {
 	Summary
-	Existing bool   `json:"existing,omitempty" doc:"The idempotency key was known: this is the run it made"`
-	Tasks    []Task `json:"tasks"`
+	Existing bool     `json:"existing,omitempty" doc:"The idempotency key was known: this is the run it made"`
+	Warnings []string `json:"warnings,omitempty" doc:"Of a start: what may be a slip of the pen, or will wait"`
+	Given    []Given  `json:"given,omitempty" doc:"Verbs that were accepted and are not carried out yet"`
+	Tasks    []Task   `json:"tasks"`
+}
+
+// Given is a verb that was accepted and is not carried out yet.
+type Given struct {
+	ID   string    `json:"id"`
+	Verb string    `json:"verb"`
+	Task *string   `json:"task" doc:"That it is for; null: the run"`
+	By   *string   `json:"by" doc:"Name of the token it was given with"`
+	At   flow.Time `json:"at" nullable:"false"`
 }
 
 // ParentRef names the run and task that started a run.
@@ -94,6 +105,7 @@ type Attempt struct {
 	CPU       *float64     `json:"cpu_seconds" doc:"Processor time of it and all that came of it; null: not known"`
 	Memory    *int64       `json:"peak_memory" doc:"Bytes that it had at most; null: not known"`
 	Refused   bool         `json:"refused" doc:"A late result came and was refused"`
+	Reason    *string      `json:"reason" doc:"Why it was lost, or is feared to be; null: it was not"`
 }
 
 func summaryOf(r flow.Run) Summary {
@@ -141,7 +153,7 @@ func attemptOf(a flow.NamedAttempt) Attempt {
 		State: AttemptState(a.State.String()), Confirmed: a.Confirmed, Ref: text(a.Ref), Cause: text(a.Cause),
 		Class: text(string(a.Class)), Worker: text(a.Worker), ExitCode: exit(a.AttemptRow),
 		GrantedAt: a.GrantedAt, StartedAt: a.StartedAt, EndedAt: a.EndedAt, Refused: a.Refused,
-		CPU: ofMicros(a.CPU), Memory: known(a.Memory),
+		CPU: ofMicros(a.CPU), Memory: known(a.Memory), Reason: text(whyLost(a)),
 	}
 }
 

@@ -115,7 +115,7 @@ func TestScenarios(t *testing.T) {
 		{"lease too short", "PUT", "/settings/lease", `{"value": "100ms"}`, 400, []string{`"field":"value"`}},
 		{"lease", "PUT", "/settings/lease", `{"value": "15s"}`, 200, []string{`"value":"15s"`, `"default":"10s"`}},
 		{"settings", "GET", "/settings", "", 200, []string{`"key":"lease","value":"15s"`, `"key":"retention","value":"0s"`}},
-		{"failovers", "GET", "/failovers", "", 200, []string{`"name":"dead"`, `"witness_name":"m1"`, `"reason":"its lease is over"`, `"done_at":null`}},
+		{"failovers", "GET", "/failovers", "", 200, []string{`"name":"dead"`, `"witness_name":"m1"`, `"reason":"its lease is over"`, `"runs":0`, `"done_at":"2`}},
 		{"failovers too many", "GET", "/failovers?limit=501", "", 400, []string{`"field":"limit"`}},
 		{"node", "GET", "/nodes/m1", "", 200, []string{`"role":"standalone"`, `"holding":0`}},
 		{"no node", "GET", "/nodes/m7", "", 404, []string{`there is no node`}},

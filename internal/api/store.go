@@ -45,6 +45,8 @@ type Runs interface {
 	Commands(ctx context.Context, limit int, cursor flow.ID) (flow.Page[flow.Run], error)
 	// Alerts lists alerts, newest first.
 	Alerts(ctx context.Context, f flow.AlertFilter) (flow.Page[flow.Alert], error)
+	// Given lists the verbs given to a run that are not carried out yet, oldest first.
+	Given(ctx context.Context, instance flow.ID) ([]flow.Given, error)
 	// Outcomes lists the verbs given to a run, oldest first.
 	Outcomes(ctx context.Context, instance flow.ID) ([]flow.Outcome, error)
 }

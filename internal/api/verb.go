@@ -101,6 +101,16 @@ func (s *Server) order(ctx context.Context, instance string, verb flow.Verb) (*o
 	return answer, err
 }
 
+// givenTo are the verbs that wait to be carried out on a run.
+func (s *Server) givenTo(ctx context.Context, id flow.ID) ([]Given, error) {
+	waiting, err := s.store.Given(ctx, id)
+	out := make([]Given, len(waiting))
+	for i, g := range waiting {
+		out[i] = Given{ID: g.Inbox.String(), Verb: g.Name, Task: text(g.Task), By: text(g.By), At: g.At}
+	}
+	return out, err
+}
+
 // knowsTaskOf tells a verb that named no task of the run from one that came at the wrong time.
 func (s *Server) knowsTaskOf(ctx context.Context, id flow.ID, verb flow.Verb) error {
 	if verb.Task == "" {

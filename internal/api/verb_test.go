@@ -75,6 +75,14 @@ func TestVerbAccepted(t *testing.T) {
 		if err != nil || len(items) != 1 || !strings.Contains(string(items[0].Payload), `"compensate":true`) || !strings.Contains(string(items[0].Payload), `"by":"tester"`) {
 			t.Errorf("inbox: %+v, %v", items, err)
 		}
+		// Until it is carried out it is shown.
+		var run api.Instance
+		var e api.Explanation
+		w.get("/api/v1/instances/"+r.row.ID.String(), &run)
+		w.get("/api/v1/instances/"+r.row.ID.String()+"/explain", &e)
+		if len(run.Given) != 1 || run.Given[0].Verb != flow.VerbStop || *run.Given[0].By != "tester" || len(e.Given) != 1 || e.Given[0].ID != run.Given[0].ID {
+			t.Errorf("given: %+v, %+v", run.Given, e.Given)
+		}
 	})
 }
 

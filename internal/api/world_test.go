@@ -346,6 +346,10 @@ func (d documents) Parse(files []api.SourceFile, project string) ([]flow.Documen
 
 func (documents) EachFile(doc flow.Document, do func(*flow.File)) { spec.EachFile(doc, do) }
 
+func (d documents) DataSources(doc flow.Document) map[string]string {
+	return spec.DataSources(doc, d.types)
+}
+
 func (documents) Export(docs []flow.Document) ([]byte, error) { return spec.Export(docs[0]) }
 
 func (documents) Diff(have, want flow.Document) ([]api.FieldChange, string, error) {

@@ -180,6 +180,10 @@ func (f files) Parse(sources []api.SourceFile, project string) ([]flow.Document,
 
 func (files) EachFile(doc flow.Document, do func(*flow.File)) { spec.EachFile(doc, do) }
 
+func (f files) DataSources(doc flow.Document) map[string]string {
+	return spec.DataSources(doc, f.types)
+}
+
 func (files) Export(docs []flow.Document) ([]byte, error) {
 	var out bytes.Buffer
 	for i, d := range docs {

@@ -41,6 +41,7 @@ func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) erro
 	p := a.paint()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s%s\n", p.bold(e.Instance), p.state(string(e.State)), because(string(e.State), e.Reason, e.NextCheckAt.Std()))
+	writeGiven(&b, p, e.Given)
 	names := 0
 	for _, t := range e.Tasks {
 		names = max(names, min(displayWidth(t.Name), 32))
@@ -48,6 +49,9 @@ func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) erro
 	for _, t := range e.Tasks {
 		name := shorten(t.Name, 32)
 		fmt.Fprintf(&b, "  %s%s  %s%s\n", name, strings.Repeat(" ", max(names-displayWidth(name), 0)), p.state(or(t.State, "not yet")), because(or(t.State, ""), t.Reason, t.NextCheckAt.Std()))
+		for _, lost := range t.Lost {
+			fmt.Fprintf(&b, "      %s\n", lost)
+		}
 		if !values {
 			continue
 		}
@@ -66,6 +70,20 @@ func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) erro
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeGiven tells of verbs that were accepted and wait.
+func writeGiven(b *strings.Builder, p paint, given []api.Given) {
+	for _, g := range given {
+		what := g.Verb
+		if g.Task != nil {
+			what += " " + *g.Task
+		}
+		if g.By != nil {
+			what += " by " + *g.By
+		}
+		fmt.Fprintf(b, "  %s\n", p.bold(fmt.Sprintf("%s, given %s ago, is not carried out yet: the master that drives the run does it", what, age(g.At))))
+	}
 }
 
 // because is the reason behind a state, whose code is left out where it is the state's name.

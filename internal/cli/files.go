@@ -95,9 +95,7 @@ func (a *app) applyCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		for _, warning := range got.Value.Warnings {
-			say(a.Stderr, "Warning: %s\n", warning)
-		}
+		a.warn(got.Value.Warnings)
 		return a.print(got.Raw, appliedNames(got.Value.Items), func(w io.Writer) error {
 			p := a.paint()
 			for _, i := range got.Value.Items {
@@ -210,4 +208,11 @@ func (a *app) exportCommand() *cobra.Command {
 		return err
 	})
 	return c
+}
+
+// warn says on standard error what a server found doubtful and did all the same.
+func (a *app) warn(warnings []string) {
+	for _, w := range warnings {
+		say(a.Stderr, "Warning: %s\n", w)
+	}
 }

@@ -57,7 +57,9 @@ func (a *app) writeHead(w io.Writer, i api.Instance) error {
 	if len(i.Outputs) > 0 {
 		lines = append(lines, p.dim("outputs: "+shorten(rawPairs(i.Outputs), 90)))
 	}
-	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n")
+	var given strings.Builder
+	writeGiven(&given, p, i.Given)
+	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n"+given.String())
 	return err
 }
 
@@ -92,7 +94,7 @@ func (a *app) writeEnd(w io.Writer, i api.Instance) error {
 	for _, t := range i.Tasks {
 		if t.Valid && (t.State == "failed" || t.State == "killed") {
 			where := "logs"
-			if t.Attempt == 0 {
+			if t.StartedAt == 0 { // no process of it ever began
 				where = "explain"
 			}
 			if _, err := fmt.Fprintln(w, p.dim(fmt.Sprintf("why: baton %s %s %s", where, i.ID, quote(t.Name)))); err != nil {

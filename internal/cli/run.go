@@ -65,6 +65,7 @@ func (a *app) run(ctx context.Context, name string, f runFlags) error {
 	if err != nil {
 		return err
 	}
+	a.warn(got.Value.Warnings)
 	if !f.wait.wanted() {
 		return a.printStarted(got)
 	}

@@ -41,8 +41,17 @@ func onGround(asked context.Context, cfg Config, log *slog.Logger, begin *starti
 	forget := context.AfterFunc(asked, func() { log.LogAttrs(ctx, slog.LevelInfo, "stopping") })
 	defer forget()
 	err = g.Wait()
-	log.LogAttrs(asked, slog.LevelInfo, "stopped")
+	logEnd(asked, log, err)
 	return err
+}
+
+// logEnd is a role's last line in the log.
+func logEnd(ctx context.Context, log *slog.Logger, err error) {
+	if err != nil {
+		log.LogAttrs(ctx, slog.LevelError, "stopped by an error", slog.Any("error", err))
+		return
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "stopped")
 }
 
 // runMaster runs a master until ctx is done: it lets go of what it drives, and the others take it.

@@ -116,7 +116,7 @@ func standalone(asked context.Context, cfg Config, log *slog.Logger, listener ne
 		return nil
 	})
 	err = g.Wait()
-	log.LogAttrs(asked, slog.LevelInfo, "stopped")
+	logEnd(asked, log, err)
 	return err
 }
 

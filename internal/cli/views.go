@@ -85,6 +85,7 @@ func attemptView() view[api.Attempt] {
 			{head: "CPU", wide: true, cell: func(t api.Attempt) string { return cpuText(t.CPU) }},
 			{head: "MEMORY", wide: true, cell: func(t api.Attempt) string { return memoryText(t.Memory) }},
 			{head: "WORKER", cell: func(t api.Attempt) string { return or(t.Worker, "-") }},
+			{head: "REASON", free: true, cell: func(t api.Attempt) string { return or(t.Reason, "") }},
 		},
 	}
 }
@@ -173,9 +174,9 @@ func doneAfter(f api.Failover) string {
 	return span(f.DoneAt.Sub(f.DiedAt))
 }
 
-// running is how full a node is; a master has no slots.
+// running is how full a node is; a master has no slots, and what a lost node runs nobody knows.
 func running(n api.Node) string {
-	if n.Slots == 0 {
+	if n.Slots == 0 || n.State == flow.NodeLost {
 		return "-"
 	}
 	return fmt.Sprintf("%d/%d", n.Running, n.Slots)

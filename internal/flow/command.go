@@ -91,6 +91,13 @@ type Outcome struct {
 	At       Time
 }
 
+// Given is a verb that was accepted and not yet carried out.
+type Given struct {
+	Verb
+	Inbox ID
+	At    Time
+}
+
 // Result is how an attempt ended, as its worker tells it.
 type Result struct {
 	Token    int64           `json:"token"`

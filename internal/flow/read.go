@@ -15,6 +15,8 @@ type Run struct {
 type NamedAttempt struct {
 	AttemptRow
 	TaskName string
+	// SessionEnded is why the worker's session that it was given to is over, "" while it is not known to be.
+	SessionEnded string
 }
 
 // RunFilter narrows a list of runs. Zero fields do not narrow.

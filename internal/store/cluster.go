@@ -40,14 +40,14 @@ func (m *Master) Condemn(ctx context.Context, dead, witness int64, why string) (
 	return true, m.wrap("record a failover", m.record(ctx, dead, witness, why))
 }
 
-// record notes a failover. It is history: what is not recorded happened all the same. A worker owns
-// no runs: with it nothing is left to hand on.
+// record notes a failover. It is history: what is not recorded happened all the same. Who owns no runs, as
+// no worker does, has nothing left to hand on. An api has no work at all, and dies unsung.
 func (m *Master) record(ctx context.Context, dead, witness int64, why string) error {
 	return m.statement(ctx, forEngine, func(q querier) error {
 		_, err := exec(ctx, m.DB, q, `
 			INSERT INTO failover (incarnation, role, name, witness, reason, fenced_at, released_at)
-			SELECT incarnation, role, name, $2, $3, baton_now(), CASE WHEN role = 'worker' THEN baton_now() ELSE 0 END
-			FROM node WHERE incarnation = $1
+			SELECT n.incarnation, n.role, n.name, $2, $3, baton_now(), CASE WHEN `+ownsSomething+` IS NULL THEN baton_now() ELSE 0 END
+			FROM node n WHERE n.incarnation = $1 AND n.role <> 'api'
 			ON CONFLICT (incarnation) DO NOTHING`, dead, witness, flow.Text(why, flow.MaxReason))
 		return err
 	})

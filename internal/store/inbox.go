@@ -5,7 +5,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"fmt"
 
 	"baton/internal/flow"
 )
@@ -71,6 +73,24 @@ func (db *DB) Outcome(ctx context.Context, inbox flow.ID) (*flow.Outcome, error)
 		return nil, db.wrap("read outcome", err)
 	}
 	return &o, nil
+}
+
+// Given lists the verbs given to a run that are not carried out yet, oldest first.
+func (db *DB) Given(ctx context.Context, instance flow.ID) ([]flow.Given, error) {
+	items, err := all(ctx, db, db.read(forAPI), scanItem, `
+		SELECT id, instance_id, kind, dedup, payload, created_at
+		FROM inbox WHERE instance_id = $1 AND state = 0 AND kind = $2 ORDER BY id`, instance, string(flow.InboxVerb))
+	if err != nil {
+		return nil, db.wrap("read given verbs", err)
+	}
+	out := make([]flow.Given, len(items))
+	for i, item := range items {
+		out[i] = flow.Given{Inbox: item.ID, At: item.At}
+		if err := json.Unmarshal(item.Payload, &out[i].Verb); err != nil {
+			return nil, fmt.Errorf("read verb %s: %w", item.ID, err)
+		}
+	}
+	return out, nil
 }
 
 // Outcomes lists the verbs given to a run, oldest first.

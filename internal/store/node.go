@@ -20,6 +20,8 @@ const (
 	// lostFor is how long a lost node is shown, and its rows are kept at least.
 	lostFor = time.Hour
 	left    = "left" // state of a node that ended itself; it is not shown as lost
+	// startedAnew is why an incarnation is over that nobody declared dead.
+	startedAnew = "it did not leave in order, and was started anew in the same data folder"
 )
 
 // ownsSomething is an instance of node n, NULL if it has none.
@@ -65,9 +67,14 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 	if err != nil {
 		return flow.Lease{}, err
 	}
+	var ended []int64 // by this; who left in order, or was declared dead, was fenced before
 	for _, d := range dead {
-		if _, err := m.raise(ctx, d); err != nil {
+		won, err := m.raise(ctx, d)
+		if err != nil {
 			return flow.Lease{}, fmt.Errorf("fence %d: %w", d, err)
+		}
+		if won {
+			ended = append(ended, d)
 		}
 	}
 	l := flow.Lease{Epoch: 1}
@@ -111,6 +118,11 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 	})
 	if err != nil {
 		return flow.Lease{}, err
+	}
+	for _, d := range ended {
+		if err := m.record(ctx, d, l.Incarnation, startedAnew); err != nil {
+			return flow.Lease{}, fmt.Errorf("record a failover: %w", err)
+		}
 	}
 	return l, m.complete(ctx, &l, node.Home)
 }
@@ -429,7 +441,8 @@ func (m *Master) Fence(ctx context.Context, dead int64) (bool, error) {
 	return won, m.wrap("fence", err)
 }
 
-// Nodes lists live and recently lost nodes.
+// Nodes lists live and recently lost nodes. A lost one whose name another node of its role has taken up is
+// history: Failovers tells of it.
 func (db *DB) Nodes(ctx context.Context, role string) ([]flow.Node, error) {
 	out, err := all(ctx, db, db.read(forAPI), scanNode, `
 		SELECT n.incarnation, n.number, n.role, n.name, n.home, n.pid, n.groups, n.slots, n.running, n.labels,
@@ -437,6 +450,9 @@ func (db *DB) Nodes(ctx context.Context, role string) ([]flow.Node, error) {
 			n.version, n.engine, n.started_at, n.lease_until, n.address, n.cpu, n.memory
 		FROM node n JOIN fence f ON f.incarnation = n.incarnation
 		WHERE n.lease_until > baton_now() - $2 AND n.state <> $3 AND ($1 = '' OR n.role = $1)
+			AND NOT ((n.lease_until <= baton_now() OR f.epoch > 1) AND EXISTS (
+				SELECT 1 FROM node s JOIN fence g ON g.incarnation = s.incarnation
+				WHERE s.role = n.role AND s.name = n.name AND s.incarnation > n.incarnation AND s.lease_until > baton_now() AND g.epoch = 1))
 		ORDER BY n.name, n.incarnation`, role, lostFor.Microseconds(), left)
 	return out, db.wrap("read nodes", err)
 }

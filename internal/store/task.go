@@ -47,7 +47,7 @@ func scanTask(s scanner) (flow.TaskRow, error) {
 
 func scanNamedAttempt(s scanner) (flow.NamedAttempt, error) {
 	var a flow.NamedAttempt
-	err := s.Scan(append(attemptFields(&a.AttemptRow), &a.TaskName)...)
+	err := s.Scan(append(attemptFields(&a.AttemptRow), &a.TaskName, &a.SessionEnded)...)
 	return a, err
 }
 
@@ -58,14 +58,19 @@ func (db *DB) Tasks(ctx context.Context, instance flow.ID) ([]flow.TaskRow, erro
 	return out, db.wrap("read tasks", err)
 }
 
+// sessionEnded is why the session of an attempt is over, as far as that is recorded.
+func sessionEnded(row string) string {
+	return "COALESCE((SELECT f.reason FROM failover f WHERE f.incarnation = " + row + ".session), '')"
+}
+
 // Attempts reads all attempts of a run, or of one task of it, in order of creation.
 func (db *DB) Attempts(ctx context.Context, instance flow.ID, task string) ([]flow.NamedAttempt, error) {
 	out, err := all(ctx, db, db.read(byKey), scanNamedAttempt, `
-		SELECT`+attemptColumns+`, t.name
+		SELECT`+attemptColumns+`, t.name, `+sessionEnded("a")+`
 		FROM attempt a JOIN task t ON t.instance_id = a.instance_id AND t.id = a.task_id
 		WHERE a.instance_id = $1 AND ($2 = '' OR t.name = $2)
 		UNION ALL
-		SELECT`+inlineColumns+`, t.name
+		SELECT`+inlineColumns+`, t.name, `+sessionEnded("t")+`
 		FROM task t WHERE t.instance_id = $1 AND t.number > 0 AND ($2 = '' OR t.name = $2)
 		ORDER BY 1, 2`, instance, task)
 	return out, db.wrap("read attempts", err)

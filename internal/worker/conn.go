@@ -180,10 +180,29 @@ func (s *sight) tell(w *Worker) {
 	}
 }
 
+// repeated tells which of many errors of one kind are worth a line of the log: the first, another one, and one
+// each minute.
+type repeated struct {
+	text string
+	at   time.Time
+}
+
+const sayAgain = time.Minute
+
+func (r *repeated) worth(err error, now time.Time) bool {
+	text := fmt.Sprint(err)
+	if text == r.text && now.Sub(r.at) < sayAgain {
+		return false
+	}
+	*r = repeated{text, now}
+	return true
+}
+
 // keepStream keeps one stream to a master up until ctx is cancelled, and for as long as one works when
 // listed is.
 func (w *Worker) keepStream(ctx, listed context.Context, address string) {
 	pause := firstRedial
+	var told repeated
 	defer w.seen.forget(w, address)
 	for listed.Err() == nil {
 		began := time.Now()
@@ -203,7 +222,12 @@ func (w *Worker) keepStream(ctx, listed context.Context, address string) {
 		case time.Since(began) > steadyAfter:
 			pause = firstRedial
 		}
-		w.log.WarnContext(ctx, "no stream to the master", slog.String("master", address), slog.Any("error", err), slog.Duration("next_try", pause))
+		if time.Since(began) > steadyAfter {
+			told = repeated{}
+			w.log.WarnContext(ctx, "the stream to a master ended; it is dialled again", slog.String("master", address), slog.Any("error", err))
+		} else if told.worth(err, time.Now()) {
+			w.log.WarnContext(ctx, "a master cannot be reached; it is dialled again and again, this is said once a minute", slog.String("master", address), slog.Any("error", err))
+		}
 		// Jitter: a fleet does not come back in one beat.
 		t := time.NewTimer(pause/2 + rand.N(pause))
 		select {

@@ -414,6 +414,13 @@ func testNodes(w *world) {
 	w.same(2, len(must(w.db.Nodes(w.ctx, ""))(w)))
 	must(w.m.Fence(w.ctx, l.Incarnation))(w)
 	w.same("lost", must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)[0].State)
+	elsewhere := must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleWorker, Name: "w1", Home: "another host"}))(w)
+	all := must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)
+	if len(all) != 1 || all[0].Incarnation != elsewhere.Incarnation {
+		w.Errorf("a lost node is shown beside the one that took up its name: %+v", all)
+	}
+	w.ok(w.m.Leave(w.ctx, elsewhere.Incarnation))
+	w.same("lost", must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)[0].State, "it is nobody's name any more")
 	w.ok(w.m.Leave(w.ctx, l.Incarnation))
 	w.same(0, len(must(w.db.Nodes(w.ctx, flow.RoleWorker))(w)))
 }

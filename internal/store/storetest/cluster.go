@@ -5,6 +5,7 @@ package storetest
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -55,6 +56,34 @@ func testCondemn(w *world) {
 	w.same(-1, left)
 	if f := must(w.db.Failovers(w.ctx, 10))(w)[0]; f.ReleasedAt < f.FencedAt || f.Instances != 1 {
 		w.Errorf("everything is handed on: %+v", f)
+	}
+}
+
+// Who did not leave in order and is there again was not declared dead by anybody: that is a failover too.
+func testStartedAnew(w *world) {
+	worker := flow.Node{Role: flow.RoleWorker, Name: "w", Home: "w"}
+	first := must(w.m.Register(w.ctx, worker))(w).Incarnation
+	ch := w.run(1)
+	up := next(ch.Instance)
+	lost := end(ch.NewTasks[0], ch.NewTasks[0].Attempt.Token)
+	lost.Row.State, lost.Row.Attempt.State, lost.Row.Attempt.Session = flow.TaskFailed, flow.AttemptLost, first
+	up.Tasks = []flow.TaskUpdate{lost}
+	w.committed(up)
+	w.same("", must(w.db.Attempts(w.ctx, ch.Instance.ID, ""))(w)[0].SessionEnded)
+	second := must(w.m.Register(w.ctx, worker))(w).Incarnation
+	got := must(w.db.Failovers(w.ctx, 10))(w)
+	if len(got) != 1 || got[0].Incarnation != first || got[0].Witness != second || got[0].ReleasedAt == 0 || !strings.Contains(got[0].Reason, "started anew") {
+		w.Fatalf("%+v", got)
+	}
+	w.same(got[0].Reason, must(w.db.Attempts(w.ctx, ch.Instance.ID, ""))(w)[0].SessionEnded)
+	w.ok(w.m.Leave(w.ctx, second))
+	must(w.m.Register(w.ctx, worker))(w)
+	w.same(1, len(must(w.db.Failovers(w.ctx, 10))(w)), "who leaves in order did not die")
+	w.master("m", "its own")
+	w.run(1)
+	must(w.m.Register(w.ctx, flow.Node{Role: flow.RoleMaster, Name: "home-1", Home: "home-1"}))(w)
+	if f := must(w.db.Failovers(w.ctx, 1))(w)[0]; f.Incarnation != w.me || f.ReleasedAt != 0 {
+		w.Errorf("a master that owns runs has something left to hand on: %+v", f)
 	}
 }
 

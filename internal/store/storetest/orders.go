@@ -141,7 +141,12 @@ func testOutcomes(w *world) {
 		}
 	}
 	w.same((*flow.Outcome)(nil), must(w.db.Outcome(w.ctx, up.Inbox[0]))(w))
+	given := must(w.db.Given(w.ctx, ch.Instance.ID))(w)
+	if len(given) != 4 || given[0].Inbox != up.Inbox[0] || given[3].Name != flow.VerbStop || given[0].At != now {
+		w.Errorf("given: %+v", given)
+	}
 	w.committed(up)
+	w.same([]flow.Given{}, must(w.db.Given(w.ctx, ch.Instance.ID))(w), "what was carried out waits no more")
 	w.same(up.Outcomes, must(w.db.Outcomes(w.ctx, ch.Instance.ID))(w))
 	w.same(&up.Outcomes[1], must(w.db.Outcome(w.ctx, up.Inbox[1]))(w))
 }

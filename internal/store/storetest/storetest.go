@@ -59,6 +59,7 @@ func Run(t *testing.T, open Open) {
 		{"cluster/drain", testDrain},
 		{"cluster/give away", testGiveAway},
 		{"cluster/holding", testHolding},
+		{"cluster/started anew", testStartedAnew},
 		{"commands/idempotent", testSubmit},
 		{"commands/key outlives", testKeyOutlives},
 		{"commands/submitted at once", testSubmitRace},
