@@ -341,6 +341,7 @@ func (d *doctor) masters(ctx context.Context) {
 		return
 	}
 	asked, alone := 0, false
+	var closed []string // to who has no TLS
 	for _, n := range d.nodes {
 		alone = alone || n.Role == flow.RoleStandalone && n.State != flow.NodeLost
 		if n.Role != flow.RoleMaster || n.State == flow.NodeLost || n.Address == "" {
@@ -358,7 +359,13 @@ func (d *doctor) masters(ctx context.Context) {
 		took := time.Since(sent)
 		cancel()
 		_ = conn.Close()
+		fault := rpc.TLSFault(err)
 		switch {
+		case fault != "" && creds == nil:
+			closed = append(closed, n.Name+" at "+n.Address)
+		case fault != "":
+			found, remedy := cutRemedy(fault)
+			d.found.fail("masters", remedy, "%s: %s", n.Name, found)
 		case err != nil:
 			d.found.warn("masters", "workers and other masters must reach it there; from here it may be meant to be out of reach", "%s does not answer at %s: %v", n.Name, n.Address, err)
 		case strconv.FormatInt(id.GetIncarnation(), 10) != n.ID:
@@ -372,9 +379,21 @@ func (d *doctor) masters(ctx context.Context) {
 			d.skews["master "+n.Name] = time.UnixMicro(id.GetNow()).Sub(sent.Add(took / 2))
 		}
 	}
+	if len(closed) > 0 {
+		d.found.warn("masters", "give --tls-cert, --tls-key and --tls-ca, as a node of the cluster has them",
+			"cannot be examined, for they take TLS only and this command was given none: %s", strings.Join(closed, ", "))
+	}
 	if asked == 0 && alone {
 		d.found.ok("masters", "a standalone server has no address for other nodes")
 	}
+}
+
+// cutRemedy parts what is wrong from what to do, which stands behind the last colon.
+func cutRemedy(text string) (found, remedy string) {
+	if i := strings.LastIndex(text, ": "); i >= 0 {
+		return text[:i], text[i+2:]
+	}
+	return text, ""
 }
 
 // clocks compares all clocks that were seen with this machine's.

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"baton/internal/flow"
+	"baton/internal/rpc"
 )
 
 // hostName is the name of this machine, for people and as an address.
@@ -83,6 +84,21 @@ func credentialsOf(cfg Config) (client, server credentials.TransportCredentials,
 	}
 	base := tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13}
 	return credentials.NewTLS(&base), credentials.NewTLS(base.Clone()), nil
+}
+
+// warnOfCertificate says that other nodes will refuse a master: its certificate is not for the host under
+// which they dial it.
+func warnOfCertificate(ctx context.Context, cfg Config, address string, log *slog.Logger) {
+	if cfg.TLSCert == "" {
+		return
+	}
+	pair, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+	host, _, bad := net.SplitHostPort(address)
+	if err != nil || bad != nil || pair.Leaf == nil || pair.Leaf.VerifyHostname(host) == nil {
+		return // what cannot be read was refused before
+	}
+	log.LogAttrs(ctx, slog.LevelWarn, "other nodes will refuse this master: its certificate is not for the host that it advertises; set `advertise` to a host that the certificate names, or give it another certificate",
+		slog.String("advertise", address), slog.String("certificate_for", rpc.CertificateNames(pair.Leaf)), slog.String("tls-cert", cfg.TLSCert))
 }
 
 // roll is where nodes enrol.

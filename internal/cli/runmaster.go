@@ -93,6 +93,7 @@ func masterOn(ctx context.Context, cfg Config, log *slog.Logger, on ground, port
 ) error {
 	node := newNode(cfg, flow.RoleMaster, port.Addr())
 	node.Address = advertised(cfg, port.Addr())
+	warnOfCertificate(ctx, cfg, node.Address, log)
 	types := task.NewSet(all.Types()...)
 	d := newMastering(log, func() *master.Master {
 		return master.New(master.Config{Lanes: lanes(cfg), OverloadMemory: cfg.OverloadMemory}, crashingMaster(on.db.Master()), types, node, log)

@@ -63,8 +63,8 @@ func Follow(ctx context.Context, seeds []string, creds credentials.TransportCred
 				if _, other := errors.AsType[*otherClusterError](err); other && time.Since(told) >= silenceTold {
 					level, told = slog.LevelError, time.Now()
 				}
-				log.LogAttrs(ctx, level, "a master does not tell of the others", slog.String("master", address), slog.Any("error", err))
-				last = fmt.Errorf("%s: %w", address, err)
+				log.LogAttrs(ctx, level, "a master does not tell of the others", slog.String("master", address), slog.Any("error", rpc.Plain(err)))
+				last = fmt.Errorf("%s: %w", address, rpc.Plain(err))
 			}
 			if !answered && time.Since(told) >= silenceTold {
 				told = time.Now()

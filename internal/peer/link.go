@@ -32,7 +32,7 @@ func (s *Set) keepLink(ctx context.Context, p *peer) {
 			pause = firstPause
 			s.cfg.Linked(p.member.Incarnation, false)
 		}
-		s.cfg.Log.LogAttrs(ctx, slog.LevelDebug, "no link to a master", slog.String("master", p.member.Name), slog.Any("error", err))
+		s.cfg.Log.LogAttrs(ctx, p.told.level(err), "no link to a master", slog.String("master", p.member.Name), slog.Any("error", rpc.Plain(err)))
 		t := time.NewTimer(pause/2 + rand.N(pause))
 		select {
 		case <-ctx.Done():

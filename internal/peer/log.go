@@ -3,6 +3,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -72,5 +73,5 @@ func fault(err error) error {
 	if st.Code() == codes.NotFound {
 		code = flow.CodeNotFound
 	}
-	return flow.Errorf(code, "", "%s", st.Message())
+	return flow.Errorf(code, "", "%s", cmp.Or(rpc.TLSFault(err), st.Message()))
 }

@@ -1,10 +1,13 @@
 package peer_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -116,5 +119,41 @@ func TestMergedPokeIsPassedOn(t *testing.T) {
 	for inbox := false; !inbox; {
 		r := <-other.poked
 		inbox = r.GetInbox()
+	}
+}
+
+// What only a person can mend is told loudly, also by who keeps no links: it would only wonder about what
+// it does not get.
+func TestDisagreementAboutTLSIsTold(t *testing.T) {
+	t.Parallel()
+	for _, identity := range []func() *rpc.Identity{nil, func() *rpc.Identity { return &rpc.Identity{Incarnation: 9} }} {
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = c.Write([]byte{21, 3, 3, 0, 2, 2, 40}) // an alert of TLS
+				_, _ = io.Copy(io.Discard, c)
+				c.Close()
+			}
+		}()
+		views := make(chan registry.View, 1)
+		views <- registry.View{Members: []registry.Member{{Incarnation: 1, Role: flow.RoleMaster, Name: "m1", Address: l.Addr().String()}}}
+		logs, said := io.Pipe()
+		set := peer.New(peer.Config{
+			Watch:    func(context.Context) <-chan registry.View { return views },
+			Identity: identity, Linked: func(int64, bool) {}, Log: slog.New(slog.NewTextHandler(said, nil)),
+		})
+		go set.Run(t.Context())
+		line, err := bufio.NewReader(logs).ReadString('\n')
+		if err != nil || !strings.Contains(line, "level=WARN") || !strings.Contains(line, `error="the master at `) || !strings.Contains(line, "set tls-cert, tls-key and tls-ca here too") {
+			t.Errorf("%q, %v", line, err)
+		}
 	}
 }

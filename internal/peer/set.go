@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -48,6 +49,22 @@ type peer struct {
 	client rpc.PeersClient
 	cancel context.CancelFunc
 	pokes  pokes
+	told   told
+}
+
+// told is when the log said that this process and a master do not agree about TLS.
+type told struct{ at time.Time }
+
+// disagreementTold is how often the log says so.
+const disagreementTold = 30 * time.Second
+
+// level is how loud an error is told: loudly what only a person can mend, and not at every try.
+func (t *told) level(err error) slog.Level {
+	if rpc.TLSFault(err) == "" || time.Since(t.at) < disagreementTold {
+		return slog.LevelDebug
+	}
+	t.at = time.Now()
+	return slog.LevelWarn
 }
 
 // New returns a Set; nothing happens until Run.
@@ -119,10 +136,22 @@ func (s *Set) dial(ctx context.Context, m registry.Member) *peer {
 		defer conn.Close() //nolint:errcheck // nothing is lost with it
 		s.poking(ctx, p)
 	})
-	if s.cfg.Identity != nil {
-		s.wg.Go(func() { s.keepLink(ctx, p) })
-	}
+	s.wg.Go(func() {
+		if s.cfg.Identity != nil {
+			s.keepLink(ctx, p)
+		} else {
+			s.try(ctx, p)
+		}
+	})
 	return p
+}
+
+// try says if this process and a master do not agree about TLS. One that keeps no links would notice it by
+// what it does not get only.
+func (s *Set) try(ctx context.Context, p *peer) {
+	if _, err := p.client.Probe(ctx, &rpc.ProbeRequest{}); err != nil && ctx.Err() == nil {
+		s.cfg.Log.LogAttrs(ctx, p.told.level(err), "a master cannot be asked", slog.String("master", p.member.Name), slog.Any("error", rpc.Plain(err)))
+	}
 }
 
 // Masters returns the other masters by incarnation, and a channel that is closed when they change.

@@ -40,7 +40,9 @@ const (
 // Dial returns a connection to a master. Nil creds mean no TLS. No connection is made yet.
 func Dial(address string, creds credentials.TransportCredentials, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 	if creds == nil {
-		creds = insecure.NewCredentials()
+		creds = noTLS{insecure.NewCredentials()}
+	} else {
+		creds = dialTLS{creds}
 	}
 	all := append([]grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
@@ -78,6 +80,8 @@ func To(address string, creds credentials.TransportCredentials) Dialer {
 func NewServer(m MastersServer, p PeersServer, creds credentials.TransportCredentials, opts ...grpc.ServerOption) *grpc.Server {
 	if creds == nil {
 		creds = insecure.NewCredentials()
+	} else {
+		creds = serveTLS{creds}
 	}
 	all := append([]grpc.ServerOption{
 		grpc.Creds(creds),

@@ -224,9 +224,9 @@ func (w *Worker) keepStream(ctx, listed context.Context, address string) {
 		}
 		if time.Since(began) > steadyAfter {
 			told = repeated{}
-			w.log.WarnContext(ctx, "the stream to a master ended; it is dialled again", slog.String("master", address), slog.Any("error", err))
+			w.log.WarnContext(ctx, "the stream to a master ended; it is dialled again", slog.String("master", address), slog.Any("error", rpc.Plain(err)))
 		} else if told.worth(err, time.Now()) {
-			w.log.WarnContext(ctx, "a master cannot be reached; it is dialled again and again, this is said once a minute", slog.String("master", address), slog.Any("error", err))
+			w.log.WarnContext(ctx, "a master cannot be reached; it is dialled again and again, this is said once a minute", slog.String("master", address), slog.Any("error", rpc.Plain(err)))
 		}
 		// Jitter: a fleet does not come back in one beat.
 		t := time.NewTimer(pause/2 + rand.N(pause))
