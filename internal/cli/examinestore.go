@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -13,7 +14,13 @@ import (
 	"baton/internal/flow"
 )
 
-const storeRemedy = "check --store, and PGPASSWORD if the password is not in it"
+// storeRemedy is what to do when the error of a store does not say so itself.
+func storeRemedy(err error) string {
+	if known, ok := errors.AsType[*flow.Error](err); ok && known.Field == "store" {
+		return ""
+	}
+	return "check --store, and PGPASSWORD if the password is not in it"
+}
 
 // store looks at the schema, the clock and the rows of the store itself. It migrates nothing.
 func (d *doctor) store(ctx context.Context) {
@@ -21,7 +28,7 @@ func (d *doctor) store(ctx context.Context) {
 	defer cancel()
 	steps, err := migrations(limited, d.config)
 	if err != nil {
-		d.found.fail("store", storeRemedy, "%v", err)
+		d.found.fail("store", storeRemedy(err), "%v", err)
 		return
 	}
 	missing := 0
@@ -36,14 +43,14 @@ func (d *doctor) store(ctx context.Context) {
 	}
 	db, err := openStoreAsIs(limited, d.config)
 	if err != nil {
-		d.found.fail("store", storeRemedy, "%v", err)
+		d.found.fail("store", storeRemedy(err), "%v", err)
 		return
 	}
 	defer func() { _ = db.Close() }() // nothing was written
 	sent := time.Now()
 	command, inbox, now, err := db.Waits(limited)
 	if err != nil {
-		d.found.fail("store", storeRemedy, "%v", err)
+		d.found.fail("store", storeRemedy(err), "%v", err)
 		return
 	}
 	took := time.Since(sent)

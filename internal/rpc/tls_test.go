@@ -98,8 +98,10 @@ func TestTLSFaults(t *testing.T) {
 		{"neither", nil, nil, nil},
 		{"the master alone", nil, node, []string{"the master at 127.0.0.1:", "takes TLS only, and this node has none", "set tls-cert, tls-key and tls-ca here too"}},
 		{"the dialer alone", node, nil, []string{"the master at 127.0.0.1:", "has no TLS, and this node has", "at the masters too"}},
-		{"another host", node, ours.creds(t, ours, later, "m1.example", "10.0.0.1"),
-			[]string{"is for m1.example, 10.0.0.1, and not for 127.0.0.1", "`advertise`", "a certificate for 127.0.0.1"}},
+		{
+			"another host", node, ours.creds(t, ours, later, "m1.example", "10.0.0.1"),
+			[]string{"is for m1.example, 10.0.0.1, and not for 127.0.0.1", "`advertise`", "a certificate for 127.0.0.1"},
+		},
 		{"no host", node, ours.creds(t, ours, later), []string{"is for no host, and not for 127.0.0.1"}},
 		{"authority of the master", node, others.creds(t, ours, later, "127.0.0.1"), []string{"none of the authorities in tls-ca of this node"}},
 		{"authority of the dialer", others.creds(t, ours, later), node, []string{"refuses the certificate of this node (tls: ", "in tls-ca of the masters"}},

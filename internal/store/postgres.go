@@ -41,6 +41,7 @@ func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
 		config.ConnectTimeout = 5 * time.Second
 	}
 	config.RuntimeParams["application_name"] = "baton"
+	config.AfterConnect = checkEncoding
 	// A commit must not wait for a host that is gone until TCP gives up after a quarter of an hour: keep
 	// alive is for who waits for an answer, the other for what is not acknowledged.
 	dialer := net.Dialer{

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"context"
 	"crypto/tls"
 	"database/sql/driver"
 	"errors"
@@ -48,6 +49,20 @@ var poolerSays = []struct {
 	{"server_connect_timeout", "the pooler of `store` is there, PostgreSQL behind it cannot be reached", false},
 }
 
+// encodingError is why a database whose texts are not UTF-8 is refused: it would take some of ours for
+// others, or not at all.
+type encodingError struct{ encoding string }
+
+func (e *encodingError) Error() string { return "its encoding is " + e.encoding }
+
+// checkEncoding looks at what a server said when it let us in; a pooler passes it on.
+func checkEncoding(_ context.Context, conn *pgconn.PgConn) error {
+	if is := conn.ParameterStatus("server_encoding"); is != "" && is != "UTF8" {
+		return &encodingError{is}
+	}
+	return nil
+}
+
 // Refused tells whether a database refused this program for good: another try finds the same until
 // a person changes a setting.
 func Refused(err error) bool {
@@ -64,7 +79,8 @@ func Refused(err error) bool {
 	}
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	_, unreadable := errors.AsType[*pgconn.ParseConfigError](err)
-	return untrusted || unreadable || unknownParameter(err) || strings.Contains(err.Error(), saysNoTLS)
+	_, encoded := errors.AsType[*encodingError](err)
+	return untrusted || unreadable || encoded || unknownParameter(err) || strings.Contains(err.Error(), saysNoTLS)
 }
 
 // saysNoTLS is what pgconn says of a server without TLS.
@@ -80,6 +96,10 @@ func explainPostgres(err error) error {
 	var known *flow.Error
 	if err == nil || errors.As(err, &known) {
 		return err
+	}
+	if bad, ok := errors.AsType[*encodingError](err); ok {
+		return explained{flow.Errorf(flow.CodeUnavailable, "store",
+			"the database of `store` has the encoding %s; make another one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and name it in `store`", bad.encoding), err}
 	}
 	remedy := remedyFor(err)
 	if remedy == "" {

@@ -239,7 +239,8 @@ func TestConnectionErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	nobody := with(dsn, func(u *url.URL) { u.Host = "127.0.0.1:1" })
-	stays := map[string]bool{"user": true, "database": true, "parameter": true, "TLS": true, "pooler: TLS": true, "pooler: user": true}
+	ascii := pgtest.Encoded(t, "SQL_ASCII")
+	stays := map[string]bool{"encoding": true, "another encoding": true, "pooler: encoding": true, "user": true, "database": true, "parameter": true, "TLS": true, "pooler: TLS": true, "pooler: user": true}
 	for _, c := range []struct {
 		name, dsn, direct string
 		field             string
@@ -249,6 +250,9 @@ func TestConnectionErrors(t *testing.T) {
 		{"no such host", with(dsn, func(u *url.URL) { u.Host = "no.such.host.invalid:5432" }), "", "store", []string{"the host of `store` has no address"}},
 		{"user", with(dsn, user("nosuch")), "", "store", []string{"refuses the user of `store`", "name and password"}},
 		{"database", with(dsn, database), "", "store", []string{"database of `store` does not exist", "createdb"}},
+		{"encoding", ascii, "", "store", []string{"the encoding SQL_ASCII", "ENCODING 'UTF8'"}},
+		{"another encoding", pgtest.Encoded(t, "LATIN1"), "", "store", []string{"the encoding LATIN1", "ENCODING 'UTF8'"}},
+		{"pooler: encoding", pgtest.Pooled(t, ascii), "", "store", []string{"the encoding SQL_ASCII"}},
 		{"limit", with(dsn, user(limited)), "", "store", []string{"no connection left", "CONNECTION LIMIT"}},
 		{"parameter", dsn + "&sslmod=disable", "", "store", []string{"does not know a parameter of `store`"}},
 		{"no PostgreSQL", with(dsn, func(u *url.URL) { u.Host = somethingElse(t) }), "", "store", []string{"does not answer as PostgreSQL does; check host and port"}},

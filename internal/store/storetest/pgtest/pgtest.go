@@ -70,6 +70,12 @@ func Empty(t testing.TB) string {
 	return create(t, "template0")
 }
 
+// Encoded returns the address of a database without a schema whose texts are in an encoding.
+func Encoded(t testing.TB, encoding string) string {
+	t.Helper()
+	return create(t, "template0 ENCODING '"+encoding+"' LC_COLLATE 'C' LC_CTYPE 'C'")
+}
+
 func create(t testing.TB, from string) string {
 	t.Helper()
 	server.once.Do(func() { server.err = start() })
