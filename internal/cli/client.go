@@ -150,7 +150,7 @@ func (c *client) unreachable(err error) error {
 		err = inner.Err
 	}
 	hint := ""
-	if c.local() && c.to.from != fromFlag {
+	if c.local() && !c.to.said {
 		hint = fmt.Sprintf("\nStart one with: baton standalone --data %s", c.data)
 	}
 	return flow.Errorf(flow.CodeUnavailable, "", "no server answers at %s (address from %s): %v%s", c.to.url, c.to.from, err, hint)

@@ -67,7 +67,8 @@ type Config struct {
 	DrainTimeout string `koanf:"drain-timeout"`
 	LogLimit     string `koanf:"log-limit"`
 
-	given map[string]bool // settings that were said, not defaulted
+	given      map[string]bool // settings that were said, not defaulted
+	serverFrom string          // where Server was said, for messages
 }
 
 // defaults are the values of settings that nobody says.
@@ -114,7 +115,7 @@ func loadConfig(flags *pflag.FlagSet, environ []string) (Config, error) {
 			}
 		}
 	}
-	c := Config{given: given}
+	c := Config{given: given, serverFrom: origin("server", flags, env, file)}
 	if err := k.Unmarshal("", &c); err != nil {
 		return c, usagef("settings: %w", err)
 	}
@@ -133,6 +134,20 @@ func (e *settingError) Unwrap() error { return e.err }
 // settingf makes one; the text names the setting too.
 func settingf(name, format string, args ...any) error {
 	return &settingError{name, fmt.Errorf(format, args...)}
+}
+
+// origin is where a setting was said: a flag, a variable, a file; "" if it was not.
+func origin(name string, flags *pflag.FlagSet, env map[string]string, file settingsFile) string {
+	if _, said := flagSettings(flags)[name]; said {
+		return "--" + name
+	}
+	if _, said := envSettings(env)[name]; said {
+		return envName(name)
+	}
+	if _, said := file.places[name]; said {
+		return file.path
+	}
+	return ""
 }
 
 // blame says where the value came from that an error is about.

@@ -23,16 +23,14 @@ type target struct {
 	url   string
 	token string
 	from  string
+	said  bool // by a setting: else it is where a server of this machine is
 }
-
-// fromFlag is the origin of an address that was said; the others are where a server of this machine is.
-const fromFlag = "--server"
 
 // target decides where to ask. The token of the data folder goes only to the server that wrote
 // it, or where --data was said: it is an administrator's.
 func (c *Config) target() target {
 	recorded := firstLine(filepath.Join(c.Data, serverFile))
-	t := target{url: c.Server, token: c.Token, from: fromFlag}
+	t := target{url: c.Server, token: c.Token, from: c.serverFrom, said: c.Server != ""}
 	switch {
 	case t.url != "":
 	case recorded != "":

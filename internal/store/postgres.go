@@ -35,7 +35,7 @@ type postgresDB struct {
 func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return nil, flow.Errorf(flow.CodeBadRequest, "store", "the store's address is not valid: %v", errors.Unwrap(err))
+		return nil, flow.Errorf(flow.CodeBadRequest, "store", "the store's address is not valid: %s", withoutAddress(err))
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second
@@ -50,6 +50,16 @@ func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
 	}
 	config.DialFunc = dialer.DialContext
 	return config, nil
+}
+
+// withoutAddress is what is wrong with an address, without the address: that may hold a password.
+func withoutAddress(err error) string {
+	const behind = "`: "
+	text := err.Error()
+	if i := strings.LastIndex(text, behind); i >= 0 {
+		return text[i+len(behind):]
+	}
+	return "it cannot be read"
 }
 
 func dialPostgres(config *pgx.ConnConfig, conns int) (*sql.DB, *pgdriver.Connector) {

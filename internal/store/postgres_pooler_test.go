@@ -265,8 +265,9 @@ func TestConnectionErrors(t *testing.T) {
 		{"pooler: statements", pgtest.Pooler(t, dsn, "pool_mode = statement"), "", "store", []string{"pool_mode", "transaction"}},
 		{"pooler: limit", pgtest.Pooler(t, dsn, "max_client_conn = 1"), "", "store", []string{"max_client_conn"}},
 		{"pooler: isolation", pgtest.Pooled(t, serializable), "", "store", []string{"serializable", "ALTER DATABASE"}},
+		{"malformed", "postgres://u:secret@h:port/x", "", "store", []string{"not valid: invalid port"}},
 		{"direct: nobody there", pooled, nobody, "store-direct", []string{"cannot be reached"}},
-		{"direct: malformed", pooled, "postgres://h:port/x", "store-direct", []string{"store-direct", "not valid"}},
+		{"direct: malformed", pooled, "postgres://h:port/x", "store-direct", []string{"store-direct", "not valid: invalid port"}},
 		{"direct: a pooler", pooled, pooled, "store-direct", []string{"leads through a pooler too"}},
 		{"direct: another database", pooled, pgtest.New(t), "store-direct", []string{"another database"}},
 	} {
