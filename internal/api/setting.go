@@ -51,11 +51,12 @@ var settings = map[string]setting{
 	SettingRetention: {
 		DefaultRetention, "how long ended runs are kept, 0s for ever",
 		func(v string) error {
-			d, err := duration(v)
-			if err == nil && d != 0 && d < shortestRetention {
-				return flow.Errorf(flow.CodeBadRequest, "value", "retention %s: it is at least %s, or 0s to keep runs for ever", v, shortestRetention)
+			d, err := flow.ParseDuration(v)
+			if err != nil || d != 0 && d.Std() < shortestRetention {
+				return flow.Errorf(flow.CodeBadRequest, "value", "retention %s: write a duration between %s and %s, such as 90d, or 0s to keep runs for ever",
+					v, flow.Duration(shortestRetention), flow.MaxDuration)
 			}
-			return err
+			return nil
 		},
 	},
 	SettingBalance: {
@@ -67,14 +68,6 @@ var settings = map[string]setting{
 			return nil
 		},
 	},
-}
-
-func duration(v string) (time.Duration, error) {
-	d, err := flow.ParseDuration(v)
-	if err != nil {
-		return 0, flow.Errorf(flow.CodeBadRequest, "value", "%s", err)
-	}
-	return d.Std(), nil
 }
 
 func settingOf(key, value string) Setting {
@@ -98,9 +91,17 @@ type SettingPath struct {
 
 func (in SettingPath) check() error {
 	if _, known := settings[in.Key]; !known {
-		return flow.Errorf(flow.CodeNotFound, "key", "there is no setting %q; there are %v", in.Key, slices.Sorted(maps.Keys(settings)))
+		return flow.Errorf(flow.CodeNotFound, "key", "there is no setting %q; there are %s", in.Key, strings.Join(slices.Sorted(maps.Keys(settings)), ", "))
 	}
 	return nil
+}
+
+// CheckSetting refuses a setting that there is not, and a value that it cannot have.
+func CheckSetting(key, value string) error {
+	if err := (SettingPath{key}).check(); err != nil {
+		return err
+	}
+	return settings[key].check(value)
 }
 
 func (s *Server) getSetting(ctx context.Context, in *SettingPath) (*body[Setting], error) {
@@ -119,10 +120,7 @@ type setSettingIn struct {
 }
 
 func (s *Server) setSetting(ctx context.Context, in *setSettingIn) (*body[Setting], error) {
-	if err := in.check(); err != nil {
-		return nil, err
-	}
-	if err := settings[in.Key].check(in.Body.Value); err != nil {
+	if err := CheckSetting(in.Key, in.Body.Value); err != nil {
 		return nil, err
 	}
 	if err := s.store.SetSetting(ctx, in.Key, in.Body.Value); err != nil {

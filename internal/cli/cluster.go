@@ -3,10 +3,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +49,18 @@ func (a *app) clusterCommand() *cobra.Command {
 			})
 		}),
 	}
+	change.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return negative(a.Args, err) })
 	return group("cluster", "Settings of the cluster", get, change)
+}
+
+// negative is what is wrong with a value that was taken for a flag because it begins with a minus and a digit;
+// other errors of flags stay what they are.
+func negative(args []string, err error) error {
+	i := slices.IndexFunc(args, func(arg string) bool { return len(arg) > 1 && arg[0] == '-' && arg[1] >= '0' && arg[1] <= '9' })
+	if i < 1 || args[i-1] == "set" {
+		return usageError{err}
+	}
+	return cmp.Or(api.CheckSetting(args[i-1], args[i]), error(usageError{err}))
 }
 
 func settingView() view[api.Setting] {

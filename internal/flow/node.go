@@ -2,7 +2,10 @@
 
 package flow
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Node is a running process of a role. A new start is a new incarnation, never the same.
 type Node struct {
@@ -71,7 +74,7 @@ const (
 // ParseLease reads the length of leases.
 func ParseLease(text string) (time.Duration, error) {
 	d, err := ParseDuration(text)
-	if err == nil && (d.Std() < MinLease || d.Std() > MaxLease) {
+	if _, negative := strings.CutPrefix(text, "-"); negative || err == nil && (d.Std() < MinLease || d.Std() > MaxLease) {
 		return 0, Errorf(CodeBadRequest, "lease", "%s is out of range; between %s and %s", text, Duration(MinLease), Duration(MaxLease))
 	}
 	return d.Std(), err
