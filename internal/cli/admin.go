@@ -24,7 +24,7 @@ func (a *app) tokenCreate() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create",
 		Short: "Make an administrator's token in the store and print it, once",
-		Long:  "It writes into the store itself: for the first token of a server, and for one whose tokens are lost. Only the token's SHA-256 is kept.",
+		Long:  "It writes into the store itself: for the first token of a server, and for one whose tokens are lost. Only the token's SHA-256 is kept.\nAn empty store gets its schema; that is said on standard error.",
 		Example: `  baton admin token create --store postgres://baton@db/baton
   export BATON_TOKEN=$(baton admin token create --data ./baton-data)`,
 		Args: noArguments,
@@ -32,10 +32,15 @@ func (a *app) tokenCreate() *cobra.Command {
 	c.Flags().StringVar(&owner, "for", "administrator", "whose it is; verbs are recorded under this name")
 	c.Flags().String("store", "", "store to write into (default: that of --data)")
 	c.RunE = action(func(ctx context.Context, _ []string) error {
+		before, err := migrations(ctx, a.config)
+		if err != nil {
+			return err
+		}
 		db, err := openStore(ctx, a.config)
 		if err != nil {
 			return err
 		}
+		a.tellSchema(before)
 		defer func() { _ = db.Close() }() // what it wrote is durable or an error already
 		token, sum := api.NewToken()
 		if err := db.CreateToken(ctx, owner, sum, flow.At(time.Now())); err != nil {
@@ -53,6 +58,23 @@ func (a *app) tokenCreate() *cobra.Command {
 		})
 	})
 	return c
+}
+
+// tellSchema says what opening the store has made of a schema that lacked some of these steps.
+func (a *app) tellSchema(before []migration) {
+	missing := 0
+	for _, m := range before {
+		if !m.Applied {
+			missing++
+		}
+	}
+	switch {
+	case missing == 0:
+	case missing == len(before):
+		say(a.Stderr, "The store was empty: its schema was made.\n")
+	default:
+		say(a.Stderr, "The store's schema was brought from version %d to %d.\n", len(before)-missing, len(before))
+	}
 }
 
 // migration is one step of the store's schema, as it is printed.
