@@ -110,6 +110,8 @@ func TestScenarios(t *testing.T) {
 		{"no strategy", "PUT", "/settings/balance", `{"value": "best"}`, 400, []string{`there are least_loaded, random, round_robin, weighted`}},
 		{"setting comes back", "GET", "/settings/retention", "", 200, []string{`"value":"90d"`}},
 		{"setting that makes no sense", "PUT", "/settings/retention", `{"value": "long"}`, 400, []string{`"field":"value"`}},
+		{"setting unknown", "PUT", "/settings/colour", `{"value": "red"}`, 404, []string{`there are balance, lease, retention`}},
+		{"state unknown", "GET", "/instances?state=odd", "", 400, []string{`one of submitted, queued, running`}},
 		{"setting too short", "PUT", "/settings/retention", `{"value": "5s"}`, 400, []string{`between 1h and 3660d, such as 90d`}},
 		{"setting without an end", "PUT", "/settings/retention", `{"value": "0s"}`, 200, []string{`"value":"0s"`}},
 		{"lease too short", "PUT", "/settings/lease", `{"value": "100ms"}`, 400, []string{`"field":"value"`}},

@@ -108,7 +108,7 @@ func TestWhy(t *testing.T) {
 		group, want string
 	}{
 		{NewPool(), "default", `no_worker: no worker is connected; the task needs one of group "default"`},
-		{full, "spark", `no_worker: no worker serves group "spark"; the groups served are [default old]`},
+		{full, "spark", `no_worker: no worker serves group "spark"; the groups served are default, old`},
 		{full, "old", `no_worker: every worker of group "old" is draining`},
 		{full, "default", `no_slot: all 2 places of the 2 workers of group "default" are taken; it goes on when one is free`},
 	} {
@@ -184,7 +184,7 @@ func TestOnlyToWhoHasTheType(t *testing.T) {
 	if got, want := order(p), "9@w2 2@w2 3@w1 5@w1"; got != want {
 		t.Errorf("placed %s, want %s", got, want)
 	}
-	if got, want := p.Why("default", "spark"), `no_worker: no worker of group "default" has type "spark", such as w1, which has [noop]; it goes on when one with it joins`; got != want {
+	if got, want := p.Why("default", "spark"), `no_worker: no worker of group "default" has type "spark", such as w1, which has noop; it goes on when one with it joins`; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 	if got := p.Why("default", "sql"); !strings.HasPrefix(got, "no_slot: all 2 places of the 1 workers") {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"baton/internal/flow"
 )
@@ -87,10 +88,10 @@ func (p *Pool) Why(group, typ string) string {
 	case causeNobody:
 		return fmt.Sprintf("%s: no worker is connected; the task needs one of group %q", flow.ReasonNoWorker, group)
 	case causeGroup:
-		return fmt.Sprintf("%s: no worker serves group %q; the groups served are %v", flow.ReasonNoWorker, group, p.groups())
+		return fmt.Sprintf("%s: no worker serves group %q; the groups served are %s", flow.ReasonNoWorker, group, strings.Join(p.groups(), ", "))
 	case causeType:
-		return fmt.Sprintf("%s: no worker of group %q has type %q, such as %s, which has %v; it goes on when one with it joins",
-			flow.ReasonNoWorker, group, typ, v.unable.Name, v.unable.Types)
+		return fmt.Sprintf("%s: no worker of group %q has type %q, such as %s, which has %s; it goes on when one with it joins",
+			flow.ReasonNoWorker, group, typ, v.unable.Name, strings.Join(v.unable.Types, ", "))
 	case causeDraining:
 		return fmt.Sprintf("%s: every worker of group %q is draining", flow.ReasonNoWorker, group)
 	case causeBusy:

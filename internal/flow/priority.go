@@ -2,7 +2,10 @@
 
 package flow
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Priority orders what is eligible at the same moment; a smaller number goes first. Zero means
 // "not said here": the level above decides, medium in the end.
@@ -42,7 +45,7 @@ func ParsePriority(s string) (Priority, error) {
 			return Priority(i), nil
 		}
 	}
-	return 0, &Error{Code: CodeBadRequest, Field: "priority", Message: fmt.Sprintf("%q is no priority; one of %v", s, priorityNames[1:])}
+	return 0, &Error{Code: CodeBadRequest, Field: "priority", Message: fmt.Sprintf("%q is no priority; one of %s", s, strings.Join(priorityNames[1:], ", "))}
 }
 
 // Or returns p, or q where p is not said.

@@ -6,6 +6,7 @@ package flow
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // InstanceState is where a workflow instance stands.
@@ -80,7 +81,7 @@ func parseState(names []string, kind, s string) (uint8, error) {
 			return uint8(i), nil
 		}
 	}
-	return 0, &Error{Code: CodeBadRequest, Field: "state", Message: fmt.Sprintf("%q is no state of a %s; one of %v", s, kind, names[1:])}
+	return 0, &Error{Code: CodeBadRequest, Field: "state", Message: fmt.Sprintf("%q is no state of a %s; one of %s", s, kind, strings.Join(names[1:], ", "))}
 }
 
 func (s InstanceState) String() string { return stateName(instanceNames[:], uint8(s)) }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -233,7 +234,11 @@ func (m *Master) source(ctx context.Context, project, name string) ([]byte, erro
 		}
 		names = append(names, all[i].Name)
 	}
-	return nil, flow.Errorf(flow.CodeNotFound, "datasource", "project %s has no data source %q; it has %v", project, name, names)
+	has := "none"
+	if len(names) > 0 {
+		has = strings.Join(names, ", ")
+	}
+	return nil, flow.Errorf(flow.CodeNotFound, "datasource", "project %s has no data source %q; it has %s", project, name, has)
 }
 
 func grantOf(o engine.Order) *rpc.Grant {

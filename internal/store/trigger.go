@@ -4,6 +4,7 @@ package store
 
 import (
 	"slices"
+	"strings"
 
 	"baton/internal/flow"
 )
@@ -17,7 +18,7 @@ func triggerCode(name string) (int16, error) {
 	}
 	i := slices.Index(triggers, name)
 	if i < 1 {
-		return 0, flow.Errorf(flow.CodeBadRequest, "trigger", "%q is no trigger; one of %v", name, triggers[1:])
+		return 0, flow.Errorf(flow.CodeBadRequest, "trigger", "%q is no trigger; one of %s", name, strings.Join(triggers[1:], ", "))
 	}
 	return int16(i), nil
 }

@@ -6,7 +6,6 @@ package task
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -98,7 +97,7 @@ func (s Schema) Check(options json.RawMessage) []*flow.Error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if _, known := s.Option(name); !known {
-			e := flow.Errorf(flow.CodeInvalidFile, name, "unknown option %q; this type takes %v", name, s.Names())
+			e := flow.Errorf(flow.CodeInvalidFile, name, "unknown option %q; this type takes %s", name, strings.Join(s.Names(), ", "))
 			errs = append(errs, e)
 		}
 	}
@@ -169,7 +168,7 @@ func (o Option) check(raw json.RawMessage) *flow.Error {
 	case AnyValue:
 	}
 	if len(o.Enum) > 0 && isText && !template && !slices.Contains(o.Enum, text) {
-		return bad(fmt.Sprintf("one of %v", o.Enum))
+		return bad("one of "+strings.Join(o.Enum, ", "))
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func TestSchemaCheck(t *testing.T) {
 		{`{"text": "x", "texts": {"a": {}}}`, "texts.a", "must be a text"},
 		{`{"text": "x", "list": {"a": 1}}`, "list", "list of texts"},
 		{`{"text": "x", "list": [[1]]}`, "list", "list of texts"},
-		{`{"text": "x", "choice": "c"}`, "choice", "one of [a b]"},
+		{`{"text": "x", "choice": "c"}`, "choice", "one of a, b"},
 		{`{"text": {"long": "` + strings.Repeat("x", 100) + `"}}`, "text", "…"},
 		{`{"text": "x", "password": "hunter2"}`, "password", "expected a whole number"},
 	} {
