@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,7 +47,9 @@ func (d *doctor) examine(ctx context.Context) {
 	d.skews = map[string]time.Duration{}
 	if d.server(ctx) {
 		d.fleet(ctx)
-		d.groups(ctx)
+		if d.driven() {
+			d.groups(ctx)
+		}
 		d.failovers(ctx)
 		d.stray(ctx)
 	}
@@ -59,6 +62,13 @@ func (d *doctor) examine(ctx context.Context) {
 	d.masters(ctx)
 	d.clocks()
 	d.disk()
+}
+
+// driven tells whether a master is alive. Without one workers are lost after a while, through no fault of theirs.
+func (d *doctor) driven() bool {
+	return slices.ContainsFunc(d.nodes, func(n api.Node) bool {
+		return n.State != flow.NodeLost && (n.Role == flow.RoleMaster || n.Role == flow.RoleStandalone)
+	})
 }
 
 // question runs one with a limit of its own.
@@ -140,13 +150,18 @@ func (d *doctor) fleet(ctx context.Context) {
 	}
 	masters, workers := live[flow.RoleMaster]+live[flow.RoleStandalone], live[flow.RoleWorker]
 	text := fmt.Sprintf("%s, %s, %d api", counted(masters, "master"), counted(workers, "worker"), live[flow.RoleAPI])
+	gone := ""
+	if len(lost) > 0 {
+		gone = "; lost: " + strings.Join(lost, ", ")
+	}
 	switch {
 	case masters == 0:
-		d.found.fail("nodes", "start a master: nothing runs without one", "%s", text)
+		d.found.fail("nodes", "start one with `baton master --store …`, the store and the registry of this server: without a master nothing begins, and workers end what they run",
+			"no master is alive (%s%s)", text, gone)
 	case workers == 0:
 		d.found.warn("nodes", "start a worker: tasks wait", "%s", text)
 	case len(lost) > 0:
-		d.found.warn("nodes", "they were live within the last hour; start them again if that was not meant", "%s; lost: %s", text, strings.Join(lost, ", "))
+		d.found.warn("nodes", "they were live within the last hour; start them again if that was not meant", "%s%s", text, gone)
 	default:
 		d.found.ok("nodes", "%s", text)
 	}
@@ -211,7 +226,7 @@ func (d *doctor) leases(ctx context.Context) {
 	now := flow.At(time.Now().Add(d.skews["server"]))
 	oldest, whose := time.Duration(0), ""
 	for _, n := range d.nodes {
-		if n.State == flow.NodeLost {
+		if n.State == flow.NodeLost || n.Role == flow.RoleWorker && !d.driven() { // masters renew the leases of workers
 			continue
 		}
 		if age := lease - n.LeaseUntil.Sub(now); age > oldest {
@@ -416,15 +431,20 @@ func (d *doctor) clocks() {
 	}
 }
 
-// disk looks at the data folder of this machine, if there is one.
+// disk looks at the data folder of a node on this machine, if there is one. What is free where the others are only
+// they know: a worker without room says so itself.
 func (d *doctor) disk() {
 	var st syscall.Statfs_t
-	if _, err := os.Stat(d.config.Data); err != nil || syscall.Statfs(d.config.Data, &st) != nil || st.Blocks == 0 {
+	used := slices.ContainsFunc([]string{d.config.Data, filepath.Join(d.config.Data, "worker")}, func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, lockFile))
+		return err == nil
+	})
+	if !used || syscall.Statfs(d.config.Data, &st) != nil || st.Blocks == 0 {
 		return
 	}
 	free := st.Bavail * uint64(st.Bsize)
 	share := 100 * st.Bavail / st.Blocks
-	text := fmt.Sprintf("%s has %d MiB free (%d%%)", d.config.Data, free>>20, share)
+	text := fmt.Sprintf("%s on this machine has %d MiB free (%d%%)", d.config.Data, free>>20, share)
 	switch {
 	case share < 2 || free < 200<<20:
 		d.found.fail("disk", "make room: a full disk stops commits and logs", "%s", text)
