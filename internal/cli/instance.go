@@ -41,6 +41,9 @@ func (a *app) writeHead(w io.Writer, i api.Instance) error {
 	if !sameMoment(i) {
 		second = append(second, "data time "+i.DataTime.String())
 	}
+	if i.Owner != nil {
+		second = append(second, "driven by "+*i.Owner)
+	}
 	if i.RunTimes > 1 {
 		second = append(second, fmt.Sprintf("run %d times", i.RunTimes))
 	}
