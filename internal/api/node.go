@@ -68,7 +68,7 @@ type NodePath struct {
 }
 
 // find returns all nodes, and the one that is meant: the newest that lives of those with the id or
-// name, if all of these are one by their home.
+// name, if all of these are one that was started again.
 func (s *Server) find(ctx context.Context, wanted string) (all []flow.Node, found flow.Node, err error) {
 	if all, err = s.store.Nodes(ctx, ""); err != nil {
 		return nil, found, err
@@ -95,14 +95,30 @@ func (s *Server) find(ctx context.Context, wanted string) (all []flow.Node, foun
 	var candidates []string
 	same := true
 	for _, n := range meant {
-		candidates = append(candidates, fmt.Sprintf("%d (%s)", n.Incarnation, n.Role))
-		same = same && n.DrainKey() == meant[0].DrainKey()
+		at := ""
+		if n.Address != "" {
+			at = " at " + n.Address
+		}
+		candidates = append(candidates, fmt.Sprintf("%d (%s%s)", n.Incarnation, n.Role, at))
+		same = same && n.DrainKey() == meant[0].DrainKey() && !twins(n, meant[0])
 	}
 	if !same {
 		slices.Sort(candidates)
 		return nil, found, flow.Errorf(flow.CodeConflict, "node", "%d nodes are called %q: %s; say which by its id", len(meant), wanted, strings.Join(candidates, ", "))
 	}
 	return all, slices.MaxFunc(meant, func(a, b flow.Node) int { return cmp.Compare(a.Incarnation, b.Incarnation) }), nil
+}
+
+// twins tells whether two nodes live beside each other under one name, and nothing but their incarnations tells
+// them apart. One that was started again has its home or its address still.
+func twins(a, b flow.Node) bool {
+	return a.Incarnation != b.Incarnation && a.State != flow.NodeLost && b.State != flow.NodeLost &&
+		a.Home == "" && a.DrainKey() == b.DrainKey() && a.Address != b.Address
+}
+
+// twinsOf are the twins of a node.
+func twinsOf(all []flow.Node, n flow.Node) []flow.Node {
+	return slices.DeleteFunc(slices.Clone(all), func(o flow.Node) bool { return !twins(n, o) })
 }
 
 // Drained is a node that was told to take nothing new, or to take work again.
@@ -133,37 +149,69 @@ func (s *Server) drainNode(ctx context.Context, in *NodePath) (*body[Drained], e
 	if !drives(n) && n.Role != flow.RoleWorker {
 		return nil, flow.Errorf(flow.CodeBadRequest, "node", "%s is of role %s, which holds nothing; take it out of its balancer and stop it", n.Name, n.Role)
 	}
-	if err := s.store.Drain(ctx, n.DrainKey(), caller(ctx), flow.At(time.Now())); err != nil {
+	key, warnings := n.DrainKey(), []string(nil)
+	if twin := twinsOf(all, n); len(twin) > 0 {
+		key = flow.DrainOf(n.Incarnation)
+		warnings = append(warnings, fmt.Sprintf("%d nodes are called %q: this one is drained until it is started again; give each a `name` of its own", len(twin)+1, n.Name))
+	}
+	if err := s.store.Drain(ctx, key, caller(ctx), flow.At(time.Now())); err != nil {
 		return nil, err
 	}
 	s.masters.PokeDrains()
 	if n.State != flow.NodeLost {
 		n.State = flow.NodeDraining
 	}
-	return s.drained(ctx, n, missed(all, n))
+	if waits := missed(all, n, key); waits != "" {
+		warnings = append(warnings, waits)
+	}
+	return s.drained(ctx, n, strings.Join(warnings, "; "))
 }
 
 func (s *Server) undrainNode(ctx context.Context, in *NodePath) (*body[Drained], error) {
-	_, n, err := s.find(ctx, in.Node)
+	all, n, err := s.find(ctx, in.Node)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.store.Undrain(ctx, n.DrainKey()); err != nil {
-		return nil, err
+	for _, key := range []string{n.DrainKey(), flow.DrainOf(n.Incarnation)} {
+		if err := s.store.Undrain(ctx, key); err != nil {
+			return nil, err
+		}
 	}
 	s.masters.PokeDrains()
 	if n.State == flow.NodeDraining {
 		n.State = flow.NodeReady
 	}
-	return s.drained(ctx, n, "")
+	warning, err := s.undrainedToo(ctx, twinsOf(all, n))
+	if err != nil {
+		return nil, err
+	}
+	return s.drained(ctx, n, warning)
 }
 
-// missed says what nobody else does while a node takes nothing new, "" if somebody does.
-func missed(all []flow.Node, gone flow.Node) string {
+// undrainedToo says which twins of a node take work again with it, because the drain was of their name.
+func (s *Server) undrainedToo(ctx context.Context, before []flow.Node) (string, error) {
+	if len(before) == 0 {
+		return "", nil
+	}
+	all, err := s.store.Nodes(ctx, before[0].Role)
+	var too []string
+	for _, n := range all {
+		if n.State != flow.NodeDraining && slices.ContainsFunc(before, func(b flow.Node) bool { return b.Incarnation == n.Incarnation && b.State == flow.NodeDraining }) {
+			too = append(too, number(n.Incarnation))
+		}
+	}
+	if err != nil || len(too) == 0 {
+		return "", err
+	}
+	return "the drain was of all that are called so: " + strings.Join(too, ", ") + " takes work again too", nil
+}
+
+// missed says what nobody else does while a node takes nothing new, by a drain of this key; "" if somebody does.
+func missed(all []flow.Node, gone flow.Node, key string) string {
 	masters := 0
 	served := map[string]bool{}
 	for _, n := range all {
-		if n.State == flow.NodeLost || n.State == flow.NodeDraining || n.DrainKey() == gone.DrainKey() {
+		if n.State == flow.NodeLost || n.State == flow.NodeDraining || n.DrainKey() == key || n.Incarnation == gone.Incarnation {
 			continue
 		}
 		if drives(n) {

@@ -84,7 +84,7 @@ type Cluster interface {
 	CreateToken(ctx context.Context, name, sum string, now flow.Time) error
 	// TokenName returns the name of the token with this sum. Not found: nobody has it.
 	TokenName(ctx context.Context, sum string) (string, error)
-	// Drain makes a node take nothing new, by flow.Node.DrainKey; Undrain takes that back.
+	// Drain makes a node take nothing new, by flow.Node.DrainKey or flow.DrainOf; Undrain takes that back.
 	Drain(ctx context.Context, key, by string, now flow.Time) error
 	Undrain(ctx context.Context, key string) error
 	// Holding counts what a node has in hand: runs of a master, attempts of a worker.

@@ -25,7 +25,7 @@ func (a *app) drainCommand() *cobra.Command {
 the others within a second, and takes no new runs; workers stay connected to it, so their logs can be read.
 
 It is kept in the store by the node's data folder (by its name, if it has none): a restarted node is still
-drained. Stop the node when nothing is left: --wait waits for that.`,
+drained. Of several that have one name and live, the one is drained whose id is given, until it is restarted. Stop the node when nothing is left: --wait waits for that.`,
 		Example: `  baton drain w7 --wait
   baton drain 1099511627790`,
 		Args: arguments("NODE"),
@@ -44,6 +44,9 @@ func (a *app) undrainCommand() *cobra.Command {
 			got, err := ask[api.Drained](ctx, a.client(), request{method: http.MethodPost, path: path("nodes", args[0], "undrain")})
 			if err != nil {
 				return err
+			}
+			if got.Value.Warning != nil {
+				say(a.Stderr, "Warning: %s\n", *got.Value.Warning)
 			}
 			return a.print(got.Raw, []string{got.Value.Node.Name}, func(w io.Writer) error {
 				_, err := fmt.Fprintf(w, "%s %s takes work again\n", got.Value.Node.Role, got.Value.Node.Name)

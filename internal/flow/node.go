@@ -3,6 +3,7 @@
 package flow
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -47,6 +48,10 @@ func (n Node) DrainKey() string {
 	}
 	return n.Role + ":" + n.Name
 }
+
+// DrainOf is what a drain of one incarnation alone is known by: of nodes without a home that have one name.
+// It ends with the incarnation.
+func DrainOf(incarnation int64) string { return "#" + strconv.FormatInt(incarnation, 10) }
 
 // States of a node, as it says of itself; lost is what others say.
 const (
@@ -94,7 +99,7 @@ type Lease struct {
 	// Crashed tells that a master ended lately without leaving: something that waits to be driven may
 	// have been the cause.
 	Crashed bool
-	// Draining are the nodes that take nothing new, by Node.DrainKey, in order.
+	// Draining are the nodes that take nothing new, by Node.DrainKey or DrainOf, in order.
 	Draining []string
 	// Dead lists earlier incarnations of the same home: fenced already, to be taken over.
 	Dead []int64

@@ -92,7 +92,7 @@ func (m *Master) withdraw(ctx context.Context, presence registry.Presence) {
 // member is this master as the others see it.
 func (m *Master) member() registry.Member {
 	state := flow.NodeReady
-	if slices.Contains(m.lease.Draining, m.cfg.DrainKey) {
+	if slices.Contains(m.lease.Draining, m.cfg.DrainKey) { // nobody has drained an incarnation that is new
 		state = flow.NodeDraining
 	}
 	return registry.Member{

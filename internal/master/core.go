@@ -5,7 +5,6 @@ package master
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"baton/internal/dispatch"
@@ -246,7 +245,7 @@ func (c *Core) start(e Started) {
 	c.pool.Draw = rand.New(rand.NewPCG(uint64(e.Lease.Incarnation), 0)).IntN
 	c.own.renewed = c.now
 	c.drains.keys = e.Lease.Draining
-	c.drains.me = slices.Contains(e.Lease.Draining, c.cfg.DrainKey)
+	c.drains.me = c.amDrained(e.Lease.Draining)
 	c.fleet.answered(true, c.now)
 	c.readPeers()
 	c.ids = flow.NewIDSource(e.Lease.Number, e.Lease.MaxID)

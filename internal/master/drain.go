@@ -14,7 +14,7 @@ import (
 // giveAtOnce bounds the instances of one GiveAway.
 const giveAtOnce = 500
 
-// drainsAre takes what is to take nothing new, by flow.Node.DrainKey, in order.
+// drainsAre takes what is to take nothing new, by flow.Node.DrainKey or flow.DrainOf, in order.
 func (c *Core) drainsAre(keys []string) {
 	if slices.Equal(keys, c.drains.keys) {
 		return
@@ -25,7 +25,7 @@ func (c *Core) drainsAre(keys []string) {
 			s.Draining = c.drained(cn)
 		}
 	}
-	me := slices.Contains(keys, c.cfg.DrainKey)
+	me := c.amDrained(keys)
 	if me == c.drains.me {
 		return
 	}
@@ -48,6 +48,11 @@ func (c *Core) relieved(dead int64) bool {
 // drained tells whether a worker is to get nothing new: it ends, or a person wants it so.
 func (c *Core) drained(cn *conn) bool {
 	return cn.ending || slices.Contains(c.drains.keys, cn.node.DrainKey())
+}
+
+// amDrained tells whether this master is to take nothing new: everybody of its name, or it alone.
+func (c *Core) amDrained(keys []string) bool {
+	return slices.Contains(keys, c.cfg.DrainKey) || slices.Contains(keys, flow.DrainOf(c.lease.Incarnation))
 }
 
 // state is what this master says of itself.

@@ -93,6 +93,22 @@ func TestDrainedMasterGivesAwayWhatIsAtRest(t *testing.T) {
 	}
 }
 
+// Of masters with one name the one is drained whose incarnation is named.
+func TestDrainOfOneIncarnation(t *testing.T) {
+	t.Parallel()
+	b := busy(t)
+	b.see(7, 8)
+	b.step(PeersRead{}, CommandsRead{})
+	b.drain(flow.DrainOf(8))
+	if b.core.drains.me {
+		t.Error("the drain of another incarnation is taken for its own")
+	}
+	b.drain(flow.DrainOf(7))
+	if a := one[Announce](b); a.State != "draining" {
+		t.Errorf("the others see it %s", a.State)
+	}
+}
+
 func TestLastMasterKeepsWhatItHas(t *testing.T) {
 	t.Parallel()
 	b := busy(t)

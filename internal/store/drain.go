@@ -13,8 +13,12 @@ import (
 // drainKey is flow.Node.DrainKey of node n.
 const drainKey = "(n.role || ':' || CASE WHEN n.home <> '' THEN n.home ELSE n.name END)"
 
+// drainOf is flow.DrainOf of node n.
+const drainOf = "('#' || CAST(n.incarnation AS TEXT))"
+
 // isDrained tells whether node n is to take nothing new.
-const isDrained = "(SELECT d.given_by FROM drain d WHERE d.home = " + drainKey + ") IS NOT NULL"
+const isDrained = "((SELECT d.given_by FROM drain d WHERE d.home = " + drainKey + ") IS NOT NULL" +
+	" OR (SELECT d.given_by FROM drain d WHERE d.home = " + drainOf + ") IS NOT NULL)"
 
 // drainedKeys are the drains as one text, a line each: masters read it with every poll. More than a
 // cluster can have nodes are not read.

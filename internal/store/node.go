@@ -290,7 +290,13 @@ func (m *Master) forgetNodes(ctx context.Context, q querier) error {
 	if _, err := exec(ctx, m.DB, q, "DELETE FROM fence WHERE incarnation IN ("+old+")", lostFor.Microseconds()); err != nil {
 		return err
 	}
-	_, err := exec(ctx, m.DB, q, "DELETE FROM node WHERE incarnation IN ("+old+")", lostFor.Microseconds())
+	if _, err := exec(ctx, m.DB, q, "DELETE FROM node WHERE incarnation IN ("+old+")", lostFor.Microseconds()); err != nil {
+		return err
+	}
+	// Drains of single incarnations, which do not come back.
+	_, err := exec(ctx, m.DB, q, `
+		DELETE FROM drain WHERE CASE WHEN home LIKE '#%'
+			THEN (SELECT n.incarnation FROM node n WHERE n.incarnation = CAST(substr(home, 2) AS BIGINT)) ELSE 0 END IS NULL`)
 	return err
 }
 

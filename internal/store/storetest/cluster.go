@@ -117,6 +117,18 @@ func testDrain(w *world) {
 	states("a draining", "b ready", "c ready")
 	w.ok(w.db.Undrain(w.ctx, a.DrainKey()))
 	states("a ready", "b ready", "c ready")
+	// One incarnation alone, of two that have one name.
+	twin := must(w.m.Register(w.ctx, b))(w)
+	w.ok(w.db.Drain(w.ctx, flow.DrainOf(twin.Incarnation), "ops", now))
+	states("a ready", "b ready", "b draining", "c ready")
+	w.ok(w.db.Undrain(w.ctx, flow.DrainOf(twin.Incarnation)))
+	states("a ready", "b ready", "b ready", "c ready")
+	// The drain of an incarnation is forgotten with it.
+	w.ok(w.db.Drain(w.ctx, flow.DrainOf(1<<40), "ops", now))
+	w.ok(w.db.Drain(w.ctx, "worker:gone", "ops", now))
+	must(w.m.Register(w.ctx, a))(w)
+	w.same([]string{"worker:gone"}, must(w.m.Register(w.ctx, a))(w).Draining)
+	w.ok(w.db.Undrain(w.ctx, "worker:gone"))
 }
 
 // testGiveAway: a master that lives gives away what it names, and nothing else of it is touched.
