@@ -150,6 +150,9 @@ func (c *client) unreachable(err error) error {
 		err = inner.Err
 	}
 	hint := ""
+	if strings.Contains(err.Error(), "HTTP response to HTTPS client") { // so net/http says
+		hint = "\nIt speaks plain HTTP: write http:// in --server, or name a proxy that does TLS"
+	}
 	if c.local() && !c.to.said {
 		hint = fmt.Sprintf("\nStart one with: baton standalone --data %s", c.data)
 	}

@@ -46,6 +46,28 @@ func TestDoctorWithoutMasters(t *testing.T) {
 	}
 }
 
+// A master that has just died is not counted because its lease is not over yet: nobody else may be there to
+// declare it dead.
+func TestDoctorFindsDeadMasters(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	d := asked(t, map[string]any{"/settings/lease": api.Setting{Key: "lease", Value: "10s"}},
+		api.Node{ID: "1", Role: flow.RoleMaster, Name: "dead", State: flow.NodeReady, Address: "127.0.0.1:1", LeaseUntil: flow.At(now.Add(4 * time.Second))},
+		api.Node{ID: "2", Role: flow.RoleMaster, Name: "behind-a-wall", State: flow.NodeReady, Address: "127.0.0.1:1", LeaseUntil: flow.At(now.Add(9 * time.Second))})
+	d.masters(t.Context())
+	if len(d.found) != 2 || d.found[0].Found != "dead does not answer at 127.0.0.1:1: nobody listens there" {
+		t.Errorf("%+v", d.found)
+	}
+	d.bury(t.Context())
+	if d.nodes[0].State != flow.NodeLost || d.nodes[1].State != flow.NodeReady {
+		t.Errorf("%s, %s", d.nodes[0].State, d.nodes[1].State)
+	}
+	d.nodes = d.nodes[:1]
+	if d.driven() {
+		t.Error("a dead master drives")
+	}
+}
+
 // The disk of a folder that no node uses says nothing about the cluster.
 func TestDoctorLooksAtDisksOfNodesOnly(t *testing.T) {
 	t.Parallel()

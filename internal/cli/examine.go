@@ -31,6 +31,7 @@ type doctor struct {
 
 	nodes []api.Node
 	skews map[string]time.Duration // of clocks, against this machine
+	gone  map[string]bool          // masters at whose address nobody listens, by id
 }
 
 // From here on clocks that differ are told, and are an error. Leases do not hang on them.
@@ -45,7 +46,13 @@ const (
 
 func (d *doctor) examine(ctx context.Context) {
 	d.skews = map[string]time.Duration{}
+	var masters findings
 	if d.server(ctx) {
+		before := d.found
+		d.found = nil
+		d.masters(ctx)
+		masters, d.found = d.found, before // told below, and known from here on
+		d.bury(ctx)
 		d.fleet(ctx)
 		if d.driven() {
 			d.groups(ctx)
@@ -59,7 +66,7 @@ func (d *doctor) examine(ctx context.Context) {
 	if d.config.given["registry"] {
 		d.registry(ctx)
 	}
-	d.masters(ctx)
+	d.found = append(d.found, masters...)
 	d.clocks()
 	d.disk()
 }
@@ -126,6 +133,25 @@ func wholeSeconds(at, sent, got time.Time) time.Duration {
 		return at.Add(time.Second).Sub(sent)
 	}
 	return 0
+}
+
+// bury takes masters for lost that are: nobody listens at their address, and they are silent. When all have died
+// nobody is left to declare it before their leases are over.
+func (d *doctor) bury(ctx context.Context) {
+	if len(d.gone) == 0 {
+		return
+	}
+	s, err := question[api.Setting](ctx, d, read(path("settings", api.SettingLease), nil))
+	if err != nil {
+		return // told by leases
+	}
+	lease, err := flow.ParseDuration(s.Value)
+	now := flow.At(time.Now().Add(d.skews["server"]))
+	for i, n := range d.nodes {
+		if err == nil && d.gone[n.ID] && n.LeaseUntil.Sub(now) < lease.Std()/2 {
+			d.nodes[i].State = flow.NodeLost
+		}
+	}
 }
 
 // fleet looks at who is there, which versions run, and how old heartbeats are.
@@ -355,6 +381,7 @@ func (d *doctor) masters(ctx context.Context) {
 		d.found.fail("masters", "", "%v", err)
 		return
 	}
+	d.gone = map[string]bool{}
 	asked, alone := 0, false
 	var closed []string // to who has no TLS
 	for _, n := range d.nodes {
@@ -381,6 +408,9 @@ func (d *doctor) masters(ctx context.Context) {
 		case fault != "":
 			found, remedy := cutRemedy(fault)
 			d.found.fail("masters", remedy, "%s: %s", n.Name, found)
+		case rpc.NobodyListens(err):
+			d.gone[n.ID] = true
+			d.found.warn("masters", "start it again, or check --advertise of that master", "%s does not answer at %s: nobody listens there", n.Name, n.Address)
 		case err != nil:
 			d.found.warn("masters", "workers and other masters must reach it there; from here it may be meant to be out of reach", "%s does not answer at %s: %v", n.Name, n.Address, err)
 		case strconv.FormatInt(id.GetIncarnation(), 10) != n.ID:

@@ -168,7 +168,7 @@ func (o Option) check(raw json.RawMessage) *flow.Error {
 	case AnyValue:
 	}
 	if len(o.Enum) > 0 && isText && !template && !slices.Contains(o.Enum, text) {
-		return bad("one of "+strings.Join(o.Enum, ", "))
+		return bad("one of " + strings.Join(o.Enum, ", "))
 	}
 	return nil
 }
