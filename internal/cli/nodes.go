@@ -98,7 +98,7 @@ func warnOfCertificate(ctx context.Context, cfg Config, address string, log *slo
 		return // what cannot be read was refused before
 	}
 	log.LogAttrs(ctx, slog.LevelWarn, "other nodes will refuse this master: its certificate is not for the host that it advertises; set `advertise` to a host that the certificate names, or give it another certificate",
-		slog.String("advertise", address), slog.String("certificate_for", rpc.CertificateNames(pair.Leaf)), slog.String("tls-cert", cfg.TLSCert))
+		slog.String("advertise", address), slog.String("certificate_for", rpc.CertificateNames(pair.Leaf)), slog.String("file", cfg.TLSCert))
 }
 
 // roll is where nodes enrol.

@@ -295,8 +295,8 @@ func (m *Master) forgetNodes(ctx context.Context, q querier) error {
 	}
 	// Drains of single incarnations, which do not come back.
 	_, err := exec(ctx, m.DB, q, `
-		DELETE FROM drain WHERE CASE WHEN home LIKE '#%'
-			THEN (SELECT n.incarnation FROM node n WHERE n.incarnation = CAST(substr(home, 2) AS BIGINT)) ELSE 0 END IS NULL`)
+		DELETE FROM drain WHERE CASE WHEN drain.home LIKE '#%'
+			THEN (SELECT n.incarnation FROM node n WHERE n.incarnation = CAST(substr(drain.home, 2) AS BIGINT)) ELSE 0 END IS NULL`)
 	return err
 }
 
