@@ -88,8 +88,8 @@ func (p masterPoints) Commands(ctx context.Context, n int, except []flow.ID, tur
 	return deadlyCommands(p.Store.Commands(ctx, n, except, turn))
 }
 
-func (p masterPoints) TryCommands(ctx context.Context, takes int, upTo flow.ID, n int, except []flow.ID) ([]flow.Command, error) {
-	return deadlyCommands(p.Store.TryCommands(ctx, takes, upTo, n, except))
+func (p masterPoints) TryCommands(ctx context.Context, owner int64, takes int, upTo flow.ID, n int, except []flow.ID) ([]flow.Command, error) {
+	return deadlyCommands(p.Store.TryCommands(ctx, owner, takes, upTo, n, except))
 }
 
 func deadlyCommands(cmds []flow.Command, err error) ([]flow.Command, error) {

@@ -27,6 +27,7 @@ type Command struct {
 type Turn struct {
 	Slot, Slots int
 	Before      Time
+	Me          int64 // what another master tries just now is left to it
 }
 
 // MaxTakes is how often something is taken without a commit before it is held for the cause of its

@@ -364,9 +364,9 @@ const readPatience = 5 * time.Second
 
 func (m *Master) commands(ctx context.Context, e ReadCommands) ([]flow.Command, error) {
 	if e.Trial {
-		return m.store.TryCommands(ctx, e.Takes, e.UpTo, e.Limit, e.Except)
+		return m.store.TryCommands(ctx, m.node.Incarnation, e.Takes, e.UpTo, e.Limit, e.Except)
 	}
-	return m.store.Commands(ctx, e.Limit, e.Except, flow.Turn{Slot: e.Slot, Slots: e.Slots, Before: e.Before})
+	return m.store.Commands(ctx, e.Limit, e.Except, flow.Turn{Slot: e.Slot, Slots: e.Slots, Before: e.Before, Me: m.node.Incarnation})
 }
 
 func (m *Master) answer(ctx context.Context, what string, err error, ev Event) {

@@ -53,8 +53,9 @@ type Store interface {
 	Commands(ctx context.Context, n int, except []flow.ID, turn flow.Turn) ([]flow.Command, error)
 	// TryCommands returns up to n commands, in the same order, of those up to an id that were tried
 	// takes times, and counts each as tried once more before it returns; what it returns says how
-	// often before.
-	TryCommands(ctx context.Context, takes int, upTo flow.ID, n int, except []flow.ID) ([]flow.Command, error)
+	// often before. What another living master tries is left to it, and what owner tried itself, or one that
+	// lives, counts no more for that.
+	TryCommands(ctx context.Context, owner int64, takes int, upTo flow.ID, n int, except []flow.ID) ([]flow.Command, error)
 	// Claim makes owner the owner of up to n parked instances that are due: WakeAt has come, or an
 	// inbox item waits. It raises Seq and the takes counter, and returns their ids.
 	Claim(ctx context.Context, owner int64, now flow.Time, n int) ([]flow.ID, error)

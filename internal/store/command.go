@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"baton/internal/flow"
 )
@@ -123,14 +124,18 @@ func (m *Master) withInbox(ctx context.Context, waiting []waitingCommand) ([]flo
 
 // Commands returns waiting commands by priority, then age.
 func (m *Master) Commands(ctx context.Context, n int, except []flow.ID, turn flow.Turn) ([]flow.Command, error) {
-	mine, args := "", []any{n, m.list(except)}
+	mine, args := "", arguments{n, m.list(except)}
 	if turn.Slots > 1 {
 		// A submitter's clock may be ahead: what seems to come from the future is anybody's, too.
-		mine = fmt.Sprintf(" AND ("+flow.SlotSQL+" = $3 OR submitted_at < $4 OR submitted_at > $4 + 60000000)", turn.Slots)
-		args = append(args, turn.Slot, turn.Before)
+		slot, before := args.add(turn.Slot), args.add(turn.Before)
+		mine = fmt.Sprintf(" AND ("+flow.SlotSQL+" = "+slot+" OR submitted_at < "+before+" OR submitted_at > "+before+" + 60000000)", turn.Slots)
+	}
+	if turn.Me != 0 {
+		mine += " AND NOT (" + othersTrial(args.add(turn.Me)) + ")"
 	}
 	waiting, err := all(ctx, m.DB, m.read(forEngine), scanCommand, `
-		SELECT id, project_id, workflow_id, version, priority, key, takes, start, zone, submitted_at, `+commandTold+`
+		SELECT id, project_id, workflow_id, version, priority, key,
+			takes - CASE WHEN tried_by <> 0 AND `+trierLives+` THEN 1 ELSE 0 END, start, zone, submitted_at, `+commandTold+`
 		FROM command WHERE NOT (id = ANY($2))`+mine+`
 		ORDER BY priority, id + 0 LIMIT $1`, args...)
 	if err != nil {
@@ -140,19 +145,33 @@ func (m *Master) Commands(ctx context.Context, n int, except []flow.ID, turn flo
 	return out, m.wrap("read what was ordered of commands", err)
 }
 
+// trialKept is how long a command is left to the master that tries it: in that time it is taken, or its master is
+// dead, or has something better to do.
+const trialKept = 10 * time.Second
+
+// othersTrial tells whether another master that lives tries a command just now.
+func othersTrial(me string) string {
+	return fmt.Sprintf("tried_by <> 0 AND tried_by <> %s AND tried_at > baton_now() - %d AND "+trierLives, me, trialKept.Microseconds())
+}
+
+const trierLives = "COALESCE((SELECT f.epoch FROM fence f WHERE f.incarnation = command.tried_by), 2) = 1"
+
 // TryCommands counts a trial of waiting commands, so that one whose beginning ends the process is
-// found out, and returns them.
-func (m *Master) TryCommands(ctx context.Context, takes int, upTo flow.ID, n int, except []flow.ID) (out []flow.Command, err error) {
+// found out, and returns them. One that another living master tries is left to it: it counts once for each
+// master that ended before it was consumed, and for the one that tries it now.
+func (m *Master) TryCommands(ctx context.Context, owner int64, takes int, upTo flow.ID, n int, except []flow.ID) (out []flow.Command, err error) {
 	var waiting []waitingCommand
 	err = m.statement(ctx, forEngine, func(q querier) error {
 		waiting, err = all(ctx, m.DB, q, scanCommand, `
 			WITH trial AS (
 				SELECT id FROM command
-				WHERE takes = $1 AND id <= $2 AND NOT (id = ANY($4))
+				WHERE takes = $1 AND id <= $2 AND NOT (id = ANY($4)) AND NOT (`+othersTrial("$5")+`)
 				ORDER BY priority, id + 0 LIMIT $3 FOR UPDATE SKIP LOCKED)
-			UPDATE command SET takes = takes + 1 WHERE id = ANY(ARRAY(SELECT id FROM trial))
+			UPDATE command SET tried_by = $5, tried_at = baton_now(),
+				takes = takes + CASE WHEN tried_by <> 0 AND (tried_by = $5 OR `+trierLives+`) THEN 0 ELSE 1 END
+			WHERE id = ANY(ARRAY(SELECT id FROM trial))
 			RETURNING id, project_id, workflow_id, version, priority, key, takes - 1, start, zone, submitted_at, `+commandTold,
-			takes, int64(upTo), n, m.list(except))
+			takes, int64(upTo), n, m.list(except), owner)
 		return err
 	})
 	if err != nil {

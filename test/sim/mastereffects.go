@@ -41,7 +41,7 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 			if m.life != life {
 				return
 			}
-			cmds := s.readCommands(e)
+			cmds := s.readCommands(me, e)
 			for _, c := range cmds {
 				if c.Takes < flow.MaxTakes && s.deadly[c.ID] == deadlyCommand {
 					m.crash(fmt.Sprintf("of run %d", c.ID))

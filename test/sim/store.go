@@ -34,11 +34,12 @@ type Store struct {
 	leases    map[int64]flow.Time // of incarnations, by the store's clock
 	names     map[int64]string    // of masters
 	deadly    map[flow.ID]string
-	takes     map[flow.ID]int  // of instances
-	poison    map[flow.ID]bool // runs that cannot be driven
-	draining  []string         // by flow.Node.DrainKey, in order
-	length    time.Duration    // of leases now
-	shortest  time.Duration    // that it ever was: somebody may count by it still
+	takes     map[flow.ID]int     // of instances
+	triers    map[flow.ID][]trial // of commands, oldest first
+	poison    map[flow.ID]bool    // runs that cannot be driven
+	draining  []string            // by flow.Node.DrainKey, in order
+	length    time.Duration       // of leases now
+	shortest  time.Duration       // that it ever was: somebody may count by it still
 	token     int64
 	inc       int64
 	restores  int64 // of which each begins another generation
@@ -51,7 +52,7 @@ func newStore(w *World) *Store {
 		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
 		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
 		fenced: map[int64]bool{}, homes: map[int64]string{}, hellos: map[string]int64{}, leases: map[int64]flow.Time{}, names: map[int64]string{},
-		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease,
+		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, triers: map[flow.ID][]trial{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease,
 	}
 }
 
@@ -261,21 +262,50 @@ func (s *Store) order(item flow.InboxItem) flow.ID {
 
 func sorted[V any](m map[flow.ID]V) []flow.ID { return slices.Sorted(maps.Keys(m)) }
 
-func (s *Store) readCommands(e master.ReadCommands) []flow.Command {
+// trial is that of a command by a master.
+type trial struct {
+	by int64
+	at flow.Time
+}
+
+// lives tells whether a master has neither ended nor been fenced.
+func (s *Store) lives(inc int64) bool {
+	return !s.fenced[inc] && slices.ContainsFunc(s.w.masters, func(m *masterHost) bool { return m.up && m.lease.Incarnation == inc })
+}
+
+// othersTrial tells whether a command is left to another master, which tries it.
+func (s *Store) othersTrial(me int64, id flow.ID) bool {
+	all := s.triers[id]
+	if len(all) == 0 {
+		return false
+	}
+	last := all[len(all)-1]
+	return last.by != me && !s.fenced[last.by] && last.at > s.w.now.Add(-simLease)
+}
+
+func (s *Store) readCommands(me int64, e master.ReadCommands) []flow.Command {
 	var out []flow.Command
 	for _, id := range sorted(s.commands) {
 		c := s.commands[id]
 		turn := e.Slots <= 1 || id.Slot(e.Slots) == e.Slot || c.At < e.Before
-		if !slices.Contains(e.Except, id) && (e.Trial && int(c.Takes) == e.Takes && id <= e.UpTo || !e.Trial && turn) {
+		if !slices.Contains(e.Except, id) && !s.othersTrial(me, id) && (e.Trial && int(c.Takes) == e.Takes && id <= e.UpTo || !e.Trial && turn) {
 			out = append(out, c)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b flow.Command) int { return cmp.Compare(a.Priority, b.Priority) })
 	out = out[:min(len(out), e.Limit)]
 	for i, c := range out {
+		tried := s.triers[c.ID]
+		living := len(tried) > 0 && !s.fenced[tried[len(tried)-1].by]
+		if living {
+			out[i].Takes--
+		}
 		if e.Trial {
-			c.Takes++
+			if !living {
+				c.Takes++
+			}
 			s.commands[c.ID] = c
+			s.triers[c.ID] = append(tried, trial{me, s.w.now})
 		}
 		for _, id := range sorted(s.inbox) {
 			if it := s.inbox[id]; it.Instance == c.ID {
@@ -486,7 +516,17 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 
 // quarantine parks what its owner holds, or makes a parked instance of a command.
 func (s *Store) quarantine(owner int64, e master.Quarantine) {
-	if !s.poison[e.ID] && s.takes[e.ID] < flow.MaxTakes {
+	dead := map[int64]bool{}
+	for _, t := range s.triers[e.ID] {
+		dead[t.by] = dead[t.by] || !s.lives(t.by)
+	}
+	deaths := 0
+	for _, d := range dead {
+		if d {
+			deaths++
+		}
+	}
+	if !s.poison[e.ID] && s.takes[e.ID] < flow.MaxTakes && deaths < flow.MaxTakes {
 		s.violation("instance %d was quarantined: %s", e.ID, e.Reason)
 	}
 	in := s.instances[e.ID]

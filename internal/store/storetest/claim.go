@@ -204,7 +204,11 @@ func testTrials(w *world) {
 	}
 	try := func(takes int, upTo flow.ID, n int, except ...flow.ID) []flow.Command {
 		w.Helper()
-		return must(w.m.TryCommands(w.ctx, takes, upTo, n, except))(w)
+		// Each trial is that of another master, and it died of it.
+		l := w.master("tries", "")
+		out := must(w.m.TryCommands(w.ctx, l.Incarnation, takes, upTo, n, except))(w)
+		must(w.m.Fence(w.ctx, l.Incarnation))(w)
+		return out
 	}
 	got := try(0, b.ID, 10, a.ID)
 	w.same([]flow.Command{b}, got)
@@ -217,6 +221,34 @@ func testTrials(w *world) {
 	w.same([]flow.ID{a.ID, b.ID, c.ID}, ids(all))
 	w.same([]int32{3, 3, 0}, []int32{all[0].Takes, all[1].Takes, all[2].Takes})
 	w.committed(w.begin(a, 0)) // and they can be carried out as ever
+}
+
+// testTrialsOfTheLiving: what one master tries is left to it, and counts for nothing while it lives.
+func testTrialsOfTheLiving(w *world) {
+	a := w.submit()
+	other := w.master("other", "").Incarnation
+	tries := func(by int64, takes int) []flow.Command {
+		w.Helper()
+		return must(w.m.TryCommands(w.ctx, by, takes, a.ID, 10, nil))(w)
+	}
+	read := func(by int64) []flow.Command {
+		w.Helper()
+		return must(w.m.Commands(w.ctx, 10, nil, flow.Turn{Me: by}))(w)
+	}
+	w.same([]flow.Command{a}, tries(other, 0))
+	for takes := range 4 {
+		w.same(0, len(tries(w.me, takes)), "it is tried by another")
+	}
+	w.same(0, len(read(w.me)))
+	w.same([]flow.Command{a}, read(other), "who tries it may take it, and holds it for no cause of a death")
+	w.same([]flow.Command{a}, tries(other, 1), "and may try it again, which counts once")
+	must(w.m.Fence(w.ctx, other))(w)
+	got := tries(w.me, 1)
+	if len(got) != 1 || got[0].Takes != 1 {
+		w.Fatalf("one died of it: %+v", got)
+	}
+	w.same(int32(1), read(w.me)[0].Takes)
+	w.same(int32(1), must(w.m.Commands(w.ctx, 10, nil, flow.Turn{}))(w)[0].Takes)
 }
 
 // testCrashed: a master that begins learns whether one ended without leaving.

@@ -71,7 +71,7 @@ func testOrderedCommands(w *world) {
 		}
 	}
 	check(must(w.m.Commands(w.ctx, 10, nil, flow.Turn{}))(w), "read")
-	check(must(w.m.TryCommands(w.ctx, 0, quiet.ID, 10, nil))(w), "tried")
+	check(must(w.m.TryCommands(w.ctx, w.me, 0, quiet.ID, 10, nil))(w), "tried")
 }
 
 func testSubmitRace(w *world) {

@@ -104,7 +104,7 @@ func (w *World) Everything() {
 	must(x.m.Fence(x.ctx, x.me))(x)
 	x.takeOver(heir, x.me, 0, 10)
 	x.takeOver(heir, x.me, 1, 10)
-	must(x.m.TryCommands(x.ctx, 0, 1, 10, []flow.ID{1}))(x)
+	must(x.m.TryCommands(x.ctx, x.me, 0, 1, 10, []flow.ID{1}))(x)
 }
 
 // Upkeep runs each statement of housekeeping once.

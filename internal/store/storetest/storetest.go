@@ -80,6 +80,7 @@ func Run(t *testing.T, open Open) {
 		{"definitions/applied at once", testApplyRace},
 		{"definitions/all or nothing", testApplyAtomic},
 		{"definitions/resources", testBlobs},
+		{"commands/tried by the living", testTrialsOfTheLiving},
 		{"registry/members", testRegistryMembers},
 		{"registry/names", testRegistryNames},
 		{"registry/race", testRegistryRace},
