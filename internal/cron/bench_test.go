@@ -45,3 +45,36 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkPlannedNext(b *testing.B) {
+	for _, c := range []struct{ name, expr, calendar string }{
+		{"daily", "0 0 2 * * ?", "cn-workdays"},
+		{"each second", "* * * * * ?", "cn-workdays"},
+		{"sundays", "0 0 2 ? * SUN", "us-federal"},
+		{"last of the month", "0 0 2 L * ?", "us-federal"},
+		{"four days a year", "0 0 2 * * ?", "listed"},
+	} {
+		calendar, zone := calendarFrom(b, c.calendar)
+		s, err := cron.Parse(c.expr, cron.Options{Zone: zone})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, to := range []cron.ShiftTo{cron.ShiftSkip, cron.ShiftNext, cron.ShiftPrevious} {
+			p, err := cron.Plan(s, calendar, to)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Run(c.name+"/"+string(to), func(b *testing.B) {
+				start := time.Date(2025, 1, 1, 10, 30, 0, 0, time.UTC)
+				at := start
+				b.ReportAllocs()
+				for b.Loop() {
+					next, ok := p.Next(at)
+					if at = next; !ok || at.Year() > 2026 {
+						at = start
+					}
+				}
+			})
+		}
+	}
+}

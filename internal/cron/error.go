@@ -8,15 +8,18 @@ import (
 	"strings"
 )
 
-// CodeBadCron is the code of every [Error]. It is part of the published contract.
-const CodeBadCron = "bad_cron"
+// The codes of an [Error]. They are part of the published contract.
+const (
+	CodeBadCron     = "bad_cron"     // of a schedule
+	CodeBadCalendar = "bad_calendar" // of a calendar
+)
 
-// Error says what is wrong with a schedule and what to write instead.
+// Error says what is wrong with a schedule or a calendar and what to write instead.
 type Error struct {
-	Code       string // CodeBadCron
+	Code       string // CodeBadCron or CodeBadCalendar
 	Message    string // a sentence, with place and remedy
-	Field      string // the field at fault, such as "hour"; empty: the expression as a whole
-	Position   int    // the field's number, from 1; 0: the expression as a whole
+	Field      string // the field at fault, such as "hour" or "holidays"; empty: the whole
+	Position   int    // the field's number, or the entry's in a list of a calendar, from 1; 0: the whole
 	Offset     int    // byte offset of the fault in the expression
 	Suggestion string // the nearest valid word or expression, if there is one; also part of Message
 }

@@ -27,11 +27,11 @@ type span struct {
 	off        int64
 }
 
-func (c *clocked) spanAt(t instant) span {
-	if c.zone == time.UTC {
+func spanAt(zone *time.Location, t instant) span {
+	if zone == time.UTC {
 		return span{-far, far, 0}
 	}
-	at := time.Unix(t, 0).In(c.zone)
+	at := time.Unix(t, 0).In(zone)
 	_, off := at.Zone()
 	start, end := at.ZoneBounds()
 	s := span{-far, far, int64(off)}
@@ -45,6 +45,18 @@ func (c *clocked) spanAt(t instant) span {
 		s.end = max(s.end+day24, t+1)
 	}
 	return s
+}
+
+// unshown is the wall after the highest that was shown before a span: those from it on to the first
+// of the span were left out, or, when it is the later one, those between are shown again.
+func unshown(zone *time.Location, s span) wall {
+	before := -far
+	for at := s.start - 1; at >= s.start-near; {
+		p := spanAt(zone, at)
+		before = max(before, at+p.off)
+		at = p.start - 1
+	}
+	return before + 1
 }
 
 // clocked is an expression in a zone. Each wall that fits is fired by the one span that owns it, or,
@@ -64,16 +76,10 @@ func (c *clocked) from(s span) wall {
 	if s.start == -far || c.mode == DSTQuartz || c.everyPass() {
 		return shown
 	}
-	before := -far // the highest wall shown before the span
-	for at := s.start - 1; at >= s.start-near; {
-		p := c.spanAt(at)
-		before = max(before, at+p.off)
-		at = p.start - 1
-	}
 	if c.mode == Skip {
-		return max(shown, before+1)
+		return max(shown, unshown(c.zone, s))
 	}
-	return before + 1
+	return unshown(c.zone, s)
 }
 
 // to is the wall after the last that a span owns: with DSTQuartz one that is shown again later is not
@@ -84,7 +90,7 @@ func (c *clocked) to(s span) wall {
 		return end
 	}
 	for at := s.end; at < s.end+near; {
-		n := c.spanAt(at)
+		n := spanAt(c.zone, at)
 		end = min(end, at+n.off)
 		at = n.end
 	}
@@ -94,7 +100,7 @@ func (c *clocked) to(s span) wall {
 // next returns the first fire at or after t.
 func (c *clocked) next(t instant) (instant, bool) {
 	for t = max(t, earliest); t <= latest; {
-		s := c.spanAt(t)
+		s := spanAt(c.zone, t)
 		low := t + s.off
 		if t-s.start < near {
 			if low = c.from(s); t > s.start {
@@ -120,7 +126,7 @@ func (c *clocked) next(t instant) (instant, bool) {
 // prev returns the last fire at or before t.
 func (c *clocked) prev(t instant) (instant, bool) {
 	for t = min(t, latest); t >= earliest; {
-		s := c.spanAt(t)
+		s := spanAt(c.zone, t)
 		high := t + s.off
 		if s.end-t < near {
 			high = min(high, c.to(s)-1)
