@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v4"
+
 	"baton/internal/cron"
 	"baton/internal/param"
 	"baton/internal/spec"
@@ -164,6 +166,67 @@ func TestCronExpressionsFireAsThePagesSay(t *testing.T) {
 	if checked < 10 {
 		t.Errorf("only %d expressions found", checked)
 	}
+}
+
+// A table of shifts: the head names an expression, a calendar that the tests of cron have, and an
+// instant in its zone; each row has a shift and when it fires next.
+var shiftsHead = regexp.MustCompile("(?m)^\\| `shift` \\| `([^`]+)` under `([^`]+)`, after (\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d) \\|\n\\|---\\|---\\|\n((?:\\|.*\n)+)")
+
+func TestCalendarsShiftAsThePagesSay(t *testing.T) {
+	t.Parallel()
+	checked := 0
+	for _, page := range pages(t) {
+		for _, table := range shiftsHead.FindAllStringSubmatch(read(t, page), -1) {
+			calendar, zone := calendarOf(t, table[2])
+			after, err := time.ParseInLocation(time.DateTime, table[3], zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := cron.Parse(table[1], cron.Options{Zone: zone})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for row := range strings.Lines(table[4]) {
+				cells := strings.Split(row, "|")
+				plan, err := cron.Plan(s, calendar, cron.ShiftTo(code.FindStringSubmatch(cells[1])[1]))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, _, _ := strings.Cut(strings.TrimSpace(cells[2]), ": ")
+				var got []string
+				for _, fire := range plan.NextN(after, strings.Count(want, ",")+1) {
+					got = append(got, fire.Format(time.DateTime))
+				}
+				if text := strings.Join(got, ", "); text != want {
+					t.Errorf("%s: %s fires at %s, the page says %s", filepath.Base(page), cells[1], text, want)
+				}
+				checked++
+			}
+		}
+	}
+	if checked < 3 {
+		t.Errorf("only %d shifts found", checked)
+	}
+}
+
+func calendarOf(t *testing.T, name string) (*cron.Calendar, *time.Location) {
+	t.Helper()
+	var file struct {
+		Timezone           string
+		Holidays, Workdays []string
+	}
+	if err := yaml.Unmarshal([]byte(read(t, filepath.Join(root, "internal/cron/testdata", name+".yaml"))), &file); err != nil {
+		t.Fatal(err)
+	}
+	zone, err := time.LoadLocation(file.Timezone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := cron.NewCalendar(cron.CalendarOptions{Zone: zone, Holidays: file.Holidays, Workdays: file.Workdays})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, zone
 }
 
 var (
