@@ -62,6 +62,8 @@ func describe(d flow.Document) Described {
 		out.Kind, out.Project, out.Name = "DataSource", d.DataSource.Project, d.DataSource.Name
 	case d.Project != nil:
 		out.Kind, out.Project, out.Name = "Project", d.Project.Name, d.Project.Name
+	case d.Calendar != nil:
+		out.Kind, out.Project, out.Name = "Calendar", d.Calendar.Project, d.Calendar.Name
 	}
 	return out
 }
@@ -90,6 +92,11 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 	}
 	if items == nil {
 		items = []flow.Applied{}
+	}
+	if slices.ContainsFunc(docs, func(d flow.Document) bool {
+		return d.Calendar != nil || d.Workflow != nil && len(d.Workflow.Schedules) > 0
+	}) {
+		s.masters.PokeLook() // what is new may be due within the second
 	}
 	warnings, err := s.unserved(ctx, groupsOf(docs))
 	if err != nil {
@@ -239,10 +246,21 @@ func (s *Server) stored(ctx context.Context, d flow.Document) (*flow.Document, e
 		if flow.CodeOf(err) == flow.CodeNotFound && d.Workflow.RenamedFrom != "" {
 			def, err = s.store.Workflow(ctx, d.Workflow.Project, d.Workflow.RenamedFrom, 0)
 		}
+		if err == nil {
+			def.Workflow.Schedules, err = s.store.SchedulesOf(ctx, def.ID)
+		}
 		return found(flow.Document{Workflow: &def.Workflow}, err)
 	case d.Project != nil:
 		p, err := s.store.Project(ctx, d.Project.Name)
 		return found(flow.Document{Project: &p}, err)
+	case d.Calendar != nil:
+		all, err := s.store.Calendars(ctx, d.Calendar.Project)
+		for i := range all {
+			if all[i].Name == d.Calendar.Name {
+				return &flow.Document{Calendar: &all[i]}, nil
+			}
+		}
+		return nil, err
 	default:
 		all, err := s.store.DataSources(ctx, d.DataSource.Project)
 		for _, have := range all {

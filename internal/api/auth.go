@@ -34,6 +34,8 @@ const (
 	NodeRead        Permission = "node:read"
 	NodeOperate     Permission = "node:operate"
 	DataSourceRead  Permission = "datasource:read"
+	ScheduleRead    Permission = "schedule:read"
+	ScheduleOperate Permission = "schedule:operate"
 	SettingRead     Permission = "setting:read"
 	SettingWrite    Permission = "setting:write"
 	TokenWrite      Permission = "token:write"

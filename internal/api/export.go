@@ -37,6 +37,10 @@ func (s *Server) exported(ctx context.Context, in *exportIn) ([]flow.Document, e
 			project = flow.DefaultProject
 		}
 		d, err := s.store.Workflow(ctx, project, in.Workflow, in.Version)
+		if err != nil {
+			return nil, err
+		}
+		d.Workflow.Schedules, err = s.store.SchedulesOf(ctx, d.ID) // which have no versions
 		return []flow.Document{{Workflow: &d.Workflow}}, err
 	}
 	docs, err := s.exportedProjects(ctx, in.Project)
@@ -50,6 +54,9 @@ func (s *Server) exported(ctx context.Context, in *exportIn) ([]flow.Document, e
 			return nil, err
 		}
 		for i := range all {
+			if all[i].Workflow.Schedules, err = s.store.SchedulesOf(ctx, all[i].ID); err != nil {
+				return nil, err
+			}
 			docs = append(docs, flow.Document{Workflow: &all[i].Workflow})
 			project, name = all[i].Project, all[i].Name
 		}
@@ -59,7 +66,7 @@ func (s *Server) exported(ctx context.Context, in *exportIn) ([]flow.Document, e
 	}
 }
 
-// exportedProjects are the projects and their data sources, which stand before the workflows.
+// exportedProjects are the projects with their calendars and data sources, which stand before the workflows.
 func (s *Server) exportedProjects(ctx context.Context, name string) ([]flow.Document, error) {
 	var projects []flow.Project
 	if name != "" {
@@ -80,6 +87,13 @@ func (s *Server) exportedProjects(ctx context.Context, name string) ([]flow.Docu
 		if p.Description != "" || len(p.Params) > 0 {
 			docs = append(docs, flow.Document{Project: &projects[i]})
 		}
+	}
+	calendars, err := s.store.Calendars(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	for i := range calendars {
+		docs = append(docs, flow.Document{Calendar: &calendars[i]})
 	}
 	sources, err := s.store.DataSources(ctx, name)
 	for i := range sources {

@@ -16,8 +16,9 @@ type Masters interface {
 	PokeCommands(id flow.ID)
 	// PokeInbox tells that a new inbox item is durable. It never blocks.
 	PokeInbox()
-	// PokeDrains tells that who is to take nothing new has changed. It never blocks.
-	PokeDrains()
+	// PokeLook has every master look at once at what it would find within a second: who is to take nothing new,
+	// which schedules there are. It never blocks.
+	PokeLook()
 	// Watch tells the committed changes of one instance, of all for 0, until ctx is done; then the
 	// channel is closed. It begins with the next commit: subscribe first, read the rows after, and
 	// leave out events whose Seq the rows already have. A reader that is too slow loses events

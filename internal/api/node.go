@@ -157,7 +157,7 @@ func (s *Server) drainNode(ctx context.Context, in *NodePath) (*body[Drained], e
 	if err := s.store.Drain(ctx, key, caller(ctx), flow.At(time.Now())); err != nil {
 		return nil, err
 	}
-	s.masters.PokeDrains()
+	s.masters.PokeLook()
 	if n.State != flow.NodeLost {
 		n.State = flow.NodeDraining
 	}
@@ -177,7 +177,7 @@ func (s *Server) undrainNode(ctx context.Context, in *NodePath) (*body[Drained],
 			return nil, err
 		}
 	}
-	s.masters.PokeDrains()
+	s.masters.PokeLook()
 	if n.State == flow.NodeDraining {
 		n.State = flow.NodeReady
 	}

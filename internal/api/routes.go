@@ -28,6 +28,13 @@ func (s *Server) routes() []Route {
 		to(get, "/workflows", WorkflowRead, "list-workflows", "List workflows by project and name, newest versions", (*Server).listWorkflows),
 		to(get, "/projects/{project}/workflows/{workflow}", WorkflowRead, "get-workflow", "Read a workflow with its definition", (*Server).getWorkflow),
 		to(get, "/projects/{project}/workflows/{workflow}/versions", WorkflowRead, "list-versions", "List a workflow's versions, newest first", (*Server).listVersions),
+		to(get, "/schedules", ScheduleRead, "list-schedules", "List schedules and their next times", (*Server).listSchedules),
+		to(post, "/projects/{project}/workflows/{workflow}/schedules/{schedule}/enable", ScheduleOperate, "enable-schedule", "Have a schedule fire", enableSchedule(true)),
+		to(post, "/projects/{project}/workflows/{workflow}/schedules/{schedule}/disable", ScheduleOperate, "disable-schedule", "Keep a schedule from firing", enableSchedule(false)),
+		to(post, "/projects/{project}/workflows/{workflow}/schedules/enable", ScheduleOperate, "enable-schedules", "Have all schedules of a workflow fire", enableSchedules(true)),
+		to(post, "/projects/{project}/workflows/{workflow}/schedules/disable", ScheduleOperate, "disable-schedules", "Keep all schedules of a workflow from firing", enableSchedules(false)),
+		to(get, "/fires", ScheduleRead, "list-fires", "List what became of times of schedules, newest decision first", (*Server).listFires),
+		to(get, "/calendars", ScheduleRead, "list-calendars", "List calendars: which days work", (*Server).listCalendars),
 
 		to(post, "/validate", WorkflowRead, "validate", "Check workflow files", (*Server).validate, limit(documentBodyBytes)),
 		to(post, "/diff", WorkflowRead, "diff", "Tell what apply would change", (*Server).diff, limit(documentBodyBytes)),
@@ -101,6 +108,9 @@ var accepted = also(http.StatusAccepted, "Durable, but not carried out within 2 
 var tagTexts = map[string]string{ //nolint:gosec // texts about tokens, not tokens
 	"instances":    "Runs: start, watch, steer, explain.",
 	"workflows":    "Workflows and their versions.",
+	"schedules":    "When workflows run by themselves.",
+	"fires":        "What became of each time of a schedule.",
+	"calendars":    "Which days work.",
 	"projects":     "Name spaces of workflows.",
 	"apply":        "Files to definitions.",
 	"validate":     "Check files.",

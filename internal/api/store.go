@@ -68,6 +68,17 @@ type Definitions interface {
 	Versions(ctx context.Context, project, name string) ([]flow.Definition, error)
 	// DataSources lists the data sources of a project by name; "" lists all.
 	DataSources(ctx context.Context, project string) ([]flow.DataSource, error)
+	// Calendars lists the newest versions of the calendars of a project by name; "" lists all.
+	Calendars(ctx context.Context, project string) ([]flow.Calendar, error)
+	// SchedulesOf reads the schedules of a workflow in the order of its file.
+	SchedulesOf(ctx context.Context, workflow flow.ID) ([]flow.Schedule, error)
+	// Schedules lists the schedules of a project, a workflow or all, after the one with that id.
+	Schedules(ctx context.Context, project, workflow string, limit int, after flow.ID) (flow.Page[flow.ScheduleRow], error)
+	// EnableSchedules turns the schedules of a workflow on or off, or one by its name, and returns how many
+	// are meant.
+	EnableSchedules(ctx context.Context, project, workflow, name string, on bool) (int, error)
+	// Fires lists what became of times of schedules, newest decision first.
+	Fires(ctx context.Context, f flow.FireFilter) (flow.Page[flow.NamedFire], error)
 	// MissingBlobs returns which of the resources (hex SHA-256) the store does not have.
 	MissingBlobs(ctx context.Context, sums []string) ([]string, error)
 	// PutBlob stores a resource under its sum. Storing it twice is no error.

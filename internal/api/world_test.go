@@ -247,7 +247,7 @@ type masters struct {
 
 func (m *masters) PokeCommands(flow.ID) { m.PokeInbox() }
 
-func (m *masters) PokeDrains() {}
+func (m *masters) PokeLook() {}
 
 func (m *masters) PokeInbox() {
 	m.mu.Lock()

@@ -33,9 +33,9 @@ func (l live) PokeInbox() {
 	m.PokeInbox()
 }
 
-func (l live) PokeDrains() {
+func (l live) PokeLook() {
 	m, _ := l.current()
-	m.PokeDrains()
+	m.PokeLook()
 }
 
 // Watch hands the master's changes on in the API's form. A reader that is too slow makes the

@@ -24,8 +24,8 @@ func (f fleet) PokeCommands(id flow.ID) {
 // PokeInbox wakes every master: which one owns the run, only they know.
 func (f fleet) PokeInbox() { f.PokeAll(&rpc.PokeRequest{Inbox: true}) }
 
-// PokeDrains wakes every master: a worker that is drained has a stream to each.
-func (f fleet) PokeDrains() { f.PokeAll(&rpc.PokeRequest{Drains: true}) }
+// PokeLook wakes every master: a worker that is drained has a stream to each.
+func (f fleet) PokeLook() { f.PokeAll(&rpc.PokeRequest{Drains: true}) }
 
 // Watch merges what all masters commit.
 func (f fleet) Watch(ctx context.Context, instance flow.ID) <-chan api.Event {

@@ -9,12 +9,12 @@ import (
 )
 
 var later = []string{
-	"alert", "schedule", "backfill", "import",
+	"alert", "backfill", "import",
 	"backup", "restore", "secret", "dependent", "shards",
 }
 
 // laterKinds are what get will list.
-var laterKinds = []string{"fires", "schedules", "pools", "shards", "queues", "messages", "backfills"}
+var laterKinds = []string{"pools", "shards", "queues", "messages", "backfills"}
 
 func laterCommands() []*cobra.Command {
 	out := make([]*cobra.Command, len(later))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ func TestServerAlone(t *testing.T) {
 		Dir:                 "testdata/alone",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"keep": keep, "keepnode": keepNode},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"keep": keep, "keepnode": keepNode, "until": until},
 		Setup: func(e *testscript.Env) error {
 			data := t.TempDir()
 			serve(t, data)
@@ -73,6 +74,18 @@ func TestServerAlone(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// until PATTERN COMMAND… runs a command again and again until what it prints matches.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile(args[0])
+	for range 600 {
+		if err := ts.Exec(args[1], args[2:]...); err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	ts.Fatalf("%q never printed %s", args[1:], args[0])
 }
 
 // keepNode VAR ROLE puts the id of a node of a role in the last list into the environment, and its name into NAME.
@@ -132,6 +145,9 @@ func keep(ts *testscript.TestScript, _ bool, args []string) {
 	var v any
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &v))
 	for part := range strings.SplitSeq(args[1], ".") {
+		if list, ok := v.([]any); ok && len(list) > 0 { // its first
+			v = list[0]
+		}
 		object, ok := v.(map[string]any)
 		if !ok {
 			ts.Fatalf("no %s in %s", args[1], ts.ReadFile("stdout"))

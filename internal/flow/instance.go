@@ -52,7 +52,8 @@ type Start struct {
 	Failure     Failure           `json:"failure,omitempty"`
 	Priority    Priority          `json:"priority,omitempty"`
 	WorkerGroup string            `json:"worker_group,omitempty"`
-	Trigger     string            `json:"trigger,omitempty"` // "" is manual
+	Trigger     string            `json:"trigger,omitempty"`  // "" is manual
+	Schedule    string            `json:"schedule,omitempty"` // its name, when a schedule fired it
 }
 
 // StartMode says which tasks a run with chosen tasks contains.

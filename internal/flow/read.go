@@ -54,6 +54,7 @@ type Document struct {
 	Workflow   *Workflow
 	Project    *Project
 	DataSource *DataSource
+	Calendar   *Calendar
 	File       string // name of the file it came from: resources lie beside it; never stored
 }
 

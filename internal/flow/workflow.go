@@ -23,6 +23,8 @@ type Workflow struct {
 	WorkerGroup string            `json:"worker_group,omitempty"`
 	Outputs     []Output          `json:"outputs,omitempty"`
 	Tasks       []Task            `json:"tasks"` // in order of the file
+	// Schedules have revisions of their own: changing one makes no version.
+	Schedules []Schedule `json:"-"`
 }
 
 // Param declares a parameter: a bare value (Type empty) or a typed one.

@@ -60,6 +60,7 @@ type Core struct {
 	own       ownLease
 	drains    drains
 	elsewhere elsewhere
+	fires     fires
 	pace      pace
 	busy      bool   // it said so
 	doomed    []doom // losses that wait for the inbox
@@ -139,6 +140,7 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 	}
 	if c.lease.Incarnation != 0 && !c.failed {
 		c.keepPace()
+		c.lookAtSchedules()
 		c.considerPeers()
 		c.beatDue()
 		c.flush()
@@ -214,6 +216,10 @@ func (c *Core) handle(ev Event) {
 		c.quarantined(e)
 	case GroupsRead:
 		c.groupsRead(e)
+	case DueRead:
+		c.dueRead(e)
+	case Fired:
+		c.fired(e)
 	case HandedOver:
 		c.handedOver(e)
 	case Frame:

@@ -109,6 +109,14 @@ type (
 	}
 	// ReadGroups asks which worker groups live workers serve, and is answered by GroupsRead.
 	ReadGroups struct{}
+	// ReadDue asks which timings of schedules are due, and is answered by DueRead: those of a slot, and those
+	// that nobody has looked at in time.
+	ReadDue struct {
+		Limit       int
+		Slot, Slots int
+	}
+	// Fire writes decisions about timings, and is answered by Fired.
+	Fire struct{ Firings []flow.Firing }
 	// ReadPeers asks the store for the other masters, and is answered by PeersRead.
 	ReadPeers struct{}
 	// Probe asks the address of a master who is there, and is answered by Probed.
@@ -179,6 +187,8 @@ func (Beat) effect()           {}
 func (Announce) effect()       {}
 func (GiveAway) effect()       {}
 func (ReadGroups) effect()     {}
+func (ReadDue) effect()        {}
+func (Fire) effect()           {}
 func (ReadPeers) effect()      {}
 func (Probe) effect()          {}
 func (Condemn) effect()        {}

@@ -150,6 +150,17 @@ type (
 		Groups []string // in order
 		Err    error
 	}
+	// DueRead answers ReadDue.
+	DueRead struct {
+		Due flow.DueTimings
+		Err error
+	}
+	// Fired answers Fire: which decisions were written, by their place.
+	Fired struct {
+		Firings []flow.Firing
+		Written []bool
+		Err     error
+	}
 	// Frame is a frame of a worker. Logs and blobs are the shell's own.
 	Frame struct {
 		Conn int64
@@ -181,6 +192,8 @@ type (
 func (Started) event()        {}
 func (Outrun) event()         {}
 func (GroupsRead) event()     {}
+func (DueRead) event()        {}
+func (Fired) event()          {}
 func (Tick) event()           {}
 func (Poked) event()          {}
 func (Viewed) event()         {}

@@ -112,8 +112,9 @@ func (m *Master) PokeCommands() { m.poke(Poked{Commands: true}) }
 // PokeInbox tells that a new inbox item is durable. It never blocks.
 func (m *Master) PokeInbox() { m.poke(Poked{Inbox: true}) }
 
-// PokeDrains tells that who is to take nothing new has changed. It never blocks.
-func (m *Master) PokeDrains() { m.poke(Poked{Drains: true}) }
+// PokeLook has the master look at once at what it would find within a second: who is to take nothing new, which
+// schedules there are. It never blocks.
+func (m *Master) PokeLook() { m.poke(Poked{Drains: true}) }
 
 func (m *Master) poke(p Poked) {
 	select {
@@ -259,7 +260,7 @@ func (m *Master) carryOut(ctx context.Context, effects []Effect, timer *time.Tim
 func (m *Master) do(ctx context.Context, fx Effect) {
 	patience := m.patience()
 	switch fx.(type) {
-	case Poll, ReadInbox, ReadOwned, ReadPeers, ReadGroups:
+	case Poll, ReadInbox, ReadOwned, ReadPeers, ReadGroups, ReadDue:
 		patience = min(patience, max(readPatience, patience/6))
 	}
 	asking, cancel := context.WithTimeout(ctx, patience)
@@ -318,6 +319,12 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	case ReadGroups:
 		groups, err := m.store.ServedGroups(asking)
 		m.answer(ctx, "read the worker groups", err, GroupsRead{groups, err})
+	case ReadDue:
+		due, err := m.store.Due(asking, e.Limit, e.Slot, e.Slots)
+		m.answer(ctx, "read what is due", err, DueRead{due, err})
+	case Fire:
+		written, err := m.store.Fire(asking, owner, e.Firings)
+		m.answer(ctx, "fire", err, Fired{e.Firings, written, err})
 	case Probe:
 		m.post(ctx, Probed{e.Incarnation, m.peers.Probe(ctx, e.Incarnation, e.Address, probeTimeout)})
 	case Condemn:

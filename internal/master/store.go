@@ -80,6 +80,13 @@ type Store interface {
 	// QuarantineCommand turns a command that cannot be carried out into a quarantined instance.
 	QuarantineCommand(ctx context.Context, id flow.ID, reason string, now flow.Time) error
 
+	// Due returns up to n timings of schedules that are to be looked at by the clock of the store: those of a
+	// slot, and those that nobody has looked at in time.
+	Due(ctx context.Context, n, slot, slots int) (flow.DueTimings, error)
+	// Fire writes decisions about timings, each only if nobody has decided about it meanwhile, with the fires
+	// and the commands, and returns which were written, by their place. A fenced owner writes none.
+	Fire(ctx context.Context, owner int64, firings []flow.Firing) ([]bool, error)
+
 	// Order inserts an inbox item; one with the same Dedup is returned instead. Not found: there is
 	// no such instance.
 	Order(ctx context.Context, item flow.InboxItem) (flow.ID, error)

@@ -126,6 +126,7 @@ func (c *Core) polled(e Polled) {
 		return
 	}
 	c.drainsAre(e.Waiting.Draining)
+	c.firesAt(e.Waiting.NextFire, e.Waiting.Now)
 	if e.Waiting.Commands {
 		c.readCommands()
 	}
@@ -143,6 +144,9 @@ func (c *Core) polled(e Polled) {
 // nextTick is when Tick has something to do.
 func (c *Core) nextTick() flow.Time {
 	at := flow.Earliest(c.polls.next, c.polls.parked, c.fleet.next(c.now))
+	if !c.fires.reading && c.fires.writing == 0 {
+		at = flow.Earliest(at, c.fires.next)
+	}
 	if len(c.wakes) > 0 {
 		at = flow.Earliest(at, c.wakes[0].at)
 	}

@@ -31,6 +31,8 @@ func documentNode(doc flow.Document) (*yaml.Node, error) {
 		return projectKeys.write(doc.Project), nil
 	case doc.DataSource != nil:
 		return dataSourceKeys.write(doc.DataSource), nil
+	case doc.Calendar != nil:
+		return calendarKeys.write(doc.Calendar), nil
 	default:
 		return nil, fmt.Errorf("export: the document is empty")
 	}

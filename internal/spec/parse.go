@@ -17,12 +17,13 @@ const (
 	kindWorkflow   = "Workflow"
 	kindProject    = "Project"
 	kindDataSource = "DataSource"
+	kindCalendar   = "Calendar"
 )
 
 // laterKinds are kinds of the contract that this version refuses.
-var laterKinds = []string{"Calendar", "Pool", "WorkerGroup", "Environment", "Queue", "AlertRule"}
+var laterKinds = []string{"Pool", "WorkerGroup", "Environment", "Queue", "AlertRule"}
 
-func kinds() []string { return []string{kindWorkflow, kindProject, kindDataSource} }
+func kinds() []string { return []string{kindWorkflow, kindProject, kindDataSource, kindCalendar} }
 
 // Defaults stand in for what a document leaves out.
 type Defaults struct {
@@ -76,6 +77,8 @@ func identity(d flow.Document) string {
 		return fmt.Sprintf("project %q", d.Project.Name)
 	case d.DataSource != nil:
 		return fmt.Sprintf("data source %q of project %q", d.DataSource.Name, d.DataSource.Project)
+	case d.Calendar != nil:
+		return fmt.Sprintf("calendar %q of project %q", d.Calendar.Name, d.Calendar.Project)
 	default:
 		return fmt.Sprintf("workflow %q of project %q", d.Workflow.Name, d.Workflow.Project)
 	}
@@ -98,6 +101,8 @@ func (r *reader) document(v value, defaults Defaults) (flow.Document, bool) {
 		return flow.Document{Project: r.project(v)}, true
 	case kindDataSource:
 		return flow.Document{DataSource: r.dataSource(v, defaults.Project)}, true
+	case kindCalendar:
+		return flow.Document{Calendar: r.calendar(v, defaults.Project)}, true
 	default:
 		return flow.Document{Workflow: r.workflow(v, defaults.Project)}, true
 	}

@@ -94,6 +94,13 @@ func asJSON(t testing.TB, d flow.Document) string {
 		v = d.Project
 	case d.DataSource != nil:
 		v = d.DataSource
+	case d.Calendar != nil:
+		v = d.Calendar
+	case len(d.Workflow.Schedules) > 0:
+		v = struct {
+			*flow.Workflow
+			Schedules []flow.Schedule `json:"schedules"`
+		}{d.Workflow, d.Workflow.Schedules}
 	}
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)

@@ -5,7 +5,6 @@ package spec
 import (
 	"encoding/json"
 	"maps"
-	"slices"
 
 	"baton/internal/flow"
 	"baton/internal/task"
@@ -15,12 +14,13 @@ import (
 // that Parse reads by and from the schemas of the task types. It knows the shape of a file, not what
 // its parts say of each other: what it accepts Parse may still refuse, never the other way round.
 func JSONSchema(types *task.Set) []byte {
-	kinds := []struct {
+	documents := []struct {
 		name   string
 		schema object
 	}{
 		{kindProject, projectKeys.schema()},
 		{kindDataSource, dataSourceKeys.schema()},
+		{kindCalendar, calendarKeys.schema()},
 		{kindWorkflow, workflowKeys.schema()},
 	}
 	defs := object{
@@ -29,7 +29,7 @@ func JSONSchema(types *task.Set) []byte {
 	}
 	var choose []any
 	var others []any
-	for _, k := range kinds {
+	for _, k := range documents {
 		defs[k.name] = k.schema
 		if k.name == kindWorkflow {
 			continue
@@ -44,7 +44,7 @@ func JSONSchema(types *task.Set) []byte {
 		"title":       "Baton workflow file",
 		"description": "One document of a workflow file.",
 		"type":        "object",
-		"properties":  object{"kind": object{"enum": slices.Concat([]string{kindWorkflow}, []string{kindProject, kindDataSource}), "default": kindWorkflow, "description": "What the document is."}},
+		"properties":  object{"kind": object{"enum": kinds(), "default": kindWorkflow, "description": "What the document is."}},
 		"allOf":       choose,
 		"$defs":       defs,
 	})

@@ -15,8 +15,9 @@ import (
 // workflow is a definition while it is read: the result, and where its parts stand.
 type workflow struct {
 	flow.Workflow
-	at    value
-	tasks []value // parallel to Tasks
+	at        value
+	tasks     []value // parallel to Tasks
+	schedules []value // parallel to Schedules
 }
 
 func workflowPart[V any](at func(*flow.Workflow) *V) func(*workflow) *V {
@@ -37,7 +38,7 @@ var workflowKeys = newTable("a workflow",
 		workflowPart(func(w *flow.Workflow) *map[string]string { return &w.Labels })).alias("tags"),
 	field("params", "Parameters of every run: a value, or type, default, required, enum and description.", asDeclarations,
 		workflowPart(func(w *flow.Workflow) *[]flow.Param { return &w.Params })).alias("parameters", "variables", "globalParams"),
-	later[workflow]("schedules", "when it runs by itself").alias("schedule", "cron"),
+	schedulesKey,
 	later[workflow]("triggers", "what else starts it"),
 	field("timezone", "IANA time zone of $[…] for runs that no schedule fired, such as Asia/Shanghai.", defaulting(asTimezone, "UTC"),
 		workflowPart(func(w *flow.Workflow) *string { return &w.Timezone })).alias("timeZone", "tz"),
@@ -168,6 +169,7 @@ func (r *reader) workflow(doc value, project string) *flow.Workflow {
 	if w.Project == "" {
 		w.Project = project
 	}
+	r.checkSchedules(&w)
 	if len(w.tasks) > 0 {
 		g := r.link(&w)
 		r.references(&w, g)

@@ -25,13 +25,18 @@ func (db *DB) Apply(ctx context.Context, docs []flow.Document, now flow.Time) ([
 	var err error
 	for range applyTries {
 		err = db.write(ctx, forAPI, func(q querier) error {
-			out = out[:0]
-			for _, d := range docs {
-				a, err := db.applyOne(ctx, q, d, now)
-				if err != nil {
-					return err
+			out = make([]flow.Applied, len(docs))
+			for _, calendars := range []bool{true, false} { // schedules of the same files may use them
+				for i, d := range docs {
+					if (d.Calendar != nil) != calendars {
+						continue
+					}
+					a, err := db.applyOne(ctx, q, d, now)
+					if err != nil {
+						return inFile(d, err)
+					}
+					out[i] = a
 				}
-				out = append(out, a)
 			}
 			return nil
 		})
@@ -56,6 +61,8 @@ func (db *DB) applyOne(ctx context.Context, q querier, d flow.Document, now flow
 		return db.applyProject(ctx, q, d.Project)
 	case d.DataSource != nil:
 		return db.applyDataSource(ctx, q, d.DataSource)
+	case d.Calendar != nil:
+		return db.applyCalendar(ctx, q, d.Calendar, now)
 	}
 	return flow.Applied{}, flow.Errorf(flow.CodeBadRequest, "", "the document is empty")
 }
@@ -79,13 +86,17 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, w *flow.Workflow, no
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		out.Change = "created"
-		id, err = one(ctx, db, q, scanID, "INSERT INTO workflow (project_id, name, version) VALUES ($1, $2, 1) RETURNING id", project, w.Name)
+		id, err = one(ctx, db, q, scanID, "INSERT INTO workflow (project_id, name, version, priority) VALUES ($1, $2, 1, $3) RETURNING id", project, w.Name, w.Priority)
 	case err == nil && sameJSON([]byte(old), body):
 		out.Change, out.Version = "unchanged", version
-		return out, nil
+		changed, err := db.applySchedules(ctx, q, project, id, w.Schedules)
+		if changed {
+			out.Change = "updated"
+		}
+		return out, err
 	case err == nil:
 		var n int64
-		n, err = exec(ctx, db, q, "UPDATE workflow SET version = version + 1 WHERE id = $1 AND version = $2", id, version)
+		n, err = exec(ctx, db, q, "UPDATE workflow SET version = version + 1, priority = $3 WHERE id = $1 AND version = $2", id, version, w.Priority)
 		if err == nil && n == 0 {
 			err = errRaced
 		}
@@ -94,10 +105,21 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, w *flow.Workflow, no
 		return out, err
 	}
 	out.Version = version + 1
-	_, err = exec(ctx, db, q, `
+	if _, err = exec(ctx, db, q, `
 		INSERT INTO workflow_version (workflow_id, version, body, created_at) VALUES ($1, $2, $3, $4)`,
-		id, out.Version, string(body), now)
+		id, out.Version, string(body), now); err != nil {
+		return out, err
+	}
+	_, err = db.applySchedules(ctx, q, project, id, w.Schedules)
 	return out, err
+}
+
+// inFile adds the file to an error about what a document refers to.
+func inFile(d flow.Document, err error) error {
+	if e, ok := errors.AsType[*flow.Error](err); ok && e.File == "" {
+		e.File = d.File
+	}
+	return err
 }
 
 // newest reads the newest version of a workflow; sql.ErrNoRows if there is no such workflow.

@@ -250,6 +250,7 @@ func (m *Master) complete(ctx context.Context, l *flow.Lease, home string) (err 
 			UNION ALL SELECT id FROM (SELECT id FROM command ORDER BY id DESC LIMIT 1) AS b
 			UNION ALL SELECT id FROM (SELECT id FROM inbox ORDER BY id DESC LIMIT 1) AS c
 			UNION ALL SELECT id FROM (SELECT id FROM alert ORDER BY id DESC LIMIT 1) AS d
+			UNION ALL SELECT id FROM (SELECT id FROM fire ORDER BY id DESC LIMIT 1) AS e
 			UNION ALL SELECT (SELECT max(t.id) FROM task t WHERE t.instance_id = i.id) FROM instance i WHERE i.owner > 0) AS newest`)
 	return err
 }

@@ -32,11 +32,18 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 			"DELETE FROM task WHERE instance_id = ANY($1)",
 			"DELETE FROM inbox WHERE instance_id = ANY($1)",
 			"DELETE FROM alert WHERE instance_id = ANY($1)",
+			"DELETE FROM fire WHERE instance_id = ANY($1)",
 			"DELETE FROM instance WHERE id = ANY($1)",
 		} {
 			if _, err := exec(ctx, db, q, query, list); err != nil {
 				return err
 			}
+		}
+		// Of what was not fired no run tells.
+		if _, err := exec(ctx, db, q, `
+			DELETE FROM fire WHERE id IN (SELECT id FROM fire WHERE id < $1 AND instance_id = 0 ORDER BY id LIMIT $2)`,
+			firstID(before.Add(-idSkew)), claimLimit); err != nil {
+			return err
 		}
 		_, err = exec(ctx, db, q, `
 			DELETE FROM idempotency WHERE (project_id, workflow_id, key) IN (

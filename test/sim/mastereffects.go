@@ -146,6 +146,21 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 		m.later(life, read, func() master.Event { return master.PeersRead{Peers: s.peers(me)} })
 	case master.ReadGroups:
 		m.later(life, read, func() master.Event { return master.GroupsRead{Groups: s.servedGroups()} })
+	case master.ReadDue:
+		m.later(life, read, func() master.Event { return master.DueRead{Due: s.due(e)} })
+	case master.Fire:
+		if m.w.chance(m.w.cfg.Crash) {
+			m.crash("before a fire")
+			return
+		}
+		m.write(life, func() master.Event {
+			written := s.fire(me, e.Firings)
+			if m.w.chance(m.w.cfg.Unknown) {
+				m.w.log("the answer of a fire is lost")
+				return master.Fired{Firings: e.Firings, Err: errUnknown}
+			}
+			return master.Fired{Firings: e.Firings, Written: written}
+		})
 	case master.Probe:
 		m.later(life, read, func() master.Event {
 			return master.Probed{Incarnation: e.Incarnation, Outcome: m.w.probe(m, e.Incarnation, e.Address)}
@@ -292,6 +307,10 @@ func unanswered(fx master.Effect) master.Event {
 		ev = master.PeersRead{Err: errUnknown}
 	case master.ReadGroups:
 		ev = master.GroupsRead{Err: errUnknown}
+	case master.ReadDue:
+		ev = master.DueRead{Err: errUnknown}
+	case master.Fire:
+		ev = master.Fired{Firings: e.Firings, Err: errUnknown}
 	case master.Condemn:
 		ev = master.Condemned{Dead: e.Dead, Err: errUnknown}
 	case master.HandOut:

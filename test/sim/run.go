@@ -5,6 +5,7 @@ package sim
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,7 @@ func Faulty(seed uint64) Config {
 		Masters: 1 + int(seed/3%3), Starts: 5 * time.Second, Trouble: 0.3, Calm: time.Minute, Until: 30 * time.Minute,
 	}
 	c.Apart = c.Masters > 1 && seed%7 < 2
+	c.Schedules = int(seed / 5 % 3)
 	if seed%2 == 0 { // longer, and troubled all the time
 		c.Starts, c.Trouble, c.Crash = 40*time.Second, 0.9, 0.004
 	}
@@ -74,6 +76,7 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 	w.registry = &Registry{w: w, members: map[int64]*member{}}
 	w.after(time.Millisecond, w.registry.beat)
 	runs := w.play()
+	w.plan()
 	w.trouble()
 	for range cfg.Kills {
 		w.after(time.Duration(w.rng.Int64N(int64(6*time.Second))), func() { w.masters[0].crash("because it is killed") })
@@ -86,7 +89,8 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 	if cfg.Apart {
 		w.workers[0].apart = w.masters[0]
 	}
-	err := w.run(func() bool { return w.done(runs) })
+	err := w.run(func() bool { return w.planned() && w.done(slices.Concat(runs, w.fired)) })
+	runs = append(runs, w.fired...)
 	res.Sum, res.Steps, res.Begins = w.sum, w.steps, len(w.ledger.entries)
 	res.Violations = w.check(runs)
 	res.Judged = w.judged

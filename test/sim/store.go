@@ -45,6 +45,8 @@ type Store struct {
 	restores  int64 // of which each begins another generation
 	ids       *flow.IDSource
 	history   []string // invariants broken while writing
+	schedules
+	revisions int64 // given out
 }
 
 func newStore(w *World) *Store {
@@ -52,7 +54,7 @@ func newStore(w *World) *Store {
 		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
 		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
 		fenced: map[int64]bool{}, homes: map[int64]string{}, hellos: map[string]int64{}, leases: map[int64]flow.Time{}, names: map[int64]string{},
-		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, triers: map[flow.ID][]trial{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease,
+		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, triers: map[flow.ID][]trial{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease, schedules: newSchedules(),
 	}
 }
 
@@ -84,6 +86,11 @@ func (s *Store) register(home string, hello int64) flow.Lease {
 	}
 	for id := range s.commands {
 		l.MaxID = max(l.MaxID, id)
+	}
+	for _, fires := range s.fires {
+		for _, f := range fires {
+			l.MaxID = max(l.MaxID, f.ID)
+		}
 	}
 	return l
 }
@@ -343,6 +350,7 @@ func (s *Store) waiting(owner int64) flow.Waiting {
 			w.NextWake = flow.Earliest(w.NextWake, in.Instance.WakeAt)
 		}
 	}
+	w.NextFire, w.Now = s.nextFire(), s.w.now
 	return w
 }
 

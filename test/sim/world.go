@@ -32,7 +32,8 @@ type World struct {
 	storeDown bool
 	storeSlow time.Duration // what a commit takes more
 	balance   flow.Balance
-	judged    int // attempts that no fault excuses, see checkSecond
+	judged    int         // attempts that no fault excuses, see checkSecond
+	fired     []*accepted // runs that schedules ordered
 }
 
 // Config of a history. Zero probabilities switch a fault off.
@@ -55,6 +56,7 @@ type Config struct {
 	Strain    float64       // per measurement: memory is short
 	Trouble   float64       // of a freeze, a cut or an outage, every few seconds
 	Calm      time.Duration // no trouble after this, so that everything can end
+	Schedules int           // that fire while runs are started
 	Apart     bool          // the first worker and the first master never reach each other
 	Until     time.Duration
 	Mutant    Mutant

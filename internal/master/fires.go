@@ -1,0 +1,165 @@
+// Fires: schedules that are due are looked at, decided about, and moved on. Any master may do it for any schedule:
+// the store takes the first decision about each.
+
+package master
+
+import (
+	"encoding/json"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/timetable"
+)
+
+const (
+	// timingsAtOnce bounds what is read and decided about at a time.
+	timingsAtOnce = 1000
+	// tablesKept bounds the compiled schedules in memory: each is read again when it is due.
+	tablesKept = 10_000
+)
+
+// fires is what the core knows of schedules.
+type fires struct {
+	next    flow.Time     // when somebody has to look, by this clock; 0: nothing is known to be due
+	ahead   time.Duration // how far the clock of the store is before this one
+	reading bool
+	writing int
+	more    bool // there is more than was read
+	tables  map[tableKey]*timetable.Table
+}
+
+type tableKey struct {
+	schedule flow.ID
+	revision int64
+}
+
+// firesAt notes when the first schedule is to be looked at, by the clock of the store.
+func (c *Core) firesAt(at, now flow.Time) {
+	if now != 0 {
+		c.fires.ahead = now.Sub(c.now)
+	}
+	c.fires.next = at.Add(-c.fires.ahead)
+}
+
+// lookAtSchedules reads what is due, unless that is being done.
+func (c *Core) lookAtSchedules() {
+	if !c.ready || c.fires.reading || c.fires.writing > 0 || c.fires.next == 0 || c.fires.next > c.now {
+		return
+	}
+	c.fires.reading, c.fires.next = true, 0
+	slot, slots := c.slot()
+	c.emit(ReadDue{Limit: timingsAtOnce, Slot: slot, Slots: slots})
+}
+
+// dueRead decides about what is due.
+func (c *Core) dueRead(e DueRead) {
+	c.fires.reading = false
+	if e.Err != nil {
+		return // the next poll shows it again
+	}
+	c.firesAt(e.Due.Next, e.Due.Now)
+	c.fires.more = len(e.Due.Timings) == timingsAtOnce
+	var firings []flow.Firing
+	for _, t := range e.Due.Timings {
+		table := c.table(t)
+		if table == nil {
+			continue // a newer program wrote it, which looks at it
+		}
+		firings = append(firings, c.firing(t, table.Decide(t, e.Due.Now)))
+	}
+	if len(firings) > 0 {
+		c.fires.writing++
+		c.emit(Fire{firings})
+	}
+}
+
+// table is the compiled form of a timing, nil if it cannot be read.
+func (c *Core) table(t flow.Timing) *timetable.Table {
+	key := tableKey{t.Schedule, t.Revision}
+	if kept := c.fires.tables[key]; kept != nil {
+		return kept
+	}
+	table, err := timetable.New(t.Body, t.Calendar)
+	if err != nil {
+		return nil
+	}
+	if len(c.fires.tables) >= tablesKept {
+		clear(c.fires.tables)
+	}
+	if c.fires.tables == nil {
+		c.fires.tables = map[tableKey]*timetable.Table{}
+	}
+	c.fires.tables[key] = table
+	return table
+}
+
+// firing makes rows and commands of a decision. A run that is due belongs to the slot of this master: nobody else
+// has to be told of it.
+func (c *Core) firing(t flow.Timing, d timetable.Decision) flow.Firing {
+	f := flow.Firing{Schedule: t.Schedule, Revision: t.Revision, After: t.After, NewAfter: d.After, Nominal: d.Nominal, Next: d.Next, Fires: d.Fires}
+	for i := range f.Fires {
+		fire := &f.Fires[i]
+		fire.ID, fire.Schedule, fire.Project, fire.Workflow, fire.At = c.ids.Next(c.now), t.Schedule, t.Project, t.Workflow, c.now
+		if fire.State != flow.FireFired {
+			continue
+		}
+		fire.Instance = c.idOfMine()
+		f.Commands = append(f.Commands, commandOf(t, *fire))
+	}
+	return f
+}
+
+// idOfMine is an id of this master's slot.
+func (c *Core) idOfMine() flow.ID {
+	slot, slots := c.slot()
+	id := c.ids.Next(c.now)
+	for range slots {
+		if id.Slot(slots) == slot {
+			break
+		}
+		id = c.ids.Next(c.now)
+	}
+	return id
+}
+
+// commandOf is the order to start the run of a fire.
+func commandOf(t flow.Timing, fire flow.Fire) flow.Command {
+	start := flow.Start{DataTime: fire.Nominal, Trigger: flow.TriggerSchedule, Schedule: t.Body.Name}
+	if len(t.Body.Params) > 0 {
+		start.Params = make(map[string]string, len(t.Body.Params))
+		for _, p := range t.Body.Params {
+			start.Params[p.Name] = p.Value
+		}
+	}
+	raw, _ := json.Marshal(start) // texts and numbers: it cannot fail
+	return flow.Command{
+		ID: fire.Instance, Project: t.Project, Workflow: t.Workflow, Priority: t.Priority,
+		Start: raw, Zone: t.Body.Timezone, At: fire.At,
+	}
+}
+
+// fired goes on when decisions are written. Whether an error wrote them the store shows when it is looked at again.
+func (c *Core) fired(e Fired) {
+	c.fires.writing--
+	if e.Err != nil {
+		c.fires.next = c.now.Add(c.cfg.Poll)
+		return
+	}
+	next, ordered := c.fires.next, false
+	if c.fires.more {
+		next = c.now
+	}
+	for i, f := range e.Firings {
+		if !e.Written[i] {
+			continue // somebody else was faster
+		}
+		if f.Next != 0 {
+			next = flow.Earliest(next, max(f.Next.Add(-c.fires.ahead), c.now))
+		}
+		ordered = ordered || len(f.Commands) > 0
+	}
+	c.fires.next = next
+	if ordered {
+		c.readCommands()
+	}
+}

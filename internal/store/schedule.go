@@ -1,0 +1,320 @@
+// Schedules and calendars as files say them.
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"baton/internal/flow"
+)
+
+// applyCalendar keeps every version of a calendar: what was decided by one can be explained by it. Schedules
+// that use the calendar go on by the new one.
+func (db *DB) applyCalendar(ctx context.Context, q querier, c *flow.Calendar, now flow.Time) (flow.Applied, error) {
+	out := flow.Applied{Kind: "Calendar", Project: c.Project, Name: c.Name, Change: "updated"}
+	body, err := json.Marshal(c)
+	if err != nil {
+		return out, err
+	}
+	project, _, err := db.ensureProject(ctx, q, c.Project)
+	if err != nil {
+		return out, err
+	}
+	have, err := db.newestCalendar(ctx, q, project, c.Name)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		out.Change = "created"
+		have.id, err = one(ctx, db, q, scanID, "INSERT INTO calendar (project_id, name, version) VALUES ($1, $2, 1) RETURNING id", project, c.Name)
+	case err == nil && sameJSON([]byte(have.body), body):
+		out.Change, out.Version = "unchanged", have.version
+		return out, nil
+	case err == nil:
+		var n int64
+		n, err = exec(ctx, db, q, "UPDATE calendar SET version = version + 1 WHERE id = $1 AND version = $2", have.id, have.version)
+		if err == nil && n == 0 {
+			err = errRaced
+		}
+	}
+	if err != nil {
+		return out, err
+	}
+	out.Version = have.version + 1
+	if _, err = exec(ctx, db, q, "INSERT INTO calendar_version (calendar_id, version, body, created_at) VALUES ($1, $2, $3, $4)",
+		have.id, out.Version, string(body), now); err != nil {
+		return out, err
+	}
+	users, err := all(ctx, db, q, scanKept, "SELECT "+keptColumns+" FROM schedule WHERE project_id = $1 AND NOT removed AND enabled ORDER BY id FOR UPDATE", project)
+	if err != nil {
+		return out, err
+	}
+	for _, s := range users {
+		if s.Schedule.Calendar != c.Name {
+			continue
+		}
+		if err := db.revise(ctx, q, s); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// calendarVersion is the newest version of a calendar.
+type calendarVersion struct {
+	id      flow.ID
+	version int32
+	body    string
+}
+
+func (db *DB) newestCalendar(ctx context.Context, q querier, project flow.ID, name string) (calendarVersion, error) {
+	return one(ctx, db, q, func(s scanner) (c calendarVersion, err error) { return c, s.Scan(&c.id, &c.version, &c.body) }, `
+		SELECT c.id, c.version, v.body FROM calendar c
+		JOIN calendar_version v ON v.calendar_id = c.id AND v.version = c.version
+		WHERE c.project_id = $1 AND c.name = $2`, project, name)
+}
+
+// kept is a schedule as the store has it.
+type kept struct {
+	ID         flow.ID
+	Project    flow.ID
+	Workflow   flow.ID
+	Schedule   flow.Schedule
+	Position   int
+	Revision   int64
+	Enabled    bool
+	Overridden bool
+	Removed    bool
+}
+
+const keptColumns = "id, project_id, workflow_id, body, position, revision, enabled, overridden, removed"
+
+func scanKept(s scanner) (kept, error) {
+	var k kept
+	err := s.Scan(&k.ID, &k.Project, &k.Workflow, jsonOf(&k.Schedule), &k.Position, &k.Revision, &k.Enabled, &k.Overridden, &k.Removed)
+	return k, err
+}
+
+// applySchedules makes a workflow's schedules those of its file and tells whether anything changed. What a verb
+// said of one stays.
+func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow flow.ID, want []flow.Schedule) (changed bool, err error) {
+	have, err := all(ctx, db, q, scanKept, "SELECT "+keptColumns+" FROM schedule WHERE workflow_id = $1 ORDER BY id FOR UPDATE", workflow)
+	if err != nil {
+		return false, err
+	}
+	byName := map[string]kept{}
+	for _, k := range have {
+		byName[k.Schedule.Name] = k
+	}
+	for i, s := range want {
+		old, known := byName[s.Name]
+		delete(byName, s.Name)
+		now := kept{ID: old.ID, Project: project, Workflow: workflow, Schedule: s, Position: i, Revision: old.Revision, Enabled: !s.Disabled}
+		if known && !old.Removed && old.Overridden {
+			now.Enabled, now.Overridden = old.Enabled, true
+		}
+		body, err := json.Marshal(s)
+		if err != nil {
+			return false, err
+		}
+		before, err := json.Marshal(old.Schedule)
+		if err != nil {
+			return false, err
+		}
+		same := known && !old.Removed && string(before) == string(body)
+		if same && old.Position == i && old.Enabled == now.Enabled {
+			continue
+		}
+		changed = true
+		if !known {
+			if now.ID, err = one(ctx, db, q, scanID, `
+				INSERT INTO schedule (project_id, workflow_id, name, position, body, revision, enabled)
+				VALUES ($1, $2, $3, $4, $5, 1, $6) RETURNING id`, project, workflow, s.Name, i, string(body), now.Enabled); err != nil {
+				return false, err
+			}
+			now.Revision = 0 // revise makes it the first
+		}
+		if _, err := exec(ctx, db, q, `
+			UPDATE schedule SET position = $2, body = $3, enabled = $4, overridden = $5, removed = FALSE WHERE id = $1`,
+			now.ID, i, string(body), now.Enabled, now.Overridden); err != nil {
+			return false, err
+		}
+		if same && old.Enabled == now.Enabled {
+			continue // only its place in the file
+		}
+		if err := db.revise(ctx, q, now); err != nil {
+			return false, err
+		}
+	}
+	for _, gone := range byName {
+		if gone.Removed {
+			continue
+		}
+		changed = true
+		if _, err := exec(ctx, db, q, "UPDATE schedule SET removed = TRUE, enabled = FALSE, overridden = FALSE WHERE id = $1", gone.ID); err != nil {
+			return false, err
+		}
+		gone.Enabled = false
+		if err := db.revise(ctx, q, gone); err != nil {
+			return false, err
+		}
+	}
+	return changed, nil
+}
+
+// revise begins a new revision of a schedule from now on. Times of the old one that are due and not dealt with
+// remain its own: a change loses no fire that had come.
+func (db *DB) revise(ctx context.Context, q querier, s kept) error {
+	now, err := one(ctx, db, q, scalar[flow.Time], "SELECT baton_now()")
+	if err != nil {
+		return err
+	}
+	s.Revision++
+	if _, err := exec(ctx, db, q, "UPDATE schedule SET revision = $2 WHERE id = $1", s.ID, s.Revision); err != nil {
+		return err
+	}
+	for _, query := range []string{
+		"DELETE FROM timing WHERE schedule_id = $1 AND next_at = 0",
+		// Of one that nobody has looked at yet the next time is not known: it may have come.
+		"UPDATE timing SET until_time = $2 WHERE schedule_id = $1 AND until_time = 0 AND nominal_time <= $2",
+	} {
+		args := []any{s.ID, now}
+		if query[0] == 'D' {
+			args = args[:1]
+		}
+		if _, err := exec(ctx, db, q, query, args...); err != nil {
+			return err
+		}
+	}
+	if _, err := exec(ctx, db, q, "DELETE FROM timing WHERE schedule_id = $1 AND until_time = 0", s.ID); err != nil {
+		return err
+	}
+	if !s.Enabled {
+		return nil
+	}
+	var days calendarVersion
+	if s.Schedule.Calendar != "" {
+		days, err = db.newestCalendar(ctx, q, s.Project, s.Schedule.Calendar)
+		if errors.Is(err, sql.ErrNoRows) {
+			return db.noCalendar(ctx, q, s)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	body, err := json.Marshal(s.Schedule)
+	if err != nil {
+		return err
+	}
+	_, err = exec(ctx, db, q, `
+		INSERT INTO timing (schedule_id, revision, body, calendar_id, calendar_version, after_time, next_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $6)`, s.ID, s.Revision, string(body), days.id, days.version, now)
+	return err
+}
+
+// noCalendar is the error of a schedule whose calendar does not exist, with the name that was perhaps meant.
+func (db *DB) noCalendar(ctx context.Context, q querier, s kept) error {
+	names, err := all(ctx, db, q, scalar[string], "SELECT name FROM calendar WHERE project_id = $1 ORDER BY name", s.Project)
+	if err != nil {
+		return err
+	}
+	out := flow.Errorf(flow.CodeBadRequest, "calendar", "schedule %s: its project has no calendar %q; apply it first, or in the same file", s.Schedule.Name, s.Schedule.Calendar)
+	if out.Suggestion = flow.Nearest(s.Schedule.Calendar, names); out.Suggestion != "" {
+		out.Message += `; did you mean "` + out.Suggestion + `"?`
+	}
+	return out
+}
+
+// EnableSchedules turns schedules of a workflow on or off, one by its name or, with "", all, and keeps that over
+// changes of the file. It returns how many there are. Those that were so already are left alone.
+func (db *DB) EnableSchedules(ctx context.Context, project, workflow, name string, on bool) (int, error) {
+	var found int
+	err := db.write(ctx, forAPI, func(q querier) error {
+		have, err := all(ctx, db, q, scanKept, `
+			SELECT `+keptColumns+` FROM schedule
+			WHERE workflow_id = (SELECT w.id FROM workflow w JOIN project p ON p.id = w.project_id WHERE p.name = $1 AND w.name = $2)
+				AND NOT removed AND ($3 = '' OR name = $3)
+			ORDER BY id FOR UPDATE`, project, workflow, name)
+		if err != nil {
+			return err
+		}
+		found = len(have)
+		for _, s := range have {
+			if _, err := exec(ctx, db, q, "UPDATE schedule SET enabled = $2, overridden = TRUE WHERE id = $1", s.ID, on); err != nil {
+				return err
+			}
+			if s.Enabled == on {
+				continue
+			}
+			s.Enabled = on
+			if err := db.revise(ctx, q, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return found, db.wrap("enable schedules", err)
+}
+
+// Schedules lists the schedules of a project, a workflow or all, by project, workflow and place in the file, after
+// the one with that id.
+func (db *DB) Schedules(ctx context.Context, project, workflow string, limit int, after flow.ID) (flow.Page[flow.ScheduleRow], error) {
+	limit = pageLimit(limit)
+	rows, err := all(ctx, db, db.read(forAPI), func(s scanner) (r flow.ScheduleRow, err error) {
+		err = s.Scan(&r.ID, &r.Project, &r.Workflow, jsonOf(&r.Schedule), &r.Revision, &r.Enabled, &r.Overridden, calendarOf(&r.Calendar), &r.Nominal, &r.Last)
+		return r, err
+	}, `
+		SELECT s.id, p.name, w.name, s.body, s.revision, s.enabled, s.overridden,
+			COALESCE((SELECT v.body FROM calendar_version v WHERE v.calendar_id = t.calendar_id AND v.version = t.calendar_version), ''),
+			COALESCE(t.nominal_time, 0),
+			COALESCE((SELECT max(f.nominal_time) FROM fire f WHERE f.schedule_id = s.id AND f.state = 1), 0)
+		FROM schedule s
+		JOIN project p ON p.id = s.project_id
+		JOIN workflow w ON w.id = s.workflow_id
+		LEFT JOIN timing t ON t.schedule_id = s.id AND t.revision = s.revision
+		WHERE NOT s.removed AND s.id > $1 AND ($2 = '' OR p.name = $2) AND ($3 = '' OR w.name = $3)
+		ORDER BY s.id LIMIT $4`, after, project, workflow, limit+1)
+	if err != nil {
+		return flow.Page[flow.ScheduleRow]{}, db.wrap("list schedules", err)
+	}
+	return page(rows, limit, func(r flow.ScheduleRow) flow.ID { return r.ID }), nil
+}
+
+// calendarOf scans a calendar's JSON; the empty text is none.
+func calendarOf(into **flow.Calendar) sql.Scanner { return calendarScanner{into} }
+
+type calendarScanner struct{ into **flow.Calendar }
+
+// Scan implements sql.Scanner.
+func (c calendarScanner) Scan(src any) error {
+	var b []byte
+	if err := (doc{&b}).Scan(src); err != nil || len(b) == 0 {
+		return err
+	}
+	*c.into = &flow.Calendar{}
+	return json.Unmarshal(b, *c.into)
+}
+
+// Calendars lists the newest versions of the calendars of a project, or of all, by name.
+func (db *DB) Calendars(ctx context.Context, project string) ([]flow.Calendar, error) {
+	out, err := all(ctx, db, db.read(forAPI), func(s scanner) (c flow.Calendar, err error) { return c, s.Scan(jsonOf(&c)) }, `
+		SELECT v.body FROM calendar c
+		JOIN project p ON p.id = c.project_id
+		JOIN calendar_version v ON v.calendar_id = c.id AND v.version = c.version
+		WHERE $1 = '' OR p.name = $1 ORDER BY p.name, c.name`, project)
+	return out, db.wrap("read calendars", err)
+}
+
+// SchedulesOf reads the schedules of one workflow as its file says them.
+func (db *DB) SchedulesOf(ctx context.Context, workflow flow.ID) ([]flow.Schedule, error) {
+	rows, err := all(ctx, db, db.read(forAPI), scanKept, "SELECT "+keptColumns+" FROM schedule WHERE workflow_id = $1 AND NOT removed ORDER BY position, id", workflow)
+	out := make([]flow.Schedule, len(rows))
+	for i, r := range rows {
+		out[i] = r.Schedule
+	}
+	if len(out) == 0 {
+		out = nil
+	}
+	return out, db.wrap("read the schedules of a workflow", err)
+}

@@ -1,0 +1,167 @@
+// Decide: what is due of a schedule, and what becomes of it.
+
+package timetable
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"baton/internal/cron"
+	"baton/internal/flow"
+)
+
+const (
+	// Grace is how late a fire may be and still be on time: a failover, or a busy moment, misses nothing.
+	Grace = time.Minute
+	// AtOnce bounds the times of one decision; what is left is decided at once after it.
+	AtOnce = 1000
+	// apart is how many rows a decision makes for times of one fate before it puts the rest into one.
+	apart = 100
+)
+
+// Decision is what becomes of the times of a timing that are due.
+type Decision struct {
+	After   flow.Time // times up to here are dealt with
+	Nominal flow.Time // the next time; 0: none any more
+	Next    flow.Time // when to look again; 0: never
+	// Fires in order. Those that are fired have no instance yet.
+	Fires []flow.Fire
+}
+
+// Decide tells what becomes of the times of a timing that are due now. Of times that nobody fired before, all but
+// the latest are missed, and so is the latest when it is later than Grace: the schedule's policy says what becomes
+// of them. What is out of its window is never made up for.
+func (t *Table) Decide(timing flow.Timing, now flow.Time) Decision {
+	d := Decision{After: timing.After}
+	var due []span
+	for {
+		s, ok := t.next(d.After)
+		if !ok || timing.Until != 0 && s.at > timing.Until {
+			break
+		}
+		if at := t.due(timing.Schedule, s.at); at > now || len(due) == AtOnce {
+			d.Nominal, d.Next = s.at, at
+			break
+		}
+		due = append(due, s)
+		d.After = s.last
+	}
+	latest := latestFire(due)
+	if len(due) == AtOnce && d.Next != 0 && d.Next <= now && latest > 0 {
+		// What comes after it may be no fire at all: it is decided about when that is known.
+		d.Nominal, d.Next = due[latest].at, t.due(timing.Schedule, due[latest].at)
+		due = due[:latest]
+		d.After = due[latest-1].last
+		latest = -1
+	}
+	for i, s := range due {
+		d.add(t.fate(s, i == latest, now))
+	}
+	return d
+}
+
+// latestFire is the index of the last that the calendar does not leave out, -1 if it leaves out all.
+func latestFire(due []span) int {
+	for i := len(due) - 1; i >= 0; i-- {
+		if !due[i].skipped {
+			return i
+		}
+	}
+	return -1
+}
+
+// fate decides about one time that is due; latest: of all that are due it is the last to be fired.
+func (t *Table) fate(s span, latest bool, now flow.Time) flow.Fire {
+	f := flow.Fire{Nominal: s.at, Last: s.last, Times: s.times, State: flow.FireSkipped}
+	if s.skipped {
+		f.Reason = t.whyRest(s)
+		return f
+	}
+	behind := now.Sub(s.at)
+	ago := flow.Duration(behind.Truncate(time.Second)).String()
+	const nobody = "nobody was there to fire it, and it was "
+	switch {
+	case latest && behind <= Grace+t.schedule.Jitter.Std():
+		f.State, f.Reason = flow.FireFired, t.moved(s)
+	case behind > t.window():
+		f.State, f.Reason = flow.FireMissed, fmt.Sprintf("window: %s%s ago; missed_window is %s", nobody, ago, flow.Duration(t.window()))
+	case t.schedule.Missed == flow.MissedNone:
+		f.Reason = fmt.Sprintf("missed: %s%s ago; missed: none leaves it out", nobody, ago)
+	case t.schedule.Missed == flow.MissedAll || latest:
+		f.State, f.Reason = flow.FireFired, fmt.Sprintf("late: %s%s ago", nobody, ago)
+	default:
+		f.Reason = fmt.Sprintf("missed: %s%s ago; missed: last fires only the latest", nobody, ago)
+	}
+	return f
+}
+
+// add puts a fire into the decision. Many that had one fate become one row.
+func (d *Decision) add(f flow.Fire) {
+	if n := len(d.Fires); n >= apart && f.State != flow.FireFired && d.Fires[n-1].State == f.State && code(d.Fires[n-1].Reason) == code(f.Reason) {
+		d.Fires[n-1].Last = f.Last
+		d.Fires[n-1].Times += f.Times
+		return
+	}
+	d.Fires = append(d.Fires, f)
+}
+
+func code(reason string) string {
+	word, _, _ := strings.Cut(reason, ":")
+	return word
+}
+
+func (t *Table) window() time.Duration {
+	if w := t.schedule.MissedWindow.Std(); w > 0 {
+		return w
+	}
+	return flow.DefaultMissedWindow.Std()
+}
+
+// whyRest says why the calendar leaves a time out.
+func (t *Table) whyRest(s span) string {
+	day := s.of.Std().In(t.zone)
+	if s.why == cron.Holiday {
+		return fmt.Sprintf("calendar: %s is a holiday of calendar %s", day.Format(time.DateOnly), t.calendar)
+	}
+	return fmt.Sprintf("calendar: %s, a %s, is no workday of calendar %s", day.Format(time.DateOnly), day.Weekday(), t.calendar)
+}
+
+// moved says that the calendar moved a time, "" when it did not.
+func (t *Table) moved(s span) string {
+	if s.of == 0 || s.of == s.at {
+		return ""
+	}
+	return fmt.Sprintf("calendar: moved from %s", s.of.Std().In(t.zone).Format(time.RFC3339))
+}
+
+// Preview is a time of a schedule as it will be.
+type Preview struct {
+	At      flow.Time
+	Skipped bool
+	Times   int    // how many a skipped one stands for
+	Reason  string // why it is left out, or moved; "" for a usual one
+}
+
+// Preview tells the next fires after a moment, and what the calendar leaves out among them, until n are fired.
+func (t *Table) Preview(after flow.Time, n int) []Preview {
+	var out []Preview
+	for fired := 0; fired < n && len(out) < most; {
+		s, ok := t.next(after)
+		if !ok {
+			break
+		}
+		after = s.last
+		p := Preview{At: s.at, Skipped: s.skipped, Times: s.times, Reason: t.moved(s)}
+		if s.skipped {
+			p.Reason = t.whyRest(s)
+		} else {
+			fired++
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// most bounds a preview.
+const most = 10_000
