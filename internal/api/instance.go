@@ -177,6 +177,7 @@ func (s *Server) load(ctx context.Context, id flow.ID) (flow.Run, []flow.TaskRow
 		return run, nil, err
 	}
 	s.sayWhy(ctx, &run)
+	s.sayTurn(ctx, &run)
 	rows, err := s.store.Tasks(ctx, id)
 	if err != nil && flow.CodeOf(err) == flow.CodeInternal && (run.State == flow.InstanceQuarantined || run.Reason == flow.ReasonQuarantine) {
 		return run, nil, nil // they cannot be read, which is why it was quarantined

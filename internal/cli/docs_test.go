@@ -3,6 +3,7 @@ package cli
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestEveryCommandIsInTheDocs(t *testing.T) {
 			if sub.Hidden || sub.Name() == "help" {
 				continue
 			}
-			names := append(above[:len(above):len(above)], sub.Name())
+			names := append(slices.Clip(above), sub.Name())
 			if !told(lines, names) {
 				t.Errorf("docs/cli.md does not tell of `baton %s`", strings.Join(names, " "))
 			}

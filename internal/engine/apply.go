@@ -92,7 +92,14 @@ type VerbGiven struct {
 	Verb  flow.Verb
 }
 
+// Admitted says that the turn of a queued run has come, or that it never will.
+type Admitted struct {
+	Inbox flow.ID
+	flow.Admission
+}
+
 func (Begin) event()     {}
+func (Admitted) event()  {}
 func (Placed) event()    {}
 func (Stuck) event()     {}
 func (Started) event()   {}
@@ -142,6 +149,8 @@ func Apply(s *State, ev Event, env Env) Effects {
 		s.due(env, &fx)
 	case VerbGiven:
 		s.verb(e, env, &fx)
+	case Admitted:
+		s.admitted(e, env, &fx)
 	default:
 		panic(fmt.Sprintf("engine: no decision for event %T", ev))
 	}
@@ -176,6 +185,10 @@ func (s *State) queued(r int32) bool {
 
 func (s *State) begin(env Env, _ *Effects) {
 	if s.Inst.State != flow.InstanceSubmitted {
+		return
+	}
+	if s.Limited() {
+		s.queue(env)
 		return
 	}
 	s.Inst.StartedAt = env.Now

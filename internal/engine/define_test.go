@@ -60,6 +60,8 @@ func defineSetting(w *flow.Workflow, text string) error {
 		w.Priority, err = flow.ParsePriority(arg)
 	case "timezone":
 		w.Timezone = arg
+	case "limit":
+		w.Execution.Limit, err = strconv.Atoi(arg)
 	case "group":
 		w.WorkerGroup = arg
 	case "param": // name [type] [= default]

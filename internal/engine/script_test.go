@@ -189,6 +189,8 @@ func (p *player) play(command, input string) string {
 			}
 		}
 		w.verb(v)
+	case "admit":
+		w.apply(Admitted{Inbox: 77, Admission: flow.Admission{Discard: len(args) > 0}})
 	case "advance":
 		return p.advance(args[0])
 	case "quarantine":

@@ -124,7 +124,7 @@ func (s *State) stop(v flow.Verb, env Env, fx *Effects) refusal {
 		}
 		return ""
 	case flow.InstanceSubmitted, flow.InstanceQueued:
-		s.Inst.EndedAt = env.Now
+		s.Inst.EndedAt, s.Inst.PausedAt = env.Now, 0
 		s.setInst(flow.InstanceStopped)
 		s.Inst.Reason = flow.ReasonStopped
 		return ""
@@ -200,7 +200,13 @@ func (s *State) reopen(env Env, fx *Effects) {
 		// What the timeout ended would be ended again at once: the clock starts anew.
 		s.Inst.StartedAt, s.Inst.PausedFor = env.Now, 0
 	}
+	ended := s.Inst.State.Ended()
 	s.Inst.EndedAt, s.Inst.Outputs = 0, nil
+	if ended && s.Limited() { // one that was paused has kept its place
+		s.queue(env)
+		s.rebuild()
+		return
+	}
 	s.setInst(flow.InstanceRunning)
 	s.rebuild()
 	s.wakeResting(env, fx)
@@ -248,10 +254,15 @@ func (s *State) release(env Env, fx *Effects) refusal {
 		if err := s.resolveParams(); err != nil {
 			return refuse("it cannot begin: %s", err)
 		}
-		s.Inst.StartedAt = env.Now
+		if to = flow.InstanceQueued; !s.Limited() {
+			to, s.Inst.StartedAt = flow.InstanceRunning, env.Now
+		}
 	}
 	s.setInst(to)
 	s.Inst.Prior = 0
+	if to == flow.InstanceQueued {
+		s.Inst.Reason = turnReason(s.Plan.Def.Workflow.Execution)
+	}
 	if to.Ended() {
 		s.Inst.Reason = endReason(to)
 	}

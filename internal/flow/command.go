@@ -52,6 +52,8 @@ type InboxKind string
 const (
 	InboxVerb   InboxKind = "verb"   // payload Verb
 	InboxResult InboxKind = "result" // payload Result, handed in by another master
+	// InboxAdmission: payload Admission.
+	InboxAdmission InboxKind = "admission"
 )
 
 // Verb is a person's order to a run or to one task of it.

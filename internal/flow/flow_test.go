@@ -15,7 +15,7 @@ import (
 func TestMachinesAreSound(t *testing.T) {
 	t.Parallel()
 	byHand := map[string]bool{
-		"recover": true, "rerun": true, "quarantine": true, // of runs
+		"recover": true, "rerun": true, "recover or rerun, and wait its turn": true, "quarantine": true, // of runs
 		"force success": true, "skip": true, // of tasks
 		"succeeded after all": true, "failed after all": true, // of attempts: news, not a decision
 	}

@@ -134,6 +134,7 @@ type Waiting struct {
 	Inbox     bool // items of instances that it holds
 	Addressed bool // items of instances that nobody holds
 	NextWake  Time // earliest WakeAt of a parked instance, 0 for none
+	Queued    bool // a run waits for its turn
 	NextFire  Time // when the first schedule is to be looked at, by the clock of the store, 0 for none
 	Now       Time // by the clock of the store
 	// Draining are the nodes that take nothing new, by Node.DrainKey, in order.

@@ -108,6 +108,9 @@ const (
 	ReasonOutputs      = "outputs"
 	// ReasonSubmitted is what a run waits for that no master has taken yet.
 	ReasonSubmitted = "submitted: accepted; the next free master takes it"
+	// ReasonTurn is why a run waits that is one too many; ReasonDiscarded why it ended at once.
+	ReasonTurn      = "turn"
+	ReasonDiscarded = "discarded"
 	// Codes of why no master takes it.
 	ReasonNoMaster       = "no_master"
 	ReasonMastersDrained = "masters_drained"

@@ -65,6 +65,7 @@ func (m *Machine[S]) Allows(event string, from S) (S, bool) {
 var InstanceMachine = newMachine("workflow instance",
 	Transition[InstanceState]{"begin", []InstanceState{InstanceSubmitted, InstanceQueued}, InstanceRunning},
 	Transition[InstanceState]{"wait its turn", []InstanceState{InstanceSubmitted}, InstanceQueued},
+	Transition[InstanceState]{"recover or rerun, and wait its turn", []InstanceState{InstanceFailed, InstanceStopped, InstanceSucceeded}, InstanceQueued},
 	Transition[InstanceState]{"pause", []InstanceState{InstanceRunning}, InstancePausing},
 	Transition[InstanceState]{"all chains at rest", []InstanceState{InstanceRunning, InstancePausing}, InstancePaused},
 	Transition[InstanceState]{"resume", []InstanceState{InstancePaused, InstancePausing}, InstanceRunning},

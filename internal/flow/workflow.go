@@ -17,6 +17,7 @@ type Workflow struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	Params      []Param           `json:"params,omitempty"` // in order of the file
 	Timezone    string            `json:"timezone,omitempty"`
+	Execution   Execution         `json:"execution,omitzero"`
 	Failure     Failure           `json:"failure,omitempty"`
 	Priority    Priority          `json:"priority,omitempty"`
 	Timeout     Timeout           `json:"timeout,omitzero"`

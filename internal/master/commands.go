@@ -195,6 +195,12 @@ func (c *Core) deliver(item flow.InboxItem) {
 			r = handedResult{}
 		}
 		p.ev = engine.Ended{Task: r.Task, Result: r.Result}
+	case flow.InboxAdmission:
+		var a flow.Admission
+		if err := json.Unmarshal(item.Payload, &a); err != nil {
+			a = flow.Admission{Discard: true, Why: "the order to begin cannot be read"}
+		}
+		p.ev = engine.Admitted{Inbox: item.ID, Admission: a}
 	default:
 		c.skip(item) // of a newer version; its masters consume it
 		return

@@ -61,6 +61,7 @@ type Core struct {
 	drains    drains
 	elsewhere elsewhere
 	fires     fires
+	turns     turns
 	pace      pace
 	busy      bool   // it said so
 	doomed    []doom // losses that wait for the inbox
@@ -141,6 +142,7 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 	if c.lease.Incarnation != 0 && !c.failed {
 		c.keepPace()
 		c.lookAtSchedules()
+		c.giveTurns()
 		c.considerPeers()
 		c.beatDue()
 		c.flush()
@@ -216,6 +218,8 @@ func (c *Core) handle(ev Event) {
 		c.quarantined(e)
 	case GroupsRead:
 		c.groupsRead(e)
+	case Admitted:
+		c.admitted(e)
 	case DueRead:
 		c.dueRead(e)
 	case Fired:

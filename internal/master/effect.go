@@ -117,6 +117,9 @@ type (
 	}
 	// Fire writes decisions about timings, and is answered by Fired.
 	Fire struct{ Firings []flow.Firing }
+	// Admit gives turns of workflows that limit their runs, of all that wait when none is named, and is answered
+	// by Admitted.
+	Admit struct{ Workflows []flow.ID }
 	// ReadPeers asks the store for the other masters, and is answered by PeersRead.
 	ReadPeers struct{}
 	// Probe asks the address of a master who is there, and is answered by Probed.
@@ -189,6 +192,7 @@ func (GiveAway) effect()       {}
 func (ReadGroups) effect()     {}
 func (ReadDue) effect()        {}
 func (Fire) effect()           {}
+func (Admit) effect()          {}
 func (ReadPeers) effect()      {}
 func (Probe) effect()          {}
 func (Condemn) effect()        {}

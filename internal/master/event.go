@@ -161,6 +161,12 @@ type (
 		Written []bool
 		Err     error
 	}
+	// Admitted answers Admit.
+	Admitted struct {
+		flow.Admitted
+		Workflows []flow.ID
+		Err       error
+	}
 	// Frame is a frame of a worker. Logs and blobs are the shell's own.
 	Frame struct {
 		Conn int64
@@ -194,6 +200,7 @@ func (Outrun) event()         {}
 func (GroupsRead) event()     {}
 func (DueRead) event()        {}
 func (Fired) event()          {}
+func (Admitted) event()       {}
 func (Tick) event()           {}
 func (Poked) event()          {}
 func (Viewed) event()         {}

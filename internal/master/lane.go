@@ -148,6 +148,7 @@ func (c *Core) committed(e Committed) {
 			c.carryOut(in)
 			c.settleLate(in)
 			c.emit(Publish{changes[i]})
+			c.turns.changed(in.st, changes[i])
 			if in.st.Inst.Owner == 0 {
 				c.park(in)
 				if l.pokes != c.polls.pokes {

@@ -322,6 +322,9 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	case ReadDue:
 		due, err := m.store.Due(asking, e.Limit, e.Slot, e.Slots)
 		m.answer(ctx, "read what is due", err, DueRead{due, err})
+	case Admit:
+		given, err := m.store.Admit(asking, e.Workflows)
+		m.answer(ctx, "give turns", err, Admitted{given, e.Workflows, err})
 	case Fire:
 		written, err := m.store.Fire(asking, owner, e.Firings)
 		m.answer(ctx, "fire", err, Fired{e.Firings, written, err})

@@ -74,41 +74,6 @@ var asTimezone = checked(asText, func(s string) string {
 	return ""
 })
 
-const parallel = "parallel"
-
-// executionKey takes the one execution type there is so far and names what else was asked for.
-var executionKey = key[workflow]{
-	name: "execution",
-	doc:  "What happens when a run is due while another one goes on: parallel, both run.",
-	aka:  []string{"executionType", "concurrency"},
-	schema: func() object {
-		one := object{"const": parallel, "description": "Runs go on beside each other."}
-		return object{"anyOf": []any{one, object{"type": "object", "properties": object{"type": one}, "additionalProperties": false}}, "default": parallel}
-	},
-	read: func(r *reader, v value, _ *workflow) {
-		word := oneOf(parallel, "serial_wait", "serial_discard", "serial_priority")
-		if v.isMap() {
-			for k, child := range v.entries() {
-				switch k.Value {
-				case "type":
-					v = child
-				case "limit", "over":
-					r.notSupported(child, "execution."+k.Value)
-				default:
-					r.suggest(r.fail(child, "unknown key %s in execution", shown(k.Value)), k.Value, []string{"type", "limit", "over"}, "it takes")
-				}
-			}
-			if v.isMap() {
-				return
-			}
-		}
-		if s, ok := word.read(r, v); ok && s != parallel {
-			r.notSupported(v, "execution: "+s)
-		}
-	},
-	write: func(*workflow) *yaml.Node { return nil },
-}
-
 // asOutputs keeps the order of the file.
 var asOutputs = ordered("a map of texts, such as {total: \"${total}\"}", asText, paramKey,
 	func(k, v string) flow.Output { return flow.Output{Name: k, Value: v} },

@@ -83,10 +83,13 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, w *flow.Workflow, no
 			_, err = exec(ctx, db, q, "UPDATE workflow SET name = $2 WHERE id = $1", id, w.Name)
 		}
 	}
+	limit, over := executionRow(w.Execution)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		out.Change = "created"
-		id, err = one(ctx, db, q, scanID, "INSERT INTO workflow (project_id, name, version, priority) VALUES ($1, $2, 1, $3) RETURNING id", project, w.Name, w.Priority)
+		id, err = one(ctx, db, q, scanID, `
+			INSERT INTO workflow (project_id, name, version, priority, run_limit, run_over, turns)
+			VALUES ($1, $2, 1, $3, CAST($4 AS INTEGER), $5, CAST($4 AS INTEGER) > 0) RETURNING id`, project, w.Name, w.Priority, limit, over)
 	case err == nil && sameJSON([]byte(old), body):
 		out.Change, out.Version = "unchanged", version
 		changed, err := db.applySchedules(ctx, q, project, id, w.Schedules)
@@ -96,7 +99,9 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, w *flow.Workflow, no
 		return out, err
 	case err == nil:
 		var n int64
-		n, err = exec(ctx, db, q, "UPDATE workflow SET version = version + 1, priority = $3 WHERE id = $1 AND version = $2", id, version, w.Priority)
+		n, err = exec(ctx, db, q, `
+			UPDATE workflow SET version = version + 1, priority = $3, run_limit = CAST($4 AS INTEGER), run_over = $5, turns = turns OR CAST($4 AS INTEGER) > 0
+			WHERE id = $1 AND version = $2`, id, version, w.Priority, limit, over)
 		if err == nil && n == 0 {
 			err = errRaced
 		}

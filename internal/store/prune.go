@@ -59,7 +59,7 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 
 // straySQL counts what nobody will ever look at again. Not counted are: what a master owns (its
 // death is noticed by its lease), what waits for a person (paused, quarantined with
-// its reason, a task that is held or unknown), what a live attempt will end, and rows of runs that are over.
+// its reason, a run that waits its turn, a task that is held or unknown), what a live attempt will end, and rows of runs that are over.
 // CROSS JOIN: SQLite keeps the order. The other way round it reads every task there ever was.
 const straySQL = `
 	SELECT
@@ -67,6 +67,7 @@ const straySQL = `
 		 WHERE i.state < 9 AND i.owner = 0
 			AND CASE i.state
 				WHEN 5 THEN FALSE
+				WHEN 2 THEN i.reason = '' -- its turn is looked for again and again
 				WHEN 8 THEN i.reason = ''
 				ELSE i.wake_at = 0 AND NOT EXISTS (
 					SELECT 1 FROM task t

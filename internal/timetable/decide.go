@@ -4,6 +4,7 @@ package timetable
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,8 +64,8 @@ func (t *Table) Decide(timing flow.Timing, now flow.Time) Decision {
 
 // latestFire is the index of the last that the calendar does not leave out, -1 if it leaves out all.
 func latestFire(due []span) int {
-	for i := len(due) - 1; i >= 0; i-- {
-		if !due[i].skipped {
+	for i, s := range slices.Backward(due) {
+		if !s.skipped {
 			return i
 		}
 	}

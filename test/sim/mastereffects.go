@@ -146,6 +146,14 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 		m.later(life, read, func() master.Event { return master.PeersRead{Peers: s.peers(me)} })
 	case master.ReadGroups:
 		m.later(life, read, func() master.Event { return master.GroupsRead{Groups: s.servedGroups()} })
+	case master.Admit:
+		m.write(life, func() master.Event {
+			given := s.admit(e.Workflows)
+			if m.w.chance(m.w.cfg.Unknown) {
+				return master.Admitted{Workflows: e.Workflows, Err: errUnknown}
+			}
+			return master.Admitted{Admitted: given, Workflows: e.Workflows}
+		})
 	case master.ReadDue:
 		m.later(life, read, func() master.Event { return master.DueRead{Due: s.due(e)} })
 	case master.Fire:
@@ -307,6 +315,8 @@ func unanswered(fx master.Effect) master.Event {
 		ev = master.PeersRead{Err: errUnknown}
 	case master.ReadGroups:
 		ev = master.GroupsRead{Err: errUnknown}
+	case master.Admit:
+		ev = master.Admitted{Workflows: e.Workflows, Err: errUnknown}
 	case master.ReadDue:
 		ev = master.DueRead{Err: errUnknown}
 	case master.Fire:

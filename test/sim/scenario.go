@@ -37,6 +37,9 @@ func (w *World) workflow(id flow.ID) flow.Definition {
 	if w.rng.IntN(4) == 0 {
 		def.Workflow.Failure = flow.FailureEnd
 	}
+	if w.rng.IntN(4) == 0 {
+		def.Workflow.Execution = flow.Execution{Limit: 1 + w.rng.IntN(2), Over: []flow.Over{"", "", flow.OverDiscard, flow.OverStopOldest}[w.rng.IntN(4)]}
+	}
 	n := 1 + w.rng.IntN(12)
 	for i := range n {
 		t := flow.Task{Name: fmt.Sprintf("t%d", i), Type: "sim"}

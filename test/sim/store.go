@@ -351,6 +351,9 @@ func (s *Store) waiting(owner int64) flow.Waiting {
 		}
 	}
 	w.NextFire, w.Now = s.nextFire(), s.w.now
+	for _, in := range s.instances {
+		w.Queued = w.Queued || in.Instance.State == flow.InstanceQueued
+	}
 	return w
 }
 
@@ -474,6 +477,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 			s.violation("instance %d left its end without a verb", id)
 		}
 	}
+	s.checkTurn(stored.Instance, ch.Instance)
 	stored.Instance = ch.Instance
 	s.takes[id] = 0
 	var tokens []int64

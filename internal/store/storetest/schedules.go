@@ -115,7 +115,7 @@ func testFire(w *world) {
 	}
 	run := must(w.db.Instance(w.ctx, c.ID))(w)
 	w.same(flow.TriggerSchedule, run.Trigger)
-	w.same(flow.Time(now+1), run.DataTime)
+	w.same(now+1, run.DataTime)
 	fires := must(w.db.Fires(w.ctx, flow.FireFilter{Project: "p", Workflow: "timed"}))(w).Items
 	w.same(2, len(fires))
 	f := fires[1] // the older one
@@ -125,7 +125,7 @@ func testFire(w *world) {
 	w.same(1, len(must(w.db.Fires(w.ctx, flow.FireFilter{Instance: c.ID}))(w).Items))
 	w.same(1, len(must(w.db.Fires(w.ctx, flow.FireFilter{Project: "p", Workflow: "timed", Schedule: "b", States: []flow.FireState{flow.FireFired}}))(w).Items))
 	w.same(0, len(must(w.db.Fires(w.ctx, flow.FireFilter{States: []flow.FireState{flow.FireMissed}}))(w).Items))
-	w.same(flow.Time(now+1), w.schedules()[0].Last)
+	w.same(now+1, w.schedules()[0].Last)
 }
 
 // Masters that find the same time due at once order one run, and one that is fenced none.

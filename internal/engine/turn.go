@@ -1,0 +1,52 @@
+// Turns: a run of a workflow that limits how many go on at a time waits until it is told that its turn has come.
+
+package engine
+
+import (
+	"fmt"
+
+	"baton/internal/flow"
+)
+
+// Limited tells whether runs of this version wait for their turn.
+func (s *State) Limited() bool { return s.Plan.Def.Workflow.Execution.Limit > 0 }
+
+// queue has the run wait for its turn. The time until then does not count against its timeout.
+func (s *State) queue(env Env) {
+	s.setInst(flow.InstanceQueued)
+	s.Inst.Reason = turnReason(s.Plan.Def.Workflow.Execution)
+	if s.Inst.StartedAt != 0 {
+		s.Inst.PausedAt = env.Now
+	}
+}
+
+func turnReason(e flow.Execution) string {
+	if e.Limit == 1 {
+		return flow.ReasonTurn + ": runs of this workflow go one after another; it waits for those before it"
+	}
+	return fmt.Sprintf("%s: at most %d runs of this workflow go on at a time; it waits for those before it", flow.ReasonTurn, e.Limit)
+}
+
+// admitted begins a run whose turn has come, or ends one whose turn will not come.
+func (s *State) admitted(e Admitted, env Env, fx *Effects) {
+	s.change.touched = true
+	s.change.inbox = append(s.change.inbox, e.Inbox)
+	switch {
+	case s.Inst.State != flow.InstanceQueued:
+		// It was stopped meanwhile, or had been told before.
+	case e.Discard:
+		s.Inst.EndedAt, s.Inst.PausedAt = env.Now, 0
+		s.setInst(flow.InstanceStopped)
+		s.Inst.Reason = flow.ReasonDiscarded
+	default:
+		s.unpauseClock(env)
+		if s.Inst.StartedAt == 0 {
+			s.Inst.StartedAt = env.Now
+		}
+		s.setInst(flow.InstanceRunning)
+		if len(s.Rows) > 0 { // it ran before
+			s.rebuild()
+			s.wakeResting(env, fx)
+		}
+	}
+}

@@ -1,0 +1,197 @@
+// Turns: of a workflow that limits how many of its runs go on at a time, one transaction at a time decides whose
+// turn it is.
+
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"baton/internal/flow"
+)
+
+const (
+	// admitAtOnce bounds the runs that one decision tells something.
+	admitAtOnce = 200
+	// admitWorkflows bounds the workflows that are looked at when none is named.
+	admitWorkflows = 100
+)
+
+// executionRow is what a workflow's newest version says of its runs, as columns.
+func executionRow(e flow.Execution) (limit int, over string) {
+	if e.Limit > 0 && e.Over == "" {
+		e.Over = flow.OverWait
+	}
+	return e.Limit, string(e.Over)
+}
+
+// Admit gives the turns of workflows that are free to those that wait for them: an item in the inbox of each run
+// whose turn has come, or never will. Who is told is told once. With no workflow named, those are looked at of
+// which a run waits. The holders are counted anew each time; the lock on the workflow makes one writer of all.
+func (m *Master) Admit(ctx context.Context, workflows []flow.ID) (out flow.Admitted, err error) {
+	if len(workflows) == 0 {
+		workflows, err = all(ctx, m.DB, m.read(forEngine), scanID, `
+			SELECT w.id FROM workflow w WHERE w.turns AND EXISTS (SELECT 1 FROM instance i WHERE i.workflow_id = w.id AND i.state = 2)
+			ORDER BY w.id LIMIT $1`, admitWorkflows)
+		if err != nil {
+			return out, m.wrap("look for turns", err)
+		}
+	}
+	for _, w := range workflows {
+		given := 0
+		err := m.write(ctx, forEngine, func(q querier) (err error) {
+			given, err = m.admit(ctx, q, w)
+			return err
+		})
+		if err != nil {
+			return out, m.wrap("give turns", err)
+		}
+		out.Given += given
+		out.More = out.More || given >= admitAtOnce
+	}
+	return out, nil
+}
+
+// seat is a run that goes on, or waits to.
+type seat struct {
+	id    flow.ID
+	times int32
+}
+
+func scanSeat(s scanner) (seat, error) {
+	var x seat
+	err := s.Scan(&x.id, &x.times)
+	return x, err
+}
+
+// order is an item that a decision puts into an inbox.
+type order struct {
+	instance flow.ID
+	kind     flow.InboxKind
+	dedup    string
+	payload  any
+}
+
+// told tells whether a queued run i was told that its turn has come, or that it will not.
+const told = "EXISTS (SELECT 1 FROM inbox b WHERE b.dedup = %s || CAST(i.id AS TEXT) || ':' || CAST(i.run_times AS TEXT))"
+
+const (
+	admitDedup   = "admit:"
+	discardDedup = "discard:"
+	oustDedup    = "oust:"
+)
+
+// admit decides about one workflow. The lock on its row is taken first: what is counted then nobody else changes
+// for the worse, since runs begin by this alone and all that ends meanwhile makes room.
+func (m *Master) admit(ctx context.Context, q querier, workflow flow.ID) (int, error) {
+	var limit int
+	var over string
+	if err := q.QueryRowContext(ctx, m.text("SELECT run_limit, run_over FROM workflow WHERE id = $1 FOR UPDATE"), workflow).Scan(&limit, &over); err != nil {
+		return 0, notFound(err, "there is no workflow %s", workflow)
+	}
+	active, err := all(ctx, m.DB, q, scanSeat, `
+		SELECT i.id, i.run_times FROM instance i
+		WHERE i.workflow_id = $1 AND (i.state BETWEEN 3 AND 8 OR i.state = 2 AND `+fmt.Sprintf(told, "'"+admitDedup+"'")+`)
+		ORDER BY i.id LIMIT $2`, workflow, limit+admitAtOnce)
+	if err != nil {
+		return 0, err
+	}
+	free := limit - len(active)
+	if limit == 0 { // it is not limited any more
+		free = admitAtOnce
+	}
+	newest := flow.Over(over) == flow.OverStopOldest && limit > 0
+	waiting, err := all(ctx, m.DB, q, scanSeat, waitingSQL(newest), workflow, admitAtOnce)
+	if err != nil || len(waiting) == 0 {
+		return 0, err
+	}
+	var orders []order
+	switch {
+	case newest:
+		orders = oust(active, waiting, limit)
+	default:
+		for i, w := range waiting {
+			if i < free {
+				orders = append(orders, admission(w))
+			} else if flow.Over(over) == flow.OverDiscard && limit > 0 {
+				orders = append(orders, discarded(w, fmt.Sprintf("%d of at most %d runs of the workflow were going on", len(active), limit)))
+			}
+		}
+	}
+	return m.orderAll(ctx, q, orders)
+}
+
+// waitingSQL reads the queued runs of a workflow that were told nothing, in order of submission: a stream of the
+// index for each trigger, merged, so that what waits behind is not read.
+func waitingSQL(newest bool) string {
+	way := ""
+	if newest {
+		way = " DESC"
+	}
+	var parts []string
+	for code := 1; code < len(triggers); code++ {
+		parts = append(parts, fmt.Sprintf(`SELECT * FROM (
+			SELECT i.id, i.run_times FROM instance i
+			WHERE i.workflow_id = $1 AND i.state = 2 AND i.trigger + 0 = %d AND NOT `+fmt.Sprintf(told, "'"+admitDedup+"'")+` AND NOT `+fmt.Sprintf(told, "'"+discardDedup+"'")+`
+			ORDER BY i.id + 0%s LIMIT $2) AS t%d`, code, way, code))
+	}
+	return "SELECT id, run_times FROM (" + strings.Join(parts, " UNION ALL ") + ") AS w ORDER BY id" + way + " LIMIT $2"
+}
+
+// oust has the newest runs go on: they begin as soon as there is room, and who is older makes room.
+func oust(active, waiting []seat, limit int) []order {
+	var out []order
+	keep := waiting[:min(len(waiting), limit)] // newest first
+	for _, w := range waiting[len(keep):] {
+		out = append(out, discarded(w, "a newer run of the workflow takes its place"))
+	}
+	free := max(limit-len(active), 0)
+	for i := range keep {
+		if i < free {
+			out = append(out, admission(keep[len(keep)-1-i]))
+		}
+	}
+	for _, a := range active[:min(len(active), max(len(active)+len(keep)-limit, 0))] {
+		out = append(out, order{a.id, flow.InboxVerb, fmt.Sprintf("%s%d:%d", oustDedup, int64(a.id), a.times), flow.Verb{Name: flow.VerbStop, By: "execution: a newer run takes its place"}})
+	}
+	return out
+}
+
+func admission(s seat) order {
+	return order{s.id, flow.InboxAdmission, fmt.Sprintf("%s%d:%d", admitDedup, int64(s.id), s.times), flow.Admission{}}
+}
+
+func discarded(s seat, why string) order {
+	return order{s.id, flow.InboxAdmission, fmt.Sprintf("%s%d:%d", discardDedup, int64(s.id), s.times), flow.Admission{Discard: true, Why: why}}
+}
+
+// orderAll puts items into inboxes, each once, and returns how many were not there yet.
+func (m *Master) orderAll(ctx context.Context, q querier, orders []order) (given int, err error) {
+	if len(orders) == 0 {
+		return 0, nil
+	}
+	tokens, err := m.nextTokens(ctx, q, len(orders))
+	if err != nil {
+		return 0, err
+	}
+	now, err := one(ctx, m.DB, q, scalar[flow.Time], "SELECT baton_now()")
+	if err != nil {
+		return 0, err
+	}
+	for i, o := range orders {
+		payload, err := json.Marshal(o.payload)
+		if err != nil {
+			return 0, err
+		}
+		n, err := exec(ctx, m.DB, q, `
+			INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+			storeID(now, tokens[i]), o.instance, string(o.kind), o.dedup, string(payload), now)
+		if err != nil {
+			return 0, err
+		}
+		given += int(n)
+	}
+	return given, nil
+}

@@ -1,0 +1,14 @@
+-- How many runs of a workflow go on at a time: what its newest version says.
+
+-- +goose Up
+
+ALTER TABLE workflow ADD COLUMN run_limit INTEGER NOT NULL DEFAULT 0; -- 0: any number
+ALTER TABLE workflow ADD COLUMN run_over TEXT NOT NULL DEFAULT ''; -- wait, discard, stop_oldest
+ALTER TABLE workflow ADD COLUMN turns INTEGER NOT NULL DEFAULT 0; -- some version had a limit: runs of it may wait
+CREATE INDEX workflow_turns ON workflow (id) WHERE turns;
+
+-- +goose Down
+DROP INDEX workflow_turns;
+ALTER TABLE workflow DROP COLUMN run_limit;
+ALTER TABLE workflow DROP COLUMN run_over;
+ALTER TABLE workflow DROP COLUMN turns;
