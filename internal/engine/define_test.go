@@ -60,6 +60,18 @@ func defineSetting(w *flow.Workflow, text string) error {
 		w.Priority, err = flow.ParsePriority(arg)
 	case "timezone":
 		w.Timezone = arg
+	case "deadline": // started|finished HH:MM [stop]
+		words := strings.Fields(arg)
+		d := flow.Deadline{}
+		if words[0] == "started" {
+			d.StartedBy = words[1]
+		} else {
+			d.FinishedBy = words[1]
+		}
+		if len(words) > 2 {
+			d.Action = flow.DeadlineAction(words[2])
+		}
+		w.Deadlines = append(w.Deadlines, d)
 	case "limit":
 		w.Execution.Limit, err = strconv.Atoi(arg)
 	case "group":

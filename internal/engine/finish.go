@@ -28,7 +28,7 @@ func (s *State) conclusion(env Env, fx *Effects) bool {
 		return false
 	}
 	if s.Inst.State == flow.InstanceStopping && s.undoing() {
-		s.finish(flow.InstanceStopped, flow.ReasonStopped, env)
+		s.finish(flow.InstanceStopped, s.stopReason(), env)
 		return false
 	}
 	end, reason := s.outcome()
@@ -63,7 +63,7 @@ func (s *State) outcome() (flow.InstanceState, string) {
 	case s.Inst.Due:
 		return flow.InstanceFailed, flow.ReasonTimeout
 	case s.Inst.State == flow.InstanceStopping && (anyKilled || s.cut()):
-		return flow.InstanceStopped, flow.ReasonStopped
+		return flow.InstanceStopped, s.stopReason()
 	case anyFailed:
 		return flow.InstanceFailed, flow.ReasonTaskFailed
 	case anyPaused:

@@ -19,12 +19,13 @@ type Plan struct {
 	index map[string]int32
 	topo  []int32 // every node after all it needs
 	// timed: some task has a timeout, or the workflow has one.
-	timed    bool
-	compens  bool
-	outputs  []compiledOutput
-	runLimit flow.Timeout
-	declared *param.Params // of the workflow
-	project  *param.Params
+	timed     bool
+	compens   bool
+	outputs   []compiledOutput
+	runLimit  flow.Timeout
+	deadlines []deadline
+	declared  *param.Params // of the workflow
+	project   *param.Params
 }
 
 type node struct {
@@ -92,6 +93,9 @@ func Compile(def flow.Definition, types *task.Set) (*Plan, error) {
 			return nil, fmt.Errorf("compile %s: output %q: %w", def.Name, o.Name, err)
 		}
 		p.outputs = append(p.outputs, compiledOutput{o.Name, t})
+	}
+	if err := p.compileDeadlines(); err != nil {
+		return nil, fmt.Errorf("compile %s: %w", def.Name, err)
 	}
 	return p, p.sort()
 }

@@ -56,6 +56,7 @@ func (s *State) limits(row *flow.TaskRow) (limit, limit, flow.TimeoutAction) {
 
 // due carries out everything whose time has come.
 func (s *State) due(env Env, fx *Effects) {
+	s.deadlinesDue(env, fx)
 	if s.Inst.State.AtRest() {
 		return
 	}
@@ -150,12 +151,12 @@ func (s *State) Wake() flow.Time {
 
 // nextWake is the earliest time at which Due would do something, 0 for none.
 func (s *State) nextWake() flow.Time {
+	wake := s.nextDeadline()
 	if s.Inst.State.AtRest() {
-		return 0
+		return wake
 	}
-	var wake flow.Time
 	if t := s.Plan.runLimit; t.Run > 0 && s.clockRuns() && !s.Inst.Due && (t.Action.Fails() || !s.Inst.Warned) {
-		wake = s.Inst.StartedAt.Add(t.Run.Std() + time.Duration(s.Inst.PausedFor)*time.Microsecond)
+		wake = flow.Earliest(wake, s.Inst.StartedAt.Add(t.Run.Std()+time.Duration(s.Inst.PausedFor)*time.Microsecond))
 	}
 	if s.waiting == 0 && (!s.Plan.timed && !s.unserved || s.active == 0) {
 		return wake

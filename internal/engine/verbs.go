@@ -126,7 +126,7 @@ func (s *State) stop(v flow.Verb, env Env, fx *Effects) refusal {
 	case flow.InstanceSubmitted, flow.InstanceQueued:
 		s.Inst.EndedAt, s.Inst.PausedAt = env.Now, 0
 		s.setInst(flow.InstanceStopped)
-		s.Inst.Reason = flow.ReasonStopped
+		s.Inst.Reason = s.stopReason()
 		return ""
 	case flow.InstanceFailed, flow.InstanceSucceeded:
 		return refuse("the run has already %s", s.Inst.State)

@@ -137,6 +137,7 @@ type Alert struct {
 const (
 	AlertRunFailed      = "run_failed"
 	AlertRunTimeout     = "run_timeout"
+	AlertDeadline       = "deadline"
 	AlertTaskFailed     = "task_failed"
 	AlertTaskTimeout    = "task_timeout"
 	AlertTaskUnknown    = "task_unknown"

@@ -40,6 +40,7 @@ type Instance struct {
 	EndedAt     Time
 	PausedAt    Time  // since when it is paused; 0 if it is not
 	PausedFor   int64 // microseconds spent paused before PausedAt
+	ToldUntil   Time  // deadlines up to here are dealt with
 }
 
 // Start is an order to begin a run: what the command carries and the instance keeps.

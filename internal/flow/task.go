@@ -108,6 +108,8 @@ const (
 	ReasonOutputs      = "outputs"
 	// ReasonSubmitted is what a run waits for that no master has taken yet.
 	ReasonSubmitted = "submitted: accepted; the next free master takes it"
+	// ReasonDeadline: it was stopped because it missed one.
+	ReasonDeadline = "deadline"
 	// ReasonTurn is why a run waits that is one too many; ReasonDiscarded why it ended at once.
 	ReasonTurn      = "turn"
 	ReasonDiscarded = "discarded"

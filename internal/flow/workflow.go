@@ -21,12 +21,30 @@ type Workflow struct {
 	Failure     Failure           `json:"failure,omitempty"`
 	Priority    Priority          `json:"priority,omitempty"`
 	Timeout     Timeout           `json:"timeout,omitzero"`
+	Deadlines   []Deadline        `json:"deadlines,omitempty"`
 	WorkerGroup string            `json:"worker_group,omitempty"`
 	Outputs     []Output          `json:"outputs,omitempty"`
 	Tasks       []Task            `json:"tasks"` // in order of the file
 	// Schedules have revisions of their own: changing one makes no version.
 	Schedules []Schedule `json:"-"`
 }
+
+// Deadline is a time of day, in the workflow's zone, by which a run must have begun or ended: the first such
+// moment after the run was due.
+type Deadline struct {
+	StartedBy  string         `json:"started_by,omitempty"` // HH:MM or HH:MM:SS
+	FinishedBy string         `json:"finished_by,omitempty"`
+	Action     DeadlineAction `json:"action,omitempty"`
+}
+
+// DeadlineAction says what a missed deadline does.
+type DeadlineAction string
+
+// What a missed deadline does; "" is warn.
+const (
+	DeadlineWarn DeadlineAction = "warn" // an alert
+	DeadlineStop DeadlineAction = "stop" // an alert, and the run is stopped
+)
 
 // Param declares a parameter: a bare value (Type empty) or a typed one.
 type Param struct {

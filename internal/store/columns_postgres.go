@@ -149,6 +149,7 @@ func timeColumns(rows []inst) []any {
 		column(rows, func(i inst) int64 { return int64(i.EndedAt) }),
 		column(rows, func(i inst) int64 { return int64(i.PausedAt) }),
 		column(rows, func(i inst) int64 { return i.PausedFor }),
+		column(rows, func(i inst) int64 { return int64(i.ToldUntil) }),
 	}
 }
 

@@ -29,13 +29,13 @@ WITH live AS MATERIALIZED (
         id, project_id, workflow_id, version, state, prior, seq, owner, engine,
         wake_at, run_times, dry_run, fail_fast, undo, warned, due, priority,
         data_time, zone, trigger, key, reason, spec, params, outputs, holds, parent_id,
-        parent_row, submitted_at, started_at, ended_at, paused_at, paused_for)
+        parent_row, submitted_at, started_at, ended_at, paused_at, paused_for, told_until)
     SELECT u.*
     FROM unnest(
         ?::bigint[], ?::bigint[], ?::bigint[], ?::int[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::int[],
         ?::bigint[], ?::int[], ?::bool[], ?::bool[], ?::bool[], ?::bool[], ?::bool[], ?::smallint[],
         ?::bigint[], ?::text[], ?::smallint[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[],
-        ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) AS u (id)
+        ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) AS u (id)
     WHERE (u.id IN (SELECT id FROM taken)) IS TRUE
     RETURNING id
 )
@@ -49,16 +49,16 @@ WITH live AS MATERIALIZED (
         wake_at = u.wake_at, run_times = u.run_times, fail_fast = u.fail_fast, undo = u.undo,
         warned = u.warned, due = u.due, priority = u.priority, reason = u.reason,
         params = u.params, outputs = u.outputs, holds = u.holds, started_at = u.started_at, ended_at = u.ended_at,
-        paused_at = u.paused_at, paused_for = u.paused_for
+        paused_at = u.paused_at, paused_for = u.paused_for, told_until = u.told_until
     FROM live
     CROSS JOIN unnest(
         ?::bigint[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::int[],
         ?::bigint[], ?::int[], ?::bool[], ?::bool[],
         ?::bool[], ?::bool[], ?::smallint[], ?::text[],
         ?::text[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
-        ?::bigint[], ?::bigint[]
+        ?::bigint[], ?::bigint[], ?::bigint[]
     ) AS u (id, state, prior, seq, owner, engine, wake_at, run_times, fail_fast, undo, warned, due,
-        priority, reason, params, outputs, holds, started_at, ended_at, paused_at, paused_for)
+        priority, reason, params, outputs, holds, started_at, ended_at, paused_at, paused_for, told_until)
     CROSS JOIN LATERAL (SELECT x.ctid AS at FROM instance x WHERE x.id = u.id OFFSET 0) AS row
     WHERE i.ctid = row.at AND i.owner = live.owner AND i.seq = u.seq - 1
     RETURNING i.id

@@ -85,7 +85,7 @@ func (s *sqliteDB) gate(owner int64, c *flow.Change) (bool, error) {
 		int64(i.ID), owner, i.Seq-1,
 		i.State, i.Prior, i.Seq, i.Owner, i.Engine, int64(i.WakeAt), i.RunTimes,
 		i.FailFast, i.Undo, i.Warned, i.Due, i.Priority, i.Reason, string(i.Params), string(i.Outputs), string(i.Holds),
-		int64(i.StartedAt), int64(i.EndedAt), int64(i.PausedAt), i.PausedFor)
+		int64(i.StartedAt), int64(i.EndedAt), int64(i.PausedAt), i.PausedFor, int64(i.ToldUntil))
 }
 
 // children writes what belongs to an instance whose gate held.
@@ -161,7 +161,7 @@ const sqliteUpdateInstance = `
 	UPDATE instance SET takes = 0,
 		state = $4, prior = $5, seq = $6, owner = $7, engine = $8, wake_at = $9, run_times = $10,
 		fail_fast = $11, undo = $12, warned = $13, due = $14, priority = $15, reason = $16, params = $17, outputs = $18, holds = $19,
-		started_at = $20, ended_at = $21, paused_at = $22, paused_for = $23
+		started_at = $20, ended_at = $21, paused_at = $22, paused_for = $23, told_until = $24
 	WHERE id = $1 AND owner = $2 AND seq = $3`
 
 const sqliteInsertTask = `
