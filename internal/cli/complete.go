@@ -19,6 +19,7 @@ import (
 
 	"baton/internal/api"
 	"baton/internal/flow"
+	"baton/internal/window"
 )
 
 const (
@@ -41,6 +42,7 @@ type typed struct {
 // argumentCompleters are by the words of Use lines.
 var argumentCompleters = map[string]completer{
 	"INSTANCE": completeRun, "ID": completeRun, "TASK": completeTask, "NAME": completeWorkflow, "PROJECT": completeProject, "NODE": completeNode, "SETTING": completeSetting,
+	"CYCLE": words(window.Cycles()...), "VALUE": completeValue,
 }
 
 // flagCompleters are by the names of flags, the same in every command.
@@ -227,6 +229,14 @@ func completeNode(ctx context.Context, a *app, at typed) []cobra.Completion {
 
 func completeSetting(ctx context.Context, a *app, _ typed) []cobra.Completion {
 	return offer(ctx, a, read("/settings", nil), func(s api.Setting) (string, string) { return s.Key, s.Text })
+}
+
+// completeValue offers the values of the cycle that stands before; those of settings are not known here.
+func completeValue(_ context.Context, _ *app, at typed) []cobra.Completion {
+	if len(at.args) == 0 {
+		return nil
+	}
+	return window.Values(at.args[len(at.args)-1])
 }
 
 // offer asks for a list and makes completions of it; one without a name is left out.

@@ -69,7 +69,7 @@ func conforms(ts *testscript.TestScript, _ bool, args []string) {
 
 // speaksOtherwise are commands whose answers are no objects of the API.
 var speaksOtherwise = []string{
-	"logs", "export", "schema", "openapi", "param eval", "cron next", "calendar convert", "standalone", "master", "api", "worker", "migrate up", "migrate status", "admin token create", "version", "doctor",
+	"logs", "export", "schema", "openapi", "param eval", "cron next", "dependent windows", "calendar convert", "standalone", "master", "api", "worker", "migrate up", "migrate status", "admin token create", "version", "doctor",
 	"completion bash", "completion zsh", "completion fish", "completion powershell", "help",
 }
 

@@ -10,7 +10,7 @@ import (
 
 var later = []string{
 	"alert", "backfill", "import",
-	"backup", "restore", "secret", "dependent", "shards",
+	"backup", "restore", "secret", "shards",
 }
 
 // laterKinds are what get will list.

@@ -3,6 +3,7 @@
 package docs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,6 +20,7 @@ import (
 	"baton/internal/spec"
 	"baton/internal/task"
 	"baton/internal/task/all"
+	"baton/internal/window"
 )
 
 const root = "../.."
@@ -207,6 +209,87 @@ func TestCalendarsShiftAsThePagesSay(t *testing.T) {
 	if checked < 3 {
 		t.Errorf("only %d shifts found", checked)
 	}
+}
+
+// Tables of windows: the head names a cycle and a data time, each row a value and the hours or days
+// that it means. And one about clocks that change: each row has a zone, a data time and a value.
+var (
+	windowsHead = regexp.MustCompile("(?m)^\\| cycle `([^`]+)` \\| seen from (\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d) \\|\n\\|---\\|---\\|\n((?:\\|.*\n)+)")
+	clocksHead  = regexp.MustCompile(`(?m)^\| zone, data time, value \| windows \|\n\|---\|---\|\n((?:\|.*\n)+)`)
+)
+
+func TestWindowsAreWhatThePagesSay(t *testing.T) {
+	t.Parallel()
+	checked := map[string]int{}
+	for _, page := range pages(t) {
+		for _, table := range windowsHead.FindAllStringSubmatch(read(t, page), -1) {
+			for row := range strings.Lines(table[3]) {
+				cells := strings.Split(row, "|")
+				value := code.FindStringSubmatch(cells[1])[1]
+				layout := time.DateOnly
+				if table[1] == "hour" {
+					layout = "2006-01-02 15:04"
+				}
+				var starts []string
+				for _, w := range windowsOf(t, table[1], value, table[2], time.UTC) {
+					starts = append(starts, w.Start.Format(layout))
+				}
+				got := strings.Join(starts, ", ")
+				if n := len(starts); n > 3 {
+					got = fmt.Sprintf("%s to %s (%d)", starts[0], starts[n-1], n)
+				}
+				if want, _, _ := strings.Cut(strings.TrimSpace(cells[2]), ": "); got != want {
+					t.Errorf("%s: %s is %s, the page says %s", filepath.Base(page), value, got, want)
+				}
+				checked[table[1]]++
+			}
+		}
+		for _, table := range clocksHead.FindAllStringSubmatch(read(t, page), -1) {
+			for row := range strings.Lines(table[1]) {
+				cells := strings.Split(row, "|")
+				asked := code.FindAllStringSubmatch(cells[1], -1)
+				zone, err := time.LoadLocation(asked[0][1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				for _, w := range windowsOf(t, "", asked[2][1], asked[1][1], zone) {
+					got = append(got, w.Start.Format(time.RFC3339)+" to "+w.Last().Format(time.RFC3339))
+				}
+				if want, _, _ := strings.Cut(strings.TrimSpace(cells[2]), ": "); strings.Join(got, ", ") != want {
+					t.Errorf("%s: %s is %s, the page says %s", filepath.Base(page), cells[1], strings.Join(got, ", "), want)
+				}
+				checked["clocks"]++
+			}
+		}
+	}
+	for _, cycle := range window.Cycles() {
+		if all := len(window.Values(cycle)); checked[cycle] < all {
+			t.Errorf("the pages tell of %d values of cycle %s, there are %d", checked[cycle], cycle, all)
+		}
+	}
+	if checked["clocks"] < 5 {
+		t.Errorf("only %d windows where clocks change found", checked["clocks"])
+	}
+}
+
+// windowsOf finds a value in its cycle, or in any when that is not said.
+func windowsOf(t *testing.T, cycle, value, dataTime string, zone *time.Location) []window.Interval {
+	t.Helper()
+	at, err := time.ParseInLocation(time.DateTime, dataTime, zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range window.Cycles() {
+		if cycle == "" && slices.Contains(window.Values(c), value) {
+			cycle = c
+		}
+	}
+	w, err := window.Parse(cycle, value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Intervals(at, zone)
 }
 
 func calendarOf(t *testing.T, name string) (*cron.Calendar, *time.Location) {
