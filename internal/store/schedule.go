@@ -50,11 +50,15 @@ func (db *DB) applyCalendar(ctx context.Context, q querier, c *flow.Calendar, no
 	if err != nil {
 		return out, err
 	}
+	r, err := db.newRevision(ctx, q)
+	if err != nil {
+		return out, err
+	}
 	for _, s := range users {
 		if s.Schedule.Calendar != c.Name {
 			continue
 		}
-		if err := db.revise(ctx, q, s); err != nil {
+		if err := r.revise(ctx, s); err != nil {
 			return out, err
 		}
 	}
@@ -100,6 +104,10 @@ func scanKept(s scanner) (kept, error) {
 // said of one stays.
 func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow flow.ID, want []flow.Schedule) (changed bool, err error) {
 	have, err := all(ctx, db, q, scanKept, "SELECT "+keptColumns+" FROM schedule WHERE workflow_id = $1 ORDER BY id FOR UPDATE", workflow)
+	if err != nil || len(have)+len(want) == 0 {
+		return false, err
+	}
+	r, err := db.newRevision(ctx, q)
 	if err != nil {
 		return false, err
 	}
@@ -114,102 +122,128 @@ func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow f
 		if known && !old.Removed && old.Overridden {
 			now.Enabled, now.Overridden = old.Enabled, true
 		}
-		body, err := json.Marshal(s)
+		did, err := r.apply(ctx, now, old, known)
 		if err != nil {
 			return false, err
 		}
-		before, err := json.Marshal(old.Schedule)
-		if err != nil {
-			return false, err
-		}
-		same := known && !old.Removed && string(before) == string(body)
-		if same && old.Position == i && old.Enabled == now.Enabled {
-			continue
-		}
-		changed = true
-		if !known {
-			if now.ID, err = one(ctx, db, q, scanID, `
-				INSERT INTO schedule (project_id, workflow_id, name, position, body, revision, enabled)
-				VALUES ($1, $2, $3, $4, $5, 1, $6) RETURNING id`, project, workflow, s.Name, i, string(body), now.Enabled); err != nil {
-				return false, err
-			}
-			now.Revision = 0 // revise makes it the first
-		}
-		if _, err := exec(ctx, db, q, `
-			UPDATE schedule SET position = $2, body = $3, enabled = $4, overridden = $5, removed = FALSE WHERE id = $1`,
-			now.ID, i, string(body), now.Enabled, now.Overridden); err != nil {
-			return false, err
-		}
-		if same && old.Enabled == now.Enabled {
-			continue // only its place in the file
-		}
-		if err := db.revise(ctx, q, now); err != nil {
-			return false, err
-		}
+		changed = changed || did
 	}
-	for _, gone := range byName {
-		if gone.Removed {
+	for _, k := range have {
+		if _, gone := byName[k.Schedule.Name]; !gone || k.Removed {
 			continue
 		}
 		changed = true
-		if _, err := exec(ctx, db, q, "UPDATE schedule SET removed = TRUE, enabled = FALSE, overridden = FALSE WHERE id = $1", gone.ID); err != nil {
+		if _, err := exec(ctx, db, q, "UPDATE schedule SET removed = TRUE, enabled = FALSE, overridden = FALSE WHERE id = $1", k.ID); err != nil {
 			return false, err
 		}
-		gone.Enabled = false
-		if err := db.revise(ctx, q, gone); err != nil {
+		k.Enabled = false
+		if err := r.revise(ctx, k); err != nil {
 			return false, err
 		}
 	}
 	return changed, nil
 }
 
+// revision begins revisions of schedules, all from one moment on.
+type revision struct {
+	*DB
+	q         querier
+	now       flow.Time
+	calendars map[calendarKey]calendarVersion // looked up once
+}
+
+type calendarKey struct {
+	project flow.ID
+	name    string
+}
+
+func (db *DB) newRevision(ctx context.Context, q querier) (*revision, error) {
+	now, err := one(ctx, db, q, scalar[flow.Time], "SELECT baton_now()")
+	return &revision{db, q, now, map[calendarKey]calendarVersion{}}, err
+}
+
+// apply makes a schedule as its file says, and tells whether that changes anything.
+func (r *revision) apply(ctx context.Context, now, old kept, known bool) (changed bool, err error) {
+	body, err := json.Marshal(now.Schedule)
+	if err != nil {
+		return false, err
+	}
+	if !known {
+		now.Revision = 1
+		now.ID, err = one(ctx, r.DB, r.q, scanID, `
+			INSERT INTO schedule (project_id, workflow_id, name, position, body, revision, enabled)
+			VALUES ($1, $2, $3, $4, $5, 1, $6) RETURNING id`, now.Project, now.Workflow, now.Schedule.Name, now.Position, string(body), now.Enabled)
+		if err != nil {
+			return true, err
+		}
+		return true, r.begin(ctx, now)
+	}
+	before, err := json.Marshal(old.Schedule)
+	if err != nil {
+		return false, err
+	}
+	same := !old.Removed && string(before) == string(body) && old.Enabled == now.Enabled
+	if same && old.Position == now.Position {
+		return false, nil
+	}
+	if _, err := exec(ctx, r.DB, r.q, `
+		UPDATE schedule SET position = $2, body = $3, enabled = $4, overridden = $5, removed = FALSE WHERE id = $1`,
+		now.ID, now.Position, string(body), now.Enabled, now.Overridden); err != nil {
+		return true, err
+	}
+	if same {
+		return true, nil // only its place in the file
+	}
+	return true, r.revise(ctx, now)
+}
+
 // revise begins a new revision of a schedule from now on. Times of the old one that are due and not dealt with
 // remain its own: a change loses no fire that had come.
-func (db *DB) revise(ctx context.Context, q querier, s kept) error {
-	now, err := one(ctx, db, q, scalar[flow.Time], "SELECT baton_now()")
-	if err != nil {
-		return err
-	}
+func (r *revision) revise(ctx context.Context, s kept) error {
 	s.Revision++
-	if _, err := exec(ctx, db, q, "UPDATE schedule SET revision = $2 WHERE id = $1", s.ID, s.Revision); err != nil {
+	if _, err := exec(ctx, r.DB, r.q, "UPDATE schedule SET revision = $2 WHERE id = $1", s.ID, s.Revision); err != nil {
 		return err
 	}
-	for _, query := range []string{
-		"DELETE FROM timing WHERE schedule_id = $1 AND next_at = 0",
-		// Of one that nobody has looked at yet the next time is not known: it may have come.
-		"UPDATE timing SET until_time = $2 WHERE schedule_id = $1 AND until_time = 0 AND nominal_time <= $2",
-	} {
-		args := []any{s.ID, now}
-		if query[0] == 'D' {
-			args = args[:1]
-		}
-		if _, err := exec(ctx, db, q, query, args...); err != nil {
-			return err
-		}
-	}
-	if _, err := exec(ctx, db, q, "DELETE FROM timing WHERE schedule_id = $1 AND until_time = 0", s.ID); err != nil {
+	// Of one that nobody has looked at yet the next time is not known: it may have come.
+	if _, err := exec(ctx, r.DB, r.q, `
+		UPDATE timing SET until_time = $2 WHERE schedule_id = $1 AND until_time = 0 AND next_at > 0 AND nominal_time <= $2`, s.ID, r.now); err != nil {
 		return err
 	}
+	if _, err := exec(ctx, r.DB, r.q, "DELETE FROM timing WHERE schedule_id = $1 AND (until_time = 0 OR next_at = 0)", s.ID); err != nil {
+		return err
+	}
+	return r.begin(ctx, s)
+}
+
+// begin has a revision looked at, if its schedule is enabled.
+func (r *revision) begin(ctx context.Context, s kept) error {
 	if !s.Enabled {
 		return nil
 	}
 	var days calendarVersion
-	if s.Schedule.Calendar != "" {
-		days, err = db.newestCalendar(ctx, q, s.Project, s.Schedule.Calendar)
-		if errors.Is(err, sql.ErrNoRows) {
-			return db.noCalendar(ctx, q, s)
+	if name := s.Schedule.Calendar; name != "" {
+		key := calendarKey{s.Project, name}
+		known, ok := r.calendars[key]
+		if !ok {
+			var err error
+			known, err = r.newestCalendar(ctx, r.q, s.Project, name)
+			if errors.Is(err, sql.ErrNoRows) {
+				return r.noCalendar(ctx, r.q, s)
+			}
+			if err != nil {
+				return err
+			}
+			r.calendars[key] = known
 		}
-		if err != nil {
-			return err
-		}
+		days = known
 	}
 	body, err := json.Marshal(s.Schedule)
 	if err != nil {
 		return err
 	}
-	_, err = exec(ctx, db, q, `
+	_, err = exec(ctx, r.DB, r.q, `
 		INSERT INTO timing (schedule_id, revision, body, calendar_id, calendar_version, after_time, next_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $6)`, s.ID, s.Revision, string(body), days.id, days.version, now)
+		VALUES ($1, $2, $3, $4, $5, $6, $6)`, s.ID, s.Revision, string(body), days.id, days.version, r.now)
 	return err
 }
 
@@ -240,6 +274,10 @@ func (db *DB) EnableSchedules(ctx context.Context, project, workflow, name strin
 			return err
 		}
 		found = len(have)
+		r, err := db.newRevision(ctx, q)
+		if err != nil {
+			return err
+		}
 		for _, s := range have {
 			if _, err := exec(ctx, db, q, "UPDATE schedule SET enabled = $2, overridden = TRUE WHERE id = $1", s.ID, on); err != nil {
 				return err
@@ -248,7 +286,7 @@ func (db *DB) EnableSchedules(ctx context.Context, project, workflow, name strin
 				continue
 			}
 			s.Enabled = on
-			if err := db.revise(ctx, q, s); err != nil {
+			if err := r.revise(ctx, s); err != nil {
 				return err
 			}
 		}
