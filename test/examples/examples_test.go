@@ -39,6 +39,7 @@ var scenarios = map[string]func(*testing.T, *world){
 	"payments":    payments,
 	"access-log":  accessLog,
 	"cleanup":     cleanup,
+	"nightly":     nightly,
 }
 
 // world is a server with all examples applied, writing below out instead of /tmp.
@@ -384,6 +385,37 @@ func accessLog(t *testing.T, w *world) {
 	}
 	if n := strings.Count(w.read(t, "access-log/paths.txt"), "\n"); n != 3 {
 		t.Errorf("%d paths, want 3", n)
+	}
+}
+
+func nightly(t *testing.T, w *world) {
+	w.run(t, "nightly", "succeeded", "--data-time", "2026-10-10")
+	w.read(t, "nightly/settle-2026-10-09")
+	var page struct {
+		Items []struct {
+			Name string `json:"name"`
+			Next []struct {
+				Time    string  `json:"time"`
+				Skipped bool    `json:"skipped"`
+				Reason  *string `json:"reason"`
+			} `json:"next"`
+		} `json:"items"`
+	}
+	if err := json.Unmarshal([]byte(w.Must(t, "get", "schedules", "examples/nightly", "--next", "300", "-o", "json")), &page); err != nil {
+		t.Fatal(err)
+	}
+	if len(page.Items) != 2 || page.Items[0].Name != "settle" {
+		t.Fatalf("%+v", page)
+	}
+	for _, n := range page.Items[0].Next {
+		if !strings.HasSuffix(n.Time, "T02:30:00+08:00") || n.Skipped != (n.Reason != nil) {
+			t.Errorf("%+v", n)
+		}
+	}
+	for _, n := range page.Items[1].Next {
+		if n.Skipped {
+			t.Errorf("a heartbeat has no calendar: %+v", n)
+		}
 	}
 }
 
