@@ -32,6 +32,17 @@ func (s *State) admitted(e Admitted, env Env, fx *Effects) {
 	s.change.touched = true
 	s.change.inbox = append(s.change.inbox, e.Inbox)
 	switch {
+	case s.Inst.State == flow.InstanceQuarantined && s.Inst.Prior == flow.InstanceQueued:
+		// It is told once. What it comes back to is what it was told.
+		if e.Discard {
+			s.Inst.Prior, s.Inst.EndedAt, s.Inst.PausedAt = flow.InstanceStopped, env.Now, 0
+			return
+		}
+		s.unpauseClock(env)
+		if s.Inst.StartedAt == 0 {
+			s.Inst.StartedAt = env.Now
+		}
+		s.Inst.Prior = flow.InstanceRunning
 	case s.Inst.State != flow.InstanceQueued:
 		// It was stopped meanwhile, or had been told before.
 	case e.Discard:

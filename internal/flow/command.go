@@ -137,6 +137,7 @@ type Alert struct {
 const (
 	AlertRunFailed      = "run_failed"
 	AlertRunTimeout     = "run_timeout"
+	AlertFireMissed     = "fire_missed"
 	AlertDeadline       = "deadline"
 	AlertTaskFailed     = "task_failed"
 	AlertTaskTimeout    = "task_timeout"

@@ -28,5 +28,6 @@ type Admission struct {
 // Admitted tells what giving turns came to.
 type Admitted struct {
 	Given int  // orders in inboxes
-	More  bool // of some workflow there is more to decide
+	Again []ID // workflows that could not be decided about, or of which there is more to decide
+	Next  ID   // of a look at all: there may be more workflows after this one; 0: there are none
 }

@@ -59,7 +59,8 @@ type Timing struct {
 	Body     Schedule
 	Calendar *Calendar // as the revision knows it; nil: none
 	After    Time      // times up to here are dealt with
-	Until    Time      // times from here on are another revision's; 0: none are
+	Until    Time      // times after it are another revision's; 0: none are
+	Halted   bool      // the schedule was disabled or removed: nothing of it is fired any more
 	Next     Time      // when somebody has to look
 }
 
@@ -120,6 +121,8 @@ type Firing struct {
 	Nominal  Time // the next time; 0: none any more
 	Next     Time // when somebody has to look at it
 	Fires    []Fire
+	Workflow ID
+	Alert    *Alert // of times that were missed; nil: none was
 	Commands []Command // of Fires that were fired, by Instance; the version is the workflow's newest
 }
 

@@ -119,7 +119,10 @@ type (
 	Fire struct{ Firings []flow.Firing }
 	// Admit gives turns of workflows that limit their runs, of all that wait when none is named, and is answered
 	// by Admitted.
-	Admit struct{ Workflows []flow.ID }
+	Admit struct {
+		Workflows []flow.ID
+		After     flow.ID
+	}
 	// ReadPeers asks the store for the other masters, and is answered by PeersRead.
 	ReadPeers struct{}
 	// Probe asks the address of a master who is there, and is answered by Probed.

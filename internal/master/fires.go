@@ -5,6 +5,8 @@ package master
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 
 	"baton/internal/flow"
@@ -14,6 +16,8 @@ import (
 const (
 	// timingsAtOnce bounds what is read and decided about at a time.
 	timingsAtOnce = 1000
+	// rowsAtOnce bounds the rows of one Fire: after a long outage a few schedules have thousands of times.
+	rowsAtOnce = 2000
 	// tablesKept bounds the compiled schedules in memory: each is read again when it is due.
 	tablesKept = 10_000
 )
@@ -24,7 +28,8 @@ type fires struct {
 	ahead   time.Duration // how far the clock of the store is before this one
 	reading bool
 	writing int
-	more    bool // there is more than was read
+	more    bool // there is more than was read, or decided
+	most    int  // timings at once: fewer after a failure, for one of them may be its cause
 	tables  map[tableKey]*timetable.Table
 }
 
@@ -48,7 +53,10 @@ func (c *Core) lookAtSchedules() {
 	}
 	c.fires.reading, c.fires.next = true, 0
 	slot, slots := c.slot()
-	c.emit(ReadDue{Limit: timingsAtOnce, Slot: slot, Slots: slots})
+	if c.fires.most == 0 {
+		c.fires.most = timingsAtOnce
+	}
+	c.emit(ReadDue{Limit: c.fires.most, Slot: slot, Slots: slots})
 }
 
 // dueRead decides about what is due.
@@ -58,14 +66,21 @@ func (c *Core) dueRead(e DueRead) {
 		return // the next poll shows it again
 	}
 	c.firesAt(e.Due.Next, e.Due.Now)
-	c.fires.more = len(e.Due.Timings) == timingsAtOnce
+	c.fires.more = len(e.Due.Timings) >= c.fires.most
 	var firings []flow.Firing
+	rows := 0
 	for _, t := range e.Due.Timings {
 		table := c.table(t)
 		if table == nil {
 			continue // a newer program wrote it, which looks at it
 		}
-		firings = append(firings, c.firing(t, table.Decide(t, e.Due.Now)))
+		if rows >= rowsAtOnce {
+			c.fires.more = true
+			break
+		}
+		f := c.firing(t, table.Decide(t, e.Due.Now))
+		rows += 1 + len(f.Fires) + len(f.Commands)
+		firings = append(firings, f)
 	}
 	if len(firings) > 0 {
 		c.fires.writing++
@@ -96,15 +111,23 @@ func (c *Core) table(t flow.Timing) *timetable.Table {
 // firing makes rows and commands of a decision. A run that is due belongs to the slot of this master: nobody else
 // has to be told of it.
 func (c *Core) firing(t flow.Timing, d timetable.Decision) flow.Firing {
-	f := flow.Firing{Schedule: t.Schedule, Revision: t.Revision, After: t.After, NewAfter: d.After, Nominal: d.Nominal, Next: d.Next, Fires: d.Fires}
+	f := flow.Firing{Schedule: t.Schedule, Revision: t.Revision, After: t.After, NewAfter: d.After, Nominal: d.Nominal, Next: d.Next, Fires: d.Fires, Workflow: t.Workflow}
+	missed := 0
 	for i := range f.Fires {
 		fire := &f.Fires[i]
 		fire.ID, fire.Schedule, fire.Project, fire.Workflow, fire.At = c.ids.Next(c.now), t.Schedule, t.Project, t.Workflow, c.now
 		if fire.State != flow.FireFired {
+			if fire.State == flow.FireMissed || strings.HasPrefix(fire.Reason, "missed:") {
+				missed += fire.Times
+			}
 			continue
 		}
 		fire.Instance = c.idOfMine()
 		f.Commands = append(f.Commands, commandOf(t, *fire))
+	}
+	if missed > 0 {
+		f.Alert = &flow.Alert{ID: c.ids.Next(c.now), Kind: flow.AlertFireMissed, Project: t.Project, At: c.now, Message: fmt.Sprintf(
+			"schedule %s: %d of its times up to %s were not fired, for nobody was there; `baton get fires --state skipped,missed` has them", t.Body.Name, missed, d.After)}
 	}
 	return f
 }
@@ -143,15 +166,17 @@ func (c *Core) fired(e Fired) {
 	c.fires.writing--
 	if e.Err != nil {
 		c.fires.next = c.now.Add(c.cfg.Poll)
+		c.fires.most = max(len(e.Firings)/2, 1)
 		return
 	}
+	c.fires.most = min(max(2*c.fires.most, 1), timingsAtOnce)
 	next, ordered := c.fires.next, false
 	if c.fires.more {
 		next = c.now
 	}
 	for i, f := range e.Firings {
 		if !e.Written[i] {
-			continue // somebody else was faster
+			continue // somebody else was faster, or holds it: then the next poll shows it
 		}
 		if f.Next != 0 {
 			next = flow.Earliest(next, max(f.Next.Add(-c.fires.ahead), c.now))

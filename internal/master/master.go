@@ -323,7 +323,7 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 		due, err := m.store.Due(asking, e.Limit, e.Slot, e.Slots)
 		m.answer(ctx, "read what is due", err, DueRead{due, err})
 	case Admit:
-		given, err := m.store.Admit(asking, e.Workflows)
+		given, err := m.store.Admit(asking, e.Workflows, e.After)
 		m.answer(ctx, "give turns", err, Admitted{given, e.Workflows, err})
 	case Fire:
 		written, err := m.store.Fire(asking, owner, e.Firings)

@@ -88,8 +88,8 @@ type Store interface {
 	Fire(ctx context.Context, owner int64, firings []flow.Firing) ([]bool, error)
 
 	// Admit gives the turns of workflows that limit how many of their runs go on, of all of which a run waits when
-	// none is named: items in inboxes, each given once.
-	Admit(ctx context.Context, workflows []flow.ID) (flow.Admitted, error)
+	// none is named, some at a time, after one: items in inboxes, each given once.
+	Admit(ctx context.Context, workflows []flow.ID, after flow.ID) (flow.Admitted, error)
 
 	// Order inserts an inbox item; one with the same Dedup is returned instead. Not found: there is
 	// no such instance.

@@ -24,7 +24,8 @@ const (
 type turns struct {
 	wanted map[flow.ID]bool // workflows
 	asking bool
-	all    bool // of every workflow of which a run waits
+	all    bool    // of every workflow of which a run waits
+	after  flow.ID // how far that has come
 	looked flow.Time
 }
 
@@ -45,7 +46,7 @@ func (t *turns) want(workflow flow.ID) {
 // net has all turns looked for now and then while some run waits.
 func (t *turns) net(queued bool, now flow.Time) {
 	if queued && now.Sub(t.looked) >= turnsEvery {
-		t.looked, t.all = now, true
+		t.looked, t.all, t.after = now, true, 0
 	}
 }
 
@@ -57,27 +58,29 @@ func (c *Core) giveTurns() {
 	}
 	t.asking = true
 	ids := slices.Sorted(maps.Keys(t.wanted))
-	if ids = ids[:min(len(ids), turnsAtOnce)]; len(ids) == 0 {
-		t.all = false
-	}
+	ids = ids[:min(len(ids), turnsAtOnce)]
 	for _, id := range ids {
 		delete(t.wanted, id)
 	}
-	c.emit(Admit{ids})
+	ask := Admit{Workflows: ids}
+	if len(ids) == 0 {
+		t.all, ask.After = false, t.after
+	}
+	c.emit(ask)
 }
 
 // admitted has those looked after whose turn has come: they are parked, or another master's, which finds it.
 func (c *Core) admitted(e Admitted) {
 	c.turns.asking = false
 	if e.Err != nil {
-		c.turns.looked = 0 // with the next poll
+		c.turns.looked = 0 // all of them with the next poll
 		return
 	}
-	if e.More {
-		for _, id := range e.Workflows {
-			c.turns.want(id)
-		}
-		c.turns.all = c.turns.all || len(e.Workflows) == 0
+	for _, id := range e.Again {
+		c.turns.want(id)
+	}
+	if e.Next != 0 {
+		c.turns.all, c.turns.after = true, e.Next
 	}
 	if e.Given > 0 {
 		c.polls.pokes++

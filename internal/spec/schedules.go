@@ -162,7 +162,7 @@ func (r *reader) schedule(s *flow.Schedule, at value) {
 		r.fail(at.at("shift"), "shift needs a calendar that says which days rest; add calendar: NAME")
 	case s.Start != 0 && s.End != 0 && s.Start >= s.End:
 		r.fail(at.at("end"), "the end %s is not after the start %s: it would never fire", s.End, s.Start)
-	case fine:
+	case fine && (s.Cron != "" || s.Every != 0 || s.At != 0): // else what is wrong with it was said
 		r.fires(s, at)
 	}
 }

@@ -6,7 +6,9 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"baton/internal/flow"
@@ -29,16 +31,22 @@ func executionRow(e flow.Execution) (limit int, over string) {
 
 // Admit gives the turns of workflows that are free to those that wait for them: an item in the inbox of each run
 // whose turn has come, or never will. Who is told is told once. With no workflow named, those are looked at of
-// which a run waits. The holders are counted anew each time; the lock on the workflow makes one writer of all.
-func (m *Master) Admit(ctx context.Context, workflows []flow.ID) (out flow.Admitted, err error) {
+// which a run waits, some at a time, after the one with that id. The holders are counted anew each time; the lock on
+// the workflow makes one writer of all. One that cannot be decided about now holds up no other.
+func (m *Master) Admit(ctx context.Context, workflows []flow.ID, after flow.ID) (out flow.Admitted, err error) {
 	if len(workflows) == 0 {
 		workflows, err = all(ctx, m.DB, m.read(forEngine), scanID, `
-			SELECT w.id FROM workflow w WHERE w.turns AND EXISTS (SELECT 1 FROM instance i WHERE i.workflow_id = w.id AND i.state = 2)
-			ORDER BY w.id LIMIT $1`, admitWorkflows)
+			SELECT w.id FROM workflow w WHERE w.turns AND w.id > $2
+				AND (SELECT i.id FROM instance i WHERE i.workflow_id = w.id AND i.state = 2 ORDER BY i.trigger + 0, i.id + 0 LIMIT 1) IS NOT NULL
+			ORDER BY w.id LIMIT $1`, admitWorkflows, after)
 		if err != nil {
 			return out, m.wrap("look for turns", err)
 		}
+		if len(workflows) == admitWorkflows {
+			out.Next = workflows[len(workflows)-1]
+		}
 	}
+	var faults []error
 	for _, w := range workflows {
 		given := 0
 		err := m.write(ctx, forEngine, func(q querier) (err error) {
@@ -46,10 +54,17 @@ func (m *Master) Admit(ctx context.Context, workflows []flow.ID) (out flow.Admit
 			return err
 		})
 		if err != nil {
-			return out, m.wrap("give turns", err)
+			faults = append(faults, fmt.Errorf("workflow %s: %w", w, err))
+			out.Again = append(out.Again, w)
+			continue
 		}
 		out.Given += given
-		out.More = out.More || given >= admitAtOnce
+		if given >= admitAtOnce {
+			out.Again = append(out.Again, w)
+		}
+	}
+	if len(faults) == len(workflows) {
+		return out, m.wrap("give turns", errors.Join(faults...))
 	}
 	return out, nil
 }
@@ -74,8 +89,9 @@ type order struct {
 	payload  any
 }
 
-// told tells whether a queued run i was told that its turn has come, or that it will not.
-const told = "EXISTS (SELECT 1 FROM inbox b WHERE b.dedup = %s || CAST(i.id AS TEXT) || ':' || CAST(i.run_times AS TEXT))"
+// toldNow are the runs that were told something which they have not taken in. What was taken in has changed their
+// state: a queued run that is not among them was told nothing.
+const toldNow = "ARRAY(SELECT b.instance_id FROM inbox b WHERE b.state = 0 AND b.kind = 'admission'"
 
 const (
 	admitDedup   = "admit:"
@@ -92,9 +108,12 @@ func (m *Master) admit(ctx context.Context, q querier, workflow flow.ID) (int, e
 		return 0, notFound(err, "there is no workflow %s", workflow)
 	}
 	active, err := all(ctx, m.DB, q, scanSeat, `
-		SELECT i.id, i.run_times FROM instance i
-		WHERE i.workflow_id = $1 AND (i.state BETWEEN 3 AND 8 OR i.state = 2 AND `+fmt.Sprintf(told, "'"+admitDedup+"'")+`)
-		ORDER BY i.id LIMIT $2`, workflow, limit+admitAtOnce)
+		SELECT id, run_times FROM (
+			SELECT * FROM (
+				SELECT i.id, i.run_times FROM instance i WHERE i.workflow_id = $1 AND i.state IN (3, 4, 5, 6, 7, 8) ORDER BY i.id + 0 LIMIT $2) AS going
+			UNION ALL SELECT * FROM (
+				SELECT i.id, i.run_times FROM instance i WHERE i.id = ANY(`+toldNow+` AND b.dedup LIKE '`+admitDedup+`%')) AND i.workflow_id = $1 AND i.state = 2) AS told) AS a
+		ORDER BY id LIMIT $2`, workflow, limit+admitAtOnce)
 	if err != nil {
 		return 0, err
 	}
@@ -106,6 +125,14 @@ func (m *Master) admit(ctx context.Context, q querier, workflow flow.ID) (int, e
 	waiting, err := all(ctx, m.DB, q, scanSeat, waitingSQL(newest), workflow, admitAtOnce)
 	if err != nil || len(waiting) == 0 {
 		return 0, err
+	}
+	// What was submitted before and no master has taken yet goes first.
+	first, err := all(ctx, m.DB, q, scanID, "SELECT id FROM command WHERE workflow_id = $1 ORDER BY id LIMIT 1", workflow)
+	if err != nil {
+		return 0, err
+	}
+	if len(first) > 0 {
+		waiting = slices.DeleteFunc(waiting, func(w seat) bool { return w.id > first[0] && w.times == 1 })
 	}
 	var orders []order
 	switch {
@@ -134,7 +161,7 @@ func waitingSQL(newest bool) string {
 	for code := 1; code < len(triggers); code++ {
 		parts = append(parts, fmt.Sprintf(`SELECT * FROM (
 			SELECT i.id, i.run_times FROM instance i
-			WHERE i.workflow_id = $1 AND i.state = 2 AND i.trigger + 0 = %d AND NOT `+fmt.Sprintf(told, "'"+admitDedup+"'")+` AND NOT `+fmt.Sprintf(told, "'"+discardDedup+"'")+`
+			WHERE i.workflow_id = $1 AND i.state = 2 AND i.trigger + 0 = %d AND NOT (i.id = ANY(`+toldNow+`)))
 			ORDER BY i.id + 0%s LIMIT $2) AS t%d`, code, way, code))
 	}
 	return "SELECT id, run_times FROM (" + strings.Join(parts, " UNION ALL ") + ") AS w ORDER BY id" + way + " LIMIT $2"

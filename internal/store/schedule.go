@@ -23,7 +23,10 @@ func (db *DB) applyCalendar(ctx context.Context, q querier, c *flow.Calendar, no
 	if err != nil {
 		return out, err
 	}
-	have, err := db.newestCalendar(ctx, q, project, c.Name)
+	have, err := one(ctx, db, q, func(s scanner) (c calendarVersion, err error) { return c, s.Scan(&c.id, &c.version, &c.body) }, `
+		SELECT c.id, c.version, v.body FROM calendar c
+		JOIN calendar_version v ON v.calendar_id = c.id AND v.version = c.version
+		WHERE c.project_id = $1 AND c.name = $2`, project, c.Name)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		out.Change = "created"
@@ -72,11 +75,11 @@ type calendarVersion struct {
 	body    string
 }
 
+// newestCalendar holds the row until the end of the transaction, so that of a schedule that begins to use a calendar
+// and a change of that calendar one sees the other.
 func (db *DB) newestCalendar(ctx context.Context, q querier, project flow.ID, name string) (calendarVersion, error) {
-	return one(ctx, db, q, func(s scanner) (c calendarVersion, err error) { return c, s.Scan(&c.id, &c.version, &c.body) }, `
-		SELECT c.id, c.version, v.body FROM calendar c
-		JOIN calendar_version v ON v.calendar_id = c.id AND v.version = c.version
-		WHERE c.project_id = $1 AND c.name = $2`, project, name)
+	return one(ctx, db, q, func(s scanner) (c calendarVersion, err error) { return c, s.Scan(&c.id, &c.version) }, `
+		SELECT id, version FROM calendar WHERE project_id = $1 AND name = $2 FOR SHARE`, project, name)
 }
 
 // kept is a schedule as the store has it.
@@ -198,7 +201,8 @@ func (r *revision) apply(ctx context.Context, now, old kept, known bool) (change
 }
 
 // revise begins a new revision of a schedule from now on. Times of the old one that are due and not dealt with
-// remain its own: a change loses no fire that had come.
+// remain its own: a change loses no fire that had come. Of one that is disabled or removed they are recorded, and not
+// fired.
 func (r *revision) revise(ctx context.Context, s kept) error {
 	s.Revision++
 	if _, err := exec(ctx, r.DB, r.q, "UPDATE schedule SET revision = $2 WHERE id = $1", s.ID, s.Revision); err != nil {
@@ -206,7 +210,7 @@ func (r *revision) revise(ctx context.Context, s kept) error {
 	}
 	// Of one that nobody has looked at yet the next time is not known: it may have come.
 	if _, err := exec(ctx, r.DB, r.q, `
-		UPDATE timing SET until_time = $2 WHERE schedule_id = $1 AND until_time = 0 AND next_at > 0 AND nominal_time <= $2`, s.ID, r.now); err != nil {
+		UPDATE timing SET until_time = $2, halted = $3 WHERE schedule_id = $1 AND until_time = 0 AND next_at > 0 AND nominal_time <= $2`, s.ID, r.now, !s.Enabled); err != nil {
 		return err
 	}
 	if _, err := exec(ctx, r.DB, r.q, "DELETE FROM timing WHERE schedule_id = $1 AND (until_time = 0 OR next_at = 0)", s.ID); err != nil {

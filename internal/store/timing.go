@@ -14,7 +14,7 @@ import (
 const timingColumns = `
 	t.schedule_id, t.revision, s.project_id, s.workflow_id, (SELECT w.priority FROM workflow w WHERE w.id = s.workflow_id), t.body,
 	COALESCE((SELECT v.body FROM calendar_version v WHERE v.calendar_id = t.calendar_id AND v.version = t.calendar_version), ''),
-	t.after_time, t.until_time, t.next_at`
+	t.after_time, t.until_time, t.halted, t.next_at`
 
 // duePatience is how long a due timing is left to the master whose slot it is.
 const duePatience = 500 * time.Millisecond
@@ -24,32 +24,32 @@ const duePatience = 500 * time.Millisecond
 // whose clocks are wrong fire nothing early.
 func (m *Master) Due(ctx context.Context, n, slot, slots int) (flow.DueTimings, error) {
 	var out flow.DueTimings
-	mine, args := "", []any{n}
-	if slots > 1 {
-		mine = fmt.Sprintf(" AND (t.schedule_id %% %d = $2 OR t.next_at < baton_now() - $3)", slots)
-		args = append(args, slot, duePatience.Microseconds())
-	}
 	q := m.read(forEngine)
 	var err error
 	if out.Now, err = one(ctx, m.DB, q, scalar[flow.Time], "SELECT baton_now()"); err != nil {
 		return out, m.wrap("read what is due", err)
 	}
+	// The clock is a parameter: a call of it would not bound the index.
+	mine, args := "", arguments{n, out.Now}
+	if slots > 1 {
+		mine = fmt.Sprintf(" AND (t.schedule_id %% %d = %s OR t.next_at < %s)", slots, args.add(slot), args.add(out.Now.Add(-duePatience)))
+	}
 	out.Timings, err = all(ctx, m.DB, q, scanTiming, `
 		SELECT`+timingColumns+`
 		FROM timing t JOIN schedule s ON s.id = t.schedule_id
-		WHERE t.next_at > 0 AND t.next_at <= baton_now()`+mine+`
+		WHERE t.next_at > 0 AND t.next_at <= $2`+mine+`
 		ORDER BY t.next_at, t.schedule_id LIMIT $1`, args...)
 	if err != nil {
 		return out, m.wrap("read what is due", err)
 	}
-	out.Next, err = m.nextFire(ctx)
+	out.Next, err = m.nextFire(ctx, out.Now)
 	return out, m.wrap("read what is due next", err)
 }
 
 // nextFire is when a timing is to be looked at that is not due yet.
-func (m *Master) nextFire(ctx context.Context) (flow.Time, error) {
+func (m *Master) nextFire(ctx context.Context, now flow.Time) (flow.Time, error) {
 	ts, err := all(ctx, m.DB, m.read(forEngine), scalar[flow.Time], `
-		SELECT next_at FROM timing WHERE next_at > baton_now() ORDER BY next_at LIMIT 1`)
+		SELECT next_at FROM timing WHERE next_at > $1 ORDER BY next_at LIMIT 1`, now)
 	if err != nil || len(ts) == 0 {
 		return 0, err
 	}
@@ -58,7 +58,7 @@ func (m *Master) nextFire(ctx context.Context) (flow.Time, error) {
 
 func scanTiming(s scanner) (flow.Timing, error) {
 	var t flow.Timing
-	err := s.Scan(&t.Schedule, &t.Revision, &t.Project, &t.Workflow, &t.Priority, jsonOf(&t.Body), calendarOf(&t.Calendar), &t.After, &t.Until, &t.Next)
+	err := s.Scan(&t.Schedule, &t.Revision, &t.Project, &t.Workflow, &t.Priority, jsonOf(&t.Body), calendarOf(&t.Calendar), &t.After, &t.Until, &t.Halted, &t.Next)
 	return t, err
 }
 
@@ -98,7 +98,19 @@ type (
 	}
 )
 
+type alertRow struct {
+	ID       int64  `json:"id"`
+	Kind     string `json:"kind"`
+	Project  int64  `json:"project"`
+	Schedule int64  `json:"schedule"`
+	Revision int64  `json:"revision"`
+	Workflow int64  `json:"workflow"`
+	Message  string `json:"message"`
+	At       int64  `json:"at"`
+}
+
 const (
+	alertFields = "id bigint, kind text, project bigint, schedule bigint, revision bigint, workflow bigint, message text, at bigint"
 	moveFields  = "schedule bigint, revision bigint, after bigint, new_after bigint, nominal bigint, next bigint"
 	fireFields  = "id bigint, schedule bigint, revision bigint, project bigint, workflow bigint, nominal bigint, last bigint, times int, state int, reason text, instance bigint, at bigint"
 	orderFields = "id bigint, project bigint, workflow bigint, priority int, start text, zone text, data bigint, at bigint"
@@ -108,7 +120,7 @@ const (
 // timing, records the fires and orders the runs. It returns which were written, by their place. owner must be
 // alive: its ids are nobody else's only for so long.
 func (m *Master) Fire(ctx context.Context, owner int64, firings []flow.Firing) ([]bool, error) {
-	moved, fires, ordered, err := fireRows(firings)
+	moved, fires, ordered, alerts, err := fireRows(firings)
 	if err != nil {
 		return nil, m.wrap("fire", err)
 	}
@@ -118,11 +130,18 @@ func (m *Master) Fire(ctx context.Context, owner int64, firings []flow.Firing) (
 	}
 	var written []done
 	scan := func(s scanner) (d done, err error) { return d, s.Scan(&d.schedule, &d.revision) }
+	// What another transaction holds is left for the next look: an apply of a large file holds up nobody else's
+	// schedules.
+	free := `
+		SELECT t.schedule_id, t.revision FROM ` + m.records("$1", moveFields) + `
+		JOIN timing t ON t.schedule_id = u.schedule AND t.revision = u.revision
+		WHERE t.after_time = u.after AND t.next_at > 0
+		ORDER BY t.schedule_id, t.revision FOR UPDATE OF t SKIP LOCKED`
 	move := `
 		UPDATE timing SET after_time = u.new_after, nominal_time = u.nominal, next_at = u.next
 		FROM ` + m.records("$1", moveFields) + `
 		WHERE timing.schedule_id = u.schedule AND timing.revision = u.revision AND timing.after_time = u.after AND timing.next_at > 0
-			AND (SELECT epoch FROM fence WHERE incarnation = $2) = 1
+			AND (SELECT epoch FROM fence WHERE incarnation = $2) = 1%s
 		RETURNING timing.schedule_id, timing.revision`
 	record := `
 		INSERT INTO fire (id, schedule_id, project_id, workflow_id, nominal_time, last_time, times, state, reason, instance_id, created_at)
@@ -134,19 +153,25 @@ func (m *Master) Fire(ctx context.Context, owner int64, firings []flow.Firing) (
 		INSERT INTO command (id, project_id, workflow_id, version, priority, key, start, zone, trigger, data_time, dry_run, submitted_at)
 		SELECT u.id, u.project, u.workflow, (SELECT w.version FROM workflow w WHERE w.id = u.workflow), u.priority, '', u.start, u.zone, 2, u.data, FALSE, u.at
 		FROM %s WHERE %s`
-	if m.lateral() { // one statement, so that no lock waits for this process
+	alert := `
+		INSERT INTO alert (id, kind, project_id, instance_id, task, workflow, message, created_at)
+		SELECT u.id, u.kind, u.project, 0, '', COALESCE((SELECT w.name FROM workflow w WHERE w.id = u.workflow), ''), u.message, u.at FROM %s WHERE %s`
+	if m.lateral() { // one statement, so that no lock waits for this process; IS TRUE keeps IN from becoming a join
 		err = m.statement(ctx, forEngine, func(q querier) (err error) {
 			written, err = all(ctx, m.DB, q, scan, `
-				WITH moved AS (`+move+`), fired AS (`+
-				fmt.Sprintf(record, m.records("$3", fireFields), "EXISTS (SELECT 1 FROM moved WHERE moved.schedule_id = u.schedule AND moved.revision = u.revision)")+
+				WITH free AS MATERIALIZED (`+free+`), moved AS (`+
+				fmt.Sprintf(move, " AND ((u.schedule, u.revision) IN (SELECT schedule_id, revision FROM free)) IS TRUE")+`), fired AS (`+
+				fmt.Sprintf(record, m.records("$3", fireFields), "((u.schedule, u.revision) IN (SELECT schedule_id, revision FROM moved)) IS TRUE")+
 				`), ordered AS (`+
-				fmt.Sprintf(order, m.records("$4", orderFields), "u.id IN (SELECT instance_id FROM fired)")+
-				`) SELECT schedule_id, revision FROM moved`, moved, owner, fires, ordered)
+				fmt.Sprintf(order, m.records("$4", orderFields), "(u.id IN (SELECT instance_id FROM fired)) IS TRUE")+
+				`), alerted AS (`+
+				fmt.Sprintf(alert, m.records("$5", alertFields), "((u.schedule, u.revision) IN (SELECT schedule_id, revision FROM moved)) IS TRUE")+
+				`) SELECT schedule_id, revision FROM moved`, moved, owner, fires, ordered, alerts)
 			return err
 		})
 	} else {
 		err = m.write(ctx, forEngine, func(q querier) error {
-			if written, err = all(ctx, m.DB, q, scan, move, moved, owner); err != nil || len(written) == 0 {
+			if written, err = all(ctx, m.DB, q, scan, fmt.Sprintf(move, ""), moved, owner); err != nil || len(written) == 0 {
 				return err
 			}
 			won := make([]string, len(written))
@@ -157,7 +182,10 @@ func (m *Master) Fire(ctx context.Context, owner int64, firings []flow.Firing) (
 			if err != nil {
 				return err
 			}
-			_, err = exec(ctx, m.DB, q, fmt.Sprintf(order, m.records("$1", orderFields), "u.id = ANY($2)"), ordered, m.list(ids))
+			if _, err = exec(ctx, m.DB, q, fmt.Sprintf(order, m.records("$1", orderFields), "u.id = ANY($2)"), ordered, m.list(ids)); err != nil {
+				return err
+			}
+			_, err = exec(ctx, m.DB, q, fmt.Sprintf(alert, m.records("$1", alertFields), "(u.schedule || '/' || u.revision) = ANY($2)"), alerts, m.names(won))
 			return err
 		})
 	}
@@ -170,32 +198,36 @@ func (m *Master) Fire(ctx context.Context, owner int64, firings []flow.Firing) (
 	return out, m.wrap("fire", err)
 }
 
-func fireRows(firings []flow.Firing) (moved, fires, ordered string, err error) {
+func fireRows(firings []flow.Firing) (moved, fires, ordered, alerts string, err error) {
 	m := make([]movedRow, 0, len(firings))
 	f := []fireRow{}
 	o := []orderedRow{}
+	a := []alertRow{}
 	for _, x := range firings {
 		m = append(m, movedRow{int64(x.Schedule), x.Revision, int64(x.After), int64(x.NewAfter), int64(x.Nominal), int64(x.Next)})
 		for _, y := range x.Fires {
 			f = append(f, fireRow{int64(y.ID), int64(x.Schedule), x.Revision, int64(y.Project), int64(y.Workflow), int64(y.Nominal), int64(y.Last), y.Times, uint8(y.State), flow.Text(y.Reason, flow.MaxReason), int64(y.Instance), int64(y.At)})
 		}
+		if x.Alert != nil {
+			a = append(a, alertRow{int64(x.Alert.ID), x.Alert.Kind, int64(x.Alert.Project), int64(x.Schedule), x.Revision, int64(x.Workflow), flow.Text(x.Alert.Message, flow.MaxReason), int64(x.Alert.At)})
+		}
 		for _, c := range x.Commands {
 			var start flow.Start
 			if err := json.Unmarshal(c.Start, &start); err != nil {
-				return "", "", "", err
+				return "", "", "", "", err
 			}
 			o = append(o, orderedRow{int64(c.ID), int64(c.Project), int64(c.Workflow), int(c.Priority.Or(flow.PriorityMedium)), string(c.Start), c.Zone, int64(start.DataTime), int64(c.At)})
 		}
 	}
-	texts := make([]string, 3)
-	for i, v := range []any{m, f, o} {
+	texts := make([]string, 4)
+	for i, v := range []any{m, f, o, a} {
 		b, err := json.Marshal(v)
 		if err != nil {
-			return "", "", "", err
+			return "", "", "", "", err
 		}
 		texts[i] = string(b)
 	}
-	return texts[0], texts[1], texts[2], nil
+	return texts[0], texts[1], texts[2], texts[3], nil
 }
 
 // Fires lists what became of times of schedules, newest decision first.

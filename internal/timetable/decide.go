@@ -16,7 +16,7 @@ const (
 	// Grace is how late a fire may be and still be on time: a failover, or a busy moment, misses nothing.
 	Grace = time.Minute
 	// AtOnce bounds the times of one decision; what is left is decided at once after it.
-	AtOnce = 1000
+	AtOnce = 500
 	// apart is how many rows a decision makes for times of one fate before it puts the rest into one.
 	apart = 100
 )
@@ -30,34 +30,40 @@ type Decision struct {
 	Fires []flow.Fire
 }
 
-// Decide tells what becomes of the times of a timing that are due now. Of times that nobody fired before, all but
-// the latest are missed, and so is the latest when it is later than Grace: the schedule's policy says what becomes
-// of them. What is out of its window is never made up for.
+// Decide tells what becomes of the times of a timing that are due now. One that is later than Grace was missed: the
+// schedule's policy says what becomes of it. What is out of its window is never made up for.
 func (t *Table) Decide(timing flow.Timing, now flow.Time) Decision {
 	d := Decision{After: timing.After}
+	limit := now
+	if timing.Until != 0 {
+		limit = min(limit, timing.Until)
+	}
 	var due []span
+	ordered := flow.Time(0) // a time waits for those before it, whose jitter may be greater
 	for {
-		s, ok := t.next(d.After)
+		s, ok := t.next(d.After, limit, timing.Until)
 		if !ok || timing.Until != 0 && s.at > timing.Until {
 			break
 		}
-		if at := t.due(timing.Schedule, s.at); at > now || len(due) == AtOnce {
-			d.Nominal, d.Next = s.at, at
+		s.due = max(t.due(timing.Schedule, s.at), ordered)
+		if s.due > now || len(due) == AtOnce {
+			d.Nominal, d.Next = s.at, s.due
 			break
 		}
+		ordered = s.due
 		due = append(due, s)
 		d.After = s.last
 	}
 	latest := latestFire(due)
 	if len(due) == AtOnce && d.Next != 0 && d.Next <= now && latest > 0 {
 		// What comes after it may be no fire at all: it is decided about when that is known.
-		d.Nominal, d.Next = due[latest].at, t.due(timing.Schedule, due[latest].at)
+		d.Nominal, d.Next = due[latest].at, due[latest].due
 		due = due[:latest]
 		d.After = due[latest-1].last
 		latest = -1
 	}
 	for i, s := range due {
-		d.add(t.fate(s, i == latest, now))
+		d.add(t.fate(timing, s, i == latest, now))
 	}
 	return d
 }
@@ -73,19 +79,19 @@ func latestFire(due []span) int {
 }
 
 // fate decides about one time that is due; latest: of all that are due it is the last to be fired.
-func (t *Table) fate(s span, latest bool, now flow.Time) flow.Fire {
+func (t *Table) fate(timing flow.Timing, s span, latest bool, now flow.Time) flow.Fire {
 	f := flow.Fire{Nominal: s.at, Last: s.last, Times: s.times, State: flow.FireSkipped}
-	if s.skipped {
-		f.Reason = t.whyRest(s)
-		return f
-	}
-	behind := now.Sub(s.at)
-	ago := flow.Duration(behind.Truncate(time.Second)).String()
+	late := now.Sub(s.due)
+	ago := flow.Duration(now.Sub(s.at).Truncate(time.Second)).String()
 	const nobody = "nobody was there to fire it, and it was "
 	switch {
-	case latest && behind <= Grace+t.schedule.Jitter.Std():
+	case s.skipped:
+		f.Reason = t.whyRest(s)
+	case timing.Halted:
+		f.Reason = "disabled: the schedule was disabled, or taken out of its file, before anybody had fired it"
+	case late <= Grace:
 		f.State, f.Reason = flow.FireFired, t.moved(s)
-	case behind > t.window():
+	case late > t.window():
 		f.State, f.Reason = flow.FireMissed, fmt.Sprintf("window: %s%s ago; missed_window is %s", nobody, ago, flow.Duration(t.window()))
 	case t.schedule.Missed == flow.MissedNone:
 		f.Reason = fmt.Sprintf("missed: %s%s ago; missed: none leaves it out", nobody, ago)
@@ -147,8 +153,9 @@ type Preview struct {
 // Preview tells the next fires after a moment, and what the calendar leaves out among them, until n are fired.
 func (t *Table) Preview(after flow.Time, n int) []Preview {
 	var out []Preview
+	left := mostLeftOut
 	for fired := 0; fired < n && len(out) < most; {
-		s, ok := t.next(after)
+		s, ok := t.coming(after, left > 0)
 		if !ok {
 			break
 		}
@@ -156,6 +163,7 @@ func (t *Table) Preview(after flow.Time, n int) []Preview {
 		p := Preview{At: s.at, Skipped: s.skipped, Times: s.times, Reason: t.moved(s)}
 		if s.skipped {
 			p.Reason = t.whyRest(s)
+			left -= s.times
 		} else {
 			fired++
 		}
@@ -164,5 +172,25 @@ func (t *Table) Preview(after flow.Time, n int) []Preview {
 	return out
 }
 
-// most bounds a preview.
-const most = 10_000
+// coming is what comes after a moment, whole days of rest in one; without rests only what is fired.
+func (t *Table) coming(after flow.Time, rests bool) (span, bool) {
+	if !rests {
+		without := *t
+		without.calendar = ""
+		return without.next(after, 0, 0)
+	}
+	s, ok := t.next(after, after.Add(2*24*time.Hour), 0)
+	if ok && s.skipped && t.schedule.End != 0 {
+		if fire, more := t.planned.NextFire(after.Std()); !more || flow.At(fire.At) >= t.schedule.End {
+			return span{}, false // only rests are left: it fires no more
+		}
+	}
+	return s, ok
+}
+
+const (
+	most = 10_000 // times of a preview
+	// mostLeftOut bounds how many times of rest are counted for one: a day of seconds. Behind that only what is
+	// fired is told.
+	mostLeftOut = 86_400
+)

@@ -287,3 +287,92 @@ func TestPreview(t *testing.T) {
 		t.Errorf("no workday is left: %+v", got)
 	}
 }
+
+// With a master that looks exactly when it was asked to, everything is on time, however long the jitter.
+func TestPunctualMasterMissesNothing(t *testing.T) {
+	t.Parallel()
+	for _, s := range []flow.Schedule{
+		{Every: flow.Duration(time.Minute), Jitter: flow.Duration(5 * time.Minute), Timezone: "UTC", Missed: flow.MissedNone},
+		{Every: flow.Duration(time.Second), Jitter: flow.Duration(10 * time.Second), Timezone: "UTC"},
+	} {
+		x := table(t, s, nil)
+		timing := flow.Timing{Schedule: 11, After: at("2026-03-01T00:00:00Z")}
+		fired, now := 0, timing.After
+		for now < at("2026-03-01T01:00:00Z") {
+			d := x.Decide(timing, now)
+			for _, f := range d.Fires {
+				if f.State != flow.FireFired || f.Reason != "" {
+					t.Fatalf("%s with jitter %s: %+v at %s", s.Every, s.Jitter, f, now)
+				}
+				fired++
+			}
+			timing.After, now = d.After, d.Next
+		}
+		if want := int(time.Hour/s.Every.Std()) - int(s.Jitter.Std()/s.Every.Std()) - 1; fired < want {
+			t.Errorf("%s with jitter %s: %d fired in an hour", s.Every, s.Jitter, fired)
+		}
+	}
+}
+
+// A busy moment misses nothing, whatever the policy.
+func TestHiccup(t *testing.T) {
+	t.Parallel()
+	x := table(t, flow.Schedule{Every: flow.Duration(time.Second), Timezone: "UTC", Missed: flow.MissedNone}, nil)
+	d := x.Decide(flow.Timing{After: at("2026-03-01T00:00:00Z")}, at("2026-03-01T00:00:30Z"))
+	if len(d.Fires) != 30 || d.Fires[0].State != flow.FireFired {
+		t.Error(told(d))
+	}
+}
+
+// Of a schedule that was disabled nothing is fired that had come before; each time says why.
+func TestHalted(t *testing.T) {
+	t.Parallel()
+	x := table(t, flow.Schedule{Every: flow.Duration(time.Hour), Timezone: "UTC", Missed: flow.MissedAll}, nil)
+	d := x.Decide(flow.Timing{After: at("2026-03-01T00:00:00Z"), Until: at("2026-03-01T02:30:00Z"), Halted: true}, at("2026-03-01T02:30:01Z"))
+	if len(d.Fires) != 2 || d.Fires[1].State != flow.FireSkipped || !strings.HasPrefix(d.Fires[1].Reason, "disabled: ") || d.Next != 0 {
+		t.Error(told(d))
+	}
+}
+
+// What the calendar leaves out has a row, also when nothing is fired any more, and no row reaches beyond the end of
+// its revision.
+func TestRestsToTheEnd(t *testing.T) {
+	t.Parallel()
+	s := flow.Schedule{Cron: "0 0 * * * ?", Timezone: "UTC", End: at("2026-03-02T00:00:00Z")} // saturday and sunday before
+	x := table(t, s, &flow.Calendar{Name: "c"})
+	timing := flow.Timing{After: at("2026-02-27T22:30:00Z")}
+	times := 0
+	for now := timing.After; ; {
+		d := x.Decide(timing, now)
+		for _, f := range d.Fires {
+			times += f.Times
+			if f.Last >= s.End || f.Nominal > now {
+				t.Errorf("%+v at %s", f, now)
+			}
+		}
+		if timing.After = d.After; d.Next == 0 {
+			break
+		}
+		now = d.Next
+	}
+	if times != 49 {
+		t.Errorf("%d times of 1 and 48", times)
+	}
+	d := x.Decide(flow.Timing{After: at("2026-02-28T00:30:00Z"), Until: at("2026-02-28T10:30:00Z")}, at("2026-03-01T00:00:00Z"))
+	if n := len(d.Fires); n != 1 || d.Fires[0].Times != 10 || d.Fires[0].Last != at("2026-02-28T10:00:00Z") {
+		t.Error(told(d))
+	}
+	if p := x.Preview(at("2026-02-27T23:30:00Z"), 1); len(p) != 0 {
+		t.Errorf("it fires no more: %+v", p)
+	}
+}
+
+// A preview is bounded, however many times a calendar leaves out.
+func TestPreviewIsBounded(t *testing.T) {
+	t.Parallel()
+	x := table(t, flow.Schedule{Every: flow.Duration(time.Second), Timezone: "UTC"}, &flow.Calendar{Name: "c", NoWeekdays: true, Workdays: []string{"2036-01-02"}})
+	p := x.Preview(at("2026-03-01T00:00:00Z"), 1)
+	if n := len(p); n == 0 || n > 10 || p[n-1].Skipped || p[n-1].At != at("2036-01-02T00:00:00Z") {
+		t.Errorf("%d: %+v", len(p), p[len(p)-1])
+	}
+}

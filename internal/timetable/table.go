@@ -101,45 +101,63 @@ type span struct {
 	times    int
 	skipped  bool
 	why      cron.Reason // of one that is left out
+	due      flow.Time   // when it is acted on
 	of       flow.Time   // the schedule's own time, another one when the calendar moved it
 }
 
-// next returns what comes after a moment; false: nothing any more.
-func (t *Table) next(after flow.Time) (span, bool) {
+// next returns what comes after a moment; false: nothing any more. Times of one day that the calendar leaves out
+// are one span, up to a limit, or for a minute, and never beyond a hard one, if that is not 0: what comes later may be
+// another revision's.
+func (t *Table) next(after, limit, hard flow.Time) (span, bool) {
 	from := after.Std()
 	if s := t.schedule.Start; s != 0 && after < s {
 		from = s.Std().Add(-time.Microsecond)
 	}
 	fire, ok := t.planned.NextFire(from)
-	if !ok || t.schedule.End != 0 && flow.At(fire.At) >= t.schedule.End {
-		return span{}, false
+	if t.schedule.End != 0 && ok && flow.At(fire.At) >= t.schedule.End {
+		ok = false
 	}
-	out := span{at: flow.At(fire.At), last: flow.At(fire.At), times: 1, of: flow.At(fire.Of)}
-	if t.calendar == "" || cron.ShiftTo(t.schedule.Shift) != cron.ShiftSkip && t.schedule.Shift != "" {
-		return out, true
+	var out span
+	if ok {
+		out = span{at: flow.At(fire.At), last: flow.At(fire.At), times: 1, of: flow.At(fire.Of)}
 	}
-	// What the calendar leaves out before it, day by day.
-	for f := range t.planned.Fires(from.Add(time.Microsecond), fire.At) {
+	skips := t.calendar != "" && (t.schedule.Shift == "" || cron.ShiftTo(t.schedule.Shift) == cron.ShiftSkip)
+	if !skips || !ok && t.schedule.End == 0 {
+		return out, ok
+	}
+	until := fire.At
+	if !ok { // what is left out before the end is told of, too
+		until = t.schedule.End.Std().Add(-time.Microsecond)
+	}
+	if hard != 0 && hard.Std().Before(until) {
+		until = hard.Std()
+	}
+	rest, found := t.rest(from.Add(time.Microsecond), until, limit)
+	if found && (!ok || rest.at < out.at) {
+		return rest, true
+	}
+	return out, ok
+}
+
+// rest returns the first times that the calendar leaves out, one after another on one day.
+func (t *Table) rest(from, until time.Time, limit flow.Time) (out span, found bool) {
+	for f := range t.planned.Fires(from, until) {
+		at := flow.At(f.At)
 		switch {
 		case !f.Skipped:
-			if out.skipped {
-				return out, true
-			}
-			return span{at: flow.At(f.At), last: flow.At(f.At), times: 1, of: flow.At(f.Of)}, true
-		case !out.skipped:
-			out = span{at: flow.At(f.At), last: flow.At(f.At), times: 1, skipped: true, why: f.Why, of: flow.At(f.Of)}
-		case !sameDay(out.at.Std().In(t.zone), f.At) || f.Why != out.why || out.times == mostSkipped:
+			return out, found
+		case !found:
+			out, found = span{at: at, last: at, times: 1, skipped: true, why: f.Why, of: flow.At(f.Of)}, true
+			limit = max(limit, at.Add(time.Minute))
+		case at > limit || f.Why != out.why || !sameDay(out.at.Std().In(t.zone), f.At):
 			return out, true
 		default:
-			out.last = flow.At(f.At)
+			out.last = at
 			out.times++
 		}
 	}
-	return out, true
+	return out, found
 }
-
-// mostSkipped bounds what one row stands for: a day of seconds.
-const mostSkipped = 86_400
 
 func sameDay(a, b time.Time) bool {
 	y, m, d := a.Date()

@@ -146,7 +146,7 @@ func (w *World) schedule(id flow.ID) flow.Schedule {
 		End: start.Add(10*time.Second + w.cfg.Starts), Missed: flow.MissedAll,
 	}
 	if w.rng.IntN(3) == 0 {
-		s.Jitter = flow.Duration(2 * time.Second)
+		s.Jitter = flow.Duration(time.Duration(1+w.rng.IntN(20)) * time.Second) // also more than the span
 	}
 	if w.rng.IntN(4) == 0 {
 		s.Missed = []flow.MissedPolicy{flow.MissedLast, flow.MissedNone}[w.rng.IntN(2)]

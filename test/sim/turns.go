@@ -48,6 +48,9 @@ func (s *Store) admitOne(workflow flow.ID, e flow.Execution) (given int) {
 			waiting = append(waiting, in.Instance)
 		}
 	}
+	if first := s.firstCommand(workflow); first != 0 { // it goes before what was submitted later
+		waiting = slices.DeleteFunc(waiting, func(in flow.Instance) bool { return in.ID > first && in.RunTimes == 1 })
+	}
 	free := e.Limit - len(on)
 	tell := func(kind flow.InboxKind, what string, to flow.Instance, payload any) {
 		raw, err := json.Marshal(payload)
@@ -86,6 +89,16 @@ func (s *Store) admitOne(workflow flow.ID, e flow.Execution) (given int) {
 	return given
 }
 
+// firstCommand is the oldest start of a workflow that no master has taken, 0 for none.
+func (s *Store) firstCommand(workflow flow.ID) flow.ID {
+	for _, id := range sorted(s.commands) {
+		if s.commands[id].Workflow == workflow {
+			return id
+		}
+	}
+	return 0
+}
+
 func turnKey(what string, in flow.Instance) string {
 	return fmt.Sprintf("%s:%d:%d", what, in.ID, in.RunTimes)
 }
@@ -100,6 +113,14 @@ func (s *Store) checkTurn(before, now flow.Instance) {
 	for _, in := range s.instances {
 		if in.Instance.Workflow == now.Workflow && in.Instance.ID != now.ID && active(in) && in.Instance.State != flow.InstanceQuarantined {
 			on++
+		}
+	}
+	if e := s.defs[now.Workflow].Workflow.Execution; e.Over == "" && now.RunTimes == 1 {
+		for _, id := range sorted(s.instances) {
+			in := s.instances[id].Instance
+			if _, told := s.dedup[turnKey("admit", in)]; id < now.ID && in.Workflow == now.Workflow && in.State == flow.InstanceQueued && in.RunTimes == 1 && !told {
+				s.violation("run %d begins before %d, which was submitted before it", now.ID, id)
+			}
 		}
 	}
 	if on >= limit {

@@ -223,3 +223,68 @@ func testCalendars(w *world) {
 	w.same(calendar.Calendar, got[0].Calendar)
 	w.same([]flow.Calendar{*calendar.Calendar}, must(w.db.Calendars(w.ctx, "p"))(w))
 }
+
+// What had come of a schedule that is disabled, or taken out of its file, is recorded and not fired.
+func testDisabledWhileDue(w *world) {
+	w.apply1(scheduled(every("a", time.Second), every("b", time.Second)))
+	w.same(1, must(w.db.EnableSchedules(w.ctx, "p", "timed", "a", false))(w))
+	w.apply1(scheduled(every("a", time.Second)))
+	timings := w.due()
+	w.same(2, len(timings))
+	for _, t := range timings {
+		if !t.Halted || t.Until == 0 {
+			w.Errorf("%+v", t)
+		}
+	}
+	w.apply1(scheduled(every("a", time.Second), every("b", time.Minute)))
+	for _, t := range w.due() {
+		if t.Halted == (t.Until == 0) {
+			w.Errorf("%+v", t)
+		}
+	}
+}
+
+// What another transaction holds is left out, and the rest is written.
+func testFireBesideAnApply(w *world) {
+	w.apply1(scheduled(every("a", time.Hour), every("b", time.Hour)))
+	timings := w.due()
+	alert := &flow.Alert{ID: w.id(), Kind: flow.AlertFireMissed, Project: timings[0].Project, Message: "missed", At: now}
+	f := w.fire(timings[0], now+1)
+	f.Workflow, f.Alert = timings[0].Workflow, alert
+	w.same([]bool{true}, must(w.m.Fire(w.ctx, w.me, []flow.Firing{f}))(w))
+	got := must(w.db.Alerts(w.ctx, flow.AlertFilter{Project: "p", Workflow: "timed"}))(w).Items
+	if len(got) != 1 || got[0].Kind != flow.AlertFireMissed || got[0].Message != "missed" {
+		w.Errorf("%+v", got)
+	}
+	w.same([]bool{false}, must(w.m.Fire(w.ctx, w.me, []flow.Firing{f}))(w))
+	w.same(1, len(must(w.db.Alerts(w.ctx, flow.AlertFilter{Project: "p"}))(w).Items), "an alert goes with its decision")
+}
+
+// As many rows as a master puts into one statement are written in the time that a statement has.
+func testFireManyRows(w *world) {
+	var schedules []flow.Schedule
+	for i := range 500 {
+		schedules = append(schedules, every(fmt.Sprint("s", i), time.Hour))
+	}
+	w.apply1(scheduled(schedules...))
+	timings := must(w.m.Due(w.ctx, 500, 0, 1))(w).Timings
+	w.same(500, len(timings))
+	var firings []flow.Firing
+	for i, t := range timings {
+		f := w.fire(t, now+1)
+		if i < 2 {
+			for k := range 499 {
+				more := w.fire(t, now+flow.Time(k)+2)
+				f.Fires, f.Commands, f.NewAfter = append(f.Fires, more.Fires...), append(f.Commands, more.Commands...), more.NewAfter
+			}
+		}
+		firings = append(firings, f)
+	}
+	written := must(w.m.Fire(w.ctx, w.me, firings))(w)
+	for i, ok := range written {
+		if !ok {
+			w.Fatalf("%d was not written", i)
+		}
+	}
+	w.same(500, len(must(w.m.Commands(w.ctx, 500, nil, flow.Turn{}))(w)))
+}

@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"testing"
+	"time"
 
 	"baton/internal/flow"
 	"baton/internal/store"
@@ -98,6 +99,14 @@ func (w *World) Everything() {
 	x.load(held)
 	x.ok(x.m.Quarantine(x.ctx, x.me, held, "r", now))
 	x.ok(x.m.QuarantineCommand(x.ctx, x.submit().ID, "r", now))
+	x.apply1(scheduled(every("a", time.Hour)))
+	for _, t := range must(x.m.Due(x.ctx, 10, 0, 2))(x).Timings {
+		must(x.m.Fire(x.ctx, x.me, []flow.Firing{x.fire(t, now+1)}))(x)
+	}
+	x.due()
+	x.limit(flow.Execution{Limit: 1})
+	x.queued()
+	x.admit()
 	heir, _ := x.register("heir")
 	must(x.m.Peers(x.ctx, heir))(x)
 	must(x.m.ServedGroups(x.ctx))(x)

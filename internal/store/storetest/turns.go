@@ -56,7 +56,7 @@ func (w *world) told() []string {
 
 func (w *world) admit() int {
 	w.Helper()
-	return must(w.m.Admit(w.ctx, nil))(w).Given
+	return must(w.m.Admit(w.ctx, nil, 0))(w).Given
 }
 
 func testTurns(w *world) {
@@ -139,7 +139,7 @@ func testTurnsRace(w *world) {
 	given := 0
 	for range 8 {
 		g.Go(func() error {
-			a, err := w.m.Admit(w.ctx, nil)
+			a, err := w.m.Admit(w.ctx, nil, 0)
 			mu.Lock()
 			defer mu.Unlock()
 			given += a.Given
@@ -149,4 +149,49 @@ func testTurnsRace(w *world) {
 	w.ok(g.Wait())
 	w.same(3, given)
 	w.same(3, len(w.told()))
+}
+
+// A start that no master has taken yet goes before what was submitted after it.
+func testTurnsInOrder(w *world) {
+	w.limit(flow.Execution{Limit: 1})
+	early := w.submit()
+	w.queued()
+	w.same(0, w.admit(), "an earlier one is still a command")
+	ch := w.begin(early, 0)
+	ch.Instance.State, ch.Instance.Owner = flow.InstanceQueued, 0
+	w.committed(ch)
+	w.same(1, w.admit())
+	w.same([]string{fmt.Sprintf("begin %d", early.ID)}, w.told())
+}
+
+// Nobody is behind the end of the list when all turns are looked for.
+func testTurnsOfMany(w *world) {
+	const many = 130
+	w.limit(flow.Execution{Limit: 1})
+	docs := make([]flow.Document, many)
+	for i := range docs {
+		docs[i] = workflow("p", fmt.Sprintf("many-%03d", i), "t")
+		docs[i].Workflow.Execution.Limit = 1
+	}
+	must(w.db.Apply(w.ctx, docs, now))(w)
+	for i := range many {
+		d := must(w.db.Workflow(w.ctx, "p", fmt.Sprintf("many-%03d", i), 0))(w)
+		c := w.command()
+		c.Workflow, c.Version = d.ID, d.Version
+		_, _, err := w.db.Submit(w.ctx, c, "digest")
+		w.ok(err)
+		ch := w.begin(c, 0)
+		ch.Instance.State, ch.Instance.Owner = flow.InstanceQueued, 0
+		w.committed(ch)
+	}
+	given, looks := 0, 0
+	for after := flow.ID(0); ; looks++ {
+		a := must(w.m.Admit(w.ctx, nil, after))(w)
+		given += a.Given
+		if after = a.Next; after == 0 {
+			break
+		}
+	}
+	w.same(many, given)
+	w.same(1, looks)
 }

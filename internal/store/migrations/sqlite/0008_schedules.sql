@@ -48,6 +48,7 @@ CREATE TABLE timing (
     calendar_version INTEGER NOT NULL DEFAULT 0,
     after_time       INTEGER NOT NULL, -- nominal times up to here are dealt with
     until_time       INTEGER NOT NULL DEFAULT 0, -- later ones are the next revision's; 0: none are
+    halted           INTEGER NOT NULL DEFAULT 0, -- it was disabled or removed: nothing of it is fired any more
     nominal_time     INTEGER NOT NULL DEFAULT 0, -- the next; 0: not found out yet, or none
     next_at          INTEGER NOT NULL, -- when to look; 0: never again
     PRIMARY KEY (schedule_id, revision)
