@@ -122,7 +122,7 @@ type Firing struct {
 	Next     Time // when somebody has to look at it
 	Fires    []Fire
 	Workflow ID
-	Alert    *Alert // of times that were missed; nil: none was
+	Alert    *Alert    // of times that were missed; nil: none was
 	Commands []Command // of Fires that were fired, by Instance; the version is the workflow's newest
 }
 
