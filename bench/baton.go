@@ -116,23 +116,37 @@ func (w *world) shells(ctx context.Context, round int, s *product.Server, shell 
 
 // fresh starts a server on a new store.
 func (w *world) fresh(ctx context.Context, kind string) (*product.Server, error) {
-	dir, err := w.folder("baton-" + kind)
-	if err != nil {
-		return nil, err
+	s, _, _, err := w.freshAt(ctx, kind)
+	return s, err
+}
+
+// freshAt tells also where: in which folder, and on which store.
+func (w *world) freshAt(ctx context.Context, kind string) (s *product.Server, dir, store string, err error) {
+	if dir, err = w.folder("baton-" + kind); err != nil {
+		return nil, "", "", err
 	}
+	if kind == "pg" {
+		db := "baton_" + strings.ReplaceAll(filepath.Base(dir), "-", "_")
+		if err := w.pg.Fresh(ctx, db); err != nil {
+			return nil, "", "", err
+		}
+		if w.profile {
+			if err := w.pg.Exec(ctx, db, "CREATE EXTENSION pg_stat_statements"); err != nil {
+				return nil, "", "", err
+			}
+		}
+		store = w.pg.URL(db)
+	}
+	s, err = w.startAt(ctx, kind, dir, store)
+	return s, dir, store, err
+}
+
+// startAt starts a server, again if one was there.
+func (w *world) startAt(ctx context.Context, kind, dir, store string) (*product.Server, error) {
 	if kind == "sqlite" {
 		return product.Start(ctx, w.binary, dir, "")
 	}
-	db := "baton_" + strings.ReplaceAll(filepath.Base(dir), "-", "_")
-	if err := w.pg.Fresh(ctx, db); err != nil {
-		return nil, err
-	}
-	if w.profile {
-		if err := w.pg.Exec(ctx, db, "CREATE EXTENSION pg_stat_statements"); err != nil {
-			return nil, err
-		}
-	}
-	return product.Start(ctx, w.binary, dir, w.pg.URL(db), w.pg.PID())
+	return product.Start(ctx, w.binary, dir, store, w.pg.PID())
 }
 
 // complaints notes what the server's log warned of: a number under errors means little.

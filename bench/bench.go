@@ -58,7 +58,12 @@ func run(ctx context.Context, o options) error {
 			w.do(ctx, round, s)
 		}
 	}
-	if slices.Contains(o.only, "history") {
+	if w.wants("schedules") {
+		for _, store := range o.bigStores {
+			w.do(ctx, 0, session{name: fmt.Sprintf("%d schedules on %s", o.many, store), ours: true, run: func(ctx context.Context, _ int) error { return w.manySchedules(ctx, store) }})
+		}
+	}
+	if w.wants("history") {
 		for _, store := range o.bigStores {
 			w.do(ctx, 0, session{name: "history on " + store, ours: true, run: func(ctx context.Context, _ int) error { return w.history(ctx, store) }})
 		}
@@ -134,21 +139,29 @@ func (w *world) buildPeers(ctx context.Context) {
 	defer cancel()
 	cache := filepath.Join(w.bench, ".cache")
 	var err error
-	w.say("build River's driver")
-	if w.river, err = peer.BuildRiver(ctx, cache, w.bench); err != nil {
-		w.Missing["River"] = err.Error()
+	if w.wants("postgres", "schedules") {
+		w.say("build River's driver")
+		if w.river, err = peer.BuildRiver(ctx, cache, w.bench); err != nil {
+			w.Missing["River"] = err.Error()
+		}
 	}
-	w.say("build Temporal (minutes, the first time)")
-	if w.temporal, err = peer.BuildTemporal(ctx, cache, w.bench); err != nil {
-		w.Missing["Temporal"] = err.Error()
+	if w.wants("postgres", "sqlite", "idle") {
+		w.say("build Temporal (minutes, the first time)")
+		if w.temporal, err = peer.BuildTemporal(ctx, cache, w.bench); err != nil {
+			w.Missing["Temporal"] = err.Error()
+		}
 	}
+}
+
+// wants tells whether one of the scenarios is to be measured.
+func (w *world) wants(scenarios ...string) bool {
+	return slices.ContainsFunc(scenarios, func(s string) bool { return slices.Contains(w.only, s) })
 }
 
 // plan is a round.
 func (w *world) plan() []session {
 	var plan []session
-	wants := func(scenario string) bool { return slices.Contains(w.only, scenario) }
-	if wants("postgres") && w.pg != nil {
+	if w.wants("postgres") && w.pg != nil {
 		plan = append(plan, session{"baton on PostgreSQL", func(ctx context.Context, n int) error { return w.baton(ctx, n, "pg") }, true})
 		if w.temporal != nil {
 			plan = append(plan, session{"temporal on PostgreSQL", func(ctx context.Context, n int) error { return w.temporalOn(ctx, n, "pg") }, false})
@@ -158,19 +171,19 @@ func (w *world) plan() []session {
 		}
 		plan = append(plan, session{"limits of PostgreSQL", w.postgresLimits, false})
 	}
-	if wants("sqlite") {
+	if w.wants("sqlite") {
 		plan = append(plan, session{"baton on SQLite", func(ctx context.Context, n int) error { return w.baton(ctx, n, "sqlite") }, true})
 		if w.temporal != nil {
 			plan = append(plan, session{"temporal on SQLite", func(ctx context.Context, n int) error { return w.temporalOn(ctx, n, "sqlite") }, false})
 		}
 	}
-	if wants("idle") {
+	if w.wants("idle") {
 		plan = append(plan, session{"baton idle", w.idle, true})
 		if w.temporal != nil {
 			plan = append(plan, session{"temporal idle", w.temporalIdle, false})
 		}
 	}
-	if wants("cluster") && w.pg != nil {
+	if w.wants("cluster") && w.pg != nil {
 		for _, n := range masterCounts {
 			plan = append(plan, session{fmt.Sprintf("%d masters", n), func(ctx context.Context, round int) error { return w.share(ctx, round, n) }, true})
 		}
@@ -179,7 +192,13 @@ func (w *world) plan() []session {
 			session{"changes of nodes", w.seen, true},
 			session{"a thousand idle workers", w.fleet, true})
 	}
-	return append(plan, session{"limits", w.limits, false})
+	if w.wants("schedules") {
+		plan = append(plan, w.scheduleSessions()...)
+	}
+	if w.wants("postgres", "sqlite", "idle", "cluster", "history") { // schedules have limits of their own
+		plan = append(plan, session{"limits", w.limits, false})
+	}
+	return plan
 }
 
 // do runs a session; what goes wrong is written down, and the run goes on.

@@ -122,6 +122,9 @@ func (c *Cluster) Start(ctx context.Context, n *Node) error {
 	return n.process.Until(ctx, time.Minute, time.Millisecond, n.ready)
 }
 
+// Kill ends the process at once.
+func (n *Node) Kill() { n.process.Stop(syscall.SIGKILL, time.Minute) }
+
 func (n *Node) ready(ctx context.Context) error { return limit.Answers(ctx, n.Admin+"/readyz") }
 
 // Stop ends all nodes as an operator does: the workers first.

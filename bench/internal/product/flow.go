@@ -14,6 +14,8 @@ type Flow struct {
 	Wide  bool
 	Shell bool
 	Sleep int // seconds, of each shell command; 0: it prints a word
+
+	Schedules []string // as the file says them
 }
 
 // Chain is a workflow of n steps that do nothing, one after the other.
@@ -33,7 +35,9 @@ func Sleeps(name string, n, seconds int) Flow {
 // YAML is the workflow's file.
 func (f Flow) YAML() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "name: %s\ntasks:\n", f.Name)
+	fmt.Fprintf(&b, "name: %s\n", f.Name)
+	scheduleLines(&b, f.Schedules)
+	b.WriteString("tasks:\n")
 	for i := range f.Tasks {
 		switch {
 		case f.Sleep > 0:
