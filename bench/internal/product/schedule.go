@@ -117,9 +117,9 @@ type floor struct {
 }
 
 const (
-	glance = 2 * time.Millisecond
+	glance = 5 * time.Millisecond
 	// behind is how much later a row may be committed than one with a greater id.
-	behind = 500 * time.Millisecond
+	behind = 250 * time.Millisecond
 )
 
 func (s *Server) onlooker(ctx context.Context, from, to time.Time) (*onlooker, error) {
@@ -170,6 +170,9 @@ func (o *onlooker) look(ctx context.Context) (err error) {
 	return rows.Err()
 }
 
+// rest forgets what was seen: what is looked for from now on is newer. To look must cost the store little.
+func (o *onlooker) rest() { o.floors = o.floors[len(o.floors)-1:] }
+
 // Watch sees a timetable's times from one whole second to another come, until each has its run, and then counts:
 // each has exactly one, or that is an error. meanwhile, if any, is told at each glance how many were ordered.
 func (s *Server) Watch(ctx context.Context, t Timetable, from, to time.Time, meanwhile func(ordered int) error) (f Fired, err error) {
@@ -184,6 +187,9 @@ func (s *Server) Watch(ctx context.Context, t Timetable, from, to time.Time, mea
 	for until := to.Add(patience); len(o.seen[1]) < due || time.Now().Before(to); time.Sleep(glance) {
 		if err := o.look(ctx); err != nil {
 			return f, err
+		}
+		if come := t.due(from, time.Now().Truncate(time.Second).Add(time.Second)); len(o.seen[1]) == come {
+			o.rest() // nothing is outstanding
 		}
 		if meanwhile != nil {
 			if err := meanwhile(len(o.seen[0])); err != nil {
