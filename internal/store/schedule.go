@@ -114,6 +114,7 @@ func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow f
 	if err != nil {
 		return false, err
 	}
+	var fresh []kept
 	byName := map[string]kept{}
 	for _, k := range have {
 		byName[k.Schedule.Name] = k
@@ -125,7 +126,11 @@ func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow f
 		if known && !old.Removed && old.Overridden {
 			now.Enabled, now.Overridden = old.Enabled, true
 		}
-		did, err := r.apply(ctx, now, old, known)
+		if !known {
+			fresh = append(fresh, now)
+			continue
+		}
+		did, err := r.apply(ctx, now, old)
 		if err != nil {
 			return false, err
 		}
@@ -144,7 +149,7 @@ func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow f
 			return false, err
 		}
 	}
-	return changed, nil
+	return changed || len(fresh) > 0, r.add(ctx, project, workflow, fresh)
 }
 
 // revision begins revisions of schedules, all from one moment on.
@@ -166,20 +171,10 @@ func (db *DB) newRevision(ctx context.Context, q querier) (*revision, error) {
 }
 
 // apply makes a schedule as its file says, and tells whether that changes anything.
-func (r *revision) apply(ctx context.Context, now, old kept, known bool) (changed bool, err error) {
+func (r *revision) apply(ctx context.Context, now, old kept) (changed bool, err error) {
 	body, err := json.Marshal(now.Schedule)
 	if err != nil {
 		return false, err
-	}
-	if !known {
-		now.Revision = 1
-		now.ID, err = one(ctx, r.DB, r.q, scanID, `
-			INSERT INTO schedule (project_id, workflow_id, name, position, body, revision, enabled)
-			VALUES ($1, $2, $3, $4, $5, 1, $6) RETURNING id`, now.Project, now.Workflow, now.Schedule.Name, now.Position, string(body), now.Enabled)
-		if err != nil {
-			return true, err
-		}
-		return true, r.begin(ctx, now)
 	}
 	before, err := json.Marshal(old.Schedule)
 	if err != nil {
@@ -224,22 +219,9 @@ func (r *revision) begin(ctx context.Context, s kept) error {
 	if !s.Enabled {
 		return nil
 	}
-	var days calendarVersion
-	if name := s.Schedule.Calendar; name != "" {
-		key := calendarKey{s.Project, name}
-		known, ok := r.calendars[key]
-		if !ok {
-			var err error
-			known, err = r.newestCalendar(ctx, r.q, s.Project, name)
-			if errors.Is(err, sql.ErrNoRows) {
-				return r.noCalendar(ctx, r.q, s)
-			}
-			if err != nil {
-				return err
-			}
-			r.calendars[key] = known
-		}
-		days = known
+	days, err := r.calendarOf(ctx, s)
+	if err != nil {
+		return err
 	}
 	body, err := json.Marshal(s.Schedule)
 	if err != nil {
@@ -248,6 +230,82 @@ func (r *revision) begin(ctx context.Context, s kept) error {
 	_, err = exec(ctx, r.DB, r.q, `
 		INSERT INTO timing (schedule_id, revision, body, calendar_id, calendar_version, after_time, next_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $6)`, s.ID, s.Revision, string(body), days.id, days.version, r.now)
+	return err
+}
+
+// calendarOf is the version of the calendar that a schedule names, the zero value if it names none.
+func (r *revision) calendarOf(ctx context.Context, s kept) (calendarVersion, error) {
+	if s.Schedule.Calendar == "" {
+		return calendarVersion{}, nil
+	}
+	key := calendarKey{s.Project, s.Schedule.Calendar}
+	if known, ok := r.calendars[key]; ok {
+		return known, nil
+	}
+	days, err := r.newestCalendar(ctx, r.q, s.Project, s.Schedule.Calendar)
+	if errors.Is(err, sql.ErrNoRows) {
+		return days, r.noCalendar(ctx, r.q, s)
+	}
+	if err == nil {
+		r.calendars[key] = days
+	}
+	return days, err
+}
+
+// freshRow is a new schedule of a workflow, as JSON.
+type freshRow struct {
+	ID       int64  `json:"id"` // when it has one
+	Name     string `json:"name"`
+	Position int    `json:"position"`
+	Body     string `json:"body"`
+	Enabled  bool   `json:"enabled"`
+	Calendar int64  `json:"calendar"`
+	Version  int32  `json:"version"`
+}
+
+const freshFields = "id bigint, name text, position int, body text, enabled boolean, calendar bigint, version int"
+
+// add writes new schedules of a workflow in their first revision: two statements for all, for a thousand of them
+// must not keep others from writing for long.
+func (r *revision) add(ctx context.Context, project, workflow flow.ID, fresh []kept) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	rows := make([]freshRow, 0, len(fresh))
+	places := make(map[string]int, len(fresh))
+	for _, s := range fresh {
+		body, err := json.Marshal(s.Schedule)
+		if err != nil {
+			return err
+		}
+		days, err := r.calendarOf(ctx, s)
+		if err != nil {
+			return err
+		}
+		places[s.Schedule.Name] = len(rows)
+		rows = append(rows, freshRow{0, s.Schedule.Name, s.Position, string(body), s.Enabled, int64(days.id), days.version})
+	}
+	raw, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	named, err := all(ctx, r.DB, r.q, func(s scanner) (f freshRow, err error) { return f, s.Scan(&f.ID, &f.Name) }, `
+		INSERT INTO schedule (project_id, workflow_id, name, position, body, revision, enabled)
+		SELECT CAST($2 AS BIGINT), CAST($3 AS BIGINT), u.name, u.position, u.body, 1, u.enabled FROM `+r.records("$1", freshFields)+`
+		RETURNING id, name`, string(raw), project, workflow)
+	if err != nil {
+		return err
+	}
+	for _, f := range named {
+		rows[places[f.Name]].ID = f.ID
+	}
+	if raw, err = json.Marshal(rows); err != nil {
+		return err
+	}
+	_, err = exec(ctx, r.DB, r.q, `
+		INSERT INTO timing (schedule_id, revision, body, calendar_id, calendar_version, after_time, next_at)
+		SELECT u.id, 1, u.body, u.calendar, u.version, CAST($2 AS BIGINT), CAST($2 AS BIGINT)
+		FROM `+r.records("$1", freshFields)+` WHERE u.enabled`, string(raw), r.now)
 	return err
 }
 
