@@ -49,7 +49,7 @@ func (m *Master) Due(ctx context.Context, n, slot, slots int) (flow.DueTimings, 
 // nextFire is when a timing is to be looked at that is not due yet.
 func (m *Master) nextFire(ctx context.Context, now flow.Time) (flow.Time, error) {
 	ts, err := all(ctx, m.DB, m.read(forEngine), scalar[flow.Time], `
-		SELECT next_at FROM timing WHERE next_at > $1 ORDER BY next_at LIMIT 1`, now)
+		SELECT next_at FROM timing WHERE next_at > 0 AND next_at > $1 ORDER BY next_at LIMIT 1`, now)
 	if err != nil || len(ts) == 0 {
 		return 0, err
 	}
