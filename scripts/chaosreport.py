@@ -6,6 +6,8 @@
 import re
 import sys
 
+# Rows that sum up others, at the end.
+LAST = {"several together": 1, "all": 2}
 UNITS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
@@ -30,7 +32,7 @@ def last(path):
 
 
 def main(paths):
-    sums, invariants, faults = [], {}, {}
+    sums, invariants, faults, lates = [], {}, {}, {}
     lines = 0
     for part in map(last, paths):
         head = re.search(
@@ -52,6 +54,11 @@ def main(paths):
                 if (p50 := seconds(row[3])) is not None:
                     f["p50"].append(p50)
                     f["max"] = max(f["max"], seconds(row[5]))
+            elif len(row) == 5 and row[1].isdigit():
+                late = lates.setdefault(row[0], {"times": 0, "p50": [], "p99": [], "max": []})
+                late["times"] += int(row[1])
+                for key, cell in zip(("p50", "p99", "max"), row[2:]):
+                    late[key].append(seconds(cell))
     print("| registry | seeds | faults | runs of workflows | tasks | attempts | of them lost |\n|---|---|--:|--:|--:|--:|--:|")
     for row in sorted(sums):
         print("| " + " | ".join(map(str, row)) + " |")
@@ -64,6 +71,11 @@ def main(paths):
         p50 = f"{said(min(f['p50']))} – {said(max(f['p50']))} | {said(f['max'])}" if f["p50"] else "|"
         later = f["later"] if f["promised"] and f["p50"] else ""
         print(f"| {name} | {f['times']} | {f['caught']} | {p50} | {f['promised']} | {later} |")
+    if lates:
+        print("\n| broken while a schedule was due | times | p50 | p99 | max |\n|---|--:|--:|--:|--:|")
+    for name, late in sorted(lates.items(), key=lambda item: LAST.get(item[0], 0)):
+        parts = [f"{said(min(late[key]))} – {said(max(late[key]))}" for key in ("p50", "p99")]
+        print(f"| {name} | {late['times']} | {parts[0]} | {parts[1]} | {said(max(late['max']))} |")
 
 
 if __name__ == "__main__":

@@ -32,11 +32,14 @@ const (
 	invDisturbed  = "a restart of the registry declares nobody dead"
 	invLeftBehind = "no process is left behind"
 	invFell       = "no process ends by itself"
+	invFates      = "each time of a schedule has one fate, and nothing else has one"
+	invFired      = "a time that was fired has one run, for that time, and it ends; one that was left out has a reason and no run"
+	invAll        = "with missed: all every time is fired"
 )
 
 var invariants = []string{
 	invOneRun, invLost, invStray, invTokens, invStale, invOnce, invOrder, invSlots, invKilled, invTerminal, invSecond, invVerbs,
-	invWhole, invFell, invDisturbed, invLeftBehind, invStarts, invClaims, invNames,
+	invFates, invFired, invAll, invWhole, invFell, invDisturbed, invLeftBehind, invStarts, invClaims, invNames,
 }
 
 // violation is one that was found broken.
@@ -117,6 +120,11 @@ func (r *run) check(ctx context.Context, open []instance) error {
 	if err != nil {
 		return err
 	}
+	rows, err := all[fire](ctx, r.client, "/api/v1/fires")
+	if err != nil {
+		return err
+	}
+	r.writeFires(rows)
 	locks, err := r.readLocks()
 	if err != nil {
 		return err
@@ -128,6 +136,8 @@ func (r *run) check(ctx context.Context, open []instance) error {
 		byRow[e.row] = append(byRow[e.row], e)
 	}
 	r.checkStarts(pasts)
+	r.checkFates(rows)
+	r.checkFired(rows, pasts)
 	for _, in := range open {
 		r.violate(invLost, in.ID, "run %s (%s) is still %s: %s", in.ID, in.Workflow, in.State, in.Reason)
 	}
@@ -157,6 +167,7 @@ func (r *run) check(ctx context.Context, open []instance) error {
 		r.violate(invNames, "", "%s", bad)
 	}
 	r.result.recoveries = r.recoveries(lines)
+	r.result.lates = r.lates(rows)
 	return nil
 }
 
@@ -164,7 +175,9 @@ func (r *run) check(ctx context.Context, open []instance) error {
 func (r *run) checkStarts(pasts []past) {
 	byKey := map[string][]string{}
 	for _, p := range pasts {
-		byKey[p.Key] = append(byKey[p.Key], p.ID)
+		if p.Trigger != triggerSchedule { // checkFired tells who asked for those
+			byKey[p.Key] = append(byKey[p.Key], p.ID)
+		}
 	}
 	r.looked(invOneRun, len(r.started))
 	r.looked(invLost, len(r.started))

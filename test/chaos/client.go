@@ -40,6 +40,8 @@ type instance struct {
 	Reason      string     `json:"reason"`
 	Key         string     `json:"key"`
 	Owner       string     `json:"owner"`
+	DataTime    time.Time  `json:"data_time"`
+	Trigger     string     `json:"trigger"`
 	RunTimes    int        `json:"run_times"`
 	Existing    bool       `json:"existing"`
 	SubmittedAt time.Time  `json:"submitted_at"`

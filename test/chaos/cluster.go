@@ -65,6 +65,8 @@ type run struct {
 	started []*started // acknowledged starts
 	verbs   []given
 	calls   []startCall
+	desks   []*desk
+	reigns  []*reigns
 	seen    map[string][]sighting
 	slept   []time.Time // when this machine was found to have stood still
 	faulty  []string    // what the test itself could not do

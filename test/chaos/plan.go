@@ -4,6 +4,7 @@ package chaos
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -67,6 +68,8 @@ type plan struct {
 	starts []order
 	pulses []order
 	tasks  int
+	// timings are orders for schedules, by workflow; more than there will be time for.
+	timings map[string][]timing
 }
 
 // order is a run to be started.
@@ -97,7 +100,44 @@ func makePlan(o Options) plan {
 	for i := range 10000 {
 		p.pulses = append(p.pulses, planStart(kinds[0], fmt.Sprintf("pulse-%d-%d", o.Seed, i), rng, false))
 	}
+	rng = rand.New(rand.NewPCG(o.Seed, 4))
+	p.timings = map[string][]timing{}
+	for _, c := range clockworks() {
+		p.timings[c.name] = planTimings(o, c, rng)
+	}
 	return p
+}
+
+// planTimings makes orders for the schedules of a workflow, each of which changes something. One that is off
+// comes back soon.
+func planTimings(o Options, c clockwork, rng *rand.Rand) []timing {
+	back := map[string]string{} // what brings a schedule back
+	var out []timing
+	for len(out) < 1000 {
+		s := c.schedules[rng.IntN(len(c.schedules))]
+		if len(back) > 0 && rng.IntN(3) > 0 {
+			off := slices.Sorted(maps.Keys(back))
+			s.name = off[rng.IntN(len(off))]
+		}
+		t := timing{workflow: c.name, schedule: s.name, api: rng.IntN(2)}
+		t.pause = time.Duration((0.1 + 0.9*rng.Float64()) * float64(o.Lease)).Round(time.Millisecond)
+		kind := rng.IntN(10)
+		switch {
+		case back[s.name] != "":
+			t.what = back[s.name]
+			delete(back, s.name)
+		case kind < 3:
+			t.what, back[s.name] = "disable", "enable"
+		case kind < 4:
+			t.what, back[s.name] = "remove", "restore"
+		case s.every == 0:
+			t.what, t.cron = "span", [2]int{rng.IntN(6), 3 + rng.IntN(7)}
+		default:
+			t.what, t.every = "span", 1+rng.IntN(5)
+		}
+		out = append(out, t)
+	}
+	return out
 }
 
 func planStart(w workflow, key string, rng *rand.Rand, verbs bool) order {
@@ -208,6 +248,11 @@ func (p plan) String() string {
 	}
 	for _, s := range p.starts {
 		fmt.Fprintf(&b, "%s %s nap=%s beats=%s api=%d %s %s\n", s.key, s.workflow, s.params["nap"], s.params["beats"], s.api, s.verb, s.task)
+	}
+	for _, c := range clockworks() {
+		for _, t := range p.timings[c.name][:100] {
+			fmt.Fprintf(&b, "%s\n", t)
+		}
 	}
 	return b.String()
 }

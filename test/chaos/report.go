@@ -30,6 +30,7 @@ type Result struct {
 	faulty                                      []string
 	faults                                      []*fault
 	recoveries                                  []recovery
+	lates                                       []lateness
 }
 
 // Failed tells whether anything is wrong.
@@ -52,6 +53,7 @@ func (r *Result) Add(o *Result) {
 	r.faulty = append(slices.Clip(r.faulty), o.faulty...)
 	r.faults = append(slices.Clip(r.faults), o.faults...)
 	r.recoveries = append(slices.Clip(r.recoveries), o.recoveries...)
+	r.lates = append(slices.Clip(r.lates), o.lates...)
 }
 
 // late are the recoveries that took longer than the design promises.
@@ -113,6 +115,7 @@ func (r *Result) Write(w io.Writer) {
 		}
 		fmt.Fprintf(w, "| %s | %d | %d | %s | %s | %s | %s | %s |\n", class, n, s.n, short(s.p50), short(s.p99), short(s.max), promised, later)
 	}
+	r.writeLates(w)
 	if r.excused > 0 {
 		fmt.Fprintf(w, "\n%d attempts were lost while this machine stood still for an eighth of a lease or longer: not judged.\n", r.excused)
 	}
@@ -130,6 +133,22 @@ func (r *Result) Write(w io.Writer) {
 	}
 	if r.Failed() {
 		fmt.Fprintf(w, "\nthe same again: %s\nlogs and evidence: %s\n", r.Options.command(), r.Dir)
+	}
+}
+
+// writeLates writes how long after their time schedules were decided about, by what was broken meanwhile.
+func (r *Result) writeLates(w io.Writer) {
+	fmt.Fprintf(w, "\n| broken while a schedule was due | times | p50 | p99 | max |\n|---|--:|--:|--:|--:|\n")
+	for _, class := range append(append([]string{calmly}, r.classes()...), together, "all") {
+		var times []time.Duration
+		for _, l := range r.lates {
+			if l.class == class || class == "all" {
+				times = append(times, l.took)
+			}
+		}
+		if s := spreadOf(times, 0); s.n > 0 {
+			fmt.Fprintf(w, "| %s | %d | %s | %s | %s |\n", class, s.n, short(s.p50), short(s.p99), short(s.max))
+		}
 	}
 }
 
@@ -170,6 +189,30 @@ func (r *run) writeFaults() {
 		fmt.Fprintf(&faults, "%s … %s  %d %s\n", clock(f.at), clock(f.mended), f.number, f.planned)
 	}
 	r.write(filepath.Join(r.dir, "faults"), faults.Bytes())
+}
+
+// writeOrders notes beside the logs what schedules were when.
+func (r *run) writeOrders() {
+	var orders bytes.Buffer
+	for _, of := range r.reigns {
+		for _, g := range of.list {
+			what := "no times"
+			if g.timed != nil {
+				what = g.span() + " until " + clock(g.end)
+			}
+			fmt.Fprintf(&orders, "%s … %s  %s %s: %s (%s)\n", clock(g.asked), clock(g.acked), of.workflow, of.schedule, what, g.order)
+		}
+	}
+	r.write(filepath.Join(r.dir, "orders"), orders.Bytes())
+}
+
+// writeFires notes what became of the times of schedules, the latest decision first.
+func (r *run) writeFires(rows []fire) {
+	var fires bytes.Buffer
+	for _, f := range rows {
+		fmt.Fprintf(&fires, "%s … %s  %d  %s %s: %s at %s, run %s %s\n", clock(f.Nominal), clock(f.Last), f.Times, f.Workflow, f.Schedule, f.State, clock(f.At), f.Instance, f.Reason)
+	}
+	r.write(filepath.Join(r.dir, "fires"), fires.Bytes())
 }
 
 // evidence writes, for each run that something is wrong with, everything that is known of it.

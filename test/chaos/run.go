@@ -54,6 +54,7 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 	}
 	err = r.work(ctx)
 	r.writeFaults()
+	r.writeOrders()
 	if len(r.result.violations) > 0 || len(r.faulty) > 0 {
 		r.evidence(ctx)
 	}
@@ -94,6 +95,9 @@ func (r *run) work(ctx context.Context) error {
 	if _, err := r.client.call(ctx, 0, http.MethodPost, "/api/v1/apply", map[string]any{"files": []map[string]string{{"name": "chaos.yaml", "content": text}}}, nil, ""); err != nil {
 		return fmt.Errorf("apply the workflows: %w", err)
 	}
+	if err := r.openDesks(ctx); err != nil {
+		return err
+	}
 	r.log("the cluster is up after %s; %s", time.Since(begun).Round(time.Millisecond), r.net.kind())
 
 	r.begun = time.Now()
@@ -110,11 +114,13 @@ func (r *run) work(ctx context.Context) error {
 	}
 	load.Go(func() { r.pulses(breaking, ctx, r.opt.Pulses) })
 	load.Go(func() { r.runs(ctx, r.plan.length()) })
+	load.Go(func() { r.timings(breaking, ctx) })
 	wait(ctx, r.opt.Lease/2)
 	r.breakAll(ctx)
 	calm()
 	load.Wait()
 	r.log("%6.1fs  the faults are over, what is left comes to its end", time.Since(r.begun).Seconds())
+	r.fired(ctx)
 	settling, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	open := r.settle(settling)
 	cancel()

@@ -74,31 +74,7 @@ func workflows() []workflow {
 func file() (string, error) {
 	var docs []string
 	for _, w := range workflows() {
-		tasks := map[string]any{}
-		for name, s := range w.tasks {
-			script := say
-			if s.flaky {
-				script += fails
-			}
-			if s.beats {
-				script += beats
-			}
-			t := map[string]any{"type": "shell", "with": map[string]string{"shell": "bash", "script": script + ends}}
-			if s.needs != nil {
-				t["needs"] = s.needs
-			}
-			if s.once {
-				t["delivery"] = "at_most_once"
-			}
-			if s.flaky {
-				t["retry"] = map[string]any{"times": 2, "delay": "300ms"}
-			}
-			if s.join != "" {
-				t["join"] = s.join
-			}
-			tasks[name] = t
-		}
-		raw, err := json.Marshal(map[string]any{"name": w.name, "params": map[string]string{"ledger": "", "nap": "0.1", "beats": "0"}, "tasks": tasks})
+		raw, err := json.Marshal(w.document())
 		if err != nil {
 			return "", err
 		}
@@ -107,11 +83,44 @@ func file() (string, error) {
 	return strings.Join(docs, "\n---\n"), nil
 }
 
+func (w workflow) document() map[string]any {
+	tasks := map[string]any{}
+	for name, s := range w.tasks {
+		script := say
+		if s.flaky {
+			script += fails
+		}
+		if s.beats {
+			script += beats
+		}
+		t := map[string]any{"type": "shell", "with": map[string]string{"shell": "bash", "script": script + ends}}
+		if s.needs != nil {
+			t["needs"] = s.needs
+		}
+		if s.once {
+			t["delivery"] = "at_most_once"
+		}
+		if s.flaky {
+			t["retry"] = map[string]any{"times": 2, "delay": "300ms"}
+		}
+		if s.join != "" {
+			t["join"] = s.join
+		}
+		tasks[name] = t
+	}
+	return map[string]any{"name": w.name, "params": map[string]string{"ledger": "", "nap": "0.1", "beats": "0"}, "tasks": tasks}
+}
+
 // definition of a workflow by name.
 func definition(name string) workflow {
 	for _, w := range workflows() {
 		if w.name == name {
 			return w
+		}
+	}
+	for _, c := range clockworks() {
+		if c.name == name {
+			return c.workflow
 		}
 	}
 	return workflow{}
