@@ -168,7 +168,7 @@ func TestOrdersTakeEffectAtOnce(t *testing.T) {
 	} {
 		of := &reigns{"tick", "couple", []reign{{&old, at(18.1), at(18.2), "a"}, {&changed, at(19.5), at(25.5), "b"}, {nil, at(25.6), at(25.7), "c"}}}
 		var rows []fire
-		for _, word := range strings.Fields(text) {
+		for word := range strings.FieldsSeq(text) {
 			var sec float64
 			if _, err := fmt.Sscan(word, &sec); err != nil {
 				t.Fatal(err)

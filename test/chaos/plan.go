@@ -120,7 +120,7 @@ func planTimings(o Options, c clockwork, rng *rand.Rand) []timing {
 			s.name = off[rng.IntN(len(off))]
 		}
 		t := timing{workflow: c.name, schedule: s.name, api: rng.IntN(2)}
-		t.pause = time.Duration((0.1 + 0.9*rng.Float64()) * float64(o.Lease)).Round(time.Millisecond)
+		t.pause = time.Duration((0.1 + 0.5*rng.Float64()) * float64(o.Lease)).Round(time.Millisecond)
 		kind := rng.IntN(10)
 		switch {
 		case back[s.name] != "":

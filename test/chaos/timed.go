@@ -97,7 +97,7 @@ func clockworks() []clockwork {
 		}},
 		{workflow{"tock", map[string]step{"a": {}, "b": {needs: []string{"a"}}}}, "UTC", []timed{
 			{name: "cron", cron: [2]int{3, 7}, missed: "all"},
-			{name: "jitter", every: 4, missed: "all", jitter: 1500 * time.Millisecond},
+			{name: "jitter", every: 4, missed: "all", jitter: 3 * time.Second},
 			{name: "five", every: 5, missed: "last"},
 			{name: brief, every: 2, missed: "none"},
 		}},
