@@ -5,6 +5,7 @@ package chaos
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -198,7 +199,7 @@ func (r *run) checkFates(rows []fire) {
 		}
 		r.looked(invAll, v.times)
 		for _, f := range rows {
-			if f.Workflow == of.workflow && f.Schedule == of.schedule && f.State != stateFired {
+			if f.Workflow == of.workflow && f.Schedule == of.schedule && f.State != stateFired && !of.halted(f) {
 				r.violate(invAll, "", "schedule %s of workflow %s: %s is %s: %s", of.schedule, of.workflow, clock(f.Nominal), f.State, f.Reason)
 			}
 		}
@@ -208,6 +209,13 @@ func (r *run) checkFates(rows []fire) {
 			r.violate(invFates, f.Instance, "schedule %s of workflow %s has a time %s, and was never applied", f.Schedule, f.Workflow, clock(f.Nominal))
 		}
 	}
+}
+
+// halted tells whether a time had come, and was not fired yet, when its schedule was disabled or removed.
+func (of *reigns) halted(f fire) bool {
+	return strings.HasPrefix(f.Reason, "disabled: ") && slices.ContainsFunc(of.list, func(g reign) bool {
+		return g.timed == nil && !f.Nominal.After(g.acked) && !f.At.Before(g.asked)
+	})
 }
 
 // scheduleOf is a schedule as it was planned.
