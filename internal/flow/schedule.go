@@ -115,7 +115,8 @@ type Fire struct {
 type Firing struct {
 	Schedule ID
 	Revision int64
-	After    Time // as it was when the decision was made
+	After    Time // as it was when the decision was made, as Until
+	Until    Time
 	// What it is from now on.
 	NewAfter Time
 	Nominal  Time // the next time; 0: none any more

@@ -111,7 +111,7 @@ func (c *Core) table(t flow.Timing) *timetable.Table {
 // firing makes rows and commands of a decision. A run that is due belongs to the slot of this master: nobody else
 // has to be told of it.
 func (c *Core) firing(t flow.Timing, d timetable.Decision) flow.Firing {
-	f := flow.Firing{Schedule: t.Schedule, Revision: t.Revision, After: t.After, NewAfter: d.After, Nominal: d.Nominal, Next: d.Next, Fires: d.Fires, Workflow: t.Workflow}
+	f := flow.Firing{Schedule: t.Schedule, Revision: t.Revision, After: t.After, Until: t.Until, NewAfter: d.After, Nominal: d.Nominal, Next: d.Next, Fires: d.Fires, Workflow: t.Workflow}
 	missed := 0
 	for i := range f.Fires {
 		fire := &f.Fires[i]

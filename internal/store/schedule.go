@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"baton/internal/flow"
 )
@@ -53,14 +54,12 @@ func (db *DB) applyCalendar(ctx context.Context, q querier, c *flow.Calendar, no
 	if err != nil {
 		return out, err
 	}
-	r, err := db.newRevision(ctx, q)
+	users = slices.DeleteFunc(users, func(s kept) bool { return s.Schedule.Calendar != c.Name })
+	r, err := db.newRevision(ctx, q, users)
 	if err != nil {
 		return out, err
 	}
 	for _, s := range users {
-		if s.Schedule.Calendar != c.Name {
-			continue
-		}
 		if err := r.revise(ctx, s); err != nil {
 			return out, err
 		}
@@ -110,7 +109,7 @@ func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow f
 	if err != nil || len(have)+len(want) == 0 {
 		return false, err
 	}
-	r, err := db.newRevision(ctx, q)
+	r, err := db.newRevision(ctx, q, have)
 	if err != nil {
 		return false, err
 	}
@@ -165,7 +164,17 @@ type calendarKey struct {
 	name    string
 }
 
-func (db *DB) newRevision(ctx context.Context, q querier) (*revision, error) {
+// newRevision takes hold of what is to be looked at of schedules before it reads the moment: what was fired until then
+// is seen, and what is decided from then on finds another revision.
+func (db *DB) newRevision(ctx context.Context, q querier, of []kept) (*revision, error) {
+	ids := make([]flow.ID, len(of))
+	for i, k := range of {
+		ids[i] = k.ID
+	}
+	if _, err := all(ctx, db, q, scanID, `
+		SELECT schedule_id FROM timing WHERE schedule_id = ANY($1) ORDER BY schedule_id, revision FOR UPDATE`, db.list(ids)); err != nil {
+		return nil, err
+	}
 	now, err := one(ctx, db, q, scalar[flow.Time], "SELECT baton_now()")
 	return &revision{db, q, now, map[calendarKey]calendarVersion{}}, err
 }
@@ -336,7 +345,7 @@ func (db *DB) EnableSchedules(ctx context.Context, project, workflow, name strin
 			return err
 		}
 		found = len(have)
-		r, err := db.newRevision(ctx, q)
+		r, err := db.newRevision(ctx, q, have)
 		if err != nil {
 			return err
 		}

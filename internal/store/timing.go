@@ -42,8 +42,20 @@ func (m *Master) Due(ctx context.Context, n, slot, slots int) (flow.DueTimings, 
 	if err != nil {
 		return out, m.wrap("read what is due", err)
 	}
-	out.Next, err = m.nextFire(ctx, out.Now)
-	return out, m.wrap("read what is due next", err)
+	if out.Next, err = m.nextFire(ctx, out.Now); err != nil {
+		return out, m.wrap("read what is due next", err)
+	}
+	if slots > 1 { // what is another's is looked at when it was not in time
+		others, err := all(ctx, m.DB, q, scalar[flow.Time], `
+			SELECT next_at FROM timing WHERE next_at > 0 AND next_at <= $1 ORDER BY next_at LIMIT 1`, out.Now)
+		if err != nil {
+			return out, m.wrap("read what is due next", err)
+		}
+		for _, at := range others {
+			out.Next = flow.Earliest(out.Next, max(at.Add(duePatience), out.Now.Add(duePatience/5)))
+		}
+	}
+	return out, nil
 }
 
 // nextFire is when a timing is to be looked at that is not due yet.
@@ -68,6 +80,7 @@ type (
 		Schedule int64 `json:"schedule"`
 		Revision int64 `json:"revision"`
 		After    int64 `json:"after"`
+		Until    int64 `json:"until"`
 		NewAfter int64 `json:"new_after"`
 		Nominal  int64 `json:"nominal"`
 		Next     int64 `json:"next"`
@@ -111,7 +124,7 @@ type alertRow struct {
 
 const (
 	alertFields = "id bigint, kind text, project bigint, schedule bigint, revision bigint, workflow bigint, message text, at bigint"
-	moveFields  = "schedule bigint, revision bigint, after bigint, new_after bigint, nominal bigint, next bigint"
+	moveFields  = "schedule bigint, revision bigint, after bigint, until bigint, new_after bigint, nominal bigint, next bigint"
 	fireFields  = "id bigint, schedule bigint, revision bigint, project bigint, workflow bigint, nominal bigint, last bigint, times int, state int, reason text, instance bigint, at bigint"
 	orderFields = "id bigint, project bigint, workflow bigint, priority int, start text, zone text, data bigint, at bigint"
 )
@@ -135,12 +148,12 @@ func (m *Master) Fire(ctx context.Context, owner int64, firings []flow.Firing) (
 	free := `
 		SELECT t.schedule_id, t.revision FROM ` + m.records("$1", moveFields) + `
 		JOIN timing t ON t.schedule_id = u.schedule AND t.revision = u.revision
-		WHERE t.after_time = u.after AND t.next_at > 0
+		WHERE t.after_time = u.after AND t.until_time = u.until AND t.next_at > 0
 		ORDER BY t.schedule_id, t.revision FOR UPDATE OF t SKIP LOCKED`
 	move := `
 		UPDATE timing SET after_time = u.new_after, nominal_time = u.nominal, next_at = u.next
 		FROM ` + m.records("$1", moveFields) + `
-		WHERE timing.schedule_id = u.schedule AND timing.revision = u.revision AND timing.after_time = u.after AND timing.next_at > 0
+		WHERE timing.schedule_id = u.schedule AND timing.revision = u.revision AND timing.after_time = u.after AND timing.until_time = u.until AND timing.next_at > 0
 			AND (SELECT epoch FROM fence WHERE incarnation = $2) = 1%s
 		RETURNING timing.schedule_id, timing.revision`
 	record := `
@@ -204,7 +217,7 @@ func fireRows(firings []flow.Firing) (moved, fires, ordered, alerts string, err 
 	o := []orderedRow{}
 	a := []alertRow{}
 	for _, x := range firings {
-		m = append(m, movedRow{int64(x.Schedule), x.Revision, int64(x.After), int64(x.NewAfter), int64(x.Nominal), int64(x.Next)})
+		m = append(m, movedRow{int64(x.Schedule), x.Revision, int64(x.After), int64(x.Until), int64(x.NewAfter), int64(x.Nominal), int64(x.Next)})
 		for _, y := range x.Fires {
 			f = append(f, fireRow{int64(y.ID), int64(x.Schedule), x.Revision, int64(y.Project), int64(y.Workflow), int64(y.Nominal), int64(y.Last), y.Times, uint8(y.State), flow.Text(y.Reason, flow.MaxReason), int64(y.Instance), int64(y.At)})
 		}

@@ -94,7 +94,7 @@ func (s *Store) fire(owner int64, firings []flow.Firing) []bool {
 	}
 	for i, f := range firings {
 		j := slices.IndexFunc(s.timings, func(t *flow.Timing) bool {
-			return t.Schedule == f.Schedule && t.Revision == f.Revision && t.After == f.After && t.Next > 0
+			return t.Schedule == f.Schedule && t.Revision == f.Revision && t.After == f.After && t.Until == f.Until && t.Next > 0
 		})
 		if j < 0 {
 			continue

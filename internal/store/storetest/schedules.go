@@ -94,7 +94,7 @@ func (w *world) fire(t flow.Timing, nominal flow.Time) flow.Firing {
 	raw, err := json.Marshal(flow.Start{DataTime: nominal, Trigger: flow.TriggerSchedule, Schedule: t.Body.Name})
 	w.ok(err)
 	return flow.Firing{
-		Schedule: t.Schedule, Revision: t.Revision, After: t.After, NewAfter: nominal, Nominal: nominal + 1, Next: nominal + 1, Fires: []flow.Fire{f},
+		Schedule: t.Schedule, Revision: t.Revision, After: t.After, Until: t.Until, NewAfter: nominal, Nominal: nominal + 1, Next: nominal + 1, Fires: []flow.Fire{f},
 		Commands: []flow.Command{{ID: f.Instance, Project: t.Project, Workflow: t.Workflow, Priority: t.Priority, Start: raw, Zone: "Asia/Shanghai", At: now}},
 	}
 }
@@ -175,7 +175,8 @@ func testFireAcrossAnEdit(w *world) {
 	if closing.Revision != 1 || closing.Until == 0 || fresh.Revision != 2 || fresh.Until != 0 || fresh.After != closing.Until || fresh.Body.Every != flow.Duration(time.Minute) || closing.Body.Every != flow.Duration(time.Hour) {
 		w.Fatalf("%+v", timings)
 	}
-	w.same([]bool{true}, must(w.m.Fire(w.ctx, w.me, []flow.Firing{w.fire(old, old.After+1)}))(w), "decided before the change was seen")
+	w.same([]bool{false}, must(w.m.Fire(w.ctx, w.me, []flow.Firing{w.fire(old, old.After+1)}))(w), "decided before the change was seen")
+	w.same([]bool{true}, must(w.m.Fire(w.ctx, w.me, []flow.Firing{w.fire(closing, old.After+1)}))(w))
 	w.apply1(scheduled(every("a", time.Second)))
 	w.same(1, len(must(w.m.Commands(w.ctx, 10, nil, flow.Turn{}))(w)))
 	w.same(int64(3), w.schedules()[0].Revision)
