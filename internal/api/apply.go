@@ -16,6 +16,8 @@ import (
 type Files struct {
 	Files   []SourceFile `json:"files" minItems:"1" maxItems:"1000"`
 	Project string       `json:"project,omitempty" doc:"Of documents that name none; default: default"`
+	// ResetOverrides is of apply alone.
+	ResetOverrides bool `json:"reset_overrides,omitempty" doc:"Of apply: what verbs changed of the documents is as the files say again"`
 }
 
 type filesIn struct{ Body Files }
@@ -85,6 +87,9 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 	}
 	if err := s.haveBlobs(ctx, in.Body.Files); err != nil {
 		return nil, err
+	}
+	for i := range docs {
+		docs[i].Reset = in.Body.ResetOverrides
 	}
 	items, err := s.store.Apply(ctx, docs, flow.At(time.Now()))
 	if err != nil {

@@ -81,7 +81,7 @@ func (a *app) applyCommand() *cobra.Command {
 		Example: "  baton apply -f orders.yaml\n  generate | baton apply -f -",
 	}
 	fileFlag(c, &files)
-	c.Flags().BoolVar(&reset, "reset-overrides", false, "undo what verbs changed (there is nothing yet that they could)")
+	c.Flags().BoolVar(&reset, "reset-overrides", false, "have schedules be enabled or not as the files say, whatever `baton schedule` said of them")
 	c.RunE = action(func(ctx context.Context, _ []string) error {
 		sources, err := a.readFiles(files)
 		if err != nil {
@@ -91,7 +91,9 @@ func (a *app) applyCommand() *cobra.Command {
 		if err := a.upload(ctx, c, sources); err != nil {
 			return err
 		}
-		got, err := ask[api.ApplyResult](ctx, c, request{method: http.MethodPost, path: "/apply", body: a.body(sources)})
+		body := a.body(sources)
+		body.ResetOverrides = reset
+		got, err := ask[api.ApplyResult](ctx, c, request{method: http.MethodPost, path: "/apply", body: body})
 		if err != nil {
 			return err
 		}

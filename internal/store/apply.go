@@ -56,7 +56,7 @@ func (db *DB) Apply(ctx context.Context, docs []flow.Document, now flow.Time) ([
 func (db *DB) applyOne(ctx context.Context, q querier, d flow.Document, now flow.Time) (flow.Applied, error) {
 	switch {
 	case d.Workflow != nil:
-		return db.applyWorkflow(ctx, q, d.Workflow, now)
+		return db.applyWorkflow(ctx, q, d, now)
 	case d.Project != nil:
 		return db.applyProject(ctx, q, d.Project)
 	case d.DataSource != nil:
@@ -67,7 +67,8 @@ func (db *DB) applyOne(ctx context.Context, q querier, d flow.Document, now flow
 	return flow.Applied{}, flow.Errorf(flow.CodeBadRequest, "", "the document is empty")
 }
 
-func (db *DB) applyWorkflow(ctx context.Context, q querier, w *flow.Workflow, now flow.Time) (flow.Applied, error) {
+func (db *DB) applyWorkflow(ctx context.Context, q querier, d flow.Document, now flow.Time) (flow.Applied, error) {
+	w := d.Workflow
 	out := flow.Applied{Kind: "Workflow", Project: w.Project, Name: w.Name, Change: "updated"}
 	body, err := json.Marshal(w)
 	if err != nil {
@@ -92,7 +93,7 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, w *flow.Workflow, no
 			VALUES ($1, $2, 1, $3, CAST($4 AS INTEGER), $5, CAST($4 AS INTEGER) > 0) RETURNING id`, project, w.Name, w.Priority, limit, over)
 	case err == nil && sameJSON([]byte(old), body):
 		out.Change, out.Version = "unchanged", version
-		changed, err := db.applySchedules(ctx, q, project, id, w.Schedules)
+		changed, err := db.applySchedules(ctx, q, project, id, w.Schedules, d.Reset)
 		if changed {
 			out.Change = "updated"
 		}
@@ -115,7 +116,7 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, w *flow.Workflow, no
 		id, out.Version, string(body), now); err != nil {
 		return out, err
 	}
-	_, err = db.applySchedules(ctx, q, project, id, w.Schedules)
+	_, err = db.applySchedules(ctx, q, project, id, w.Schedules, d.Reset)
 	return out, err
 }
 

@@ -103,8 +103,8 @@ func scanKept(s scanner) (kept, error) {
 }
 
 // applySchedules makes a workflow's schedules those of its file and tells whether anything changed. What a verb
-// said of one stays.
-func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow flow.ID, want []flow.Schedule) (changed bool, err error) {
+// said of one stays, unless it is to be reset.
+func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow flow.ID, want []flow.Schedule, reset bool) (changed bool, err error) {
 	have, err := all(ctx, db, q, scanKept, "SELECT "+keptColumns+" FROM schedule WHERE workflow_id = $1 ORDER BY id FOR UPDATE", workflow)
 	if err != nil || len(have)+len(want) == 0 {
 		return false, err
@@ -122,7 +122,7 @@ func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow f
 		old, known := byName[s.Name]
 		delete(byName, s.Name)
 		now := kept{ID: old.ID, Project: project, Workflow: workflow, Schedule: s, Position: i, Revision: old.Revision, Enabled: !s.Disabled}
-		if known && !old.Removed && old.Overridden {
+		if known && !old.Removed && old.Overridden && !reset {
 			now.Enabled, now.Overridden = old.Enabled, true
 		}
 		if !known {
@@ -190,7 +190,7 @@ func (r *revision) apply(ctx context.Context, now, old kept) (changed bool, err 
 		return false, err
 	}
 	same := !old.Removed && string(before) == string(body) && old.Enabled == now.Enabled
-	if same && old.Position == now.Position {
+	if same && old.Position == now.Position && old.Overridden == now.Overridden {
 		return false, nil
 	}
 	if _, err := exec(ctx, r.DB, r.q, `
@@ -199,7 +199,7 @@ func (r *revision) apply(ctx context.Context, now, old kept) (changed bool, err 
 		return true, err
 	}
 	if same {
-		return true, nil // only its place in the file
+		return true, nil // only its place in the file, or who says that it is enabled
 	}
 	return true, r.revise(ctx, now)
 }

@@ -56,6 +56,13 @@ func testSchedules(w *world) {
 	w.same(1, must(w.db.EnableSchedules(w.ctx, "p", "timed", "b", false))(w))
 	w.same("unchanged", w.apply1(scheduled(first, every("b", time.Minute)))[0].Change, "what a verb said stays")
 	w.same(false, w.schedules()[1].Enabled)
+	again := scheduled(first, every("b", time.Minute))
+	again.Reset = true
+	w.same("updated", w.apply1(again)[0].Change)
+	if b := w.schedules()[1]; !b.Enabled || b.Overridden {
+		w.Errorf("it is not as its file says: %+v", b)
+	}
+	w.same("unchanged", w.apply1(again)[0].Change)
 	w.same(0, must(w.db.EnableSchedules(w.ctx, "p", "timed", "c", true))(w), "there is none")
 	w.same(2, must(w.db.EnableSchedules(w.ctx, "p", "timed", "", true))(w))
 	w.same(true, w.schedules()[1].Enabled)
