@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,16 +166,23 @@ func (s *Server) enable(ctx context.Context, in SchedulesPath, name string, on b
 		return nil, err
 	}
 	s.masters.PokeLook()
-	p, err := s.store.Schedules(ctx, in.Project, in.Workflow, 500, 0)
-	if err != nil {
-		return nil, err
+	var have []flow.ScheduleRow
+	for after := flow.ID(0); ; {
+		p, err := s.store.Schedules(ctx, in.Project, in.Workflow, 500, after)
+		if err != nil {
+			return nil, err
+		}
+		have = append(have, p.Items...)
+		if after = p.Next; after == 0 {
+			break
+		}
 	}
 	if n == 0 {
-		return nil, s.noSchedule(ctx, in, name, p.Items)
+		return nil, s.noSchedule(ctx, in, name, have)
 	}
 	now := flow.At(time.Now())
 	out := &body[List[Schedule]]{List[Schedule]{Items: []Schedule{}}}
-	for _, r := range p.Items {
+	for _, r := range have {
 		if name == "" || r.Schedule.Name == name {
 			out.Body.Items = append(out.Body.Items, scheduleOf(r, now, 1))
 		}
@@ -194,7 +202,7 @@ func (s *Server) noSchedule(ctx context.Context, in SchedulesPath, name string, 
 	for i, r := range have {
 		names[i] = r.Schedule.Name
 	}
-	e := flow.Errorf(flow.CodeNotFound, "schedule", "workflow %s has no schedule %q; it has %s", in.Workflow, name, strings.Join(names, ", "))
+	e := flow.Errorf(flow.CodeNotFound, "schedule", "workflow %s has no schedule %q; it has %s", in.Workflow, name, someOf(slices.Clone(names)))
 	e.Suggestion = flow.Nearest(name, names)
 	return e
 }

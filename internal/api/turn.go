@@ -5,44 +5,50 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"baton/internal/flow"
 )
 
-// turnsNamed bounds the runs that a reason names.
-const turnsNamed = 3
+const (
+	turnsNamed = 3  // runs that a reason names
+	turnsRead  = 50 // runs that are looked at for it
+)
 
-// sayTurn gives a queued run the names of those before it. What cannot be found out now is left as it is.
+// sayTurn gives a queued run the names of those before it: those that go on, then those that were submitted before
+// it. What cannot be found out now is left as it is.
 func (s *Server) sayTurn(ctx context.Context, r *flow.Run) {
-	if r.State != flow.InstanceQueued {
+	why, _, found := strings.Cut(r.Reason, "; it waits")
+	if r.State != flow.InstanceQueued || !found {
 		return
 	}
-	f := flow.RunFilter{Project: r.ProjectName, Workflow: r.WorkflowName, Limit: 100}
-	for st := flow.InstanceQueued; st <= flow.InstanceQuarantined; st++ {
-		f.States = append(f.States, st)
+	going := flow.RunFilter{Project: r.ProjectName, Workflow: r.WorkflowName, Limit: turnsRead}
+	for st := flow.InstanceRunning; st <= flow.InstanceQuarantined; st++ {
+		going.States = append(going.States, st)
 	}
-	p, err := s.store.Instances(ctx, f)
-	if err != nil {
-		return
-	}
+	queued := flow.RunFilter{Project: r.ProjectName, Workflow: r.WorkflowName, Limit: turnsRead, Cursor: r.ID, States: []flow.InstanceState{flow.InstanceQueued}}
 	var before []string
-	for _, other := range p.Items {
-		if other.ID < r.ID || other.State != flow.InstanceQueued && other.ID != r.ID {
+	more := false
+	for _, f := range []flow.RunFilter{going, queued} {
+		p, err := s.store.Instances(ctx, f)
+		if err != nil {
+			return
+		}
+		more = more || p.Next != 0
+		for _, other := range slices.Backward(p.Items) {
 			before = append(before, fmt.Sprintf("%s (%s)", other.ID, other.State))
 		}
 	}
-	why, _, found := strings.Cut(r.Reason, "; it waits")
-	if !found || len(before) == 0 {
+	if len(before) == 0 {
 		return
 	}
-	more := ""
-	if rest := len(before) - turnsNamed; rest > 0 {
-		before = before[len(before)-turnsNamed:] // those that end first
-		more = fmt.Sprintf(", and %d more", rest)
-		if p.Next != 0 {
-			more = ", and many more"
-		}
+	rest := ""
+	switch n := len(before) - turnsNamed; {
+	case more:
+		rest = ", and many more"
+	case n > 0:
+		rest = fmt.Sprintf(", and %d more", n)
 	}
-	r.Reason = why + "; before it: " + strings.Join(before, ", ") + more
+	r.Reason = why + "; before it: " + strings.Join(before[:min(len(before), turnsNamed)], ", ") + rest
 }
