@@ -59,12 +59,7 @@ func (db *DB) applyCalendar(ctx context.Context, q querier, c *flow.Calendar, no
 	if err != nil {
 		return out, err
 	}
-	for _, s := range users {
-		if err := r.revise(ctx, s); err != nil {
-			return out, err
-		}
-	}
-	return out, nil
+	return out, r.revise(ctx, users)
 }
 
 // calendarVersion is the newest version of a calendar.
@@ -113,7 +108,7 @@ func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow f
 	if err != nil {
 		return false, err
 	}
-	var fresh []kept
+	var fresh, again []kept
 	byName := map[string]kept{}
 	for _, k := range have {
 		byName[k.Schedule.Name] = k
@@ -129,11 +124,14 @@ func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow f
 			fresh = append(fresh, now)
 			continue
 		}
-		did, err := r.apply(ctx, now, old)
+		what, err := r.apply(ctx, now, old)
 		if err != nil {
 			return false, err
 		}
-		changed = changed || did
+		changed = changed || what != unchanged
+		if what == retimed {
+			again = append(again, now)
+		}
 	}
 	for _, k := range have {
 		if _, gone := byName[k.Schedule.Name]; !gone || k.Removed {
@@ -144,12 +142,22 @@ func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow f
 			return false, err
 		}
 		k.Enabled = false
-		if err := r.revise(ctx, k); err != nil {
-			return false, err
-		}
+		again = append(again, k)
+	}
+	if err := r.revise(ctx, again); err != nil {
+		return false, err
 	}
 	return changed || len(fresh) > 0, r.add(ctx, project, workflow, fresh)
 }
+
+// change is what a file changes of a schedule.
+type change uint8
+
+const (
+	unchanged change = iota
+	moved            // its place in the file, or who says that it is enabled
+	retimed          // when it fires, or with what: another revision begins
+)
 
 // revision begins revisions of schedules, all from one moment on.
 type revision struct {
@@ -179,66 +187,79 @@ func (db *DB) newRevision(ctx context.Context, q querier, of []kept) (*revision,
 	return &revision{db, q, now, map[calendarKey]calendarVersion{}}, err
 }
 
-// apply makes a schedule as its file says, and tells whether that changes anything.
-func (r *revision) apply(ctx context.Context, now, old kept) (changed bool, err error) {
+// apply makes a schedule as its file says.
+func (r *revision) apply(ctx context.Context, now, old kept) (change, error) {
 	body, err := json.Marshal(now.Schedule)
 	if err != nil {
-		return false, err
+		return unchanged, err
 	}
 	before, err := json.Marshal(old.Schedule)
 	if err != nil {
-		return false, err
+		return unchanged, err
 	}
 	same := !old.Removed && string(before) == string(body) && old.Enabled == now.Enabled
 	if same && old.Position == now.Position && old.Overridden == now.Overridden {
-		return false, nil
+		return unchanged, nil
 	}
-	if _, err := exec(ctx, r.DB, r.q, `
+	_, err = exec(ctx, r.DB, r.q, `
 		UPDATE schedule SET position = $2, body = $3, enabled = $4, overridden = $5, removed = FALSE WHERE id = $1`,
-		now.ID, now.Position, string(body), now.Enabled, now.Overridden); err != nil {
-		return true, err
-	}
+		now.ID, now.Position, string(body), now.Enabled, now.Overridden)
 	if same {
-		return true, nil // only its place in the file, or who says that it is enabled
+		return moved, err
 	}
-	return true, r.revise(ctx, now)
+	return retimed, err
 }
 
-// revise begins a new revision of a schedule from now on. Times of the old one that are due and not dealt with
-// remain its own: a change loses no fire that had come. Of one that is disabled or removed they are recorded, and not
-// fired.
-func (r *revision) revise(ctx context.Context, s kept) error {
-	s.Revision++
-	if _, err := exec(ctx, r.DB, r.q, "UPDATE schedule SET revision = $2 WHERE id = $1", s.ID, s.Revision); err != nil {
+// revise begins new revisions of schedules from now on, some statements for all. Times of the old ones that are due
+// and not dealt with remain their own: a change loses no fire that had come. Of those that are disabled or removed
+// they are recorded, and not fired.
+func (r *revision) revise(ctx context.Context, list []kept) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var ids, off []flow.ID
+	var rows []freshRow
+	for _, s := range list {
+		ids = append(ids, s.ID)
+		if !s.Enabled {
+			off = append(off, s.ID)
+			continue
+		}
+		row, err := r.row(ctx, s)
+		if err != nil {
+			return err
+		}
+		row.ID, row.Revision = int64(s.ID), s.Revision+1
+		rows = append(rows, row)
+	}
+	if _, err := exec(ctx, r.DB, r.q, "UPDATE schedule SET revision = revision + 1 WHERE id = ANY($1)", r.list(ids)); err != nil {
 		return err
 	}
 	// Of one that nobody has looked at yet the next time is not known: it may have come.
 	if _, err := exec(ctx, r.DB, r.q, `
-		UPDATE timing SET until_time = $2, halted = $3 WHERE schedule_id = $1 AND until_time = 0 AND next_at > 0 AND nominal_time <= $2`, s.ID, r.now, !s.Enabled); err != nil {
+		UPDATE timing SET until_time = $2, halted = schedule_id = ANY($3)
+		WHERE schedule_id = ANY($1) AND until_time = 0 AND next_at > 0 AND nominal_time <= $2`, r.list(ids), r.now, r.list(off)); err != nil {
 		return err
 	}
-	if _, err := exec(ctx, r.DB, r.q, "DELETE FROM timing WHERE schedule_id = $1 AND (until_time = 0 OR next_at = 0)", s.ID); err != nil {
+	if _, err := exec(ctx, r.DB, r.q, "DELETE FROM timing WHERE schedule_id = ANY($1) AND (until_time = 0 OR next_at = 0)", r.list(ids)); err != nil {
 		return err
 	}
-	return r.begin(ctx, s)
+	return r.begin(ctx, rows)
 }
 
-// begin has a revision looked at, if its schedule is enabled.
-func (r *revision) begin(ctx context.Context, s kept) error {
-	if !s.Enabled {
+// begin has revisions looked at.
+func (r *revision) begin(ctx context.Context, rows []freshRow) error {
+	if len(rows) == 0 {
 		return nil
 	}
-	days, err := r.calendarOf(ctx, s)
-	if err != nil {
-		return err
-	}
-	body, err := json.Marshal(s.Schedule)
+	raw, err := json.Marshal(rows)
 	if err != nil {
 		return err
 	}
 	_, err = exec(ctx, r.DB, r.q, `
 		INSERT INTO timing (schedule_id, revision, body, calendar_id, calendar_version, after_time, next_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $6)`, s.ID, s.Revision, string(body), days.id, days.version, r.now)
+		SELECT u.id, u.revision, u.body, u.calendar, u.version, CAST($2 AS BIGINT), CAST($2 AS BIGINT)
+		FROM `+r.records("$1", freshFields)+` WHERE u.enabled`, string(raw), r.now)
 	return err
 }
 
@@ -261,9 +282,10 @@ func (r *revision) calendarOf(ctx context.Context, s kept) (calendarVersion, err
 	return days, err
 }
 
-// freshRow is a new schedule of a workflow, as JSON.
+// freshRow is a revision of a schedule that begins, as JSON.
 type freshRow struct {
 	ID       int64  `json:"id"` // when it has one
+	Revision int64  `json:"revision"`
 	Name     string `json:"name"`
 	Position int    `json:"position"`
 	Body     string `json:"body"`
@@ -272,7 +294,17 @@ type freshRow struct {
 	Version  int32  `json:"version"`
 }
 
-const freshFields = "id bigint, name text, position int, body text, enabled boolean, calendar bigint, version int"
+const freshFields = "id bigint, revision bigint, name text, position int, body text, enabled boolean, calendar bigint, version int"
+
+// row is a schedule as a freshRow without its numbers.
+func (r *revision) row(ctx context.Context, s kept) (freshRow, error) {
+	body, err := json.Marshal(s.Schedule)
+	if err != nil {
+		return freshRow{}, err
+	}
+	days, err := r.calendarOf(ctx, s)
+	return freshRow{0, 1, s.Schedule.Name, s.Position, string(body), s.Enabled, int64(days.id), days.version}, err
+}
 
 // add writes new schedules of a workflow in their first revision: two statements for all, for a thousand of them
 // must not keep others from writing for long.
@@ -283,16 +315,12 @@ func (r *revision) add(ctx context.Context, project, workflow flow.ID, fresh []k
 	rows := make([]freshRow, 0, len(fresh))
 	places := make(map[string]int, len(fresh))
 	for _, s := range fresh {
-		body, err := json.Marshal(s.Schedule)
+		row, err := r.row(ctx, s)
 		if err != nil {
 			return err
 		}
-		days, err := r.calendarOf(ctx, s)
-		if err != nil {
-			return err
-		}
-		places[s.Schedule.Name] = len(rows)
-		rows = append(rows, freshRow{0, s.Schedule.Name, s.Position, string(body), s.Enabled, int64(days.id), days.version})
+		places[row.Name] = len(rows)
+		rows = append(rows, row)
 	}
 	raw, err := json.Marshal(rows)
 	if err != nil {
@@ -308,14 +336,7 @@ func (r *revision) add(ctx context.Context, project, workflow flow.ID, fresh []k
 	for _, f := range named {
 		rows[places[f.Name]].ID = f.ID
 	}
-	if raw, err = json.Marshal(rows); err != nil {
-		return err
-	}
-	_, err = exec(ctx, r.DB, r.q, `
-		INSERT INTO timing (schedule_id, revision, body, calendar_id, calendar_version, after_time, next_at)
-		SELECT u.id, 1, u.body, u.calendar, u.version, CAST($2 AS BIGINT), CAST($2 AS BIGINT)
-		FROM `+r.records("$1", freshFields)+` WHERE u.enabled`, string(raw), r.now)
-	return err
+	return r.begin(ctx, rows)
 }
 
 // noCalendar is the error of a schedule whose calendar does not exist, with the name that was perhaps meant.
@@ -349,19 +370,19 @@ func (db *DB) EnableSchedules(ctx context.Context, project, workflow, name strin
 		if err != nil {
 			return err
 		}
+		var ids []flow.ID
+		var turned []kept
 		for _, s := range have {
-			if _, err := exec(ctx, db, q, "UPDATE schedule SET enabled = $2, overridden = TRUE WHERE id = $1", s.ID, on); err != nil {
-				return err
-			}
-			if s.Enabled == on {
-				continue
-			}
-			s.Enabled = on
-			if err := r.revise(ctx, s); err != nil {
-				return err
+			ids = append(ids, s.ID)
+			if s.Enabled != on {
+				s.Enabled = on
+				turned = append(turned, s)
 			}
 		}
-		return nil
+		if _, err := exec(ctx, db, q, "UPDATE schedule SET enabled = $2, overridden = TRUE WHERE id = ANY($1)", db.list(ids), on); err != nil {
+			return err
+		}
+		return r.revise(ctx, turned)
 	})
 	return found, db.wrap("enable schedules", err)
 }
