@@ -25,7 +25,7 @@ var files = []struct {
 	{"unknown task", "name: a\ntasks:\n  extract: {run: x}\n  b: {needs: [extrct], run: x}\n", "4:15", "invalid_file", []string{`did you mean "extract"?`}},
 	{"duration", "name: a\ntasks:\n  a: {run: x, timeout: {run: 5 parsecs}}\n", "3:30", "invalid_file", []string{"30s, 5m"}},
 	{"negative", "name: a\ntasks:\n  a: {run: x, delay: -5s}\n", "3:22", "invalid_file", []string{"out of range"}},
-	{"cron", "name: a\nschedules: [{cron: \"0 0 99 * * ?\"}]\ntasks:\n  a: {run: x}\n", "2:1", "not_supported", []string{"schedules"}},
+	{"cron", "name: a\nschedules: [{cron: \"0 0 99 * * ?\"}]\ntasks:\n  a: {run: x}\n", "2:20", "invalid_file", []string{"hour", "from 0 to 23"}},
 	{"expression", "name: a\ntasks:\n  a: {run: x}\n  s: {needs: [a], type: switch, with: {cases: [{when: \"region ==\", to: [b]}]}}\n  b: {needs: [s], run: x}\n", "4:63", "invalid_file", []string{"not an expression"}},
 	{"condition", "name: a\ntasks:\n  a: {run: x}\n  s: {needs: [a], type: conditions, with: {if: a.succeded, then: [b]}}\n  b: {needs: [s], run: x}\n", "4:50", "invalid_file", []string{`did you mean "succeeded"?`}},
 	{"reference", "name: a\ntasks:\n  a: {run: 'echo ${b.rows}'}\n  b: {run: x}\n", "3:18", "invalid_file", []string{"b.rows", "env: "}},
