@@ -73,11 +73,12 @@ func (m *Master) Admit(ctx context.Context, workflows []flow.ID, after flow.ID) 
 type seat struct {
 	id    flow.ID
 	times int32
+	state flow.InstanceState
 }
 
 func scanSeat(s scanner) (seat, error) {
 	var x seat
-	err := s.Scan(&x.id, &x.times)
+	err := s.Scan(&x.id, &x.times, &x.state)
 	return x, err
 }
 
@@ -108,11 +109,11 @@ func (m *Master) admit(ctx context.Context, q querier, workflow flow.ID) (int, e
 		return 0, notFound(err, "there is no workflow %s", workflow)
 	}
 	active, err := all(ctx, m.DB, q, scanSeat, `
-		SELECT id, run_times FROM (
+		SELECT id, run_times, state FROM (
 			SELECT * FROM (
-				SELECT i.id, i.run_times FROM instance i WHERE i.workflow_id = $1 AND i.state IN (3, 4, 5, 6, 7, 8) ORDER BY i.id + 0 LIMIT $2) AS going
+				SELECT i.id, i.run_times, i.state FROM instance i WHERE i.workflow_id = $1 AND i.state IN (3, 4, 5, 6, 7, 8) ORDER BY i.id + 0 LIMIT $2) AS going
 			UNION ALL SELECT * FROM (
-				SELECT i.id, i.run_times FROM instance i WHERE i.id = ANY(`+toldNow+` AND b.dedup LIKE '`+admitDedup+`%')) AND i.workflow_id = $1 AND i.state = 2) AS told) AS a
+				SELECT i.id, i.run_times, i.state FROM instance i WHERE i.id = ANY(`+toldNow+` AND b.dedup LIKE '`+admitDedup+`%')) AND i.workflow_id = $1 AND i.state = 2) AS told) AS a
 		ORDER BY id LIMIT $2`, workflow, limit+admitAtOnce)
 	if err != nil {
 		return 0, err
@@ -160,11 +161,11 @@ func waitingSQL(newest bool) string {
 	var parts []string
 	for code := 1; code < len(triggers); code++ {
 		parts = append(parts, fmt.Sprintf(`SELECT * FROM (
-			SELECT i.id, i.run_times FROM instance i
+			SELECT i.id, i.run_times, i.state FROM instance i
 			WHERE i.workflow_id = $1 AND i.state = 2 AND i.trigger + 0 = %d AND NOT (i.id = ANY(`+toldNow+`)))
 			ORDER BY i.id + 0%s LIMIT $2) AS t%d`, code, way, code))
 	}
-	return "SELECT id, run_times FROM (" + strings.Join(parts, " UNION ALL ") + ") AS w ORDER BY id" + way + " LIMIT $2"
+	return "SELECT id, run_times, state FROM (" + strings.Join(parts, " UNION ALL ") + ") AS w ORDER BY id" + way + " LIMIT $2"
 }
 
 // oust has the newest runs go on: they begin as soon as there is room, and who is older makes room.
@@ -181,6 +182,9 @@ func oust(active, waiting []seat, limit int) []order {
 		}
 	}
 	for _, a := range active[:min(len(active), max(len(active)+len(keep)-limit, 0))] {
+		if a.state == flow.InstanceQuarantined {
+			continue // an order would have it read again, which may be what ends masters: that is a person's to give
+		}
 		out = append(out, order{a.id, flow.InboxVerb, fmt.Sprintf("%s%d:%d", oustDedup, int64(a.id), a.times), flow.Verb{Name: flow.VerbStop, By: "execution: a newer run takes its place"}})
 	}
 	return out

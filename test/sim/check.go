@@ -32,7 +32,7 @@ func (w *World) done(runs []*accepted) bool {
 		if in == nil {
 			return false
 		}
-		if in.Instance.State.Ended() || a.poison && in.Instance.State == flow.InstanceQuarantined {
+		if in.Instance.State.Ended() || a.poison && in.Instance.State == flow.InstanceQuarantined || w.store.behindPoison(in.Instance) {
 			continue
 		}
 		all = false

@@ -75,6 +75,9 @@ func (s *Store) admitOne(workflow flow.ID, e flow.Execution) (given int) {
 			}
 		}
 		for _, in := range on[:min(len(on), max(len(on)+len(keep)-e.Limit, 0))] {
+			if in.State == flow.InstanceQuarantined {
+				continue // an order would have it read again, which may be what ends masters
+			}
 			tell(flow.InboxVerb, "oust", in, flow.Verb{Name: flow.VerbStop})
 		}
 	default:
@@ -126,4 +129,19 @@ func (s *Store) checkTurn(before, now flow.Instance) {
 	if on >= limit {
 		s.violation("run %d begins beside %d others of its workflow, which has at most %d at a time", now.ID, on, limit)
 	}
+}
+
+// behindPoison tells whether a run waits for its turn behind runs that only a person can move on, who hold all the
+// places of its workflow.
+func (s *Store) behindPoison(in flow.Instance) bool {
+	if in.State != flow.InstanceQueued {
+		return false
+	}
+	held := 0
+	for id, other := range s.instances {
+		if other.Instance.Workflow == in.Workflow && other.Instance.State == flow.InstanceQuarantined && s.poison[id] {
+			held++
+		}
+	}
+	return held >= s.defs[in.Workflow].Workflow.Execution.Limit
 }
