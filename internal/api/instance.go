@@ -137,17 +137,12 @@ func parseDataTime(text, zone string) (flow.Time, error) {
 	if text == "" {
 		return 0, nil
 	}
-	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
-		return flow.At(t), nil
-	}
 	loc, err := time.LoadLocation(zone)
 	if err != nil {
 		return 0, flow.Errorf(flow.CodeBadRequest, "data_time", "the workflow's timezone %q is not known on this server", zone)
 	}
-	for _, layout := range []string{time.DateOnly, time.DateTime, "2006-01-02T15:04:05"} {
-		if t, err := time.ParseInLocation(layout, text, loc); err == nil {
-			return flow.At(t), nil
-		}
+	if t, ok := flow.ParseMoment(text, loc); ok {
+		return flow.At(t), nil
 	}
 	return 0, flow.Errorf(flow.CodeBadRequest, "data_time", "%q is no time; write 2026-03-01T02:00:00Z, 2026-03-01 or \"2026-03-01 02:00:00\"", text)
 }

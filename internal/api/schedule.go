@@ -3,6 +3,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -71,26 +72,20 @@ func scheduleOf(r flow.ScheduleRow, now flow.Time, next int) Schedule {
 	d := r.Schedule
 	out := Schedule{
 		ID: r.ID.String(), Project: r.Project, Workflow: r.Workflow, Name: d.Name, Cron: text(d.Cron), At: d.At, Timezone: d.Timezone,
-		Calendar: text(d.Calendar), Start: d.Start, End: d.End, Missed: string(flow.MissedLast), MissedWindow: flow.DefaultMissedWindow.String(),
+		Calendar: text(d.Calendar), Start: d.Start, End: d.End, Missed: string(cmp.Or(d.Missed, flow.MissedLast)), MissedWindow: cmp.Or(d.MissedWindow, flow.DefaultMissedWindow).String(),
 		Params: map[string]string{}, Enabled: r.Enabled, Overridden: r.Overridden, Revision: r.Revision, Last: r.Last, Next: []NextFire{},
 	}
 	if d.Cron != "" {
-		out.Dialect, out.DST = usual(d.Dialect, string(cron.Quartz)), usual(d.DST, string(cron.Shift))
+		out.Dialect, out.DST = text(cmp.Or(d.Dialect, string(cron.Quartz))), text(cmp.Or(d.DST, string(cron.Shift)))
 	}
 	if d.Every != 0 {
 		out.Every = text(d.Every.String())
 	}
 	if d.Calendar != "" {
-		out.Shift = usual(d.Shift, string(cron.ShiftSkip))
+		out.Shift = text(cmp.Or(d.Shift, string(cron.ShiftSkip)))
 	}
 	if d.Jitter != 0 {
 		out.Jitter = text(d.Jitter.String())
-	}
-	if d.Missed != "" {
-		out.Missed = string(d.Missed)
-	}
-	if d.MissedWindow != 0 {
-		out.MissedWindow = d.MissedWindow.String()
 	}
 	for _, p := range d.Params {
 		out.Params[p.Name] = p.Value
@@ -115,24 +110,12 @@ func (s *Schedule) foresee(r flow.ScheduleRow, now flow.Time, next int) {
 	if len(times) == 0 {
 		s.Reason = text("exhausted: " + t.WhyNever())
 	}
-	for _, p := range times[:min(len(times), cut(times, next))] {
+	if next == 0 {
+		return
+	}
+	for _, p := range times {
 		s.Next = append(s.Next, NextFire{Time: p.At.Std().In(t.Zone()).Format(time.RFC3339), Skipped: p.Skipped, Times: p.Times, Reason: text(p.Reason)})
 	}
-}
-
-// cut is how many of the times to show: none, or up to the last that fires.
-func cut(times []timetable.Preview, next int) int {
-	if next == 0 {
-		return 0
-	}
-	return len(times)
-}
-
-func usual(said, otherwise string) *string {
-	if said == "" {
-		return &otherwise
-	}
-	return &said
 }
 
 // SchedulesPath names a workflow whose schedules are meant.

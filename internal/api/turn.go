@@ -19,7 +19,7 @@ const (
 // sayTurn gives a queued run the names of those before it: those that go on, then those that were submitted before
 // it. What cannot be found out now is left as it is.
 func (s *Server) sayTurn(ctx context.Context, r *flow.Run) {
-	why, _, found := strings.Cut(r.Reason, "; it waits")
+	why, found := strings.CutSuffix(r.Reason, flow.TurnWaits)
 	if r.State != flow.InstanceQueued || !found {
 		return
 	}

@@ -19,10 +19,8 @@ func moment(text string) (string, error) {
 	if d, err := flow.ParseDuration(text); err == nil {
 		return time.Now().Add(-d.Std()).UTC().Format(time.RFC3339Nano), nil
 	}
-	for _, layout := range []string{time.RFC3339Nano, time.DateOnly, time.DateTime, "2006-01-02T15:04:05"} {
-		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
-			return t.UTC().Format(time.RFC3339Nano), nil
-		}
+	if t, ok := flow.ParseMoment(text, time.Local); ok {
+		return t.UTC().Format(time.RFC3339Nano), nil
 	}
 	return "", fmt.Errorf("%q is neither a span such as 2h nor a time such as 2026-03-01T02:00:00Z", text)
 }
@@ -70,10 +68,8 @@ var neededTime = map[string]string{"data_time": "a data time", "after": "an inst
 
 // zonedTime reads a time; without an offset it is one of the zone.
 func zonedTime(field, text string, zone *time.Location) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339Nano, time.DateOnly, time.DateTime, "2006-01-02T15:04:05"} {
-		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
-			return t, nil
-		}
+	if t, ok := flow.ParseMoment(text, zone); ok {
+		return t, nil
 	}
 	if text == "" {
 		return time.Time{}, flow.Errorf(codeBadTime, field, "%s is needed, such as 2026-03-01T00:00:00Z", neededTime[field])

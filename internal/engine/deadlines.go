@@ -22,10 +22,8 @@ type deadline struct {
 
 // ParseTimeOfDay reads HH:MM or HH:MM:SS as the daily schedule that fires then.
 func ParseTimeOfDay(text string, zone *time.Location) (*cron.Schedule, error) {
-	for _, layout := range []string{"15:04", time.TimeOnly} {
-		if t, err := time.Parse(layout, text); err == nil && len(text) == len(layout) {
-			return cron.Parse(fmt.Sprintf("%d %d %d * * ?", t.Second(), t.Minute(), t.Hour()), cron.Options{Zone: zone})
-		}
+	if hour, minute, second, ok := flow.ParseTimeOfDay(text); ok {
+		return cron.Parse(fmt.Sprintf("%d %d %d * * ?", second, minute, hour), cron.Options{Zone: zone})
 	}
 	return nil, flow.Errorf(flow.CodeBadRequest, "", "%q is no time of day; write HH:MM or HH:MM:SS, such as 06:00", text)
 }

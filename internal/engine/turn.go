@@ -22,9 +22,9 @@ func (s *State) queue(env Env) {
 
 func turnReason(e flow.Execution) string {
 	if e.Limit == 1 {
-		return flow.ReasonTurn + ": runs of this workflow go one after another; it waits for those before it"
+		return flow.ReasonTurn + ": runs of this workflow go one after another" + flow.TurnWaits
 	}
-	return fmt.Sprintf("%s: at most %d runs of this workflow go on at a time; it waits for those before it", flow.ReasonTurn, e.Limit)
+	return fmt.Sprintf("%s: at most %d runs of this workflow go on at a time%s", flow.ReasonTurn, e.Limit, flow.TurnWaits)
 }
 
 // admitted begins a run whose turn has come, or ends one whose turn will not come.
@@ -38,10 +38,7 @@ func (s *State) admitted(e Admitted, env Env, fx *Effects) {
 			s.Inst.Prior, s.Inst.EndedAt, s.Inst.PausedAt = flow.InstanceStopped, env.Now, 0
 			return
 		}
-		s.unpauseClock(env)
-		if s.Inst.StartedAt == 0 {
-			s.Inst.StartedAt = env.Now
-		}
+		s.startClock(env)
 		s.Inst.Prior = flow.InstanceRunning
 	case s.Inst.State != flow.InstanceQueued:
 		// It was stopped meanwhile, or had been told before.
@@ -50,14 +47,19 @@ func (s *State) admitted(e Admitted, env Env, fx *Effects) {
 		s.setInst(flow.InstanceStopped)
 		s.Inst.Reason = flow.ReasonDiscarded
 	default:
-		s.unpauseClock(env)
-		if s.Inst.StartedAt == 0 {
-			s.Inst.StartedAt = env.Now
-		}
+		s.startClock(env)
 		s.setInst(flow.InstanceRunning)
 		if len(s.Rows) > 0 { // it ran before
 			s.rebuild()
 			s.wakeResting(env, fx)
 		}
+	}
+}
+
+// startClock has the time of the run go on, or begin.
+func (s *State) startClock(env Env) {
+	s.unpauseClock(env)
+	if s.Inst.StartedAt == 0 {
+		s.Inst.StartedAt = env.Now
 	}
 }

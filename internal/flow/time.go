@@ -24,6 +24,33 @@ func At(t time.Time) Time {
 	return Time(t.UnixMicro())
 }
 
+// localLayouts are the times of day and date that people write without an offset.
+var localLayouts = [...]string{time.DateOnly, time.DateTime, "2006-01-02T15:04:05"}
+
+// ParseMoment reads what people write: RFC 3339, or a date, with or without a time of day, in the zone.
+func ParseMoment(text string, zone *time.Location) (time.Time, bool) {
+	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return t, true
+	}
+	for _, layout := range localLayouts {
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// ParseTimeOfDay reads HH:MM or HH:MM:SS.
+func ParseTimeOfDay(text string) (hour, minute, second int, ok bool) {
+	for _, layout := range []string{"15:04", time.TimeOnly} {
+		if t, err := time.Parse(layout, text); err == nil && len(text) == len(layout) {
+			hour, minute, second = t.Clock()
+			return hour, minute, second, true
+		}
+	}
+	return 0, 0, 0, false
+}
+
 // Std converts to the standard library, in UTC; none becomes the zero time.
 func (t Time) Std() time.Time {
 	if t == 0 {

@@ -6,7 +6,6 @@ package master
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"baton/internal/flow"
@@ -27,7 +26,7 @@ type fires struct {
 	next    flow.Time     // when somebody has to look, by this clock; 0: nothing is known to be due
 	ahead   time.Duration // how far the clock of the store is before this one
 	reading bool
-	writing int
+	writing bool
 	more    bool // there is more than was read, or decided
 	most    int  // timings at once: fewer after a failure, for one of them may be its cause
 	tables  map[tableKey]*timetable.Table
@@ -48,7 +47,7 @@ func (c *Core) firesAt(at, now flow.Time) {
 
 // lookAtSchedules reads what is due, unless that is being done.
 func (c *Core) lookAtSchedules() {
-	if !c.ready || c.fires.reading || c.fires.writing > 0 || c.fires.next == 0 || c.fires.next > c.now {
+	if !c.ready || c.fires.reading || c.fires.writing || c.fires.next == 0 || c.fires.next > c.now {
 		return
 	}
 	c.fires.reading, c.fires.next = true, 0
@@ -83,7 +82,7 @@ func (c *Core) dueRead(e DueRead) {
 		firings = append(firings, f)
 	}
 	if len(firings) > 0 {
-		c.fires.writing++
+		c.fires.writing = true
 		c.emit(Fire{firings})
 	}
 }
@@ -112,22 +111,17 @@ func (c *Core) table(t flow.Timing) *timetable.Table {
 // has to be told of it.
 func (c *Core) firing(t flow.Timing, d timetable.Decision) flow.Firing {
 	f := flow.Firing{Schedule: t.Schedule, Revision: t.Revision, After: t.After, Until: t.Until, NewAfter: d.After, Nominal: d.Nominal, Next: d.Next, Fires: d.Fires, Workflow: t.Workflow}
-	missed := 0
 	for i := range f.Fires {
 		fire := &f.Fires[i]
 		fire.ID, fire.Schedule, fire.Project, fire.Workflow, fire.At = c.ids.Next(c.now), t.Schedule, t.Project, t.Workflow, c.now
-		if fire.State != flow.FireFired {
-			if fire.State == flow.FireMissed || strings.HasPrefix(fire.Reason, "missed:") {
-				missed += fire.Times
-			}
-			continue
+		if fire.State == flow.FireFired {
+			fire.Instance = c.idOfMine()
+			f.Commands = append(f.Commands, commandOf(t, *fire))
 		}
-		fire.Instance = c.idOfMine()
-		f.Commands = append(f.Commands, commandOf(t, *fire))
 	}
-	if missed > 0 {
+	if d.Missed > 0 {
 		f.Alert = &flow.Alert{ID: c.ids.Next(c.now), Kind: flow.AlertFireMissed, Project: t.Project, At: c.now, Message: fmt.Sprintf(
-			"schedule %s: %d of its times up to %s were not fired, for nobody was there; `baton get fires --state skipped,missed` has them", t.Body.Name, missed, d.After)}
+			"schedule %s: %d of its times up to %s were not fired, for nobody was there; `baton get fires --state skipped,missed` has them", t.Body.Name, d.Missed, d.After)}
 	}
 	return f
 }
@@ -163,7 +157,7 @@ func commandOf(t flow.Timing, fire flow.Fire) flow.Command {
 
 // fired goes on when decisions are written. Whether an error wrote them the store shows when it is looked at again.
 func (c *Core) fired(e Fired) {
-	c.fires.writing--
+	c.fires.writing = false
 	if e.Err != nil {
 		c.fires.next = c.now.Add(c.cfg.Poll)
 		c.fires.most = max(len(e.Firings)/2, 1)

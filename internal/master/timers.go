@@ -145,7 +145,7 @@ func (c *Core) polled(e Polled) {
 // nextTick is when Tick has something to do.
 func (c *Core) nextTick() flow.Time {
 	at := flow.Earliest(c.polls.next, c.polls.parked, c.fleet.next(c.now))
-	if !c.fires.reading && c.fires.writing == 0 {
+	if !c.fires.reading && !c.fires.writing {
 		at = flow.Earliest(at, c.fires.next)
 	}
 	if len(c.wakes) > 0 {

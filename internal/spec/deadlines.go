@@ -3,8 +3,6 @@
 package spec
 
 import (
-	"time"
-
 	yaml "go.yaml.in/yaml/v4"
 
 	"baton/internal/flow"
@@ -12,10 +10,8 @@ import (
 
 // asTimeOfDay is HH:MM or HH:MM:SS.
 var asTimeOfDay = checked(asText, func(s string) string {
-	for _, layout := range []string{"15:04", time.TimeOnly} {
-		if _, err := time.Parse(layout, s); err == nil && len(s) == len(layout) {
-			return ""
-		}
+	if _, _, _, ok := flow.ParseTimeOfDay(s); ok {
+		return ""
 	}
 	return "expected a time of day such as 06:00 or 06:00:30, found " + shown(s)
 })

@@ -194,15 +194,9 @@ func (r *reader) moment(at value, name string, zone *time.Location, into *flow.T
 	if !ok {
 		return false
 	}
-	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
+	if t, ok := flow.ParseMoment(text, zone); ok {
 		*into = flow.At(t)
 		return true
-	}
-	for _, layout := range []string{time.DateOnly, time.DateTime, "2006-01-02T15:04:05"} {
-		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
-			*into = flow.At(t)
-			return true
-		}
 	}
 	r.fail(v, `%s is no time; write 2026-03-01T02:00:00Z, 2026-03-01 or "2026-03-01 02:00:00"`, shown(text))
 	return false

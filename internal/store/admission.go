@@ -69,43 +69,21 @@ func (m *Master) Admit(ctx context.Context, workflows []flow.ID, after flow.ID) 
 	return out, nil
 }
 
-// seat is a run that goes on, or waits to.
-type seat struct {
-	id    flow.ID
-	times int32
-	state flow.InstanceState
-}
-
-func scanSeat(s scanner) (seat, error) {
-	var x seat
-	err := s.Scan(&x.id, &x.times, &x.state)
+func scanSeat(s scanner) (flow.Seat, error) {
+	var x flow.Seat
+	err := s.Scan(&x.ID, &x.Times, &x.State)
 	return x, err
-}
-
-// order is an item that a decision puts into an inbox.
-type order struct {
-	instance flow.ID
-	kind     flow.InboxKind
-	dedup    string
-	payload  any
 }
 
 // toldNow are the runs that were told something which they have not taken in. What was taken in has changed their
 // state: a queued run that is not among them was told nothing.
 const toldNow = "ARRAY(SELECT b.instance_id FROM inbox b WHERE b.state = 0 AND b.kind = 'admission'"
 
-const (
-	admitDedup   = "admit:"
-	discardDedup = "discard:"
-	oustDedup    = "oust:"
-)
-
 // admit decides about one workflow. The lock on its row is taken first: what is counted then nobody else changes
 // for the worse, since runs begin by this alone and all that ends meanwhile makes room.
 func (m *Master) admit(ctx context.Context, q querier, workflow flow.ID) (int, error) {
-	var limit int
-	var over string
-	if err := q.QueryRowContext(ctx, m.text("SELECT run_limit, run_over FROM workflow WHERE id = $1 FOR UPDATE"), workflow).Scan(&limit, &over); err != nil {
+	var e flow.Execution
+	if err := q.QueryRowContext(ctx, m.text("SELECT run_limit, run_over FROM workflow WHERE id = $1 FOR UPDATE"), workflow).Scan(&e.Limit, &e.Over); err != nil {
 		return 0, notFound(err, "there is no workflow %s", workflow)
 	}
 	active, err := all(ctx, m.DB, q, scanSeat, `
@@ -113,42 +91,29 @@ func (m *Master) admit(ctx context.Context, q querier, workflow flow.ID) (int, e
 			SELECT * FROM (
 				SELECT i.id, i.run_times, i.state FROM instance i WHERE i.workflow_id = $1 AND i.state IN (3, 4, 5, 6, 7, 8) ORDER BY i.id + 0 LIMIT $2) AS going
 			UNION ALL SELECT * FROM (
-				SELECT i.id, i.run_times, i.state FROM instance i WHERE i.id = ANY(`+toldNow+` AND b.dedup LIKE '`+admitDedup+`%')) AND i.workflow_id = $1 AND i.state = 2) AS told) AS a
-		ORDER BY id LIMIT $2`, workflow, limit+admitAtOnce)
+				SELECT i.id, i.run_times, i.state FROM instance i WHERE i.id = ANY(`+toldNow+` AND b.dedup LIKE '`+string(flow.OrderAdmit)+`:%')) AND i.workflow_id = $1 AND i.state = 2) AS told) AS a
+		ORDER BY id LIMIT $2`, workflow, e.Limit+admitAtOnce)
 	if err != nil {
 		return 0, err
 	}
-	free := limit - len(active)
-	if limit == 0 { // it is not limited any more
-		free = admitAtOnce
-	}
-	newest := flow.Over(over) == flow.OverStopOldest && limit > 0
+	newest := e.Over == flow.OverStopOldest && e.Limit > 0
 	waiting, err := all(ctx, m.DB, q, scanSeat, waitingSQL(newest), workflow, admitAtOnce)
 	if err != nil || len(waiting) == 0 {
 		return 0, err
+	}
+	if newest {
+		slices.Reverse(waiting)
 	}
 	// What was submitted before and no master has taken yet goes first.
 	first, err := all(ctx, m.DB, q, scanID, "SELECT id FROM command WHERE workflow_id = $1 ORDER BY id LIMIT 1", workflow)
 	if err != nil {
 		return 0, err
 	}
+	var before flow.ID
 	if len(first) > 0 {
-		waiting = slices.DeleteFunc(waiting, func(w seat) bool { return w.id > first[0] && w.times == 1 })
+		before = first[0]
 	}
-	var orders []order
-	switch {
-	case newest:
-		orders = oust(active, waiting, limit)
-	default:
-		for i, w := range waiting {
-			if i < free {
-				orders = append(orders, admission(w))
-			} else if flow.Over(over) == flow.OverDiscard && limit > 0 {
-				orders = append(orders, discarded(w, fmt.Sprintf("%d of at most %d runs of the workflow were going on", len(active), limit)))
-			}
-		}
-	}
-	return m.orderAll(ctx, q, orders)
+	return m.orderAll(ctx, q, e.Turns(active, waiting, before))
 }
 
 // waitingSQL reads the queued runs of a workflow that were told nothing, in order of submission: a stream of the
@@ -168,38 +133,8 @@ func waitingSQL(newest bool) string {
 	return "SELECT id, run_times, state FROM (" + strings.Join(parts, " UNION ALL ") + ") AS w ORDER BY id" + way + " LIMIT $2"
 }
 
-// oust has the newest runs go on: they begin as soon as there is room, and who is older makes room.
-func oust(active, waiting []seat, limit int) []order {
-	var out []order
-	keep := waiting[:min(len(waiting), limit)] // newest first
-	for _, w := range waiting[len(keep):] {
-		out = append(out, discarded(w, "a newer run of the workflow takes its place"))
-	}
-	free := max(limit-len(active), 0)
-	for i := range keep {
-		if i < free {
-			out = append(out, admission(keep[len(keep)-1-i]))
-		}
-	}
-	for _, a := range active[:min(len(active), max(len(active)+len(keep)-limit, 0))] {
-		if a.state == flow.InstanceQuarantined {
-			continue // an order would have it read again, which may be what ends masters: that is a person's to give
-		}
-		out = append(out, order{a.id, flow.InboxVerb, fmt.Sprintf("%s%d:%d", oustDedup, int64(a.id), a.times), flow.Verb{Name: flow.VerbStop, By: "execution: a newer run takes its place"}})
-	}
-	return out
-}
-
-func admission(s seat) order {
-	return order{s.id, flow.InboxAdmission, fmt.Sprintf("%s%d:%d", admitDedup, int64(s.id), s.times), flow.Admission{}}
-}
-
-func discarded(s seat, why string) order {
-	return order{s.id, flow.InboxAdmission, fmt.Sprintf("%s%d:%d", discardDedup, int64(s.id), s.times), flow.Admission{Discard: true, Why: why}}
-}
-
-// orderAll puts items into inboxes, each once, and returns how many were not there yet.
-func (m *Master) orderAll(ctx context.Context, q querier, orders []order) (given int, err error) {
+// orderAll puts orders into inboxes, each once, and returns how many were not there yet.
+func (m *Master) orderAll(ctx context.Context, q querier, orders []flow.Order) (given int, err error) {
 	if len(orders) == 0 {
 		return 0, nil
 	}
@@ -211,18 +146,27 @@ func (m *Master) orderAll(ctx context.Context, q querier, orders []order) (given
 	if err != nil {
 		return 0, err
 	}
+	rows := make([]orderRow, len(orders))
 	for i, o := range orders {
-		payload, err := json.Marshal(o.payload)
-		if err != nil {
-			return 0, err
-		}
-		n, err := exec(ctx, m.DB, q, `
-			INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-			storeID(now, tokens[i]), o.instance, string(o.kind), o.dedup, string(payload), now)
-		if err != nil {
-			return 0, err
-		}
-		given += int(n)
+		item := o.Item(storeID(now, tokens[i]), now)
+		rows[i] = orderRow{int64(item.ID), int64(item.Instance), item.Kind, item.Dedup, string(item.Payload)}
 	}
-	return given, nil
+	raw, err := json.Marshal(rows)
+	if err != nil {
+		return 0, err
+	}
+	n, err := exec(ctx, m.DB, q, `
+		INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at)
+		SELECT u.id, u.instance, u.kind, u.dedup, u.payload, CAST($2 AS BIGINT)
+		FROM `+m.records("$1", "id bigint, instance bigint, kind text, dedup text, payload text")+` WHERE true ON CONFLICT DO NOTHING`, string(raw), now)
+	return int(n), err
+}
+
+// orderRow is an item of an inbox as JSON.
+type orderRow struct {
+	ID       int64          `json:"id"`
+	Instance int64          `json:"instance"`
+	Kind     flow.InboxKind `json:"kind"`
+	Dedup    string         `json:"dedup"`
+	Payload  string         `json:"payload"`
 }

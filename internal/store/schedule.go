@@ -108,7 +108,7 @@ func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow f
 	if err != nil {
 		return false, err
 	}
-	var fresh, again []kept
+	var fresh, said, again []kept
 	byName := map[string]kept{}
 	for _, k := range have {
 		byName[k.Schedule.Name] = k
@@ -124,30 +124,36 @@ func (db *DB) applySchedules(ctx context.Context, q querier, project, workflow f
 			fresh = append(fresh, now)
 			continue
 		}
-		what, err := r.apply(ctx, now, old)
+		what, err := compare(now, old)
 		if err != nil {
 			return false, err
 		}
-		changed = changed || what != unchanged
+		if what != unchanged {
+			said = append(said, now)
+		}
 		if what == retimed {
 			again = append(again, now)
 		}
 	}
+	var gone []flow.ID
 	for _, k := range have {
-		if _, gone := byName[k.Schedule.Name]; !gone || k.Removed {
+		if _, left := byName[k.Schedule.Name]; !left || k.Removed {
 			continue
 		}
-		changed = true
-		if _, err := exec(ctx, db, q, "UPDATE schedule SET removed = TRUE, enabled = FALSE, overridden = FALSE WHERE id = $1", k.ID); err != nil {
-			return false, err
-		}
+		gone = append(gone, k.ID)
 		k.Enabled = false
 		again = append(again, k)
+	}
+	if err := r.say(ctx, said); err != nil {
+		return false, err
+	}
+	if _, err := exec(ctx, db, q, "UPDATE schedule SET removed = TRUE, enabled = FALSE, overridden = FALSE WHERE id = ANY($1)", db.list(gone)); err != nil {
+		return false, err
 	}
 	if err := r.revise(ctx, again); err != nil {
 		return false, err
 	}
-	return changed || len(fresh) > 0, r.add(ctx, project, workflow, fresh)
+	return len(fresh)+len(said)+len(gone) > 0, r.add(ctx, project, workflow, fresh)
 }
 
 // change is what a file changes of a schedule.
@@ -187,8 +193,8 @@ func (db *DB) newRevision(ctx context.Context, q querier, of []kept) (*revision,
 	return &revision{db, q, now, map[calendarKey]calendarVersion{}}, err
 }
 
-// apply makes a schedule as its file says.
-func (r *revision) apply(ctx context.Context, now, old kept) (change, error) {
+// compare tells what a file changes of a schedule.
+func compare(now, old kept) (change, error) {
 	body, err := json.Marshal(now.Schedule)
 	if err != nil {
 		return unchanged, err
@@ -201,13 +207,42 @@ func (r *revision) apply(ctx context.Context, now, old kept) (change, error) {
 	if same && old.Position == now.Position && old.Overridden == now.Overridden {
 		return unchanged, nil
 	}
-	_, err = exec(ctx, r.DB, r.q, `
-		UPDATE schedule SET position = $2, body = $3, enabled = $4, overridden = $5, removed = FALSE WHERE id = $1`,
-		now.ID, now.Position, string(body), now.Enabled, now.Overridden)
 	if same {
-		return moved, err
+		return moved, nil
 	}
-	return retimed, err
+	return retimed, nil
+}
+
+// say writes schedules as their file says them.
+func (r *revision) say(ctx context.Context, list []kept) error {
+	if len(list) == 0 {
+		return nil
+	}
+	rows := make([]saidRow, len(list))
+	for i, s := range list {
+		body, err := json.Marshal(s.Schedule)
+		if err != nil {
+			return err
+		}
+		rows[i] = saidRow{int64(s.ID), s.Position, string(body), s.Enabled, s.Overridden}
+	}
+	raw, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	_, err = exec(ctx, r.DB, r.q, `
+		UPDATE schedule AS s SET position = u.position, body = u.body, enabled = u.enabled, overridden = u.overridden, removed = FALSE
+		FROM `+r.records("$1", "id bigint, position int, body text, enabled boolean, overridden boolean")+` WHERE s.id = u.id`, string(raw))
+	return err
+}
+
+// saidRow is a schedule as its file says it, as JSON.
+type saidRow struct {
+	ID         int64  `json:"id"`
+	Position   int    `json:"position"`
+	Body       string `json:"body"`
+	Enabled    bool   `json:"enabled"`
+	Overridden bool   `json:"overridden"`
 }
 
 // revise begins new revisions of schedules from now on, some statements for all. Times of the old ones that are due
@@ -387,8 +422,7 @@ func (db *DB) EnableSchedules(ctx context.Context, project, workflow, name strin
 	return found, db.wrap("enable schedules", err)
 }
 
-// Schedules lists the schedules of a project, a workflow or all, by project, workflow and place in the file, after
-// the one with that id.
+// Schedules lists the schedules of a project, a workflow or all, in order of their ids, after the one with that id.
 func (db *DB) Schedules(ctx context.Context, project, workflow string, limit int, after flow.ID) (flow.Page[flow.ScheduleRow], error) {
 	limit = pageLimit(limit)
 	rows, err := all(ctx, db, db.read(forAPI), func(s scanner) (r flow.ScheduleRow, err error) {

@@ -28,6 +28,8 @@ type Decision struct {
 	Next    flow.Time // when to look again; 0: never
 	// Fires in order. Those that are fired have no instance yet.
 	Fires []flow.Fire
+	// Missed counts the times among them that nobody was there to fire and that are not made up for.
+	Missed int
 }
 
 // Decide tells what becomes of the times of a timing that are due now. One that is later than Grace was missed: the
@@ -63,7 +65,11 @@ func (t *Table) Decide(timing flow.Timing, now flow.Time) Decision {
 		latest = -1
 	}
 	for i, s := range due {
-		d.add(t.fate(timing, s, i == latest, now))
+		f, missed := t.fate(timing, s, i == latest, now)
+		if missed {
+			d.Missed += f.Times
+		}
+		d.add(f)
 	}
 	return d
 }
@@ -78,9 +84,10 @@ func latestFire(due []span) int {
 	return -1
 }
 
-// fate decides about one time that is due; latest: of all that are due it is the last to be fired.
-func (t *Table) fate(timing flow.Timing, s span, latest bool, now flow.Time) flow.Fire {
-	f := flow.Fire{Nominal: s.at, Last: s.last, Times: s.times, State: flow.FireSkipped}
+// fate decides about one time that is due; latest: of all that are due it is the last to be fired. It was missed when
+// nobody fired it and nobody will.
+func (t *Table) fate(timing flow.Timing, s span, latest bool, now flow.Time) (f flow.Fire, missed bool) {
+	f = flow.Fire{Nominal: s.at, Last: s.last, Times: s.times, State: flow.FireSkipped}
 	late := now.Sub(s.due)
 	ago := flow.Duration(now.Sub(s.at).Truncate(time.Second)).String()
 	const nobody = "nobody was there to fire it, and it was "
@@ -92,15 +99,18 @@ func (t *Table) fate(timing flow.Timing, s span, latest bool, now flow.Time) flo
 	case late <= Grace:
 		f.State, f.Reason = flow.FireFired, t.moved(s)
 	case late > t.window():
+		missed = true
 		f.State, f.Reason = flow.FireMissed, fmt.Sprintf("window: %s%s ago; missed_window is %s", nobody, ago, flow.Duration(t.window()))
 	case t.schedule.Missed == flow.MissedNone:
+		missed = true
 		f.Reason = fmt.Sprintf("missed: %s%s ago; missed: none leaves it out", nobody, ago)
 	case t.schedule.Missed == flow.MissedAll || latest:
 		f.State, f.Reason = flow.FireFired, fmt.Sprintf("late: %s%s ago", nobody, ago)
 	default:
+		missed = true
 		f.Reason = fmt.Sprintf("missed: %s%s ago; missed: last fires only the latest", nobody, ago)
 	}
-	return f
+	return f, missed
 }
 
 // add puts a fire into the decision. Many that had one fate become one row.

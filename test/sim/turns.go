@@ -3,8 +3,6 @@
 package sim
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 
 	"baton/internal/flow"
@@ -34,62 +32,33 @@ func (s *Store) admit(workflows []flow.ID) (out flow.Admitted) {
 }
 
 func (s *Store) admitOne(workflow flow.ID, e flow.Execution) (given int) {
-	var on, waiting []flow.Instance
+	var going, waiting []flow.Seat
 	for _, id := range sorted(s.instances) {
 		in := s.instances[id]
-		_, admitted := s.dedup[turnKey("admit", in.Instance)]
-		_, discarded := s.dedup[turnKey("discard", in.Instance)]
+		seat := flow.Seat{ID: id, Times: in.Instance.RunTimes, State: in.Instance.State}
 		queued := in.Instance.State == flow.InstanceQueued
 		switch {
 		case in.Instance.Workflow != workflow:
-		case active(in), queued && admitted:
-			on = append(on, in.Instance)
-		case queued && !discarded:
-			waiting = append(waiting, in.Instance)
+		case active(in), queued && s.told(seat, flow.OrderAdmit):
+			going = append(going, seat)
+		case queued && !s.told(seat, flow.OrderDiscard):
+			waiting = append(waiting, seat)
 		}
 	}
-	if first := s.firstCommand(workflow); first != 0 { // it goes before what was submitted later
-		waiting = slices.DeleteFunc(waiting, func(in flow.Instance) bool { return in.ID > first && in.RunTimes == 1 })
-	}
-	free := e.Limit - len(on)
-	tell := func(kind flow.InboxKind, what string, to flow.Instance, payload any) {
-		raw, err := json.Marshal(payload)
-		if err != nil {
-			panic(err) // a struct of texts
-		}
-		if _, known := s.dedup[turnKey(what, to)]; known {
-			return
+	for _, o := range e.Turns(going, waiting, s.firstCommand(workflow)) {
+		if s.told(o.Seat, o.Kind) {
+			continue
 		}
 		given++
-		s.order(flow.InboxItem{ID: s.ids.Next(s.w.now), Instance: to.ID, Kind: kind, Dedup: turnKey(what, to), Payload: raw, At: s.w.now})
-	}
-	switch e.Over {
-	case flow.OverStopOldest:
-		keep := waiting[max(len(waiting)-e.Limit, 0):]
-		for _, in := range waiting[:len(waiting)-len(keep)] {
-			tell(flow.InboxAdmission, "discard", in, flow.Admission{Discard: true})
-		}
-		for i, in := range keep {
-			if i < free {
-				tell(flow.InboxAdmission, "admit", in, flow.Admission{})
-			}
-		}
-		for _, in := range on[:min(len(on), max(len(on)+len(keep)-e.Limit, 0))] {
-			if in.State == flow.InstanceQuarantined {
-				continue // an order would have it read again, which may be what ends masters
-			}
-			tell(flow.InboxVerb, "oust", in, flow.Verb{Name: flow.VerbStop})
-		}
-	default:
-		for i, in := range waiting {
-			if i < free {
-				tell(flow.InboxAdmission, "admit", in, flow.Admission{})
-			} else if e.Over == flow.OverDiscard {
-				tell(flow.InboxAdmission, "discard", in, flow.Admission{Discard: true})
-			}
-		}
+		s.order(o.Item(s.ids.Next(s.w.now), s.w.now))
 	}
 	return given
+}
+
+// told tells whether a run was given an order of a kind, this time that it runs.
+func (s *Store) told(seat flow.Seat, kind flow.OrderKind) bool {
+	_, known := s.dedup[flow.Order{Seat: seat, Kind: kind}.Dedup()]
+	return known
 }
 
 // firstCommand is the oldest start of a workflow that no master has taken, 0 for none.
@@ -100,10 +69,6 @@ func (s *Store) firstCommand(workflow flow.ID) flow.ID {
 		}
 	}
 	return 0
-}
-
-func turnKey(what string, in flow.Instance) string {
-	return fmt.Sprintf("%s:%d:%d", what, in.ID, in.RunTimes)
 }
 
 // checkTurn: a run that begins is one of no more than may go on.
@@ -121,7 +86,8 @@ func (s *Store) checkTurn(before, now flow.Instance) {
 	if e := s.defs[now.Workflow].Workflow.Execution; e.Over == "" && now.RunTimes == 1 {
 		for _, id := range sorted(s.instances) {
 			in := s.instances[id].Instance
-			if _, told := s.dedup[turnKey("admit", in)]; id < now.ID && in.Workflow == now.Workflow && in.State == flow.InstanceQueued && in.RunTimes == 1 && !told {
+			told := s.told(flow.Seat{ID: id, Times: in.RunTimes}, flow.OrderAdmit)
+			if id < now.ID && in.Workflow == now.Workflow && in.State == flow.InstanceQueued && in.RunTimes == 1 && !told {
 				s.violation("run %d begins before %d, which was submitted before it", now.ID, id)
 			}
 		}
