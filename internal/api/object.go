@@ -140,6 +140,7 @@ func taskOf(r flow.TaskRow) Task {
 		StartedAt: r.StartedAt, EndedAt: r.EndedAt, Reason: text(r.Reason), NextCheckAt: r.NextCheck,
 		Outputs: values(r.Outputs), Held: r.Held, Compensates: text(r.Compensates.String()),
 	}
+	t.Child = text(r.Child().String())
 	if r.Attempt.Number > 0 {
 		t.Token = new(r.Attempt.Token)
 		t.ExitCode = exit(r.Attempt)

@@ -100,6 +100,8 @@ func taskVerbs() []Route {
 		verb("hold", "Keep a task from starting"),
 		verb("release", "Let a held task start"),
 		verb("start", "Start a waiting task now, past delay, retry wait or pool"),
+		to(post, "/instances/{instance}/tasks/{task}/approve", InstanceOperate, "approve-task", "Approve what an approval asks", decideTask(flow.VerbTaskApprove), accepted),
+		to(post, "/instances/{instance}/tasks/{task}/reject", InstanceOperate, "reject-task", "Reject what an approval asks: the task fails", decideTask(flow.VerbTaskReject), accepted),
 	}
 }
 

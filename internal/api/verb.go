@@ -52,6 +52,25 @@ func orderTask(verb string) func(*Server, context.Context, *TaskPath) (*orderedO
 	}
 }
 
+// Decision is what a person says to an approval.
+type Decision struct {
+	Choice  string            `json:"choice,omitempty" doc:"One of the options of the task" maxLength:"128"`
+	Fields  map[string]string `json:"fields,omitempty" doc:"Fields of its form"`
+	Comment string            `json:"comment,omitempty" maxLength:"4000"`
+}
+
+type decideIn struct {
+	TaskPath
+	Body Decision
+}
+
+func decideTask(verb string) func(*Server, context.Context, *decideIn) (*orderedOut, error) {
+	return func(s *Server, ctx context.Context, in *decideIn) (*orderedOut, error) {
+		d := in.Body
+		return s.order(ctx, in.Instance, flow.Verb{Name: verb, Task: in.Task, Choice: d.Choice, Fields: d.Fields, Comment: d.Comment})
+	}
+}
+
 type stopIn struct {
 	InstancePath
 	Compensate bool `query:"compensate" doc:"Undo what succeeded, in reverse order"`

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"baton/internal/api"
+	"baton/internal/flow"
 )
 
 // printInstance shows a run and its tasks.
@@ -97,7 +98,7 @@ func (a *app) writeEnd(w io.Writer, i api.Instance) error {
 	for _, t := range i.Tasks {
 		if t.Valid && (t.State == "failed" || t.State == "killed") {
 			where := "logs"
-			if t.StartedAt == 0 { // no process of it ever began
+			if t.StartedAt == 0 || flow.Hosted(t.Type) { // no process of it ever began
 				where = "explain"
 			}
 			if _, err := fmt.Fprintln(w, p.dim(fmt.Sprintf("why: baton %s %s %s", where, i.ID, quote(t.Name)))); err != nil {

@@ -209,7 +209,7 @@ func (p *progress) detail(t api.Task) string {
 
 // reasonWorthSaying leaves out what the state says already: on which worker a task is.
 func reasonWorthSaying(t api.Task) string {
-	if t.State == "running" || t.State == "dispatched" {
+	if (t.State == "running" || t.State == "dispatched") && !flow.Hosted(t.Type) {
 		return ""
 	}
 	return or(t.Reason, "")

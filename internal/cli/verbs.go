@@ -77,10 +77,32 @@ func (a *app) taskCommand() *cobra.Command {
 		})
 		task.AddCommand(c)
 	}
-	for _, name := range []string{"approve", "reject"} {
-		task.AddCommand(notSupported(name))
-	}
+	task.AddCommand(a.decideCommand("approve", "Approve what an approval asks"), a.decideCommand("reject", "Reject what an approval asks: the task fails"))
 	return task
+}
+
+// decideCommand answers an approval.
+func (a *app) decideCommand(name, short string) *cobra.Command {
+	var wait waitFlags
+	var d api.Decision
+	var fields []string
+	c := &cobra.Command{
+		Use: name + " INSTANCE TASK", Short: short, Args: arguments("INSTANCE", "TASK"),
+		Long:    "`baton explain INSTANCE TASK` shows what is asked and what may be chosen.",
+		Example: "  baton task " + name + " 7301444403200000 release --choose friday -p ticket=OPS-12 --comment \"after the freeze\"",
+	}
+	c.Flags().StringVar(&d.Choice, "choose", "", "the option that is chosen")
+	c.Flags().StringArrayVarP(&fields, "param", "p", nil, "a field of the form, name=value; may be given many times")
+	c.Flags().StringVar(&d.Comment, "comment", "", "why, for the record")
+	wait.add(c, "then wait until the run is at rest")
+	c.RunE = action(func(ctx context.Context, args []string) error {
+		var err error
+		if d.Fields, err = keyValues(fields); err != nil {
+			return err
+		}
+		return a.order(ctx, request{method: http.MethodPost, path: path("instances", args[0], "tasks", args[1], name), body: d}, args[0], "task "+name, wait)
+	})
+	return c
 }
 
 // order gives a verb and says what became of it.

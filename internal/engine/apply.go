@@ -14,6 +14,7 @@ import (
 type Env struct {
 	Now    flow.Time
 	NextID func() flow.ID
+	OwnID  func() flow.ID // of a run that the owner of this one takes up itself
 }
 
 // Event is something that happened to an instance.
@@ -98,6 +99,17 @@ type Admitted struct {
 	flow.Admission
 }
 
+// Looked is the answer to a question of a row.
+type Looked struct {
+	Task   flow.ID
+	Answer Answer
+}
+
+// ChildTold says how a run stands that a row began.
+type ChildTold struct{ flow.ChildNews }
+
+func (Looked) event()    {}
+func (ChildTold) event() {}
 func (Begin) event()     {}
 func (Admitted) event()  {}
 func (Placed) event()    {}
@@ -117,6 +129,7 @@ func (VerbGiven) event() {}
 // broken; the caller then quarantines the instance.
 func Apply(s *State, ev Event, env Env) Effects {
 	var fx Effects
+	before := s.Inst.State
 	switch e := ev.(type) {
 	case Begin:
 		s.begin(env, &fx)
@@ -124,7 +137,7 @@ func Apply(s *State, ev Event, env Env) Effects {
 		switch {
 		case s.queued(e.Row):
 			s.place(e, env, &fx)
-		case e.Row >= 0 && int(e.Row) < len(s.Rows) && !s.Rows[e.Row].State.Placed():
+		case e.Row >= 0 && int(e.Row) < len(s.Rows) && !s.Rows[e.Row].Placed():
 			fx.Freed = append(fx.Freed, e.Row) // it does not wait any more
 		}
 	case Stuck:
@@ -151,10 +164,15 @@ func Apply(s *State, ev Event, env Env) Effects {
 		s.verb(e, env, &fx)
 	case Admitted:
 		s.admitted(e, env, &fx)
+	case Looked:
+		s.looked(e, env, &fx)
+	case ChildTold:
+		s.childTold(e, env, &fx)
 	default:
 		panic(fmt.Sprintf("engine: no decision for event %T", ev))
 	}
 	s.proceed(env, &fx)
+	s.tellParent(before, env)
 	return fx
 }
 
@@ -170,7 +188,10 @@ func (s *State) Resume() Effects {
 		if row.State == flow.TaskQueued && s.granting() {
 			fx.Queued = append(fx.Queued, int32(r))
 		}
-		if row.Kill != flow.KillNone && row.State.Placed() {
+		if row.Hosted() {
+			s.lookAgain(int32(r), &fx)
+		}
+		if row.Kill != flow.KillNone && row.Placed() {
 			fx.Killing = append(fx.Killing, int32(r))
 		}
 	}

@@ -521,11 +521,14 @@ func (s *State) killAll(intent flow.KillIntent, env Env, fx *Effects) {
 func (s *State) kill(r int32, intent flow.KillIntent, env Env, fx *Effects) {
 	row := &s.Rows[r]
 	switch {
-	case row.State.Placed():
+	case row.Placed():
 		row.Kill = intent
 		s.placedReason(row)
 		s.touch(r)
 		fx.Killing = append(fx.Killing, r)
+	case row.Hosted() && row.Child() != 0:
+		row.Kill = intent
+		s.orderChild(r, flow.VerbStop, env)
 	case row.State == flow.TaskUnknown:
 		row.Attempt.Confirmed = false
 		s.endRow(r, flow.TaskKilled, flow.ReasonUnknown, env)

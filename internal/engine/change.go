@@ -17,6 +17,8 @@ type change struct {
 	inbox    []flow.ID
 	outcomes []flow.Outcome
 	alerts   []flow.Alert
+	commands []flow.Command
+	news     []flow.InboxItem
 }
 
 // Effects are orders to be carried out after the commit, by row index. They say nothing that the
@@ -28,6 +30,7 @@ type Effects struct {
 	Begun   []int32 // at-most-once attempts whose start is now durable
 	Killing []int32 // rows whose attempt is to be killed
 	Settled []int64 // tokens whose result is durable, or refused for ever: acknowledge
+	Lookups []int32 // rows that wait for what only the store knows: Lookup has the question
 	Freed   []int32 // rows that hold no slot any more, or were given one they cannot use
 }
 
@@ -63,7 +66,7 @@ func (s *State) Take(command flow.ID) (flow.Change, []int32) {
 	s.Inst.Engine = flow.EngineVersion
 	out := flow.Change{
 		Instance: s.Inst, Command: command,
-		Past: c.past, Inbox: c.inbox, Outcomes: c.outcomes, Alerts: c.alerts,
+		Past: c.past, Inbox: c.inbox, Outcomes: c.outcomes, Alerts: c.alerts, Commands: c.commands, News: c.news,
 	}
 	if c.stored < len(s.Rows) {
 		// A copy: the caller may still be writing it when the next event changes the rows.
@@ -111,10 +114,10 @@ func (s *State) Consume(inbox flow.ID) {
 
 // Resting tells whether nothing of it is with a worker or waits for one: it can be parked.
 func (s *State) Resting() bool {
-	if s.live > 0 {
+	if s.live > 0 || len(s.looking) > 0 {
 		return false
 	}
-	if s.active == s.waiting || s.Inst.State.AtRest() {
+	if s.active == s.waiting+s.hosted || s.Inst.State.AtRest() {
 		return true
 	}
 	for r := range s.Rows {

@@ -138,6 +138,16 @@ func defineOption(t *flow.Task, text string) error {
 		t.Priority, err = flow.ParsePriority(arg)
 	case "group":
 		t.WorkerGroup = arg
+	case "wait": // for D, until T
+		key, value, _ := strings.Cut(arg, " ")
+		t.Type = flow.TypeWait
+		t.With, err = json.Marshal(map[string]string{key: value})
+	case "sub":
+		t.Type = flow.TypeSubWorkflow
+		t.With, err = json.Marshal(map[string]any{"workflow": arg, "params": map[string]string{"size": "${day}"}})
+	case "approval":
+		t.Type = flow.TypeApproval
+		t.With, err = defineApproval(arg)
 	case "substitute":
 		t.Substitute = flow.Substitute(arg)
 	case "param":
@@ -172,6 +182,29 @@ func defineOption(t *flow.Task, text string) error {
 		err = fmt.Errorf("no option %q", key)
 	}
 	return err
+}
+
+// defineApproval reads a message, then choose A,B, default A, on_timeout W and user:NAME.
+func defineApproval(arg string) ([]byte, error) {
+	with := map[string]any{}
+	var message []string
+	words := strings.Fields(arg)
+	for i := 0; i < len(words); i++ {
+		switch w := words[i]; {
+		case w == "choose":
+			i++
+			with["options"] = strings.Split(words[i], ",")
+		case w == "default" || w == "on_timeout":
+			i++
+			with[w] = words[i]
+		case strings.HasPrefix(w, "user:"):
+			with["approvers"] = []string{w}
+		default:
+			message = append(message, w)
+		}
+	}
+	with["message"] = strings.Join(message, " ")
+	return json.Marshal(with)
 }
 
 func names(list string) []string {

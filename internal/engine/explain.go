@@ -93,6 +93,9 @@ func (s *State) since(row *flow.TaskRow, now flow.Time) string {
 		at = row.Attempt.GrantedAt
 	case flow.TaskRunning:
 		at = row.Attempt.StartedAt
+		if row.Hosted() {
+			at = row.StartedAt
+		}
 	case flow.TaskPaused:
 		at = s.Inst.PausedAt
 	case flow.TaskUnknown:
@@ -169,7 +172,7 @@ func (s *State) standing(u int32, now flow.Time) string {
 	row := &s.Rows[r]
 	code, _, _ := strings.Cut(row.Reason, ":")
 	switch {
-	case row.State == flow.TaskRunning && row.Kill == flow.KillNone && code != flow.ReasonSuspect:
+	case row.State == flow.TaskRunning && !row.Hosted() && row.Kill == flow.KillNone && code != flow.ReasonSuspect:
 		code = "running on worker " + row.Attempt.Worker
 	case code == "":
 		code = row.State.String()

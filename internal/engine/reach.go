@@ -224,6 +224,10 @@ func (s *State) ready(r int32, env Env, fx *Effects) {
 		s.endRow(r, flow.TaskSucceeded, "dry_run", env)
 		return
 	}
+	if flow.Hosted(row.Type) {
+		s.host(r, env, fx)
+		return
+	}
 	s.set(r, flow.TaskQueued)
 	row.Reason = "queued: waits for a place on a worker of group " + s.group(row)
 	if row.Attempt.Number > 0 && row.Attempt.State == flow.AttemptLost {
@@ -324,9 +328,12 @@ func (s *State) wait(r int32, reason string, until flow.Time) {
 // the dispatcher's.
 func (s *State) rest(r int32, env Env) {
 	row := &s.Rows[r]
-	row.NextCheck = 0
-	if row.EligibleAt > env.Now && row.State != flow.TaskQueued {
+	switch {
+	case row.Hosted(): // the time it waits for is its own
+	case row.EligibleAt > env.Now && row.State != flow.TaskQueued:
 		row.NextCheck = row.EligibleAt
+	default:
+		row.NextCheck = 0
 	}
 	s.set(r, flow.TaskPaused)
 	row.Reason = flow.ReasonPaused + ": the run is paused; `baton resume` goes on"

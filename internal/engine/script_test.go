@@ -182,13 +182,28 @@ func (p *player) play(command, input string) string {
 	case "verb":
 		v := flow.Verb{Name: args[0], By: "ann"}
 		for _, a := range args[1:] {
-			if a == "compensate" && v.Name == flow.VerbStop {
+			choice, chosen := strings.CutPrefix(a, "choose=")
+			switch {
+			case a == "compensate" && v.Name == flow.VerbStop:
 				v.Compensate = true
-			} else {
+			case a == "parent":
+				v.Parent = 77
+			case chosen:
+				v.Choice = choice
+			default:
 				v.Task = a
 			}
 		}
 		w.verb(v)
+	case "looked": // TASK [nothing|gone]: the store answers
+		w.looked(args)
+	case "child": // TASK STATE [outputs]: the run that it began tells
+		state, err := flow.ParseInstanceState(args[1])
+		if err != nil {
+			p.Fatalf("%v", err)
+		}
+		row := w.s.Rows[w.row(args[0])]
+		w.apply(ChildTold{flow.ChildNews{Child: row.Child(), Row: row.ID, State: state, Reason: "task_failed", Outputs: json.RawMessage(strings.Join(args[2:], " "))}})
 	case "admit":
 		w.apply(Admitted{Inbox: 77, Admission: flow.Admission{Discard: len(args) > 0}})
 	case "advance":
@@ -223,6 +238,8 @@ func startOf(args []string) (flow.Start, error) {
 			s.WorkerGroup = value
 		case "priority":
 			s.Priority, err = flow.ParsePriority(value)
+		case "parent":
+			s.Parent, err = flow.ParseID(value)
 		default:
 			if s.Params == nil {
 				s.Params = map[string]string{}
@@ -332,10 +349,16 @@ func (p *player) told() string {
 	for _, a := range w.change.Alerts {
 		fmt.Fprintf(&b, "  alert %s: %s\n", a.Kind, a.Message)
 	}
+	for _, c := range w.change.Commands {
+		fmt.Fprintf(&b, "  begins run %d of workflow %d: %s\n", c.ID, c.Workflow, c.Start)
+	}
+	for _, n := range w.change.News {
+		fmt.Fprintf(&b, "  tells run %d: %s %s\n", n.Instance, n.Kind, n.Payload)
+	}
 	for _, e := range []struct {
 		name string
 		rows []int32
-	}{{"queue", w.fx.Queued}, {"ask about", w.fx.Asked}, {"grant", w.fx.Granted}, {"let begin", w.fx.Begun}, {"kill", w.fx.Killing}} {
+	}{{"look up for", w.fx.Lookups}, {"queue", w.fx.Queued}, {"ask about", w.fx.Asked}, {"grant", w.fx.Granted}, {"let begin", w.fx.Begun}, {"kill", w.fx.Killing}} {
 		if len(e.rows) > 0 {
 			var list []string
 			for _, r := range e.rows {

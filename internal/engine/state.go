@@ -39,11 +39,14 @@ type State struct {
 	active  int     // valid rows that are neither ended nor paused
 	paused  int     // valid rows in state paused
 	waiting int     // valid rows in state waiting
-	live    int     // valid rows that are dispatched or running
+	live    int     // valid rows that a worker holds
+	hosted  int     // valid rows that wait in the engine itself
 	unknown int     // valid rows in state unknown
 	giving  int     // valid rows with outputs
 	fresh   []int32 // nodes to judge
 	toJudge []int32
+
+	looking map[int32]bool // rows that wait for what is being looked up
 
 	change change
 }
@@ -123,6 +126,7 @@ func New(plan *Plan, c flow.Command) (*State, error) {
 		Priority: c.Priority.Or(st.Priority).Or(plan.Def.Workflow.Priority).Or(flow.PriorityMedium),
 		DataTime: st.DataTime, Zone: c.Zone, Trigger: st.Trigger, Key: c.Key, Spec: c.Start, SubmittedAt: c.At,
 	}
+	s.Inst.Parent, s.Inst.ParentRow = st.Parent, st.ParentRow
 	if s.Inst.Trigger == "" {
 		s.Inst.Trigger = flow.TriggerManual
 	}
@@ -177,7 +181,7 @@ func (s *State) rebuild() {
 	if s.row == nil {
 		s.row, s.verdict, s.left = make([]int32, n), make([]verdict, n), make([]int32, n)
 	}
-	s.active, s.paused, s.waiting, s.live, s.unknown, s.giving = 0, 0, 0, 0, 0, 0
+	s.active, s.paused, s.waiting, s.live, s.hosted, s.unknown, s.giving = 0, 0, 0, 0, 0, 0, 0
 	for i := range n {
 		s.row[i], s.verdict[i], s.left[i] = -1, pending, 0
 		for _, u := range s.Plan.nodes[i].up {
@@ -191,7 +195,7 @@ func (s *State) rebuild() {
 		if !row.Valid {
 			continue
 		}
-		s.count(row.State, 1)
+		s.count(row, 1)
 		if len(row.Outputs) > 0 {
 			s.giving++
 		}
@@ -251,7 +255,8 @@ func rowVerdict(r *flow.TaskRow) verdict {
 	}
 }
 
-func (s *State) count(st flow.TaskState, by int) {
+func (s *State) count(row *flow.TaskRow, by int) {
+	st := row.State
 	switch {
 	case st == flow.TaskPaused:
 		s.paused += by
@@ -263,8 +268,10 @@ func (s *State) count(st flow.TaskState, by int) {
 		s.waiting += by
 	case st == flow.TaskUnknown:
 		s.unknown += by
-	case st.Placed():
+	case row.Placed():
 		s.live += by
+	case row.Hosted():
+		s.hosted += by
 	}
 }
 
@@ -277,11 +284,13 @@ func (s *State) set(r int32, to flow.TaskState) {
 	s.touch(r) // before it moves: the guard of the commit is where the stored row is
 	if row.Valid {
 		if row.State != 0 {
-			s.count(row.State, -1)
+			s.count(row, -1)
 		}
-		s.count(to, 1)
 	}
 	row.State = to
+	if row.Valid {
+		s.count(row, 1)
+	}
 }
 
 // setInst moves the instance to a state.
@@ -297,7 +306,7 @@ func (s *State) setInst(to flow.InstanceState) {
 func (s *State) setAside(r int32) {
 	row := &s.Rows[r]
 	if row.Valid {
-		s.count(row.State, -1)
+		s.count(row, -1)
 		if len(row.Outputs) > 0 {
 			s.giving--
 		}

@@ -41,6 +41,8 @@ func (s *State) taskVerb(v flow.Verb, env Env, fx *Effects) refusal {
 		return s.releaseTask(r, env, fx)
 	case flow.VerbTaskStart:
 		return s.startTask(r, env, fx)
+	case flow.VerbTaskApprove, flow.VerbTaskReject:
+		return s.approvalVerb(r, v, env, fx)
 	default:
 		return refuse("there is no verb %q", v.Name)
 	}
@@ -99,7 +101,7 @@ func (s *State) settleTask(r int32, to flow.TaskState, reason string, env Env) r
 	switch {
 	case row.State == to:
 		return ""
-	case row.State.Placed():
+	case row.Placed(), row.Hosted() && row.Child() != 0:
 		return refuse("task %q is %s; kill it first, or wait for its end", row.Name, row.State)
 	case to == flow.TaskSkipped && row.State.Success(), to == flow.TaskForcedSuccess && row.State == flow.TaskSucceeded:
 		return refuse("task %q has already succeeded", row.Name)

@@ -48,6 +48,9 @@ func (s *State) limits(row *flow.TaskRow) (limit, limit, flow.TimeoutAction) {
 	case flow.TaskDispatched:
 		return limit{"start", warnedStart, a.GrantedAt, t.Start}, limit{}, t.Action
 	case flow.TaskRunning:
+		if row.Hosted() {
+			return limit{"run", warnedRun, row.EligibleAt, t.Run}, limit{}, t.Action
+		}
 		return limit{"run", warnedRun, a.StartedAt, t.Run}, limit{"heartbeat", warnedHeartbeat, a.BeatAt, t.Heartbeat}, t.Action
 	default:
 		return limit{}, limit{}, t.Action
@@ -69,6 +72,10 @@ func (s *State) due(env Env, fx *Effects) {
 		if row.State == flow.TaskWaiting && !row.Held && row.NextCheck != 0 && row.NextCheck <= env.Now {
 			row.EligibleAt = env.Now // a wake that comes late is not the task's wait for a worker
 			s.ready(int32(r), env, fx)
+			continue
+		}
+		if row.Hosted() && row.Kill == flow.KillNone && row.NextCheck != 0 && row.NextCheck <= env.Now {
+			s.hostedDue(int32(r), env)
 			continue
 		}
 		if at := unservedUntil(row); at != 0 && at <= env.Now && s.granting() {
@@ -107,7 +114,11 @@ func (s *State) strike(r int32, l limit, action flow.TimeoutAction, env Env, fx 
 	if !action.Fails() {
 		return
 	}
-	if row.State.Placed() {
+	switch {
+	case row.Hosted():
+		s.hostedTimeout(r, l, env, fx)
+		return
+	case row.Placed():
 		s.kill(r, flow.KillTimeout, env, fx)
 		return
 	}
@@ -158,7 +169,7 @@ func (s *State) nextWake() flow.Time {
 	if t := s.Plan.runLimit; t.Run > 0 && s.clockRuns() && !s.Inst.Due && (t.Action.Fails() || !s.Inst.Warned) {
 		wake = flow.Earliest(wake, s.Inst.StartedAt.Add(t.Run.Std()+time.Duration(s.Inst.PausedFor)*time.Microsecond))
 	}
-	if s.waiting == 0 && (!s.Plan.timed && !s.unserved || s.active == 0) {
+	if s.waiting+s.hosted == 0 && (!s.Plan.timed && !s.unserved || s.active == 0) {
 		return wake
 	}
 	s.unserved = false
@@ -175,6 +186,9 @@ func (s *State) nextWake() flow.Time {
 		}
 		if row.Kill != flow.KillNone {
 			continue
+		}
+		if row.Hosted() {
+			wake = flow.Earliest(wake, row.NextCheck)
 		}
 		if at := unservedUntil(row); at != 0 {
 			s.unserved, wake = true, flow.Earliest(wake, at)

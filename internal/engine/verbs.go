@@ -33,6 +33,9 @@ func (s *State) verb(e VerbGiven, env Env, fx *Effects) {
 }
 
 func (s *State) runVerb(v flow.Verb, env Env, fx *Effects) refusal {
+	if v.Parent != 0 {
+		s.Inst.ParentRow = v.Parent
+	}
 	switch v.Name {
 	case flow.VerbPause:
 		return s.pause(env)
@@ -41,7 +44,7 @@ func (s *State) runVerb(v flow.Verb, env Env, fx *Effects) refusal {
 	case flow.VerbStop:
 		return s.stop(v, env, fx)
 	case flow.VerbRecover:
-		return s.recover(env, fx)
+		return s.recover(v, env, fx)
 	case flow.VerbRerun:
 		return s.rerun(env, fx)
 	case flow.VerbRelease:
@@ -65,8 +68,12 @@ func (s *State) pause(env Env) refusal {
 	s.setInst(flow.InstancePausing)
 	for r := range s.Rows {
 		row := &s.Rows[r]
-		if row.Valid && (row.State == flow.TaskWaiting || row.State == flow.TaskQueued) {
+		switch {
+		case !row.Valid:
+		case row.State == flow.TaskWaiting, row.State == flow.TaskQueued, row.Hosted() && row.Child() == 0:
 			s.rest(int32(r), env)
+		case row.Hosted():
+			s.orderChild(int32(r), flow.VerbPause, env)
 		}
 	}
 	return ""
@@ -103,6 +110,8 @@ func (s *State) wakeResting(env Env, fx *Effects) {
 		switch {
 		case row.Held:
 			s.wait(int32(r), heldReason, row.NextCheck)
+		case flow.Hosted(row.Type) && row.StartedAt != 0:
+			s.hostAgain(int32(r), env, fx)
 		case row.NextCheck > env.Now && row.Attempt.Number > 0:
 			s.wait(int32(r), flow.ReasonRetryDelay+": the next try is due later", row.NextCheck)
 		case row.NextCheck > env.Now:
@@ -140,10 +149,14 @@ func (s *State) stop(v flow.Verb, env Env, fx *Effects) refusal {
 	return ""
 }
 
-func (s *State) recover(env Env, fx *Effects) refusal {
+func (s *State) recover(v flow.Verb, env Env, fx *Effects) refusal {
 	switch s.Inst.State {
 	case flow.InstanceFailed, flow.InstanceStopped, flow.InstancePaused:
 	case flow.InstanceSucceeded:
+		if v.Parent != 0 {
+			s.tell(env)
+			return ""
+		}
 		return refuse("the run has succeeded; there is nothing to recover (use rerun)")
 	default:
 		return refuse("the run is %s; wait until it has ended, or stop it first", s.Inst.State)
@@ -178,6 +191,9 @@ func (s *State) rerun(env Env, fx *Effects) refusal {
 			if s.Rows[r].State == flow.TaskPaused {
 				s.set(int32(r), flow.TaskKilled)
 				s.Rows[r].Reason, s.Rows[r].EndedAt, s.Rows[r].NextCheck = "rerun", env.Now, 0
+			}
+			if s.Rows[r].Child() != 0 {
+				s.Rows[r].Attempt.Cause = causeRerun
 			}
 			s.setAside(int32(r))
 		}

@@ -16,6 +16,7 @@ import (
 
 	"baton/internal/flow"
 	"baton/internal/task"
+	"baton/internal/task/hosted"
 )
 
 // epoch is when every test begins.
@@ -43,7 +44,7 @@ func (call) Run(context.Context, *task.Attempt) (task.Outputs, error) {
 	return nil, nil
 }
 
-var testTypes = task.NewSet(script{"shell"}, call{})
+var testTypes = task.NewSet(script{"shell"}, call{}, hosted.Wait(), hosted.Approval(), hosted.SubWorkflow())
 
 // world is one instance and everything around it.
 type world struct {
@@ -94,7 +95,8 @@ func compileTest(t fataler, def flow.Workflow) *Plan {
 }
 
 func (w *world) env() Env {
-	return Env{Now: w.now, NextID: func() flow.ID { w.lastID++; return w.lastID }}
+	next := func() flow.ID { w.lastID++; return w.lastID }
+	return Env{Now: w.now, NextID: next, OwnID: next}
 }
 
 // apply decides one event and commits what it changed, as a master does.
@@ -228,7 +230,7 @@ type cached struct {
 	Verdict                                []verdict
 	Left                                   []int32
 	Active, Paused, Waiting, Live, Unknown int
-	Giving                                 int
+	Hosted, Giving                         int
 	ToJudge                                []int32
 }
 
@@ -237,7 +239,7 @@ func snapshot(s *State) cached {
 		Inst: s.Inst, Rows: slices.Clone(s.Rows), Start: s.start, In: s.in, Holds: slices.Clone(s.holds),
 		Given: maps.Clone(s.given), Globals: maps.Clone(s.globals),
 		Row: slices.Clone(s.row), Verdict: slices.Clone(s.verdict), Left: slices.Clone(s.left),
-		Active: s.active, Paused: s.paused, Waiting: s.waiting, Live: s.live, Unknown: s.unknown, Giving: s.giving,
+		Active: s.active, Paused: s.paused, Waiting: s.waiting, Live: s.live, Unknown: s.unknown, Hosted: s.hosted, Giving: s.giving,
 	}
 	for _, i := range slices.Concat(s.toJudge, s.fresh) {
 		if s.row[i] < 0 && s.verdict[i] == pending && s.left[i] == 0 && s.chosen(i) {
@@ -259,6 +261,29 @@ func snapshot(s *State) cached {
 		c.Rows = nil
 	}
 	return c
+}
+
+// looked answers the question of a row as the store does. The workflow that is found takes a number.
+func (w *world) looked(args []string) {
+	w.t.Helper()
+	r := w.row(args[0])
+	q, wanted := w.s.Lookup(r)
+	answer := Answer{Child: q.Child != 0 && !slices.Contains(args, "gone")}
+	if slices.Contains(args, "nothing") {
+		answer.Err = fmt.Sprintf("there is no workflow %q in project %q", q.Workflow, q.Project)
+	} else {
+		plan, err := Compile(flow.Definition{ID: 7, ProjectID: 1, Project: "default", Name: q.Workflow, Version: 3, Workflow: flow.Workflow{
+			Params: []flow.Param{{Name: "size", Type: "string", Enum: []string{"monday", "tuesday"}}}, Tasks: []flow.Task{{Name: "a", Type: "shell"}},
+		}}, testTypes)
+		if err != nil {
+			w.t.Fatalf("compile: %v", err)
+		}
+		answer.Plan = plan
+	}
+	if !wanted {
+		q.Task = w.s.Rows[r].ID
+	}
+	w.apply(Looked{Task: q.Task, Answer: answer})
 }
 
 // row returns the index of the valid row of a task or compensation.

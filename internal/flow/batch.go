@@ -30,6 +30,10 @@ type Change struct {
 	Inbox    []ID
 	Outcomes []Outcome
 	Alerts   []Alert
+	// Commands begin other runs, News go into the inboxes of others; what is for a run that does not exist any
+	// more is left out.
+	Commands []Command
+	News     []InboxItem
 	// Grants lists the ids of task rows (new or updated) whose Attempt gets its token in this
 	// commit. The order is that of CommitResult.Tokens.
 	Grants []ID

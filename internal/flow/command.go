@@ -54,12 +54,21 @@ const (
 	InboxResult InboxKind = "result" // payload Result, handed in by another master
 	// InboxAdmission: payload Admission.
 	InboxAdmission InboxKind = "admission"
+	// InboxChild: payload ChildNews, of a run to the run that began it.
+	InboxChild InboxKind = "child"
 )
 
 // Verb is a person's order to a run or to one task of it.
 type Verb struct {
 	Name string `json:"name"` // pause, resume, stop, recover, rerun, release, task.retry, task.skip, …
 	Task string `json:"task,omitempty"`
+	// Of task.approve and task.reject: the option chosen, the fields of the form, what was said.
+	Choice  string            `json:"choice,omitempty"`
+	Fields  map[string]string `json:"fields,omitempty"`
+	Comment string            `json:"comment,omitempty"`
+	// Parent is the row that waits for this run, of the run that gives the verb; 0: a person does. Whoever has
+	// nothing left to do then tells again how it ended.
+	Parent ID `json:"parent,omitempty"`
 	// Compensate: stop --compensate.
 	Compensate bool   `json:"compensate,omitempty"`
 	By         string `json:"by,omitempty"` // who gave it, for the record
@@ -80,7 +89,18 @@ const (
 	VerbTaskHold    = "task.hold"
 	VerbTaskRelease = "task.release"
 	VerbTaskStart   = "task.start"
+	VerbTaskApprove = "task.approve"
+	VerbTaskReject  = "task.reject"
 )
+
+// ChildNews is how a run stands, told to the run that began it.
+type ChildNews struct {
+	Child   ID              `json:"child"`
+	Row     ID              `json:"row"`   // that waits for it
+	State   InstanceState   `json:"state"` // ended, paused, or another when it goes on
+	Reason  string          `json:"reason,omitempty"`
+	Outputs json.RawMessage `json:"outputs,omitempty"`
+}
 
 // Outcome is what became of a verb. It is kept, so that its caller learns "applied" or "refused,
 // because".
@@ -139,6 +159,7 @@ const (
 	AlertRunTimeout     = "run_timeout"
 	AlertFireMissed     = "fire_missed"
 	AlertDeadline       = "deadline"
+	AlertApproval       = "approval" // a person is asked to decide
 	AlertTaskFailed     = "task_failed"
 	AlertTaskTimeout    = "task_timeout"
 	AlertTaskUnknown    = "task_unknown"

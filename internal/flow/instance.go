@@ -55,6 +55,11 @@ type Start struct {
 	WorkerGroup string            `json:"worker_group,omitempty"`
 	Trigger     string            `json:"trigger,omitempty"`  // "" is manual
 	Schedule    string            `json:"schedule,omitempty"` // its name, when a schedule fired it
+	// Of one that a sub_workflow task began: the run, the task's row, and the workflows of all runs above, the
+	// nearest last.
+	Parent    ID   `json:"parent,omitempty"`
+	ParentRow ID   `json:"parent_row,omitempty"`
+	Within    []ID `json:"within,omitempty"`
 }
 
 // StartMode says which tasks a run with chosen tasks contains.

@@ -32,6 +32,21 @@ type TaskRow struct {
 	Attempt AttemptRow // Number 0: there was none yet
 }
 
+// Placed tells whether a worker holds, or may hold, an attempt of it.
+func (t *TaskRow) Placed() bool { return t.State.Placed() && !Hosted(t.Type) }
+
+// Hosted tells whether it has begun and waits in the engine.
+func (t *TaskRow) Hosted() bool { return t.State == TaskRunning && Hosted(t.Type) }
+
+// Child is the run that it began, 0 if it has none: what a remote job is to other types.
+func (t *TaskRow) Child() ID {
+	if t.Type != TypeSubWorkflow || t.Attempt.Ref == "" {
+		return 0
+	}
+	id, _ := ParseID(t.Attempt.Ref) // Baton wrote it
+	return id
+}
+
 // AttemptRow is one try. Token is its identity: from one sequence for everything, always
 // growing.
 type AttemptRow struct {
@@ -43,7 +58,7 @@ type AttemptRow struct {
 	Worker    string
 	State     AttemptState
 	Confirmed bool   // a kill whose process tree is known to be gone
-	Ref       string // reference of a remote job
+	Ref       string // reference of a remote job, or the id of the run that a sub_workflow began
 	Cause     string // exit:75, signal:SIGKILL, timeout, worker_lost, … "" when it succeeded
 	Class     Class
 	ExitCode  int32 // NoExit: none
@@ -110,6 +125,15 @@ const (
 	ReasonSubmitted = "submitted: accepted; the next free master takes it"
 	// ReasonDeadline: it was stopped because it missed one.
 	ReasonDeadline = "deadline"
+	// Reasons of tasks that the engine runs: what they wait for, and how they ended.
+	ReasonWait        = "wait"
+	ReasonApproval    = "approval"
+	ReasonRejected    = "rejected"
+	ReasonChild       = "child" // a run that it began
+	ReasonChildFailed = "child_failed"
+	ReasonNoWorkflow  = "no_workflow"
+	ReasonRecursion   = "recursion"
+	ReasonOptions     = "options"
 	// ReasonTurn is why a run waits that is one too many; ReasonDiscarded why it ended at once.
 	ReasonTurn      = "turn"
 	ReasonDiscarded = "discarded"

@@ -89,19 +89,21 @@ var InstanceMachine = newMachine("workflow instance",
 )
 
 // TaskMachine says how a task instance moves. From paused and unknown a task also ends by itself:
-// a switch is decided as it is resumed, and the result of a worker held for lost may come late.
+// a switch is decided as it is resumed, and the result of a worker held for lost may come late. Running ones that are
+// skipped or forced wait in the engine: what runs on a worker is killed first.
 var TaskMachine = newMachine("task instance",
 	Transition[TaskState]{"due", []TaskState{TaskWaiting, TaskPaused}, TaskQueued},
 	Transition[TaskState]{"no worker", []TaskState{TaskDispatched}, TaskQueued},
 	Transition[TaskState]{"try again", []TaskState{TaskDispatched, TaskRunning, TaskUnknown}, TaskQueued},
 	Transition[TaskState]{"grant", []TaskState{TaskWaiting, TaskQueued}, TaskDispatched},
 	Transition[TaskState]{"start", []TaskState{TaskWaiting, TaskQueued, TaskDispatched}, TaskRunning},
+	Transition[TaskState]{"go on waiting in the engine", []TaskState{TaskPaused}, TaskRunning},
 	Transition[TaskState]{"wait", []TaskState{TaskQueued, TaskDispatched, TaskRunning, TaskPaused, TaskUnknown}, TaskWaiting},
 	Transition[TaskState]{"pause", []TaskState{TaskWaiting, TaskQueued, TaskDispatched, TaskRunning, TaskUnknown}, TaskPaused},
 	Transition[TaskState]{"lose", []TaskState{TaskDispatched, TaskRunning}, TaskUnknown},
 	Transition[TaskState]{"succeed", []TaskState{TaskWaiting, TaskQueued, TaskDispatched, TaskRunning, TaskPaused, TaskUnknown}, TaskSucceeded},
-	Transition[TaskState]{"force success", []TaskState{TaskWaiting, TaskQueued, TaskPaused, TaskUnknown, TaskFailed, TaskKilled, TaskSkipped}, TaskForcedSuccess},
-	Transition[TaskState]{"skip", []TaskState{TaskWaiting, TaskQueued, TaskPaused, TaskUnknown, TaskFailed, TaskKilled}, TaskSkipped},
+	Transition[TaskState]{"force success", []TaskState{TaskWaiting, TaskQueued, TaskRunning, TaskPaused, TaskUnknown, TaskFailed, TaskKilled, TaskSkipped}, TaskForcedSuccess},
+	Transition[TaskState]{"skip", []TaskState{TaskWaiting, TaskQueued, TaskRunning, TaskPaused, TaskUnknown, TaskFailed, TaskKilled}, TaskSkipped},
 	Transition[TaskState]{"fail", []TaskState{TaskWaiting, TaskQueued, TaskDispatched, TaskRunning, TaskPaused, TaskUnknown}, TaskFailed},
 	Transition[TaskState]{"kill", []TaskState{TaskWaiting, TaskQueued, TaskDispatched, TaskRunning, TaskPaused, TaskUnknown}, TaskKilled},
 )

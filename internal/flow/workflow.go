@@ -214,6 +214,18 @@ const (
 	TypeConditions = "conditions"
 )
 
+// The task types that the engine itself runs: they wait for something, and hold no worker while they do.
+const (
+	TypeWait        = "wait"
+	TypeApproval    = "approval"
+	TypeSubWorkflow = "sub_workflow"
+)
+
+// Hosted tells whether the engine itself runs tasks of a type.
+func Hosted(typ string) bool {
+	return typ == TypeWait || typ == TypeApproval || typ == TypeSubWorkflow
+}
+
 // DefaultGroup is the worker group of a task that names none.
 const DefaultGroup = "default"
 

@@ -201,6 +201,12 @@ func (c *Core) deliver(item flow.InboxItem) {
 			a = flow.Admission{Discard: true, Why: "the order to begin cannot be read"}
 		}
 		p.ev = engine.Admitted{Inbox: item.ID, Admission: a}
+	case flow.InboxChild:
+		var n flow.ChildNews
+		if err := json.Unmarshal(item.Payload, &n); err != nil {
+			n = flow.ChildNews{} // of no run
+		}
+		p.ev = engine.ChildTold{ChildNews: n}
 	default:
 		c.skip(item) // of a newer version; its masters consume it
 		return

@@ -79,6 +79,7 @@ type Core struct {
 	arrivals     int        // of hellos, and of instances that were loaded
 	retry        []flow.ID  // to be loaded again with the next poll
 	reread       []PlanKey  // definitions likewise
+	relook       []LookUp   // and what runs asked
 	again        []int64    // takeovers likewise
 	unregistered []int64    // registrations of connections, with the next beat
 	unread       []*inst    // loaded, their inbox not read yet
@@ -162,6 +163,8 @@ func (c *Core) handle(ev Event) {
 		c.start(e)
 	case Tick:
 		c.tick()
+	case LookedUp:
+		c.lookedUp(e)
 	case Poked:
 		if e.Commands {
 			c.readCommands()
@@ -289,5 +292,5 @@ func (c *Core) becomeReady() {
 }
 
 func (c *Core) env() engine.Env {
-	return engine.Env{Now: c.now, NextID: func() flow.ID { return c.ids.Next(c.now) }}
+	return engine.Env{Now: c.now, NextID: func() flow.ID { return c.ids.Next(c.now) }, OwnID: c.idOfMine}
 }

@@ -123,6 +123,13 @@ type (
 		Workflows []flow.ID
 		After     flow.ID
 	}
+	// LookUp asks the store what a run needs to know, and is answered by LookedUp.
+	LookUp struct {
+		Instance flow.ID
+		Question engine.Lookup
+	}
+	// TellAll tells the other masters that something is in inboxes.
+	TellAll struct{}
 	// ReadPeers asks the store for the other masters, and is answered by PeersRead.
 	ReadPeers struct{}
 	// Probe asks the address of a master who is there, and is answered by Probed.
@@ -196,6 +203,8 @@ func (ReadGroups) effect()     {}
 func (ReadDue) effect()        {}
 func (Fire) effect()           {}
 func (Admit) effect()          {}
+func (LookUp) effect()         {}
+func (TellAll) effect()        {}
 func (ReadPeers) effect()      {}
 func (Probe) effect()          {}
 func (Condemn) effect()        {}

@@ -167,6 +167,13 @@ type (
 		Workflows []flow.ID
 		Err       error
 	}
+	// LookedUp answers LookUp: the newest version of the workflow, and whether the run that was asked for is there.
+	LookedUp struct {
+		Ask        LookUp
+		Definition flow.Definition
+		Child      bool
+		Err        error
+	}
 	// Frame is a frame of a worker. Logs and blobs are the shell's own.
 	Frame struct {
 		Conn int64
@@ -201,6 +208,7 @@ func (GroupsRead) event()     {}
 func (DueRead) event()        {}
 func (Fired) event()          {}
 func (Admitted) event()       {}
+func (LookedUp) event()       {}
 func (Tick) event()           {}
 func (Poked) event()          {}
 func (Viewed) event()         {}

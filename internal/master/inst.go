@@ -55,6 +55,7 @@ type after struct {
 	granted []int32
 	begun   []int32
 	killing []int32
+	lookups []int32
 	acks    []ack
 }
 
@@ -141,6 +142,7 @@ func (c *Core) follow(in *inst, fx engine.Effects, p pending) {
 	in.after.granted = append(in.after.granted, fx.Granted...)
 	in.after.begun = append(in.after.begun, fx.Begun...)
 	in.after.killing = append(in.after.killing, fx.Killing...)
+	in.after.lookups = append(in.after.lookups, fx.Lookups...)
 	for _, token := range fx.Settled {
 		if p.conn != 0 {
 			in.after.acks = append(in.after.acks, ack{p.conn, token})
@@ -299,7 +301,7 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 	var presence []engine.Event // of the workers of what runs
 	for r := range st.Rows {
 		row := &st.Rows[r]
-		if !row.State.Placed() || !row.Attempt.State.Live() {
+		if !row.Placed() || !row.Attempt.State.Live() {
 			continue
 		}
 		c.pool.Hold(row.ID, in.id, row.Attempt.Session, row.Type)

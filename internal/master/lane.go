@@ -149,6 +149,7 @@ func (c *Core) committed(e Committed) {
 			c.settleLate(in)
 			c.emit(Publish{changes[i]})
 			c.turns.changed(in.st, changes[i])
+			c.spread(changes[i])
 			if in.st.Inst.Owner == 0 {
 				c.park(in)
 				if l.pokes != c.polls.pokes {
@@ -208,7 +209,7 @@ func (c *Core) carryOut(in *inst) {
 	in.after = after{}
 	if !c.sure() && len(do.granted)+len(do.begun)+len(do.killing) > 0 {
 		in.after.granted, in.after.begun, in.after.killing = do.granted, do.begun, do.killing
-		do = after{acks: do.acks}
+		do = after{acks: do.acks, lookups: do.lookups}
 		c.muffle(in)
 	}
 	for _, r := range do.granted {
@@ -222,6 +223,9 @@ func (c *Core) carryOut(in *inst) {
 	}
 	for _, r := range do.killing {
 		c.kill(in, r)
+	}
+	for _, r := range do.lookups {
+		c.lookUp(in, r)
 	}
 	for _, a := range do.acks {
 		c.ack(a.conn, a.token)

@@ -17,7 +17,7 @@ import (
 func (c *Core) askFor(in *inst) {
 	for r := range in.st.Rows {
 		row := &in.st.Rows[r]
-		if !row.State.Placed() || !row.Attempt.State.Live() || row.Attempt.StartedAt == 0 || row.Attempt.Token == 0 {
+		if !row.Placed() || !row.Attempt.State.Live() || row.Attempt.StartedAt == 0 || row.Attempt.Token == 0 {
 			continue
 		}
 		if cn := c.sessions[row.Attempt.Session]; cn != nil {

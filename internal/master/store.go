@@ -91,6 +91,10 @@ type Store interface {
 	// none is named, some at a time, after one: items in inboxes, each given once.
 	Admit(ctx context.Context, workflows []flow.ID, after flow.ID) (flow.Admitted, error)
 
+	// Lookup reads the newest version of a workflow by its name, and tells whether a run is there, also when the
+	// workflow is not (not found).
+	Lookup(ctx context.Context, project, workflow string, run flow.ID) (def flow.Definition, there bool, err error)
+
 	// Order inserts an inbox item; one with the same Dedup is returned instead. Not found: there is
 	// no such instance.
 	Order(ctx context.Context, item flow.InboxItem) (flow.ID, error)

@@ -92,6 +92,7 @@ func (c *Core) poll() {
 		c.emit(ReadDefinition{key})
 	}
 	c.reread = nil
+	c.lookAgain()
 	for _, dead := range c.again {
 		c.takeOver(dead)
 	}
@@ -189,7 +190,7 @@ type kill struct {
 // kill sends the order to kill a row's attempt and remembers to send it again.
 func (c *Core) kill(in *inst, r int32) {
 	row := &in.st.Rows[r]
-	if row.Kill == flow.KillNone || !row.State.Placed() {
+	if row.Kill == flow.KillNone || !row.Placed() {
 		return
 	}
 	c.sendKill(in, row)
@@ -215,7 +216,7 @@ func (c *Core) resendKills() {
 			continue
 		}
 		r := in.st.RowByID(k.task)
-		if r < 0 || in.st.Rows[r].Kill == flow.KillNone || !in.st.Rows[r].State.Placed() {
+		if r < 0 || in.st.Rows[r].Kill == flow.KillNone || !in.st.Rows[r].Placed() {
 			continue
 		}
 		if k.next <= c.now {

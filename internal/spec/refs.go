@@ -81,10 +81,21 @@ func (r *reader) taskReferences(w *workflow, g *graph, i int) {
 		if v, ok := at.at("with").get("if"); ok {
 			s.upstreams(v, t.Needs)
 		}
+	case flow.TypeSubWorkflow:
+		r.notItself(w, at.at("with"))
 	}
 	if c, ok := at.get("compensate"); ok && c.isMap() {
 		s.self = true
 		s.common(c, t.Compensate.Type, t.Substitute)
+	}
+}
+
+// notItself refuses a workflow that runs itself. What runs itself through others is found when it runs.
+func (r *reader) notItself(w *workflow, with value) {
+	v, named := with.get("workflow")
+	project, elsewhere := with.get("project")
+	if named && v.node.Value == w.Name && (!elsewhere || project.node.Value == w.Project) {
+		r.fail(v, "workflow %s would run within itself, and without an end", w.Name)
 	}
 }
 

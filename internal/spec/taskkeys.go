@@ -4,6 +4,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 
 	yaml "go.yaml.in/yaml/v4"
 
@@ -58,8 +59,12 @@ var asTask = shape[flow.Task]{
 		taskKeys.read(r, v, &t)
 		w := r.work(v)
 		t.Type, t.With, t.Branches, t.Decide = w.kind, w.with, w.branches, w.decide
-		if decides(t.Type) {
+		switch {
+		case decides(t.Type):
 			r.noWork(v, t.Type)
+		case flow.Hosted(t.Type):
+			r.noWork(v, t.Type, "timeout", "compensate")
+			r.noAttempt(v, t)
 		}
 		t.Files = withResources(t.Files, w.files)
 		r.baseNames(v, t.Files)
@@ -70,12 +75,25 @@ var asTask = shape[flow.Task]{
 // decides tells the types that the engine decides without a worker.
 func decides(kind string) bool { return kind == flow.TypeSwitch || kind == flow.TypeConditions }
 
-// noWork refuses what would be ignored: a decision has no process that could have it.
-func (r *reader) noWork(v value, kind string) {
+// noWork refuses what would be ignored: what the engine itself runs has no process that could have it.
+func (r *reader) noWork(v value, kind string, but ...string) {
 	for k, child := range v.entries() {
-		if i, known := taskKeys.index[k.Value]; known && taskKeys.keys[i].work {
+		if i, known := taskKeys.index[k.Value]; known && taskKeys.keys[i].work && !slices.Contains(but, taskKeys.keys[i].name) {
 			r.failAt(k.Line, k.Column, child.path(), flow.CodeInvalidFile,
-				fmt.Sprintf("a task of type %s is decided without a worker, so %s does nothing; remove it", kind, k.Value))
+				fmt.Sprintf("a task of type %s needs no worker, so %s does nothing; remove it", kind, k.Value))
+		}
+	}
+}
+
+// noAttempt refuses timeouts that would never strike: what the engine runs begins at once.
+func (r *reader) noAttempt(v value, t flow.Task) {
+	timeout := v.at("timeout")
+	for _, l := range []struct {
+		name string
+		set  bool
+	}{{"queue", t.Timeout.Queue != 0}, {"start", t.Timeout.Start != 0}, {"heartbeat", t.Timeout.Heartbeat != 0}} {
+		if l.set {
+			r.fail(timeout.at(l.name), "a task of type %s needs no worker, so timeout.%s never strikes; timeout.run bounds how long it waits", t.Type, l.name)
 		}
 	}
 }
@@ -106,7 +124,7 @@ var asCompensation = shape[flow.Compensation]{
 		}
 		compensationKeys.read(r, v, &c)
 		w := r.work(v)
-		if decides(w.kind) {
+		if decides(w.kind) || flow.Hosted(w.kind) {
 			r.fail(v.at("type"), "a compensation does work; it cannot be of type %s", w.kind)
 		}
 		c.Type, c.With = w.kind, w.with

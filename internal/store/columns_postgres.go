@@ -26,6 +26,18 @@ type alertWrite struct {
 	*flow.Alert
 }
 
+// commandWrite is a run that a change begins, newsWrite what it tells another.
+type commandWrite struct {
+	changed flow.ID
+	*flow.Command
+	start flow.Start
+}
+
+type newsWrite struct {
+	changed flow.ID
+	*flow.InboxItem
+}
+
 func sortTasks(ts []taskWrite) {
 	slices.SortFunc(ts, func(a, b taskWrite) int { return cmp.Compare(a.row.ID, b.row.ID) })
 }
@@ -108,7 +120,9 @@ func movedColumns(rows []inst) []any {
 		column(rows, func(i inst) int64 { return int64(i.ID) }),
 	}, driveColumns(rows), flagColumns(rows), []any{
 		column(rows, func(i inst) string { return i.Reason }),
-	}, textColumns(rows), timeColumns(rows))
+	}, textColumns(rows), timeColumns(rows), []any{
+		column(rows, func(i inst) int64 { return int64(i.ParentRow) }),
+	})
 }
 
 // The next four are what the two writes of an instance share.
@@ -252,5 +266,35 @@ func alertColumns(rows []alertWrite) []any {
 		column(rows, func(a alertWrite) string { return a.Workflow }),
 		column(rows, func(a alertWrite) string { return a.Message }),
 		column(rows, func(a alertWrite) int64 { return int64(a.At) }),
+	}
+}
+
+func commandColumns(rows []commandWrite) []any {
+	return []any{
+		column(rows, func(c commandWrite) int64 { return int64(c.changed) }),
+		column(rows, func(c commandWrite) int64 { return int64(c.ID) }),
+		column(rows, func(c commandWrite) int64 { return int64(c.Project) }),
+		column(rows, func(c commandWrite) int64 { return int64(c.Workflow) }),
+		column(rows, func(c commandWrite) int32 { return c.Version }),
+		column(rows, func(c commandWrite) int16 { return int16(c.Priority.Or(flow.PriorityMedium)) }),
+		column(rows, func(c commandWrite) string { return c.Key }),
+		column(rows, func(c commandWrite) string { return string(c.Start) }),
+		column(rows, func(c commandWrite) string { return c.Zone }),
+		column(rows, func(c commandWrite) int16 { code, _ := triggerCode(c.start.Trigger); return code }), // checked by checkChange
+		column(rows, func(c commandWrite) int64 { return int64(c.start.DataTime) }),
+		column(rows, func(c commandWrite) bool { return c.start.DryRun }),
+		column(rows, func(c commandWrite) int64 { return int64(c.At) }),
+	}
+}
+
+func newsColumns(rows []newsWrite) []any {
+	return []any{
+		column(rows, func(n newsWrite) int64 { return int64(n.changed) }),
+		column(rows, func(n newsWrite) int64 { return int64(n.ID) }),
+		column(rows, func(n newsWrite) int64 { return int64(n.Instance) }),
+		column(rows, func(n newsWrite) string { return string(n.Kind) }),
+		column(rows, func(n newsWrite) string { return n.Dedup }),
+		column(rows, func(n newsWrite) string { return string(n.Payload) }),
+		column(rows, func(n newsWrite) int64 { return int64(n.At) }),
 	}
 }

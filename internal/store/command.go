@@ -63,23 +63,38 @@ func (db *DB) Submit(ctx context.Context, cmd flow.Command, digest string) (id f
 }
 
 func commandArgs(c flow.Command) ([]any, error) {
-	var start flow.Start
-	if len(c.Start) > 0 {
-		if err := json.Unmarshal(c.Start, &start); err != nil {
-			return nil, flow.Errorf(flow.CodeBadRequest, "start", "the order to start is not valid: %v", err)
-		}
+	start, err := readStart(&c)
+	if err != nil {
+		return nil, err
 	}
 	code, err := triggerCode(start.Trigger)
 	if err != nil {
 		return nil, err
 	}
-	if start.DataTime == 0 {
-		start.DataTime = c.At // the time a run without one is for
-	}
 	return []any{
 		c.ID, c.Project, c.Workflow, c.Version, c.Priority.Or(flow.PriorityMedium), c.Key, string(c.Start), c.Zone,
 		code, start.DataTime, start.DryRun, c.At,
 	}, nil
+}
+
+// readStart is how a command begins its run. The time that a run without one is for is that of its order.
+func readStart(c *flow.Command) (flow.Start, error) {
+	var start flow.Start
+	if len(c.Start) > 0 {
+		if err := json.Unmarshal(c.Start, &start); err != nil {
+			return start, flow.Errorf(flow.CodeBadRequest, "start", "the order to start is not valid: %v", err)
+		}
+	}
+	if start.DataTime == 0 {
+		start.DataTime = c.At
+	}
+	return start, nil
+}
+
+// startOf is readStart of a command that was checked.
+func startOf(c *flow.Command) flow.Start {
+	start, _ := readStart(c)
+	return start
 }
 
 // waitingCommand is a command that nobody has taken; told: something was ordered of it.

@@ -99,6 +99,11 @@ func checkChange(c *flow.Change) error {
 			return bad("task %s is of instance %s", t.ID, t.Instance)
 		}
 	}
+	for i := range c.Commands {
+		if _, err := commandArgs(c.Commands[i]); err != nil {
+			return bad("command %s: %v", c.Commands[i].ID, err)
+		}
+	}
 	for _, o := range c.Outcomes {
 		if !slices.Contains(c.Inbox, o.Inbox) {
 			return bad("outcome of inbox item %s, which it does not consume", o.Inbox)

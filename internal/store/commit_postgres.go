@@ -168,6 +168,8 @@ func newPlan(b *sortedBatch) *plan {
 		past           []pastWrite
 		inbox          []consumed
 		alerts         []alertWrite
+		commands       []commandWrite
+		news           []newsWrite
 	)
 	for _, c := range b.changes {
 		if c.Command != 0 {
@@ -194,6 +196,12 @@ func newPlan(b *sortedBatch) *plan {
 		inbox = append(inbox, consumptions(c)...)
 		for i := range c.Alerts {
 			alerts = append(alerts, alertWrite{c.Instance.ID, &c.Alerts[i]})
+		}
+		for i := range c.Commands {
+			commands = append(commands, commandWrite{c.Instance.ID, &c.Commands[i], startOf(&c.Commands[i])})
+		}
+		for i := range c.News {
+			news = append(news, newsWrite{c.Instance.ID, &c.News[i]})
 		}
 	}
 	p := &plan{args: []any{b.owner, b.epoch}}
@@ -229,6 +237,12 @@ func newPlan(b *sortedBatch) *plan {
 	}
 	if len(alerts) > 0 {
 		p.add("alerts", alertColumns(alerts)...)
+	}
+	if len(commands) > 0 {
+		p.add("commands", commandColumns(commands)...)
+	}
+	if len(news) > 0 {
+		p.add("news", newsColumns(news)...)
 	}
 	return p
 }

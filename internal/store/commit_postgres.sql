@@ -49,16 +49,16 @@ WITH live AS MATERIALIZED (
         wake_at = u.wake_at, run_times = u.run_times, fail_fast = u.fail_fast, undo = u.undo,
         warned = u.warned, due = u.due, priority = u.priority, reason = u.reason,
         params = u.params, outputs = u.outputs, holds = u.holds, started_at = u.started_at, ended_at = u.ended_at,
-        paused_at = u.paused_at, paused_for = u.paused_for, told_until = u.told_until
+        paused_at = u.paused_at, paused_for = u.paused_for, told_until = u.told_until, parent_row = u.parent_row
     FROM live
     CROSS JOIN unnest(
         ?::bigint[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::int[],
         ?::bigint[], ?::int[], ?::bool[], ?::bool[],
         ?::bool[], ?::bool[], ?::smallint[], ?::text[],
         ?::text[], ?::text[], ?::text[], ?::bigint[], ?::bigint[],
-        ?::bigint[], ?::bigint[], ?::bigint[]
+        ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]
     ) AS u (id, state, prior, seq, owner, engine, wake_at, run_times, fail_fast, undo, warned, due,
-        priority, reason, params, outputs, holds, started_at, ended_at, paused_at, paused_for, told_until)
+        priority, reason, params, outputs, holds, started_at, ended_at, paused_at, paused_for, told_until, parent_row)
     CROSS JOIN LATERAL (SELECT x.ctid AS at FROM instance x WHERE x.id = u.id OFFSET 0) AS row
     WHERE i.ctid = row.at AND i.owner = live.owner AND i.seq = u.seq - 1
     RETURNING i.id
@@ -169,6 +169,29 @@ WITH live AS MATERIALIZED (
     FROM unnest(?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::text[], ?::bigint[])
         AS u (changed, id, kind, project_id, instance_id, task, workflow, message, created_at)
     WHERE (u.changed IN (SELECT id FROM gate)) IS TRUE
+)
+
+-- name: commands
+-- Runs that these begin.
+, begun AS (
+    INSERT INTO command (id, project_id, workflow_id, version, priority, key, start, zone, trigger, data_time, dry_run, submitted_at)
+    SELECT u.id, u.project_id, u.workflow_id, u.version, u.priority, u.key, u.start, u.zone, u.trigger, u.data_time, u.dry_run, u.submitted_at
+    FROM unnest(
+        ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::int[], ?::smallint[], ?::text[], ?::text[], ?::text[], ?::smallint[], ?::bigint[],
+        ?::bool[], ?::bigint[]) AS u (changed, id, project_id, workflow_id, version, priority, key, start, zone, trigger, data_time, dry_run, submitted_at)
+    WHERE (u.changed IN (SELECT id FROM gate)) IS TRUE
+)
+
+-- name: news
+-- What other runs are told, those that are still there.
+, told AS (
+    INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at)
+    SELECT u.id, u.instance_id, u.kind, u.dedup, u.payload, u.created_at
+    FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::text[], ?::bigint[])
+        AS u (changed, id, instance_id, kind, dedup, payload, created_at)
+    WHERE (u.changed IN (SELECT id FROM gate)) IS TRUE
+        AND (EXISTS (SELECT 1 FROM instance x WHERE x.id = u.instance_id) OR EXISTS (SELECT 1 FROM command x WHERE x.id = u.instance_id))
+    ON CONFLICT DO NOTHING
 )
 
 -- name: end

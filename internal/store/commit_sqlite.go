@@ -85,7 +85,7 @@ func (s *sqliteDB) gate(owner int64, c *flow.Change) (bool, error) {
 		int64(i.ID), owner, i.Seq-1,
 		i.State, i.Prior, i.Seq, i.Owner, i.Engine, int64(i.WakeAt), i.RunTimes,
 		i.FailFast, i.Undo, i.Warned, i.Due, i.Priority, i.Reason, string(i.Params), string(i.Outputs), string(i.Holds),
-		int64(i.StartedAt), int64(i.EndedAt), int64(i.PausedAt), i.PausedFor, int64(i.ToldUntil))
+		int64(i.StartedAt), int64(i.EndedAt), int64(i.PausedAt), i.PausedFor, int64(i.ToldUntil), int64(i.ParentRow))
 }
 
 // children writes what belongs to an instance whose gate held.
@@ -136,6 +136,26 @@ func (s *sqliteDB) children(c *flow.Change, granted map[flow.ID]int64) error {
 			return fmt.Errorf("alert %s: %w", a.ID, err)
 		}
 	}
+	return s.others(c)
+}
+
+// others writes what a change does to other runs.
+func (s *sqliteDB) others(c *flow.Change) error {
+	for n := range c.Commands {
+		args, err := commandArgs(c.Commands[n])
+		if err != nil {
+			return err
+		}
+		if _, err := s.touched(insertCommand, args...); err != nil {
+			return fmt.Errorf("command %s: %w", c.Commands[n].ID, err)
+		}
+	}
+	for n := range c.News {
+		b := &c.News[n]
+		if _, err := s.touched(sqliteTell, int64(b.ID), int64(b.Instance), string(b.Kind), b.Dedup, string(b.Payload), int64(b.At)); err != nil {
+			return fmt.Errorf("news for run %s: %w", b.Instance, err)
+		}
+	}
 	return nil
 }
 
@@ -161,7 +181,7 @@ const sqliteUpdateInstance = `
 	UPDATE instance SET takes = 0,
 		state = $4, prior = $5, seq = $6, owner = $7, engine = $8, wake_at = $9, run_times = $10,
 		fail_fast = $11, undo = $12, warned = $13, due = $14, priority = $15, reason = $16, params = $17, outputs = $18, holds = $19,
-		started_at = $20, ended_at = $21, paused_at = $22, paused_for = $23, told_until = $24
+		started_at = $20, ended_at = $21, paused_at = $22, paused_for = $23, told_until = $24, parent_row = $25
 	WHERE id = $1 AND owner = $2 AND seq = $3`
 
 const sqliteInsertTask = `
@@ -188,6 +208,12 @@ const sqliteInsertAttempt = `
 		instance_id, task_id, number, infra, token, session, worker, state, confirmed, ref, cause, class,
 		exit_code, refused, granted_at, started_at, beat_at, ended_at, cpu_used, memory_peak)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
+
+const sqliteTell = `
+	INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at)
+	SELECT $1, $2, $3, $4, $5, $6
+	WHERE EXISTS (SELECT 1 FROM instance WHERE id = $2) OR EXISTS (SELECT 1 FROM command WHERE id = $2)
+	ON CONFLICT DO NOTHING`
 
 const sqliteConsume = `
 	UPDATE inbox SET state = $3, payload = '', verb = $4, reason = $5, given_by = $6, settled_at = $7

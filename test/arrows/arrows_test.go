@@ -58,6 +58,7 @@ var houses = []house{
 	{"internal/ical/...", []string{"internal/flow"}, "bytes in, dates out; it knows no calendar of ours"},
 	{"internal/task", []string{"internal/flow"}, "the contract; types lie below it"},
 	{"internal/task/all", []string{"internal/task", "internal/task/..."}, "the list"},
+	{"internal/task/hosted", []string{"internal/task", "internal/param", "internal/flow"}, "what the engine runs itself has parameters, and no worker"},
 	{"internal/task/*", []string{"internal/task", "internal/flow"}, "task types do not know each other"},
 	{"internal/auth/...", []string{"internal/flow"}, "who may do what"},
 	{"internal/clock/...", []string{"internal/flow"}, "it tells the time"},

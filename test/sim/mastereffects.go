@@ -154,6 +154,17 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 			}
 			return master.Admitted{Admitted: given, Workflows: e.Workflows}
 		})
+	case master.LookUp:
+		m.later(life, read, func() master.Event {
+			def, there, err := s.lookup(e.Question)
+			return master.LookedUp{Ask: e, Definition: def, Child: there, Err: err}
+		})
+	case master.TellAll:
+		for _, o := range m.w.masters {
+			if o.up && o != m && m.w.rng.IntN(4) > 0 { // or its own look finds it
+				o.later(o.life, time.Millisecond, func() master.Event { return master.Poked{Inbox: true} })
+			}
+		}
 	case master.ReadDue:
 		m.later(life, read, func() master.Event { return master.DueRead{Due: s.due(e)} })
 	case master.Fire:
@@ -317,6 +328,8 @@ func unanswered(fx master.Effect) master.Event {
 		ev = master.GroupsRead{Err: errUnknown}
 	case master.Admit:
 		ev = master.Admitted{Workflows: e.Workflows, Err: errUnknown}
+	case master.LookUp:
+		ev = master.LookedUp{Ask: e, Err: errUnknown}
 	case master.ReadDue:
 		ev = master.DueRead{Err: errUnknown}
 	case master.Fire:

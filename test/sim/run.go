@@ -36,7 +36,7 @@ func (r Result) Err() error {
 func Faulty(seed uint64) Config {
 	c := Config{
 		Seed: seed, Workers: 1 + int(seed%3), Runs: 12, Crash: 0.01, Batch: 0.2, Unknown: 0.02, Break: 0.005, PowerLoss: 0.3, Verbs: 0.5, Poison: 0.1, Refuse: 0.6, Strain: 0.15,
-		Masters: 1 + int(seed/3%3), Starts: 5 * time.Second, Trouble: 0.3, Calm: time.Minute, Until: 30 * time.Minute,
+		Masters: 1 + int(seed/3%3), Starts: 5 * time.Second, Trouble: 0.3, Calm: time.Minute, Until: time.Hour,
 	}
 	c.Apart = c.Masters > 1 && seed%7 < 2
 	c.Schedules = int(seed / 5 % 3)
@@ -50,7 +50,7 @@ func Faulty(seed uint64) Config {
 // does: of each history nothing but these may be quarantined.
 func Deadly(seed uint64) Config {
 	return Config{
-		Seed: seed, Workers: 1 + int(seed%3), Runs: 40, Starts: 5 * time.Second, Break: 0.005, Deadly: 0.08, Kills: 3, Until: 30 * time.Minute,
+		Seed: seed, Workers: 1 + int(seed%3), Runs: 40, Starts: 5 * time.Second, Break: 0.005, Deadly: 0.08, Kills: 3, Until: time.Hour,
 	}
 }
 
@@ -89,8 +89,8 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 	if cfg.Apart {
 		w.workers[0].apart = w.masters[0]
 	}
-	err := w.run(func() bool { return w.planned() && w.done(slices.Concat(runs, w.fired)) })
-	runs = append(runs, w.fired...)
+	err := w.run(func() bool { return w.planned() && w.done(slices.Concat(runs, w.fired, w.children())) })
+	runs = slices.Concat(runs, w.fired, w.children())
 	res.Sum, res.Steps, res.Begins = w.sum, w.steps, len(w.ledger.entries)
 	res.Violations = w.check(runs)
 	res.Judged = w.judged
@@ -113,7 +113,7 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 		}
 		for _, a := range runs {
 			if in := w.store.instances[a.id]; in != nil && !in.Instance.State.Ended() {
-				res.Violations = append(res.Violations, fmt.Sprintf("run %d is %s: %s, owner %d", a.id, in.Instance.State, in.Instance.Reason, in.Instance.Owner))
+				res.Violations = append(res.Violations, fmt.Sprintf("run %d of w%d is %s: %s, owner %d, behind poison %v", a.id, in.Instance.Workflow, in.Instance.State, in.Instance.Reason, in.Instance.Owner, w.store.behindPoison(in.Instance)))
 				for _, row := range in.Tasks {
 					if !row.State.Ended() && row.Valid {
 						res.Violations = append(res.Violations, fmt.Sprintf("  task %s is %s: %s; attempt %d token %d session %d %s kill %d", row.Name, row.State, row.Reason, row.Attempt.Number, row.Attempt.Token, row.Attempt.Session, row.Attempt.State, row.Kill))

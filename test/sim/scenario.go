@@ -10,6 +10,7 @@ import (
 
 	"baton/internal/flow"
 	"baton/internal/task"
+	"baton/internal/task/hosted"
 )
 
 // simTask is a task type of a simulation; the worker's host runs it.
@@ -28,7 +29,7 @@ func (simTask) Name() string                        { return "sim" }
 func (simTask) Schema() task.Schema                 { return task.Schema{} }
 func (simTask) Check(json.RawMessage) []*flow.Error { return nil }
 
-func types() *task.Set { return task.NewSet(simTask{}, simCall{}) }
+func types() *task.Set { return task.NewSet(simTask{}, simCall{}, hosted.Wait(), hosted.SubWorkflow()) }
 
 // workflow makes a random definition: up to twelve tasks, needing earlier ones.
 func (w *World) workflow(id flow.ID) flow.Definition {
@@ -76,10 +77,22 @@ func (w *World) workflow(id flow.ID) flow.Definition {
 		if w.rng.IntN(6) == 0 {
 			t.WorkerGroup = "w0" // which one worker serves
 		}
+		switch w.rng.IntN(16) {
+		case 0:
+			t = flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Type: flow.TypeWait, With: json.RawMessage(fmt.Sprintf(`{"for": "%dms"}`, w.rng.IntN(8000)))}
+		case 1, 2:
+			if id < lastWorkflow { // a later one, so that none contains itself
+				child := int(id) + 1 + w.rng.IntN(int(lastWorkflow-id))
+				t = flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Timeout: t.Timeout, Type: flow.TypeSubWorkflow, With: json.RawMessage(fmt.Sprintf(`{"workflow": "w%d"}`, child))}
+			}
+		}
 		def.Workflow.Tasks = append(def.Workflow.Tasks, t)
 	}
 	return def
 }
+
+// lastWorkflow is the last of those that play makes.
+const lastWorkflow flow.ID = 104
 
 // accepted is a start that was acknowledged to its caller.
 type accepted struct {
@@ -99,8 +112,7 @@ const poisonous flow.ID = 99
 
 // play submits runs and lets people interfere.
 func (w *World) play() []*accepted {
-	for i := range 5 {
-		id := flow.ID(100 + i)
+	for id := flow.ID(100); id <= lastWorkflow; id++ {
 		w.store.defs[id] = w.workflow(id)
 	}
 	w.store.defs[poisonous] = flow.Definition{ID: poisonous, ProjectID: 1, Project: "sim", Name: "poison", Version: 1, Workflow: flow.Workflow{

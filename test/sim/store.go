@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"baton/internal/engine"
 	"baton/internal/flow"
 	"baton/internal/master"
 )
@@ -523,6 +524,14 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 		s.outcomes[o.Inbox] = o
 	}
 	s.alerts = append(s.alerts, ch.Alerts...)
+	for _, cmd := range ch.Commands {
+		s.submit(cmd)
+	}
+	for _, item := range ch.News {
+		if _, waits := s.commands[item.Instance]; waits || s.instances[item.Instance] != nil {
+			s.order(item)
+		}
+	}
 	return flow.ChangeResult{Fate: flow.Committed, Tokens: tokens}
 }
 
@@ -576,4 +585,16 @@ func (s *Store) settled() bool {
 		}
 	}
 	return true
+}
+
+// lookup is what a run asks about a workflow and a run.
+func (s *Store) lookup(q engine.Lookup) (def flow.Definition, there bool, err error) {
+	_, waits := s.commands[q.Child]
+	there = waits || s.instances[q.Child] != nil
+	for _, id := range sorted(s.defs) {
+		if s.defs[id].Name == q.Workflow {
+			return s.defs[id], there, nil
+		}
+	}
+	return def, there, flow.Errorf(flow.CodeNotFound, "", "there is no workflow %q", q.Workflow)
 }

@@ -101,13 +101,30 @@ func (s *Store) checkTurn(before, now flow.Instance) {
 // places of its workflow.
 func (s *Store) behindPoison(in flow.Instance) bool {
 	if in.State != flow.InstanceQueued {
-		return false
+		return s.abovePoison(in.ID)
 	}
 	held := 0
 	for id, other := range s.instances {
-		if other.Instance.Workflow == in.Workflow && other.Instance.State == flow.InstanceQuarantined && s.poison[id] {
+		if other.Instance.Workflow != in.Workflow || other.Instance.State == flow.InstanceQueued {
+			continue
+		}
+		if other.Instance.State == flow.InstanceQuarantined && s.poison[id] || s.abovePoison(id) {
 			held++
 		}
 	}
 	return held >= s.defs[in.Workflow].Workflow.Execution.Limit
+}
+
+// abovePoison tells whether a run waits for one that it began and that only a person can move on.
+func (s *Store) abovePoison(id flow.ID) bool {
+	for _, row := range s.instances[id].Tasks {
+		below := s.instances[row.Child()]
+		if !row.Valid || !row.Hosted() || below == nil {
+			continue
+		}
+		if s.behindPoison(below.Instance) || below.Instance.State == flow.InstanceQuarantined && s.poison[below.Instance.ID] {
+			return true
+		}
+	}
+	return false
 }

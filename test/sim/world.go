@@ -34,6 +34,8 @@ type World struct {
 	balance   flow.Balance
 	judged    int         // attempts that no fault excuses, see checkSecond
 	fired     []*accepted // runs that schedules ordered
+	born      []*accepted // runs that runs began
+	known     map[flow.ID]bool
 }
 
 // Config of a history. Zero probabilities switch a fault off.

@@ -81,6 +81,7 @@ func Run(t *testing.T, open Open) {
 		{"definitions/all or nothing", testApplyAtomic},
 		{"definitions/resources", testBlobs},
 		{"commands/tried by the living", testTrialsOfTheLiving},
+		{"commit/other runs", testOthers},
 		{"turns/in order", testTurns},
 		{"turns/discard", testTurnsDiscard},
 		{"turns/of the newest", testTurnsOfTheNewest},

@@ -6,6 +6,7 @@ package all
 import (
 	"baton/internal/task"
 	"baton/internal/task/branch"
+	"baton/internal/task/hosted"
 	"baton/internal/task/http"
 	"baton/internal/task/noop"
 	"baton/internal/task/python"
@@ -23,6 +24,9 @@ func Types() []task.Type {
 		sql.New(),
 		branch.Switch(),
 		branch.Conditions(),
+		hosted.Wait(),
+		hosted.Approval(),
+		hosted.SubWorkflow(),
 		noop.New(),
 	}
 }

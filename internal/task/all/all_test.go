@@ -18,7 +18,7 @@ func TestTypes(t *testing.T) {
 			t.Parallel()
 			_, process := kind.(task.Process)
 			_, function := kind.(task.Function)
-			if decided := kind.Name() == flow.TypeSwitch || kind.Name() == flow.TypeConditions; process == function && !decided || decided && (process || function) {
+			if decided := kind.Name() == flow.TypeSwitch || kind.Name() == flow.TypeConditions || flow.Hosted(kind.Name()); process == function && !decided || decided && (process || function) {
 				t.Errorf("process %v, function %v", process, function)
 			}
 			schema := kind.Schema()

@@ -1,0 +1,169 @@
+// Approvals: a task that waits for a person.
+
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"baton/internal/flow"
+	"baton/internal/param"
+)
+
+// approvalOptions are those of an approval.
+type approvalOptions struct {
+	Message   string     `json:"message"`
+	Approvers []string   `json:"approvers"`
+	Options   []string   `json:"options"`
+	Form      param.Form `json:"form"`
+	OnTimeout string     `json:"on_timeout"`
+	Default   string     `json:"default"`
+}
+
+func (s *State) approvalOptions(r int32) (approvalOptions, error) {
+	var o approvalOptions
+	out, err := s.render(r)
+	if err == nil {
+		err = json.Unmarshal(out.options, &o)
+	}
+	return o, err
+}
+
+func (s *State) beginApproval(r int32, raw json.RawMessage, env Env, fx *Effects) {
+	var o approvalOptions
+	if err := json.Unmarshal(raw, &o); err != nil {
+		s.failHosted(r, flow.ReasonOptions, err.Error(), env, fx)
+		return
+	}
+	row := &s.Rows[r]
+	row.Reason = s.approvalReason(row)
+	s.alert(flow.AlertApproval, row.Name, fmt.Sprintf("task %s waits for a decision: %s", row.Name, o.Message), env)
+}
+
+// approvalReason says who is waited for, and how to answer.
+func (s *State) approvalReason(row *flow.TaskRow) string {
+	o, _ := s.approvalOptions(s.RowByID(row.ID))
+	who := "a person"
+	if len(o.Approvers) > 0 {
+		who = strings.Join(o.Approvers, " or ")
+	}
+	choose := ""
+	if len(o.Options) > 0 {
+		choose = " --choose " + strings.Join(o.Options, "|")
+	}
+	return flow.Text(fmt.Sprintf("%s: %s decides with `baton task approve|reject %s %s%s`: %s", flow.ReasonApproval, who, s.Inst.ID, row.Name, choose, o.Message), flow.MaxReason)
+}
+
+// approvalVerb carries out a person's decision.
+func (s *State) approvalVerb(r int32, v flow.Verb, env Env, fx *Effects) refusal {
+	row := &s.Rows[r]
+	if row.Type != flow.TypeApproval {
+		return refuse("task %q is of type %s; only an approval is decided by hand", row.Name, row.Type)
+	}
+	approve := v.Name == flow.VerbTaskApprove
+	switch {
+	case row.State == flow.TaskSucceeded && approve, row.State == flow.TaskFailed && row.Reason == flow.ReasonRejected && !approve:
+		return "" // it is so already
+	case row.State.Ended():
+		return refuse("task %q has already ended: %s (%s)", row.Name, row.State, row.Reason)
+	case row.State == flow.TaskPaused:
+		return refuse("the run is %s; resume it first", s.Inst.State)
+	case !row.Hosted():
+		return refuse("task %q is %s; it asks for nothing yet", row.Name, row.State)
+	}
+	o, err := s.approvalOptions(r)
+	if err != nil {
+		return refuse("%s", err)
+	}
+	if !mayApprove(o.Approvers, v.By) {
+		return refuse("%s may not decide about task %q; %s may", nameOr(v.By, "somebody without a name"), row.Name, strings.Join(o.Approvers, ", "))
+	}
+	if !approve {
+		s.reject(r, v, env, fx)
+		return ""
+	}
+	if len(o.Options) > 0 && v.Choice == "" && o.Default == "" {
+		return refuse("choose one of %s", strings.Join(o.Options, ", "))
+	}
+	if v.Choice == "" {
+		v.Choice = o.Default
+	}
+	if v.Choice != "" && !slices.Contains(o.Options, v.Choice) {
+		return refuse("%q is no choice; one of %s", v.Choice, nameOr(strings.Join(o.Options, ", "), "none"))
+	}
+	fields, err := o.Form.Fill(v.Fields)
+	if err != nil {
+		return refuse("%s", err)
+	}
+	s.approve(r, v, fields, env, fx)
+	return ""
+}
+
+// mayApprove tells whether somebody is among the approvers. Roles come with users; until then who has a token is
+// an administrator, who may decide everything.
+func mayApprove(approvers []string, by string) bool {
+	for _, a := range approvers {
+		if user, named := strings.CutPrefix(a, "user:"); !named || user == by {
+			return true
+		}
+	}
+	return len(approvers) == 0
+}
+
+func nameOr(name, otherwise string) string {
+	if name == "" {
+		return otherwise
+	}
+	return name
+}
+
+// approve ends an approval well, with what was said as outputs.
+func (s *State) approve(r int32, v flow.Verb, fields map[string]string, env Env, fx *Effects) {
+	s.succeedHosted(r, decision("approved", v, fields), env, fx)
+}
+
+func (s *State) reject(r int32, v flow.Verb, env Env, fx *Effects) {
+	row := &s.Rows[r]
+	row.Outputs = decision("rejected", v, v.Fields)
+	s.giving++
+	why := "by " + nameOr(v.By, "hand")
+	if v.Comment != "" {
+		why += ": " + v.Comment
+	}
+	s.failHosted(r, flow.ReasonRejected, why, env, fx)
+}
+
+func decision(word string, v flow.Verb, fields map[string]string) []byte {
+	out := map[string]string{"decision": word, "choice": v.Choice, "by": v.By, "comment": v.Comment}
+	for k, value := range fields {
+		if _, ours := out[k]; !ours {
+			out[k] = value
+		}
+	}
+	raw, _ := json.Marshal(out) // texts: it cannot fail
+	return raw
+}
+
+// approvalTimeout decides in the place of a person who did not, when the task says how.
+func (s *State) approvalTimeout(r int32, env Env, fx *Effects) bool {
+	o, err := s.approvalOptions(r)
+	if err != nil {
+		return false
+	}
+	v := flow.Verb{By: "timeout", Choice: o.Default}
+	switch o.OnTimeout {
+	case "approve":
+		fields, err := o.Form.Fill(nil)
+		if err != nil {
+			return false
+		}
+		s.approve(r, v, fields, env, fx)
+	case "reject":
+		s.reject(r, v, env, fx)
+	default:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,184 @@
+// Tasks that the engine runs itself: they begin, and wait in a row for a time, a person or another run. They hold no
+// worker and have no attempts.
+
+package engine
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"baton/internal/flow"
+)
+
+// Lookup is a question that only the store can answer: which workflow a name means now, and whether a run is
+// still there.
+type Lookup struct {
+	Task     flow.ID // whose question it is
+	Project  string
+	Workflow string
+	Child    flow.ID // the run that is to be taken up again, 0: none
+}
+
+// Answer is what the store knew.
+type Answer struct {
+	Plan  *Plan  // of the newest version; nil: there is no such workflow
+	Err   string // why it cannot be used, "" if it can
+	Child bool   // the run is there
+}
+
+// host begins a task that the engine runs itself.
+func (s *State) host(r int32, env Env, fx *Effects) {
+	row := &s.Rows[r]
+	options, err := s.render(r)
+	if err != nil {
+		s.failHosted(r, flow.ReasonParameter, err.Error(), env, fx)
+		return
+	}
+	s.set(r, flow.TaskRunning)
+	row.StartedAt, row.EligibleAt = env.Now, env.Now
+	switch row.Type {
+	case flow.TypeWait:
+		s.beginWait(r, options.options, env, fx)
+	case flow.TypeApproval:
+		s.beginApproval(r, options.options, env, fx)
+	case flow.TypeSubWorkflow:
+		s.beginChild(r, options.options, env, fx)
+	}
+}
+
+// hostAgain goes on with one that was paused: what it waits for is what it was.
+func (s *State) hostAgain(r int32, env Env, fx *Effects) {
+	row := &s.Rows[r]
+	s.set(r, flow.TaskRunning)
+	row.EligibleAt = env.Now
+	switch row.Type {
+	case flow.TypeWait:
+		row.Reason = s.waitReason(row.NextCheck)
+	case flow.TypeApproval:
+		row.Reason = s.approvalReason(row)
+	case flow.TypeSubWorkflow:
+		if row.Child() != 0 {
+			s.orderChild(r, flow.VerbResume, env)
+			return
+		}
+		row.Reason = childLookup
+		s.look(r, fx)
+	}
+}
+
+// hostedDue carries out what a task waited for when its time has come.
+func (s *State) hostedDue(r int32, env Env) { s.endRow(r, flow.TaskSucceeded, "", env) }
+
+// hostedTimeout ends a task whose time to wait is over. A run that it began is stopped first.
+func (s *State) hostedTimeout(r int32, l limit, env Env, fx *Effects) {
+	row := &s.Rows[r]
+	switch {
+	case row.Type == flow.TypeApproval && s.approvalTimeout(r, env, fx):
+	case row.Child() != 0:
+		s.kill(r, flow.KillTimeout, env, fx)
+	default:
+		s.failHosted(r, flow.ReasonTimeout, fmt.Sprintf("timeout.%s of %s is over: %s", l.name, l.most, row.Reason), env, fx)
+	}
+}
+
+// failHosted ends a task as failed, with a sentence for people.
+func (s *State) failHosted(r int32, reason, why string, env Env, fx *Effects) {
+	s.endRow(r, flow.TaskFailed, reason, env)
+	s.failed(r, why, env, fx)
+}
+
+// succeedHosted ends a task with outputs.
+func (s *State) succeedHosted(r int32, outputs []byte, env Env, fx *Effects) {
+	if why := s.badOutputs(outputs); why != "" {
+		s.failHosted(r, flow.ReasonOutputs, why, env, fx)
+		return
+	}
+	if len(outputs) > 0 {
+		s.Rows[r].Outputs = outputs
+		s.giving++
+	}
+	s.endRow(r, flow.TaskSucceeded, "", env)
+}
+
+// look has what a row needs looked up once its change is durable. Until the answer comes the run is not let go of.
+func (s *State) look(r int32, fx *Effects) {
+	if s.looking == nil {
+		s.looking = map[int32]bool{}
+	}
+	s.looking[r] = true
+	fx.Lookups = append(fx.Lookups, r)
+}
+
+// lookAgain has looked up what a loaded row had no answer to.
+func (s *State) lookAgain(r int32, fx *Effects) {
+	if row := &s.Rows[r]; row.Type == flow.TypeSubWorkflow && row.Child() == 0 && row.Kill == flow.KillNone {
+		s.look(r, fx)
+	}
+}
+
+// Lookup returns the question of a row; false: it has none any more.
+func (s *State) Lookup(r int32) (Lookup, bool) {
+	row := &s.Rows[r]
+	if !s.looking[r] || !row.Hosted() {
+		return Lookup{}, false
+	}
+	o, err := s.childOptions(r)
+	if err != nil {
+		return Lookup{}, false // it was rendered when the task began
+	}
+	last, _ := s.lastChild(r)
+	return Lookup{Task: row.ID, Project: cmp.Or(o.Project, s.Plan.Def.Project), Workflow: o.Workflow, Child: last}, true
+}
+
+// looked goes on with the answer.
+func (s *State) looked(e Looked, env Env, fx *Effects) {
+	r := s.RowByID(e.Task)
+	if r < 0 || !s.looking[r] {
+		return
+	}
+	delete(s.looking, r)
+	if row := &s.Rows[r]; row.Valid && row.Hosted() {
+		s.beginRun(r, e.Answer, env, fx)
+	}
+	s.change.touched = true // it may be let go of now
+}
+
+// waitOptions are those of a wait.
+type waitOptions struct {
+	For   string `json:"for"`
+	Until string `json:"until"`
+}
+
+func (s *State) beginWait(r int32, raw json.RawMessage, env Env, fx *Effects) {
+	var o waitOptions
+	if err := json.Unmarshal(raw, &o); err != nil {
+		s.failHosted(r, flow.ReasonOptions, err.Error(), env, fx)
+		return
+	}
+	row := &s.Rows[r]
+	if o.Until != "" {
+		at, ok := flow.ParseMoment(o.Until, s.zone())
+		if !ok {
+			s.failHosted(r, flow.ReasonOptions, fmt.Sprintf("with.until: %q is no time; write 2026-03-01T02:00:00Z, 2026-03-01 or \"2026-03-01 02:00:00\"", o.Until), env, fx)
+			return
+		}
+		row.NextCheck = flow.At(at)
+	} else {
+		d, err := flow.ParseDuration(o.For)
+		if err != nil {
+			s.failHosted(r, flow.ReasonOptions, "with.for: "+err.Error(), env, fx)
+			return
+		}
+		row.NextCheck = env.Now.Add(d.Std())
+	}
+	row.Reason = s.waitReason(row.NextCheck)
+	if row.NextCheck <= env.Now {
+		s.hostedDue(r, env)
+	}
+}
+
+func (s *State) waitReason(until flow.Time) string {
+	return flow.ReasonWait + ": waits until " + until.Std().In(s.zone()).Truncate(time.Second).Format(time.RFC3339) + ", as the task asks"
+}

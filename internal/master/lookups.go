@@ -1,0 +1,67 @@
+// Questions of runs that the store answers, and what runs say to one another.
+
+package master
+
+import (
+	"baton/internal/engine"
+	"baton/internal/flow"
+)
+
+// lookUp asks the store what a row needs to know.
+func (c *Core) lookUp(in *inst, r int32) {
+	if q, wanted := in.st.Lookup(r); wanted {
+		c.emit(LookUp{in.id, q})
+	}
+}
+
+// lookedUp goes on with the answer. A store that is away is asked again with the next poll.
+func (c *Core) lookedUp(e LookedUp) {
+	answer := engine.Answer{Child: e.Child}
+	task := e.Ask.Question.Task
+	switch code := flow.CodeOf(e.Err); {
+	case e.Err == nil:
+	case code == flow.CodeInternal || code == flow.CodeUnavailable:
+		c.relook = append(c.relook, e.Ask)
+		return
+	default:
+		answer.Err = e.Err.Error()
+		c.route(e.Ask.Instance, pending{ev: engine.Looked{Task: task, Answer: answer}})
+		return
+	}
+	c.withPlan(PlanKey{e.Definition.ID, e.Definition.Version}, func(p *engine.Plan, err error) {
+		answer.Plan = p
+		if err != nil {
+			answer.Err = err.Error()
+		}
+		c.route(e.Ask.Instance, pending{ev: engine.Looked{Task: task, Answer: answer}})
+	})
+}
+
+// lookAgain asks again what the store did not answer.
+func (c *Core) lookAgain() {
+	for _, ask := range c.relook {
+		if c.insts[ask.Instance] != nil {
+			c.emit(ask)
+		}
+	}
+	c.relook = nil
+}
+
+// spread has those looked for that a commit began or told something.
+func (c *Core) spread(ch flow.Change) {
+	if len(ch.Commands) > 0 {
+		c.readCommands()
+	}
+	if len(ch.News) == 0 {
+		return
+	}
+	c.polls.pokes++
+	c.readInbox()
+	c.claim()
+	for _, item := range ch.News {
+		if c.insts[item.Instance] == nil { // parked, or another master's
+			c.emit(TellAll{})
+			return
+		}
+	}
+}
