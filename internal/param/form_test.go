@@ -60,7 +60,7 @@ func TestFormChecksItself(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"a": {"typ": "int"}}`), new(Form)); err == nil {
 		t.Error("a key that a field does not have is taken")
 	}
-	if _, err := (Form)(nil).Fill(map[string]string{"a": "1"}); err == nil || !strings.Contains(err.Error(), "it has none") {
+	if _, err := Form(nil).Fill(map[string]string{"a": "1"}); err == nil || !strings.Contains(err.Error(), "it has none") {
 		t.Error(err)
 	}
 }
