@@ -108,6 +108,7 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 		warnings = []string{} // it is applied, whatever can be said of it
 	}
 	warnings = append(warnings, s.missingSources(ctx, docs)...)
+	warnings = append(warnings, s.missingWorkflows(ctx, docs)...)
 	return &body[ApplyResult]{ApplyResult{items, warnings}}, nil
 }
 
@@ -143,6 +144,37 @@ func (s *Server) missingSources(ctx context.Context, docs []flow.Document) []str
 				text += fmt.Sprintf("; did you mean %q?", near)
 			}
 			warnings = append(warnings, text)
+		}
+	}
+	return warnings
+}
+
+// missingWorkflows warns of workflows, and tasks of them, that tasks name and that are not there.
+func (s *Server) missingWorkflows(ctx context.Context, docs []flow.Document) []string {
+	var warnings []string
+	for _, d := range docs {
+		for _, u := range s.files.Workflows(d) {
+			then := "fails"
+			if u.Waits {
+				then = "waits"
+			}
+			def, err := s.store.Workflow(ctx, u.Project, u.Workflow, 0)
+			switch {
+			case err != nil && flow.CodeOf(err) == flow.CodeNotFound:
+				warnings = append(warnings, fmt.Sprintf("there is no workflow %s/%s, which task %s of workflow %s names: it %s until there is one", u.Project, u.Workflow, u.By, d.Workflow.Name, then))
+			case err != nil:
+				return warnings // it is applied, whatever can be said of it
+			case u.Task != "" && !slices.ContainsFunc(def.Workflow.Tasks, func(t flow.Task) bool { return t.Name == u.Task }):
+				text := fmt.Sprintf("workflow %s/%s has no task %q, which task %s of workflow %s waits for", u.Project, u.Workflow, u.Task, u.By, d.Workflow.Name)
+				var names []string
+				for _, t := range def.Workflow.Tasks {
+					names = append(names, t.Name)
+				}
+				if near := flow.Nearest(u.Task, names); near != "" {
+					text += fmt.Sprintf("; did you mean %q?", near)
+				}
+				warnings = append(warnings, text)
+			}
 		}
 	}
 	return warnings

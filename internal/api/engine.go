@@ -26,6 +26,8 @@ type Documents interface {
 	EachFile(doc flow.Document, do func(*flow.File))
 	// DataSources names the data sources that a document's tasks use, with a task of each.
 	DataSources(doc flow.Document) map[string]string
+	// Workflows lists the workflows that a document's tasks begin or wait for.
+	Workflows(doc flow.Document) []flow.UsedWorkflow
 	// Export writes documents as one file.
 	Export(docs []flow.Document) ([]byte, error)
 	// Diff tells what a document would change, as fields and as text for people. Nothing changes:

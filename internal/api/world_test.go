@@ -350,6 +350,8 @@ func (d documents) DataSources(doc flow.Document) map[string]string {
 	return spec.DataSources(doc, d.types)
 }
 
+func (documents) Workflows(doc flow.Document) []flow.UsedWorkflow { return spec.Workflows(doc) }
+
 func (documents) Export(docs []flow.Document) ([]byte, error) { return spec.Export(docs[0]) }
 
 func (documents) Diff(have, want flow.Document) ([]api.FieldChange, string, error) {

@@ -184,6 +184,8 @@ func (f files) DataSources(doc flow.Document) map[string]string {
 	return spec.DataSources(doc, f.types)
 }
 
+func (files) Workflows(doc flow.Document) []flow.UsedWorkflow { return spec.Workflows(doc) }
+
 func (files) Export(docs []flow.Document) ([]byte, error) {
 	var out bytes.Buffer
 	for i, d := range docs {

@@ -101,28 +101,33 @@ type Admitted struct {
 
 // Looked is the answer to a question of a row.
 type Looked struct {
-	Task   flow.ID
-	Answer Answer
+	Task  flow.ID
+	Found flow.Found
+	Plan  *Plan // of the workflow that was asked for; nil: it cannot be used, Found says why
 }
+
+// UpstreamTold says that something a row follows has ended.
+type UpstreamTold struct{ flow.UpstreamNews }
 
 // ChildTold says how a run stands that a row began.
 type ChildTold struct{ flow.ChildNews }
 
-func (Looked) event()    {}
-func (ChildTold) event() {}
-func (Begin) event()     {}
-func (Admitted) event()  {}
-func (Placed) event()    {}
-func (Stuck) event()     {}
-func (Started) event()   {}
-func (Ended) event()     {}
-func (Refused) event()   {}
-func (Lost) event()      {}
-func (Suspected) event() {}
-func (Rebound) event()   {}
-func (Alive) event()     {}
-func (Due) event()       {}
-func (VerbGiven) event() {}
+func (Looked) event()       {}
+func (ChildTold) event()    {}
+func (UpstreamTold) event() {}
+func (Begin) event()        {}
+func (Admitted) event()     {}
+func (Placed) event()       {}
+func (Stuck) event()        {}
+func (Started) event()      {}
+func (Ended) event()        {}
+func (Refused) event()      {}
+func (Lost) event()         {}
+func (Suspected) event()    {}
+func (Rebound) event()      {}
+func (Alive) event()        {}
+func (Due) event()          {}
+func (VerbGiven) event()    {}
 
 // Apply decides one event. It never fails: what makes no sense in the state (a late result, a
 // second start) changes nothing or is refused in the outcome. It panics only when an invariant is
@@ -168,6 +173,8 @@ func Apply(s *State, ev Event, env Env) Effects {
 		s.looked(e, env, &fx)
 	case ChildTold:
 		s.childTold(e, env, &fx)
+	case UpstreamTold:
+		s.upstreamTold(e, &fx)
 	default:
 		panic(fmt.Sprintf("engine: no decision for event %T", ev))
 	}

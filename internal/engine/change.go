@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"slices"
+
 	"baton/internal/flow"
 )
 
@@ -19,6 +21,8 @@ type change struct {
 	alerts   []flow.Alert
 	commands []flow.Command
 	news     []flow.InboxItem
+	follows  []flow.Follow
+	unfollow []flow.ID
 }
 
 // Effects are orders to be carried out after the commit, by row index. They say nothing that the
@@ -66,8 +70,10 @@ func (s *State) Take(command flow.ID) (flow.Change, []int32) {
 	s.Inst.Engine = flow.EngineVersion
 	out := flow.Change{
 		Instance: s.Inst, Command: command,
-		Past: c.past, Inbox: c.inbox, Outcomes: c.outcomes, Alerts: c.alerts, Commands: c.commands, News: c.news,
+		Past: c.past, Inbox: c.inbox, Outcomes: c.outcomes, Alerts: c.alerts, Commands: c.commands, News: c.news, Follows: c.follows, Unfollow: c.unfollow,
 	}
+	// Those that are over follow nothing any more, whatever they began to follow since the last commit.
+	out.Follows = slices.DeleteFunc(out.Follows, func(f flow.Follow) bool { return slices.Contains(c.unfollow, f.Row) })
 	if c.stored < len(s.Rows) {
 		// A copy: the caller may still be writing it when the next event changes the rows.
 		out.NewTasks = append(out.NewTasks, s.Rows[c.stored:]...)

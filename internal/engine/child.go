@@ -63,9 +63,9 @@ func (s *State) lastChild(r int32) (child flow.ID, rerun bool) {
 
 // beginRun begins the run of a row, or has the run go on that an earlier row of the task began: the same one is used
 // again.
-func (s *State) beginRun(r int32, a Answer, env Env, fx *Effects) {
+func (s *State) beginRun(r int32, a Looked, env Env, fx *Effects) {
 	row := &s.Rows[r]
-	if last, rerun := s.lastChild(r); last != 0 && a.Child {
+	if last, rerun := s.lastChild(r); last != 0 && a.Found.Child {
 		row.Attempt.Ref = last.String()
 		verb := flow.VerbRecover
 		if rerun {
@@ -80,7 +80,7 @@ func (s *State) beginRun(r int32, a Answer, env Env, fx *Effects) {
 		return
 	}
 	if a.Plan == nil {
-		s.failHosted(r, flow.ReasonNoWorkflow, a.Err, env, fx)
+		s.failHosted(r, flow.ReasonNoWorkflow, a.Found.Missing, env, fx)
 		return
 	}
 	def := &a.Plan.Def

@@ -145,6 +145,8 @@ func defineOption(t *flow.Task, text string) error {
 	case "sub":
 		t.Type = flow.TypeSubWorkflow
 		t.With, err = json.Marshal(map[string]any{"workflow": arg, "params": map[string]string{"size": "${day}"}})
+	case "dependent": // the options as JSON
+		t.Type, t.With = flow.TypeDependent, json.RawMessage(arg)
 	case "approval":
 		t.Type = flow.TypeApproval
 		t.With, err = defineApproval(arg)

@@ -12,22 +12,6 @@ import (
 	"baton/internal/flow"
 )
 
-// Lookup is a question that only the store can answer: which workflow a name means now, and whether a run is
-// still there.
-type Lookup struct {
-	Task     flow.ID // whose question it is
-	Project  string
-	Workflow string
-	Child    flow.ID // the run that is to be taken up again, 0: none
-}
-
-// Answer is what the store knew.
-type Answer struct {
-	Plan  *Plan  // of the newest version; nil: there is no such workflow
-	Err   string // why it cannot be used, "" if it can
-	Child bool   // the run is there
-}
-
 // host begins a task that the engine runs itself.
 func (s *State) host(r int32, env Env, fx *Effects) {
 	row := &s.Rows[r]
@@ -45,6 +29,8 @@ func (s *State) host(r int32, env Env, fx *Effects) {
 		s.beginApproval(r, options.options, env, fx)
 	case flow.TypeSubWorkflow:
 		s.beginChild(r, options.options, env, fx)
+	case flow.TypeDependent:
+		s.beginDependent(r, options.options, env, fx)
 	}
 }
 
@@ -65,11 +51,23 @@ func (s *State) hostAgain(r int32, env Env, fx *Effects) {
 		}
 		row.Reason = childLookup
 		s.look(r, fx)
+	case flow.TypeDependent:
+		row.Reason = dependentLookup
+		s.look(r, fx)
 	}
 }
 
 // hostedDue carries out what a task waited for when its time has come.
-func (s *State) hostedDue(r int32, env Env) { s.endRow(r, flow.TaskSucceeded, "", env) }
+func (s *State) hostedDue(r int32, env Env, fx *Effects) {
+	row := &s.Rows[r]
+	if row.Type == flow.TypeDependent {
+		row.NextCheck = env.Now.Add(followNet)
+		s.touch(r)
+		s.look(r, fx)
+		return
+	}
+	s.endRow(r, flow.TaskSucceeded, "", env)
+}
 
 // hostedTimeout ends a task whose time to wait is over. A run that it began is stopped first.
 func (s *State) hostedTimeout(r int32, l limit, env Env, fx *Effects) {
@@ -111,25 +109,34 @@ func (s *State) look(r int32, fx *Effects) {
 	fx.Lookups = append(fx.Lookups, r)
 }
 
-// lookAgain has looked up what a loaded row had no answer to.
+// lookAgain has looked up what a loaded row had no answer to. Who follows is told.
 func (s *State) lookAgain(r int32, fx *Effects) {
-	if row := &s.Rows[r]; row.Type == flow.TypeSubWorkflow && row.Child() == 0 && row.Kill == flow.KillNone {
+	row := &s.Rows[r]
+	unanswered := row.Type == flow.TypeSubWorkflow && row.Child() == 0 || row.Type == flow.TypeDependent && row.NextCheck == 0
+	if unanswered && row.Kill == flow.KillNone {
 		s.look(r, fx)
 	}
 }
 
-// Lookup returns the question of a row; false: it has none any more.
-func (s *State) Lookup(r int32) (Lookup, bool) {
+// Lookup returns the question of a row; false: it has none any more. What cannot be rendered any more asks nothing,
+// and fails with the answer.
+func (s *State) Lookup(r int32) (flow.Lookup, bool) {
 	row := &s.Rows[r]
+	q := flow.Lookup{Task: row.ID, Instance: s.Inst.ID}
 	if !s.looking[r] || !row.Hosted() {
-		return Lookup{}, false
+		delete(s.looking, r)
+		return q, false
 	}
-	o, err := s.childOptions(r)
-	if err != nil {
-		return Lookup{}, false // it was rendered when the task began
+	if row.Type == flow.TypeDependent {
+		if o, err := s.dependentOptions(r); err == nil {
+			q.Upstreams, _ = s.upstreams(&o)
+		}
+		return q, true
 	}
-	last, _ := s.lastChild(r)
-	return Lookup{Task: row.ID, Project: cmp.Or(o.Project, s.Plan.Def.Project), Workflow: o.Workflow, Child: last}, true
+	o, _ := s.childOptions(r)
+	q.Project, q.Workflow = cmp.Or(o.Project, s.Plan.Def.Project), o.Workflow
+	q.Child, _ = s.lastChild(r)
+	return q, true
 }
 
 // looked goes on with the answer.
@@ -139,10 +146,14 @@ func (s *State) looked(e Looked, env Env, fx *Effects) {
 		return
 	}
 	delete(s.looking, r)
-	if row := &s.Rows[r]; row.Valid && row.Hosted() {
-		s.beginRun(r, e.Answer, env, fx)
-	}
 	s.change.touched = true // it may be let go of now
+	switch row := &s.Rows[r]; {
+	case !row.Valid || !row.Hosted():
+	case row.Type == flow.TypeDependent:
+		s.lookedUpstream(r, e.Found.Upstreams, env, fx)
+	default:
+		s.beginRun(r, e, env, fx)
+	}
 }
 
 // waitOptions are those of a wait.
@@ -175,7 +186,7 @@ func (s *State) beginWait(r int32, raw json.RawMessage, env Env, fx *Effects) {
 	}
 	row.Reason = s.waitReason(row.NextCheck)
 	if row.NextCheck <= env.Now {
-		s.hostedDue(r, env)
+		s.hostedDue(r, env, fx)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -197,6 +198,8 @@ func (p *player) play(command, input string) string {
 		w.verb(v)
 	case "looked": // TASK [nothing|gone]: the store answers
 		w.looked(args)
+	case "told": // TASK: something that it follows has ended
+		w.apply(UpstreamTold{flow.UpstreamNews{Row: w.s.Rows[w.row(args[0])].ID}})
 	case "child": // TASK STATE [outputs]: the run that it began tells
 		state, err := flow.ParseInstanceState(args[1])
 		if err != nil {
@@ -354,6 +357,19 @@ func (p *player) told() string {
 	}
 	for _, n := range w.change.News {
 		fmt.Fprintf(&b, "  tells run %d: %s %s\n", n.Instance, n.Kind, n.Payload)
+	}
+	for _, f := range w.change.Follows {
+		fmt.Fprintf(&b, "  follows workflow %d", f.Workflow)
+		if f.Task != "" {
+			fmt.Fprintf(&b, " task %s", f.Task)
+		}
+		if f.Span.From > math.MinInt64 {
+			fmt.Fprintf(&b, ", from %s to %s", f.Span.From, f.Span.To)
+		}
+		b.WriteByte('\n')
+	}
+	for range w.change.Unfollow {
+		b.WriteString("  follows nothing any more\n")
 	}
 	for _, e := range []struct {
 		name string

@@ -287,6 +287,9 @@ func (s *State) set(r int32, to flow.TaskState) {
 			s.count(row, -1)
 		}
 	}
+	if row.Type == flow.TypeDependent && row.State == flow.TaskRunning && to != flow.TaskRunning {
+		s.change.unfollow = append(s.change.unfollow, row.ID)
+	}
 	row.State = to
 	if row.Valid {
 		s.count(row, 1)

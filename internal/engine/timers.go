@@ -75,7 +75,7 @@ func (s *State) due(env Env, fx *Effects) {
 			continue
 		}
 		if row.Hosted() && row.Kill == flow.KillNone && row.NextCheck != 0 && row.NextCheck <= env.Now {
-			s.hostedDue(int32(r), env)
+			s.hostedDue(int32(r), env, fx)
 			continue
 		}
 		if at := unservedUntil(row); at != 0 && at <= env.Now && s.granting() {

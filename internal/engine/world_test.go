@@ -44,7 +44,7 @@ func (call) Run(context.Context, *task.Attempt) (task.Outputs, error) {
 	return nil, nil
 }
 
-var testTypes = task.NewSet(script{"shell"}, call{}, hosted.Wait(), hosted.Approval(), hosted.SubWorkflow())
+var testTypes = task.NewSet(script{"shell"}, call{}, hosted.Wait(), hosted.Approval(), hosted.SubWorkflow(), hosted.Dependent())
 
 // world is one instance and everything around it.
 type world struct {
@@ -268,9 +268,13 @@ func (w *world) looked(args []string) {
 	w.t.Helper()
 	r := w.row(args[0])
 	q, wanted := w.s.Lookup(r)
-	answer := Answer{Child: q.Child != 0 && !slices.Contains(args, "gone")}
+	if len(q.Upstreams) > 0 {
+		w.apply(Looked{Task: q.Task, Found: flow.Found{Upstreams: upstreamsOf(q.Upstreams, args[1:])}})
+		return
+	}
+	looked := Looked{Found: flow.Found{Child: q.Child != 0 && !slices.Contains(args, "gone")}}
 	if slices.Contains(args, "nothing") {
-		answer.Err = fmt.Sprintf("there is no workflow %q in project %q", q.Workflow, q.Project)
+		looked.Found.Missing = fmt.Sprintf("there is no workflow %q in project %q", q.Workflow, q.Project)
 	} else {
 		plan, err := Compile(flow.Definition{ID: 7, ProjectID: 1, Project: "default", Name: q.Workflow, Version: 3, Workflow: flow.Workflow{
 			Params: []flow.Param{{Name: "size", Type: "string", Enum: []string{"monday", "tuesday"}}}, Tasks: []flow.Task{{Name: "a", Type: "shell"}},
@@ -278,12 +282,48 @@ func (w *world) looked(args []string) {
 		if err != nil {
 			w.t.Fatalf("compile: %v", err)
 		}
-		answer.Plan = plan
+		looked.Plan = plan
 	}
 	if !wanted {
 		q.Task = w.s.Rows[r].ID
 	}
-	w.apply(Looked{Task: q.Task, Answer: answer})
+	looked.Task = q.Task
+	w.apply(looked)
+}
+
+// upstreamsOf answers with one word for each window, the last one for all that are left: none, missing, first, or a
+// state of a run; of a task T:STATE. A word may be followed by outputs.
+func upstreamsOf(asked []flow.Upstream, words []string) []flow.FoundUpstream {
+	var out []flow.FoundUpstream
+	n := 0
+	for i, u := range asked {
+		f := flow.FoundUpstream{Workflow: flow.ID(50 + i), Earlier: true}
+		for range u.Windows {
+			word, outputs, _ := strings.Cut(words[min(n, len(words)-1)], "{")
+			n++
+			run := flow.FoundRun{ID: flow.ID(500 + n), EndedAt: flow.Time(1000 - n)}
+			if outputs != "" {
+				run.Outputs = []byte("{" + outputs)
+			}
+			task, isTask := strings.CutPrefix(word, "T:")
+			switch {
+			case word == "none":
+				run.ID = 0
+			case word == "missing":
+				f.Workflow = 0
+			case word == "first":
+				f.Earlier, run.ID = false, 0
+			case isTask:
+				run.Task, _ = flow.ParseTaskState(task)
+				run.State = flow.InstanceRunning
+			default:
+				run.State, _ = flow.ParseInstanceState(word)
+			}
+			f.Runs = append(f.Runs, run)
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 // row returns the index of the valid row of a task or compensation.

@@ -10,6 +10,8 @@ type Batch struct {
 	Owner   int64 // incarnation that commits
 	Epoch   int64 // its fence; a fenced incarnation writes nothing
 	Changes []Change
+	// Followed: some row follows something. Then who follows what ends with this batch is told by it.
+	Followed bool
 }
 
 // Change is all that one commit does to one instance. Rows are written whole.
@@ -34,6 +36,10 @@ type Change struct {
 	// more is left out.
 	Commands []Command
 	News     []InboxItem
+	// Follows are what rows of the instance are told of from now on, each once; Unfollow are rows that are to be
+	// told of nothing any more.
+	Follows  []Follow
+	Unfollow []ID
 	// Grants lists the ids of task rows (new or updated) whose Attempt gets its token in this
 	// commit. The order is that of CommitResult.Tokens.
 	Grants []ID
@@ -49,6 +55,7 @@ type TaskUpdate struct {
 // CommitResult tells what became of each change of a batch.
 type CommitResult struct {
 	Changes []ChangeResult // by index of Batch.Changes
+	Told    bool           // somebody who follows what ended has an item in the inbox
 }
 
 // ChangeResult tells what became of one change.

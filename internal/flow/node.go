@@ -137,6 +137,7 @@ type Waiting struct {
 	Queued    bool // a run waits for its turn
 	NextFire  Time // when the first schedule is to be looked at, by the clock of the store, 0 for none
 	Now       Time // by the clock of the store
+	Followed  bool // some row follows what others do
 	// Draining are the nodes that take nothing new, by Node.DrainKey, in order.
 	Draining []string
 }

@@ -134,6 +134,9 @@ const (
 	ReasonNoWorkflow  = "no_workflow"
 	ReasonRecursion   = "recursion"
 	ReasonOptions     = "options"
+	ReasonDependent   = "dependent"
+	// ReasonDependentFailed: what a dependent waits for has failed.
+	ReasonDependentFailed = "dependent_failed"
 	// ReasonTurn is why a run waits that is one too many; ReasonDiscarded why it ended at once.
 	ReasonTurn      = "turn"
 	ReasonDiscarded = "discarded"

@@ -219,11 +219,16 @@ const (
 	TypeWait        = "wait"
 	TypeApproval    = "approval"
 	TypeSubWorkflow = "sub_workflow"
+	TypeDependent   = "dependent"
 )
 
 // Hosted tells whether the engine itself runs tasks of a type.
 func Hosted(typ string) bool {
-	return typ == TypeWait || typ == TypeApproval || typ == TypeSubWorkflow
+	switch typ {
+	case TypeWait, TypeApproval, TypeSubWorkflow, TypeDependent:
+		return true
+	}
+	return false
 }
 
 // DefaultGroup is the worker group of a task that names none.

@@ -207,6 +207,12 @@ func (c *Core) deliver(item flow.InboxItem) {
 			n = flow.ChildNews{} // of no run
 		}
 		p.ev = engine.ChildTold{ChildNews: n}
+	case flow.InboxUpstream:
+		var n flow.UpstreamNews
+		if err := json.Unmarshal(item.Payload, &n); err != nil {
+			n = flow.UpstreamNews{} // of no row
+		}
+		p.ev = engine.UpstreamTold{UpstreamNews: n}
 	default:
 		c.skip(item) // of a newer version; its masters consume it
 		return

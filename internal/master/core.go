@@ -80,6 +80,7 @@ type Core struct {
 	retry        []flow.ID  // to be loaded again with the next poll
 	reread       []PlanKey  // definitions likewise
 	relook       []LookUp   // and what runs asked
+	followed     bool       // some row follows what others do
 	again        []int64    // takeovers likewise
 	unregistered []int64    // registrations of connections, with the next beat
 	unread       []*inst    // loaded, their inbox not read yet

@@ -126,7 +126,7 @@ type (
 	// LookUp asks the store what a run needs to know, and is answered by LookedUp.
 	LookUp struct {
 		Instance flow.ID
-		Question engine.Lookup
+		Question flow.Lookup
 	}
 	// TellAll tells the other masters that something is in inboxes.
 	TellAll struct{}

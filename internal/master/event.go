@@ -167,12 +167,11 @@ type (
 		Workflows []flow.ID
 		Err       error
 	}
-	// LookedUp answers LookUp: the newest version of the workflow, and whether the run that was asked for is there.
+	// LookedUp answers LookUp.
 	LookedUp struct {
-		Ask        LookUp
-		Definition flow.Definition
-		Child      bool
-		Err        error
+		Ask   LookUp
+		Found flow.Found
+		Err   error
 	}
 	// Frame is a frame of a worker. Logs and blobs are the shell's own.
 	Frame struct {

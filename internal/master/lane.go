@@ -82,7 +82,7 @@ func (c *Core) place() {
 // commit takes the changes of a lane and hands them to the store.
 func (c *Core) commit(i int) {
 	l := &c.lanes[i]
-	batch := flow.Batch{Owner: c.lease.Incarnation, Epoch: c.lease.Epoch}
+	batch := flow.Batch{Owner: c.lease.Incarnation, Epoch: c.lease.Epoch, Followed: c.followed}
 	l.inflight, l.grants = nil, nil
 	rows := 0
 	var later []*inst
@@ -102,6 +102,7 @@ func (c *Core) commit(i int) {
 			in.st.Inst.Owner = c.lease.Incarnation
 		}
 		ch, grants := in.st.Take(in.command)
+		c.followed = c.followed || len(ch.Follows) > 0
 		c.wake(in)
 		rows += n
 		batch.Changes = append(batch.Changes, ch)
@@ -128,6 +129,9 @@ func (c *Core) committed(e Committed) {
 	if e.Err != nil {
 		c.doubt(insts, e.Err)
 		return
+	}
+	if e.Result.Told {
+		c.tellAll()
 	}
 	for i, in := range insts {
 		in.inflight = false

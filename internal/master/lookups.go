@@ -16,24 +16,26 @@ func (c *Core) lookUp(in *inst, r int32) {
 
 // lookedUp goes on with the answer. A store that is away is asked again with the next poll.
 func (c *Core) lookedUp(e LookedUp) {
-	answer := engine.Answer{Child: e.Child}
-	task := e.Ask.Question.Task
+	looked := engine.Looked{Task: e.Ask.Question.Task, Found: e.Found}
 	switch code := flow.CodeOf(e.Err); {
 	case e.Err == nil:
 	case code == flow.CodeInternal || code == flow.CodeUnavailable:
 		c.relook = append(c.relook, e.Ask)
 		return
 	default:
-		answer.Err = e.Err.Error()
-		c.route(e.Ask.Instance, pending{ev: engine.Looked{Task: task, Answer: answer}})
+		looked.Found.Missing = e.Err.Error()
+	}
+	def := &e.Found.Definition
+	if def.ID == 0 || looked.Found.Missing != "" {
+		c.route(e.Ask.Instance, pending{ev: looked})
 		return
 	}
-	c.withPlan(PlanKey{e.Definition.ID, e.Definition.Version}, func(p *engine.Plan, err error) {
-		answer.Plan = p
+	c.withPlan(PlanKey{def.ID, def.Version}, func(p *engine.Plan, err error) {
+		looked.Plan = p
 		if err != nil {
-			answer.Err = err.Error()
+			looked.Found.Missing = err.Error()
 		}
-		c.route(e.Ask.Instance, pending{ev: engine.Looked{Task: task, Answer: answer}})
+		c.route(e.Ask.Instance, pending{ev: looked})
 	})
 }
 
@@ -52,16 +54,15 @@ func (c *Core) spread(ch flow.Change) {
 	if len(ch.Commands) > 0 {
 		c.readCommands()
 	}
-	if len(ch.News) == 0 {
-		return
+	if len(ch.News) > 0 {
+		c.tellAll()
 	}
+}
+
+// tellAll has looked for what is in inboxes, here and by the other masters.
+func (c *Core) tellAll() {
 	c.polls.pokes++
 	c.readInbox()
 	c.claim()
-	for _, item := range ch.News {
-		if c.insts[item.Instance] == nil { // parked, or another master's
-			c.emit(TellAll{})
-			return
-		}
-	}
+	c.emit(TellAll{})
 }

@@ -326,8 +326,8 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 		given, err := m.store.Admit(asking, e.Workflows, e.After)
 		m.answer(ctx, "give turns", err, Admitted{given, e.Workflows, err})
 	case LookUp:
-		def, there, err := m.store.Lookup(asking, e.Question.Project, e.Question.Workflow, e.Question.Child)
-		m.answer(ctx, "look up a workflow", err, LookedUp{e, def, there, err})
+		found, err := m.store.Lookup(asking, e.Question)
+		m.answer(ctx, "look up a workflow", err, LookedUp{e, found, err})
 	case TellAll:
 		m.peers.PokeAll(&rpc.PokeRequest{Inbox: true})
 	case Fire:

@@ -91,9 +91,8 @@ type Store interface {
 	// none is named, some at a time, after one: items in inboxes, each given once.
 	Admit(ctx context.Context, workflows []flow.ID, after flow.ID) (flow.Admitted, error)
 
-	// Lookup reads the newest version of a workflow by its name, and tells whether a run is there, also when the
-	// workflow is not (not found).
-	Lookup(ctx context.Context, project, workflow string, run flow.ID) (def flow.Definition, there bool, err error)
+	// Lookup answers the question of a run.
+	Lookup(ctx context.Context, q flow.Lookup) (flow.Found, error)
 
 	// Order inserts an inbox item; one with the same Dedup is returned instead. Not found: there is
 	// no such instance.

@@ -1,9 +1,11 @@
-// Which data sources a workflow uses.
+// Which data sources and other workflows a workflow uses.
 
 package spec
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"baton/internal/flow"
@@ -47,4 +49,51 @@ func used(out map[string]string, types *task.Set, name, kind string, with json.R
 			out[source] = name
 		}
 	}
+}
+
+// Workflows lists the workflows that a workflow's tasks begin or wait for, each once. One whose name is made of a
+// parameter is known only when the task begins, and is left out.
+func Workflows(doc flow.Document) []flow.UsedWorkflow {
+	if doc.Workflow == nil {
+		return nil
+	}
+	var out []flow.UsedWorkflow
+	seen := map[flow.UsedWorkflow]bool{}
+	for _, t := range doc.Workflow.Tasks {
+		if t.Type != flow.TypeSubWorkflow && t.Type != flow.TypeDependent {
+			continue
+		}
+		var tree reference
+		if json.Unmarshal(t.With, &tree) != nil {
+			continue
+		}
+		for _, u := range tree.used(nil) {
+			u.Project = cmp.Or(u.Project, doc.Workflow.Project)
+			if u.Known() && !seen[u] {
+				seen[u] = true
+				u.By, u.Waits = t.Name, t.Type == flow.TypeDependent
+				out = append(out, u)
+			}
+		}
+	}
+	return out
+}
+
+// reference is what a sub_workflow or a dependent names.
+type reference struct {
+	Project  string      `json:"project"`
+	Workflow string      `json:"workflow"`
+	Task     string      `json:"task"`
+	All      []reference `json:"all"`
+	Any      []reference `json:"any"`
+}
+
+func (r reference) used(out []flow.UsedWorkflow) []flow.UsedWorkflow {
+	if r.Workflow != "" {
+		out = append(out, flow.UsedWorkflow{Project: r.Project, Workflow: r.Workflow, Task: r.Task})
+	}
+	for _, below := range slices.Concat(r.All, r.Any) {
+		out = below.used(out)
+	}
+	return out
 }

@@ -18,7 +18,7 @@ const (
 )
 
 // laterTypes are task types of the contract that this version refuses.
-var laterTypes = []string{"dependent", "map", "loop", "handler"}
+var laterTypes = []string{"map", "loop", "handler"}
 
 // typeTable is the task types of one Parse with their schemas made once: ten thousand tasks ask.
 type typeTable struct {

@@ -298,3 +298,23 @@ func newsColumns(rows []newsWrite) []any {
 		column(rows, func(n newsWrite) int64 { return int64(n.At) }),
 	}
 }
+
+func followColumns(rows []flow.Follow) []any {
+	return []any{
+		column(rows, func(f flow.Follow) int64 { return int64(f.Workflow) }),
+		column(rows, func(f flow.Follow) int64 { return int64(f.Row) }),
+		column(rows, func(f flow.Follow) string { return f.Task }),
+		column(rows, func(f flow.Follow) int64 { return int64(f.Span.From) }),
+		column(rows, func(f flow.Follow) int64 { return int64(f.Span.To) }),
+		column(rows, func(f flow.Follow) int64 { return int64(f.Instance) }),
+	}
+}
+
+func endingColumns(rows []ending) []any {
+	return []any{
+		column(rows, func(e ending) int64 { return int64(e.changed) }),
+		column(rows, func(e ending) int64 { return int64(e.workflow) }),
+		column(rows, func(e ending) string { return e.task }),
+		column(rows, func(e ending) int64 { return int64(e.dataTime) }),
+	}
+}

@@ -19,6 +19,8 @@ var errRefused = errors.New("refused")
 // not hold are left out. It fills results, by index of changes.
 type sortedBatch struct {
 	owner, epoch int64
+	followed     bool // see flow.Batch
+	told         *bool
 	changes      []*flow.Change // by instance id: rows are locked in one order everywhere
 	results      []flow.ChangeResult
 }
@@ -38,7 +40,7 @@ func (m *Master) Commit(ctx context.Context, batch flow.Batch) (flow.CommitResul
 	slices.SortFunc(order, func(a, b int) int {
 		return cmp.Compare(batch.Changes[a].Instance.ID, batch.Changes[b].Instance.ID)
 	})
-	b := &sortedBatch{owner: batch.Owner, epoch: batch.Epoch}
+	b := &sortedBatch{owner: batch.Owner, epoch: batch.Epoch, followed: batch.Followed, told: &out.Told}
 	for i, at := range order {
 		c := &batch.Changes[at]
 		if i > 0 && c.Instance.ID == b.changes[i-1].Instance.ID {
@@ -69,7 +71,7 @@ func (m *Master) bisect(ctx context.Context, b *sortedBatch) error {
 		return nil
 	}
 	half := func(from, to int) *sortedBatch {
-		return &sortedBatch{b.owner, b.epoch, b.changes[from:to], b.results[from:to]}
+		return &sortedBatch{b.owner, b.epoch, b.followed, b.told, b.changes[from:to], b.results[from:to]}
 	}
 	if err := m.bisect(ctx, half(0, n/2)); err != nil {
 		return err

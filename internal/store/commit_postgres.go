@@ -132,6 +132,8 @@ func (p *postgresDB) commitOnce(ctx context.Context, b *sortedBatch) error {
 				written[flow.ID(id)] = true
 			case 2:
 				tokens[flow.ID(id)] = token
+			case 4:
+				*b.told = true
 			}
 		}
 		return rows.Err()
@@ -170,6 +172,9 @@ func newPlan(b *sortedBatch) *plan {
 		alerts         []alertWrite
 		commands       []commandWrite
 		news           []newsWrite
+		follows        []flow.Follow
+		unfollow       []int64
+		ended          []ending
 	)
 	for _, c := range b.changes {
 		if c.Command != 0 {
@@ -202,6 +207,13 @@ func newPlan(b *sortedBatch) *plan {
 		}
 		for i := range c.News {
 			news = append(news, newsWrite{c.Instance.ID, &c.News[i]})
+		}
+		follows = append(follows, c.Follows...)
+		for _, row := range c.Unfollow {
+			unfollow = append(unfollow, int64(row))
+		}
+		if b.followed {
+			ended = append(ended, endings(c)...)
 		}
 	}
 	p := &plan{args: []any{b.owner, b.epoch}}
@@ -243,6 +255,16 @@ func newPlan(b *sortedBatch) *plan {
 	}
 	if len(news) > 0 {
 		p.add("news", newsColumns(news)...)
+	}
+	if len(follows) > 0 {
+		p.add("follows", followColumns(follows)...)
+	}
+	if len(unfollow) > 0 {
+		p.add("unfollow", unfollow)
+	}
+	if len(ended) > 0 {
+		p.add("endings", endingColumns(ended)...)
+		p.tail = append(p.tail, part{name: "end endings"})
 	}
 	return p
 }

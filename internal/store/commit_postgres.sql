@@ -194,8 +194,42 @@ WITH live AS MATERIALIZED (
     ON CONFLICT DO NOTHING
 )
 
+-- name: follows
+-- What rows are told of from now on.
+, followed AS (
+    INSERT INTO follow (workflow_id, row_id, task, from_time, to_time, instance_id)
+    SELECT u.workflow_id, u.row_id, u.task, u.from_time, u.to_time, u.instance_id
+    FROM unnest(?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::bigint[])
+        AS u (workflow_id, row_id, task, from_time, to_time, instance_id)
+    WHERE (u.instance_id IN (SELECT id FROM gate)) IS TRUE
+    ON CONFLICT DO NOTHING
+)
+
+-- name: unfollow
+, unfollowed AS (
+    DELETE FROM follow WHERE row_id = ANY (?::bigint[]) AND (instance_id IN (SELECT id FROM gate)) IS TRUE
+)
+
+-- name: endings
+-- Who follows what ends here is told. Ids as storeID makes them.
+, heard AS (
+    INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at)
+    SELECT told.id, told.instance_id, 'upstream', 'news:' || told.id, '{"row":"' || told.row_id || '"}', told.now
+    FROM (
+        SELECT f.row_id, f.instance_id, baton_now() AS now,
+            ((baton_now() / 1000 - 1735689600000) << 22) | 4190208 | (nextval('baton_token') & 4095) AS id
+        FROM unnest(?::bigint[], ?::bigint[], ?::text[], ?::bigint[]) AS u (changed, workflow_id, task, data_time)
+        CROSS JOIN LATERAL (
+            SELECT x.row_id, x.instance_id FROM follow x
+            WHERE x.workflow_id = u.workflow_id AND (u.task = '' OR x.task = u.task) AND x.from_time <= u.data_time AND x.to_time > u.data_time OFFSET 0) AS f
+        WHERE (u.changed IN (SELECT id FROM gate)) IS TRUE
+        OFFSET 0) AS told
+    ON CONFLICT DO NOTHING
+    RETURNING instance_id
+)
+
 -- name: end
--- What happened: 0 the incarnation is alive, 1 an instance was written, 2 a token was given.
+-- What happened: 0 the incarnation is alive, 1 an instance was written, 2 a token was given, 4 a follower was told.
 SELECT 0::smallint AS kind, owner AS id, 0::bigint AS token FROM live
 UNION ALL SELECT 1::smallint, id, 0 FROM gate
 
@@ -206,3 +240,6 @@ UNION ALL SELECT 2::smallint, id, token FROM new_task
 UNION ALL SELECT 2::smallint, id, token FROM set_task WHERE granted
 UNION ALL SELECT 3::smallint, 0, baton_refuse('a task is not in a state from which its new one may be reached')
     WHERE (SELECT count(*) FROM wanted) <> (SELECT count(*) FROM set_task)
+
+-- name: end endings
+UNION ALL SELECT 4::smallint, instance_id, 0 FROM heard

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"baton/internal/flow"
 )
@@ -31,6 +32,11 @@ func (s *sqliteDB) commit(ctx context.Context, b *sortedBatch) error {
 				return err
 			}
 			tokens = tokens[len(c.Grants):]
+			if b.followed && b.results[i].Fate == flow.Committed {
+				if err := s.tellFollowers(ctx, q, c, b.told); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})
@@ -156,7 +162,66 @@ func (s *sqliteDB) others(c *flow.Change) error {
 			return fmt.Errorf("news for run %s: %w", b.Instance, err)
 		}
 	}
+	for _, f := range c.Follows {
+		if _, err := s.touched(sqliteFollow, int64(f.Workflow), int64(f.Row), f.Task, int64(f.Span.From), int64(f.Span.To), int64(f.Instance)); err != nil {
+			return fmt.Errorf("follow workflow %s: %w", f.Workflow, err)
+		}
+	}
+	for _, row := range c.Unfollow {
+		if _, err := s.touched("DELETE FROM follow WHERE row_id = $1 AND instance_id = $2", int64(row), int64(c.Instance.ID)); err != nil {
+			return fmt.Errorf("unfollow: %w", err)
+		}
+	}
 	return nil
+}
+
+// follower is a row that follows something.
+type follower struct{ row, instance flow.ID }
+
+// tellFollowers tells those who follow what ended with a change.
+func (s *sqliteDB) tellFollowers(ctx context.Context, q querier, c *flow.Change, any *bool) error {
+	for _, e := range endings(c) {
+		told, err := s.followers(ctx, q, e)
+		if err != nil {
+			return err
+		}
+		if len(told) == 0 {
+			continue
+		}
+		*any = true
+		tokens, err := s.nextTokens(ctx, q, len(told))
+		if err != nil {
+			return err
+		}
+		now := flow.At(time.Now())
+		for i, f := range told {
+			id := storeID(now, tokens[i])
+			//nolint:contextcheck // the writer has no context, see sqliteWriter.group
+			if _, err := s.touched(sqliteTell, int64(id), int64(f.instance), string(flow.InboxUpstream), "news:"+id.String(), `{"row":"`+f.row.String()+`"}`, int64(now)); err != nil {
+				return fmt.Errorf("tell run %s: %w", f.instance, err)
+			}
+		}
+	}
+	return nil
+}
+
+// followers are the rows that follow an end.
+func (s *sqliteDB) followers(ctx context.Context, q querier, e ending) (out []follower, err error) {
+	rows, err := q.QueryContext(ctx, s.text(`
+		SELECT row_id, instance_id FROM follow
+		WHERE workflow_id = $1 AND ($2 = '' OR task = $2) AND from_time <= $3 AND to_time > $3 ORDER BY row_id`), int64(e.workflow), e.task, int64(e.dataTime))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var f follower
+		if err := rows.Scan(&f.row, &f.instance); err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, rows.Err()
 }
 
 func tokenOf(t *flow.TaskRow, granted map[flow.ID]int64) int64 {
@@ -214,6 +279,9 @@ const sqliteTell = `
 	SELECT $1, $2, $3, $4, $5, $6
 	WHERE EXISTS (SELECT 1 FROM instance WHERE id = $2) OR EXISTS (SELECT 1 FROM command WHERE id = $2)
 	ON CONFLICT DO NOTHING`
+
+const sqliteFollow = `
+	INSERT INTO follow (workflow_id, row_id, task, from_time, to_time, instance_id) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
 
 const sqliteConsume = `
 	UPDATE inbox SET state = $3, payload = '', verb = $4, reason = $5, given_by = $6, settled_at = $7

@@ -33,6 +33,7 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 			"DELETE FROM inbox WHERE instance_id = ANY($1)",
 			"DELETE FROM alert WHERE instance_id = ANY($1)",
 			"DELETE FROM fire WHERE instance_id = ANY($1)",
+			"DELETE FROM follow WHERE instance_id = ANY($1)",
 			"DELETE FROM instance WHERE id = ANY($1)",
 		} {
 			if _, err := exec(ctx, db, q, query, list); err != nil {
@@ -59,7 +60,8 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 
 // straySQL counts what nobody will ever look at again. Not counted are: what a master owns (its
 // death is noticed by its lease), what waits for a person (paused, quarantined with
-// its reason, a run that waits its turn, a task that is held or unknown), what a live attempt will end, and rows of runs that are over.
+// its reason, a run that waits its turn, a task that is held or unknown), what a live attempt will end, a task
+// that waits in the engine for a person or another run, and rows of runs that are over.
 // CROSS JOIN: SQLite keeps the order. The other way round it reads every task there ever was.
 const straySQL = `
 	SELECT
@@ -71,7 +73,7 @@ const straySQL = `
 				WHEN 8 THEN i.reason = ''
 				ELSE i.wake_at = 0 AND NOT EXISTS (
 					SELECT 1 FROM task t
-					WHERE t.instance_id = i.id AND t.valid AND (t.state = 6 OR t.state < 7 AND t.held)) END
+					WHERE t.instance_id = i.id AND t.valid AND (t.state = 6 OR t.state < 7 AND t.held OR t.state = 4 AND t.attempt_state = 0 AND t.reason <> '')) END
 			AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.instance_id = i.id AND b.state = 0))
 	+
 		(SELECT count(*) FROM instance i CROSS JOIN task t

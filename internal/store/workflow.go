@@ -50,20 +50,6 @@ func (db *DB) Workflow(ctx context.Context, project, name string, version int32)
 	return d, db.wrap("read workflow", notFound(err, "there is no version %d of workflow %q in project %q", version, name, project))
 }
 
-// Lookup reads the newest version of a workflow by its name, and tells whether a run is there, also when the workflow
-// is not.
-func (m *Master) Lookup(ctx context.Context, project, workflow string, run flow.ID) (def flow.Definition, there bool, err error) {
-	if run != 0 {
-		there, err = one(ctx, m.DB, m.read(forEngine), scalar[bool], `
-			SELECT EXISTS (SELECT 1 FROM instance WHERE id = $1) OR EXISTS (SELECT 1 FROM command WHERE id = $1)`, run)
-		if err != nil {
-			return def, false, m.wrap("look up a run", err)
-		}
-	}
-	def, err = m.Workflow(ctx, project, workflow, 0)
-	return def, there, err
-}
-
 // Workflows lists the newest versions by (project, name), after the given pair.
 func (db *DB) Workflows(ctx context.Context, project string, limit int, afterProject, afterName string) ([]flow.Definition, error) {
 	out, err := all(ctx, db, db.read(forAPI), scanDefinition, `

@@ -85,6 +85,28 @@ func Parse(cycle, value string) (Window, error) {
 	return Window{}, unknown("value", "value of cycle "+cycle, value, Values(cycle))
 }
 
+// Same names no window: the runs with the very data time.
+const Same = "same"
+
+// Find finds the window that a value names, whatever its cycle.
+func Find(value string) (Window, error) {
+	for _, w := range windows {
+		if w.value == value {
+			return w, nil
+		}
+	}
+	return Window{}, unknown("window", "window", value, Words())
+}
+
+// Words lists all values, and Same.
+func Words() []string {
+	out := make([]string, len(windows), len(windows)+1)
+	for i, w := range windows {
+		out[i] = w.value
+	}
+	return append(out, Same)
+}
+
 func unknown(field, what, word string, valid []string) *flow.Error {
 	e := flow.Errorf(CodeBadWindow, field, "%q is no %s; there are %s", word, what, strings.Join(valid, ", "))
 	if e.Suggestion = flow.Nearest(word, valid); e.Suggestion != "" {

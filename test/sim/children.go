@@ -71,6 +71,11 @@ func (w *World) checkChildren(say func(string, ...any)) {
 				say("task %s of run %d failed, and its run %d is %s", row.Name, id, child, below.Instance.State)
 			}
 		}
+		for _, f := range w.store.follows {
+			if f.Instance == id && in.Instance.State.Ended() {
+				say("run %d has ended and its row %d still follows workflow %d", id, f.Row, f.Workflow)
+			}
+		}
 		if p := in.Instance.Parent; p != 0 && w.store.instances[p] == nil {
 			say("run %d was begun by %d, which is not there", id, p)
 		}

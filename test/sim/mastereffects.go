@@ -156,8 +156,7 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 		})
 	case master.LookUp:
 		m.later(life, read, func() master.Event {
-			def, there, err := s.lookup(e.Question)
-			return master.LookedUp{Ask: e, Definition: def, Child: there, Err: err}
+			return master.LookedUp{Ask: e, Found: s.lookup(e.Question)}
 		})
 	case master.TellAll:
 		for _, o := range m.w.masters {

@@ -29,7 +29,9 @@ func (simTask) Name() string                        { return "sim" }
 func (simTask) Schema() task.Schema                 { return task.Schema{} }
 func (simTask) Check(json.RawMessage) []*flow.Error { return nil }
 
-func types() *task.Set { return task.NewSet(simTask{}, simCall{}, hosted.Wait(), hosted.SubWorkflow()) }
+func types() *task.Set {
+	return task.NewSet(simTask{}, simCall{}, hosted.Wait(), hosted.SubWorkflow(), hosted.Dependent())
+}
 
 // workflow makes a random definition: up to twelve tasks, needing earlier ones.
 func (w *World) workflow(id flow.ID) flow.Definition {
@@ -85,6 +87,12 @@ func (w *World) workflow(id flow.ID) flow.Definition {
 				child := int(id) + 1 + w.rng.IntN(int(lastWorkflow-id))
 				t = flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Timeout: t.Timeout, Type: flow.TypeSubWorkflow, With: json.RawMessage(fmt.Sprintf(`{"workflow": "w%d"}`, child))}
 			}
+		}
+		if w.rng.IntN(16) == 0 {
+			other := 100 + w.rng.IntN(int(lastWorkflow)-99)
+			t = flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Type: flow.TypeDependent, Timeout: flow.Timeout{Run: flow.Duration(40 * time.Second)}}
+			t.With = json.RawMessage(fmt.Sprintf(`{"any": [{"workflow": "w%d", "window": %q}, {"workflow": "w%d", "window": "same"}], "on_failure": %q}`,
+				other, []string{"currentHour", "today", "last1Days"}[w.rng.IntN(3)], int(lastWorkflow), []string{"wait", "fail"}[w.rng.IntN(2)]))
 		}
 		def.Workflow.Tasks = append(def.Workflow.Tasks, t)
 	}

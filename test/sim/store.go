@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"baton/internal/engine"
 	"baton/internal/flow"
 	"baton/internal/master"
 )
@@ -43,6 +42,7 @@ type Store struct {
 	shortest  time.Duration       // that it ever was: somebody may count by it still
 	token     int64
 	inc       int64
+	follows   []flow.Follow
 	restores  int64 // of which each begins another generation
 	ids       *flow.IDSource
 	history   []string // invariants broken while writing
@@ -351,7 +351,7 @@ func (s *Store) waiting(owner int64) flow.Waiting {
 			w.NextWake = flow.Earliest(w.NextWake, in.Instance.WakeAt)
 		}
 	}
-	w.NextFire, w.Now = s.nextFire(), s.w.now
+	w.NextFire, w.Now, w.Followed = s.nextFire(), s.w.now, len(s.follows) > 0
 	for _, in := range s.instances {
 		w.Queued = w.Queued || in.Instance.State == flow.InstanceQueued
 	}
@@ -450,6 +450,9 @@ func (s *Store) commit(b flow.Batch) (flow.CommitResult, error) {
 	res := flow.CommitResult{Changes: make([]flow.ChangeResult, len(b.Changes))}
 	for i, ch := range b.Changes {
 		res.Changes[i] = s.change(b.Owner, ch)
+		if res.Changes[i].Fate == flow.Committed {
+			res.Told = s.follow(ch, b.Followed) || res.Told
+		}
 	}
 	return res, nil
 }
@@ -585,16 +588,4 @@ func (s *Store) settled() bool {
 		}
 	}
 	return true
-}
-
-// lookup is what a run asks about a workflow and a run.
-func (s *Store) lookup(q engine.Lookup) (def flow.Definition, there bool, err error) {
-	_, waits := s.commands[q.Child]
-	there = waits || s.instances[q.Child] != nil
-	for _, id := range sorted(s.defs) {
-		if s.defs[id].Name == q.Workflow {
-			return s.defs[id], there, nil
-		}
-	}
-	return def, there, flow.Errorf(flow.CodeNotFound, "", "there is no workflow %q", q.Workflow)
 }

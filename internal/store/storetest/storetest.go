@@ -82,6 +82,8 @@ func Run(t *testing.T, open Open) {
 		{"definitions/resources", testBlobs},
 		{"commands/tried by the living", testTrialsOfTheLiving},
 		{"commit/other runs", testOthers},
+		{"commit/followers", testFollowers},
+		{"commit/upstreams", testUpstreams},
 		{"turns/in order", testTurns},
 		{"turns/discard", testTurnsDiscard},
 		{"turns/of the newest", testTurnsOfTheNewest},

@@ -27,6 +27,7 @@ func Types() []task.Type {
 		hosted.Wait(),
 		hosted.Approval(),
 		hosted.SubWorkflow(),
+		hosted.Dependent(),
 		noop.New(),
 	}
 }

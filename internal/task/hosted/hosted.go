@@ -8,12 +8,14 @@ package hosted
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"baton/internal/flow"
 	"baton/internal/param"
 	"baton/internal/task"
+	"baton/internal/window"
 )
 
 // Type is one of them.
@@ -126,4 +128,129 @@ func checkApproval(o *task.Options) []*flow.Error {
 		return fault(optionForm, "%v", err)
 	}
 	return nil
+}
+
+const (
+	optionAll       = "all"
+	optionAny       = "any"
+	optionOnFailure = "on_failure"
+	optionWait      = "wait"
+	// maxLeaves bounds what one dependent looks at.
+	maxLeaves = 200
+)
+
+// Dependent returns the type that waits for runs of other workflows.
+func Dependent() Type {
+	return Type{name: flow.TypeDependent, check: checkDependent, schema: task.Schema{
+		Description: "Waits until runs of other workflows, or a task of them, have succeeded: those for the data times that a window names, seen from this run's. It is told when they end.",
+		Options: []task.Option{
+			{Name: optionAll, Kind: task.AnyValue, Description: "All of these must hold: {workflow, window, task, project}, or all or any of others. A window is a word such as last1Days, or same, the very data time."},
+			{Name: optionAny, Kind: task.AnyValue, Description: "One of these is enough."},
+			{Name: optionOnFailure, Kind: task.Plain, Enum: []string{"fail", "wait"}, Default: "fail", Description: "When what it waits for has failed: fail too, or wait until somebody has mended it."},
+			{Name: optionWait, Kind: task.DurationOption, Description: "With on_failure: wait, how long; then it fails. Without it, until timeout.run is over."},
+			{Name: "match", Kind: task.Plain, Enum: []string{string(flow.MatchDataTime), string(flow.MatchLatestEnd)}, Default: string(flow.MatchDataTime), Description: "Which run of a window counts: the one with the latest data time in it, or the one that ended there last, as in DolphinScheduler."},
+			{Name: "pass_outputs", Kind: task.Boolean, Default: "false", Description: "Hand on the outputs of what it waited for; of equal names the one that ended first."},
+		},
+	}}
+}
+
+func checkDependent(o *task.Options) []*flow.Error {
+	if o.Has(optionAll) == o.Has(optionAny) {
+		return fault(optionAll, "a dependent needs `all` or `any`, a list of {workflow, window}; one of the two")
+	}
+	if o.Has(optionWait) && o.Text(optionOnFailure) != "wait" {
+		return fault(optionWait, "`wait` says how long on_failure: wait waits; without that it does nothing")
+	}
+	name := optionAll
+	if o.Has(optionAny) {
+		name = optionAny
+	}
+	c := leafCheck{}
+	c.list(name, o.Raw(name), 0)
+	if c.leaves > maxLeaves {
+		c.say(name, "it waits for %d things; %d are allowed", c.leaves, maxLeaves)
+	}
+	return c.errs
+}
+
+// leafCheck goes through what a dependent waits for.
+type leafCheck struct {
+	errs   []*flow.Error
+	leaves int
+}
+
+func (c *leafCheck) say(field, format string, args ...any) {
+	c.errs = append(c.errs, flow.Errorf(flow.CodeInvalidFile, field, format, args...))
+}
+
+func (c *leafCheck) list(field string, raw json.RawMessage, depth int) {
+	var items []json.RawMessage
+	if err := json.Unmarshal(raw, &items); err != nil || len(items) == 0 {
+		c.say(field, "%s is a list of {workflow, window}, or of all or any of others", field)
+		return
+	}
+	if depth > 8 {
+		c.say(field, "all and any lie in one another too deep")
+		return
+	}
+	for i, item := range items {
+		c.item(fmt.Sprintf("%s[%d]", field, i), item, depth)
+	}
+}
+
+var leafKeys = []string{"workflow", "window", "task", "project", optionAll, optionAny}
+
+func (c *leafCheck) item(field string, raw json.RawMessage, depth int) {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &keys); err != nil {
+		c.say(field, "expected a map such as {workflow: orders, window: last1Days}")
+		return
+	}
+	for _, k := range slices.Sorted(maps.Keys(keys)) {
+		if !slices.Contains(leafKeys, k) {
+			e := flow.Errorf(flow.CodeInvalidFile, field, "unknown key %q; there are %s", k, strings.Join(leafKeys, ", "))
+			if e.Suggestion = flow.Nearest(k, leafKeys); e.Suggestion != "" {
+				e.Message += fmt.Sprintf("; did you mean %q?", e.Suggestion)
+			}
+			c.errs = append(c.errs, e)
+			return
+		}
+	}
+	all, isAll := keys[optionAll]
+	any, isAny := keys[optionAny]
+	_, leaf := keys["workflow"]
+	switch {
+	case isAll && !isAny && len(keys) == 1:
+		c.list(field+"."+optionAll, all, depth+1)
+	case isAny && !isAll && len(keys) == 1:
+		c.list(field+"."+optionAny, any, depth+1)
+	case !leaf || isAll || isAny:
+		c.say(field, "expected either workflow and window, or all, or any")
+	default:
+		c.leaf(field, keys)
+	}
+}
+
+func (c *leafCheck) leaf(field string, keys map[string]json.RawMessage) {
+	c.leaves++
+	for _, k := range []string{"workflow", "window", "task", "project"} {
+		raw, given := keys[k]
+		var text string
+		if given && (json.Unmarshal(raw, &text) != nil || text == "") {
+			c.say(field+"."+k, "%s is a name", k)
+			return
+		}
+		if k == "window" && !given {
+			c.say(field, "`window` is missing: a word such as last1Days, or same; there are %s", strings.Join(window.Words(), ", "))
+			return
+		}
+		if k != "window" || strings.Contains(text, "${") || text == window.Same {
+			continue
+		}
+		if _, err := window.Find(text); err != nil {
+			e := flow.Errorf(flow.CodeInvalidFile, field+".window", "%v", err)
+			e.Suggestion = flow.Nearest(text, window.Words())
+			c.errs = append(c.errs, e)
+		}
+	}
 }

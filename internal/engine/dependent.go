@@ -1,0 +1,329 @@
+// Dependents: a task that waits for runs of other workflows.
+
+package engine
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/window"
+)
+
+const (
+	// Soon after a row has begun to follow it looks once more, and again: an end that was being committed when it began
+	// to follow, by a statement that did not see it, or by a master that did not know yet that somebody follows, is
+	// durable by then.
+	followSoon  = 3 * time.Second
+	followAgain = 30 * time.Second
+	// followNet is how often one looks that was told nothing.
+	followNet = time.Hour
+	// missingNet is how often one looks whose workflow does not exist.
+	missingNet = time.Minute
+)
+
+const dependentLookup = flow.ReasonDependent + ": looks at what it depends on"
+
+// dependency is a leaf, or a list of which all or any must hold.
+type dependency struct {
+	All      []dependency `json:"all"`
+	Any      []dependency `json:"any"`
+	Project  string       `json:"project"`
+	Workflow string       `json:"workflow"`
+	Task     string       `json:"task"`
+	Window   string       `json:"window"`
+}
+
+// dependentOptions are those of a dependent.
+type dependentOptions struct {
+	dependency
+	OnFailure   string     `json:"on_failure"`
+	Wait        string     `json:"wait"`
+	Match       flow.Match `json:"match"`
+	PassOutputs any        `json:"pass_outputs"` // a boolean, or a text that a template gave
+}
+
+func (s *State) dependentOptions(r int32) (dependentOptions, error) {
+	var o dependentOptions
+	out, err := s.render(r)
+	if err == nil {
+		err = json.Unmarshal(out.options, &o)
+	}
+	return o, err
+}
+
+// leaves lists the leaves from left to right.
+func (d *dependency) leaves(out []*dependency) []*dependency {
+	if d.Workflow != "" {
+		return append(out, d)
+	}
+	for _, list := range [2][]dependency{d.All, d.Any} {
+		for i := range list {
+			out = list[i].leaves(out)
+		}
+	}
+	return out
+}
+
+// upshot joins what the leaves come to; next takes them from left to right.
+func (d *dependency) upshot(next func() flow.Upshot) flow.Upshot {
+	if d.Workflow != "" {
+		return next()
+	}
+	got := map[flow.Upshot]int{}
+	for _, list := range [2][]dependency{d.All, d.Any} {
+		for i := range list {
+			got[list[i].upshot(next)]++
+		}
+	}
+	first, last := flow.UpshotFailed, flow.UpshotSucceeded // one that failed is enough, or all must have succeeded
+	if len(d.Any) > 0 {
+		first, last = last, first
+	}
+	switch {
+	case got[first] > 0:
+		return first
+	case got[flow.UpshotPending] > 0:
+		return flow.UpshotPending
+	default:
+		return last
+	}
+}
+
+// upstreams are the leaves of a row as questions.
+func (s *State) upstreams(o *dependentOptions) ([]flow.Upstream, error) {
+	base := s.Inst.DataTime
+	var out []flow.Upstream
+	for _, leaf := range o.leaves(nil) {
+		u := flow.Upstream{Project: cmp.Or(leaf.Project, s.Plan.Def.Project), Workflow: leaf.Workflow, Task: leaf.Task, Match: cmp.Or(o.Match, flow.MatchDataTime)}
+		u.Own = u.Project == s.Plan.Def.Project && u.Workflow == s.Plan.Def.Name
+		if leaf.Window == window.Same {
+			u.Windows = []flow.Span{{From: base, To: base + 1}}
+			out = append(out, u)
+			continue
+		}
+		w, err := window.Find(leaf.Window)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range w.Intervals(base.Std(), s.zone()) {
+			u.Windows = append(u.Windows, flow.Span{From: flow.At(i.Start), To: flow.At(i.End)})
+		}
+		out = append(out, u)
+	}
+	return out, nil
+}
+
+func (s *State) beginDependent(r int32, raw json.RawMessage, env Env, fx *Effects) {
+	var o dependentOptions
+	err := json.Unmarshal(raw, &o)
+	if err == nil {
+		_, err = s.upstreams(&o)
+	}
+	if err != nil {
+		s.failHosted(r, flow.ReasonOptions, err.Error(), env, fx)
+		return
+	}
+	s.Rows[r].Reason = dependentLookup
+	s.look(r, fx)
+}
+
+// lookedUpstream goes on with how the upstreams of a row stand.
+func (s *State) lookedUpstream(r int32, found []flow.FoundUpstream, env Env, fx *Effects) {
+	o, err := s.dependentOptions(r)
+	if err != nil {
+		s.failHosted(r, flow.ReasonParameter, err.Error(), env, fx)
+		return
+	}
+	asked, err := s.upstreams(&o)
+	if err != nil || len(found) != len(asked) {
+		return // another row's: it is asked again
+	}
+	k := 0
+	up := o.upshot(func() flow.Upshot { k++; return standingOf(asked[k-1], found[k-1]) })
+	switch {
+	case up == flow.UpshotSucceeded:
+		var outputs []byte
+		if fmt.Sprint(o.PassOutputs) == "true" {
+			outputs = passed(found)
+		}
+		s.succeedHosted(r, outputs, env, fx)
+		return
+	case up == flow.UpshotFailed && o.OnFailure != "wait":
+		s.failHosted(r, flow.ReasonDependentFailed, s.waitsFor(asked, found, flow.UpshotFailed), env, fx)
+		return
+	}
+	s.follow(r, &o, up, asked, found, env, fx)
+}
+
+// follow has a row wait for news of its upstreams.
+func (s *State) follow(r int32, o *dependentOptions, up flow.Upshot, asked []flow.Upstream, found []flow.FoundUpstream, env Env, fx *Effects) {
+	row := &s.Rows[r]
+	net := followNet
+	for i, f := range found {
+		if f.Workflow == 0 {
+			net = missingNet
+			continue
+		}
+		if len(asked[i].Windows) == 0 {
+			continue
+		}
+		span := flow.Span{From: asked[i].Windows[0].From, To: asked[i].Windows[len(asked[i].Windows)-1].To}
+		if asked[i].Match == flow.MatchLatestEnd {
+			span = flow.Span{From: math.MinInt64, To: math.MaxInt64} // whatever it was for
+		}
+		s.change.follows = append(s.change.follows, flow.Follow{Workflow: f.Workflow, Instance: s.Inst.ID, Row: row.ID, Task: asked[i].Task, Span: span})
+	}
+	s.touch(r)
+	first := row.NextCheck == 0
+	if up == flow.UpshotFailed {
+		s.outlast(r, o, s.waitsFor(asked, found, flow.UpshotFailed), env, fx)
+	} else {
+		row.Attempt.GrantedAt = 0
+		row.Reason = flow.Text(flow.ReasonDependent+": waits for "+s.waitsFor(asked, found, flow.UpshotPending), flow.MaxReason)
+		row.NextCheck = env.Now.Add(net)
+	}
+	if row.State.Ended() {
+		return
+	}
+	for _, after := range [2]time.Duration{followSoon, followAgain} {
+		if at := row.EligibleAt.Add(after); at > env.Now {
+			row.NextCheck = flow.Earliest(row.NextCheck, at)
+		}
+	}
+	if first { // what ended while it did not follow yet
+		s.look(r, fx)
+	}
+}
+
+// outlast waits for an upstream that failed and may be mended, for as long as the task says. Since when it has failed
+// is kept where an attempt keeps when it was granted.
+func (s *State) outlast(r int32, o *dependentOptions, why string, env Env, fx *Effects) {
+	row := &s.Rows[r]
+	since := &row.Attempt.GrantedAt
+	if *since == 0 {
+		*since = env.Now
+	}
+	row.NextCheck = env.Now.Add(followNet)
+	if patience, err := flow.ParseDuration(o.Wait); err == nil {
+		if until := since.Add(patience.Std()); until <= env.Now {
+			s.failHosted(r, flow.ReasonDependentFailed, why+"; nothing changed in "+patience.String(), env, fx)
+		} else {
+			row.NextCheck = flow.Earliest(row.NextCheck, until)
+		}
+	}
+	if !row.State.Ended() {
+		row.Reason = flow.Text(flow.ReasonDependent+": waits for somebody to mend "+why, flow.MaxReason)
+	}
+}
+
+// standingOf is what the windows of one upstream come to together: each must have succeeded.
+func standingOf(u flow.Upstream, f flow.FoundUpstream) flow.Upshot {
+	if f.Workflow == 0 {
+		return flow.UpshotPending
+	}
+	if u.Own && !f.Earlier {
+		return flow.UpshotSucceeded // the first run of all
+	}
+	out := flow.UpshotSucceeded
+	for _, run := range f.Runs {
+		switch run.Upshot(u.Task) {
+		case flow.UpshotFailed:
+			return flow.UpshotFailed
+		case flow.UpshotPending:
+			out = flow.UpshotPending
+		default:
+		}
+	}
+	return out
+}
+
+// waitsFor names the windows that stand so, a few of them.
+func (s *State) waitsFor(asked []flow.Upstream, found []flow.FoundUpstream, up flow.Upshot) string {
+	var out []string
+	for i, u := range asked {
+		name := u.Project + "/" + u.Workflow
+		if found[i].Workflow == 0 {
+			if up == flow.UpshotPending {
+				out = append(out, fmt.Sprintf("workflow %s, which does not exist", name))
+			}
+			continue
+		}
+		if standingOf(u, found[i]) != up {
+			continue
+		}
+		if u.Task != "" {
+			name += " task " + u.Task
+		}
+		for w, run := range found[i].Runs {
+			if run.Upshot(u.Task) != up {
+				continue
+			}
+			out = append(out, fmt.Sprintf("%s of %s (%s)", name, s.spanText(u.Windows[w]), runText(run)))
+		}
+	}
+	return few(out)
+}
+
+// spanText names a window as people do: a day, an hour.
+func (s *State) spanText(w flow.Span) string {
+	from, to := w.From.Std().In(s.zone()), w.To.Std().In(s.zone())
+	switch midnight := from.Hour()+from.Minute()+from.Second() == 0; {
+	case w.To-w.From <= 1:
+		return from.Format(time.RFC3339)
+	case midnight && to.Sub(from) > 12*time.Hour:
+		return from.Format(time.DateOnly)
+	default:
+		return from.Format("2006-01-02 15:04")
+	}
+}
+
+func runText(run flow.FoundRun) string {
+	switch {
+	case run.ID == 0:
+		return "no run yet"
+	case run.Task != 0:
+		return fmt.Sprintf("%s in run %s", run.Task, run.ID)
+	default:
+		return fmt.Sprintf("run %s is %s", run.ID, run.State)
+	}
+}
+
+// passed merges the outputs of upstreams; of equal names the one that ended first wins, as in DolphinScheduler.
+func passed(found []flow.FoundUpstream) []byte {
+	var runs []flow.FoundRun
+	for _, f := range found {
+		runs = append(runs, f.Runs...)
+	}
+	slices.SortStableFunc(runs, func(a, b flow.FoundRun) int { return cmp.Compare(a.EndedAt, b.EndedAt) })
+	out := map[string]json.RawMessage{}
+	for _, run := range runs {
+		var values map[string]json.RawMessage
+		if len(run.Outputs) == 0 || json.Unmarshal(run.Outputs, &values) != nil {
+			continue
+		}
+		for k, v := range values {
+			if _, earlier := out[k]; !earlier {
+				out[k] = v
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	raw, _ := json.Marshal(out) // of JSON: it cannot fail
+	return raw
+}
+
+// upstreamTold looks again at what a row waits for.
+func (s *State) upstreamTold(e UpstreamTold, fx *Effects) {
+	r := s.RowByID(e.Row)
+	if r < 0 || !s.Rows[r].Valid || !s.Rows[r].Hosted() || s.Rows[r].Type != flow.TypeDependent {
+		return // it is over, or rests: then it looks when it goes on
+	}
+	s.look(r, fx)
+}

@@ -1,0 +1,199 @@
+// What runs ask of the store, and whom they follow.
+
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"baton/internal/flow"
+)
+
+// Lookup answers the question of a run.
+func (m *Master) Lookup(ctx context.Context, q flow.Lookup) (found flow.Found, err error) {
+	if len(q.Upstreams) > 0 {
+		for _, u := range q.Upstreams {
+			f, err := m.upstream(ctx, u, q.Instance)
+			if err != nil {
+				return flow.Found{}, m.wrap("look at an upstream", err)
+			}
+			found.Upstreams = append(found.Upstreams, f)
+		}
+		return found, nil
+	}
+	if q.Child != 0 {
+		found.Child, err = one(ctx, m.DB, m.read(forEngine), scalar[bool], `
+			SELECT EXISTS (SELECT 1 FROM instance WHERE id = $1) OR EXISTS (SELECT 1 FROM command WHERE id = $1)`, q.Child)
+		if err != nil {
+			return found, m.wrap("look up a run", err)
+		}
+	}
+	found.Definition, err = m.Workflow(ctx, q.Project, q.Workflow, 0)
+	if known, ok := errors.AsType[*flow.Error](err); ok && known.Code == flow.CodeNotFound {
+		found.Missing, err = known.Message, nil
+	}
+	return found, err
+}
+
+// upstream looks at what stands in each window. One run does not wait for itself.
+func (m *Master) upstream(ctx context.Context, u flow.Upstream, self flow.ID) (f flow.FoundUpstream, err error) {
+	ids, err := all(ctx, m.DB, m.read(forEngine), scanID, `
+		SELECT id FROM workflow WHERE name = $2 AND project_id = (SELECT id FROM project WHERE name = $1)`, u.Project, u.Workflow)
+	if err != nil || len(ids) == 0 {
+		return f, err
+	}
+	f.Workflow = ids[0]
+	if u.Own && len(u.Windows) > 0 {
+		if f.Earlier, err = m.ranBefore(ctx, f.Workflow, u.Windows[len(u.Windows)-1].To, self); err != nil {
+			return f, err
+		}
+	}
+	for _, w := range u.Windows {
+		run, err := m.counts(ctx, f.Workflow, u, w, self)
+		if err != nil {
+			return f, err
+		}
+		f.Runs = append(f.Runs, run)
+	}
+	return f, nil
+}
+
+// ranBefore tells whether a workflow has had another run for a time before.
+func (m *Master) ranBefore(ctx context.Context, workflow flow.ID, before flow.Time, self flow.ID) (bool, error) {
+	ids, err := all(ctx, m.DB, m.read(forEngine), scanID, `
+		SELECT i.id FROM instance i
+		WHERE i.workflow_id = $1 AND i.data_time / 86400000000 <= $2 AND i.data_time < $3 AND i.id <> $4 AND NOT i.dry_run LIMIT 1`,
+		workflow, dayOf(before), before, self)
+	return len(ids) > 0, err
+}
+
+func dayOf(t flow.Time) int64 { return int64(t) / (24 * time.Hour).Microseconds() }
+
+// candidate is a run that may be the one of a window.
+type candidate struct {
+	flow.FoundRun
+	order flow.Time
+}
+
+func scanCandidate(s scanner) (candidate, error) {
+	var c candidate
+	err := s.Scan(&c.ID, &c.State, &c.EndedAt, doc{&c.Outputs}, &c.order)
+	return c, err
+}
+
+const (
+	// candidatesRead bounds the runs of one window that are looked at for one which ran the wanted task.
+	candidatesRead = 50
+	// longestRun is how long before its end a run may have been submitted to be found by when it ended.
+	longestRun = 30 * 24 * time.Hour
+)
+
+// counts finds the run of a window that counts: the last one, of those that ran the wanted task. What waits to begin
+// is one that has not ended.
+func (m *Master) counts(ctx context.Context, workflow flow.ID, u flow.Upstream, w flow.Span, self flow.ID) (flow.FoundRun, error) {
+	var runs []candidate
+	var err error
+	if u.Match == flow.MatchLatestEnd {
+		runs, err = all(ctx, m.DB, m.read(forEngine), scanCandidate, `
+			SELECT i.id, i.state, i.ended_at, i.outputs, CASE WHEN i.ended_at > 0 THEN i.ended_at ELSE i.started_at END AS last
+			FROM instance i
+			WHERE i.workflow_id = $1 AND i.id >= $4 AND i.id < $5 AND i.id <> $6 AND NOT i.dry_run
+				AND CASE WHEN i.ended_at > 0 THEN i.ended_at ELSE i.started_at END >= $2
+				AND CASE WHEN i.ended_at > 0 THEN i.ended_at ELSE i.started_at END < $3
+			ORDER BY last DESC, i.id DESC LIMIT $7`, workflow, w.From, w.To, firstID(w.From.Add(-longestRun)), firstID(w.To.Add(idSkew)), self, candidatesRead)
+	} else {
+		runs, err = m.candidates(ctx, workflow, w, self)
+	}
+	if err != nil {
+		return flow.FoundRun{}, err
+	}
+	for _, c := range runs {
+		if u.Task == "" || c.State == flow.InstanceSubmitted {
+			return c.FoundRun, nil
+		}
+		ran, err := m.ofTask(ctx, &c.FoundRun, u.Task)
+		if err != nil || ran {
+			return c.FoundRun, err
+		}
+	}
+	return flow.FoundRun{}, nil
+}
+
+// candidates are runs for a time in a window, the last one first.
+func (m *Master) candidates(ctx context.Context, workflow flow.ID, w flow.Span, self flow.ID) ([]candidate, error) {
+	runs, err := all(ctx, m.DB, m.read(forEngine), scanCandidate, `
+		SELECT i.id, i.state, i.ended_at, i.outputs, i.data_time FROM instance i
+		WHERE i.workflow_id = $1 AND i.data_time / 86400000000 BETWEEN $2 AND $3 AND i.data_time >= $4 AND i.data_time < $5 AND i.id <> $6 AND NOT i.dry_run
+		ORDER BY i.data_time DESC, i.id DESC LIMIT $7`, workflow, dayOf(w.From), dayOf(w.To), w.From, w.To, self, candidatesRead)
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := all(ctx, m.DB, m.read(forEngine), scanCandidate, `
+		SELECT c.id, 1, 0, '', c.data_time FROM command c
+		WHERE c.workflow_id = $1 AND c.data_time >= $2 AND c.data_time < $3 AND NOT c.dry_run
+		ORDER BY c.data_time DESC, c.id DESC LIMIT 1`, workflow, w.From, w.To)
+	if err != nil || len(waiting) == 0 {
+		return runs, err
+	}
+	c := waiting[0]
+	i := slices.IndexFunc(runs, func(r candidate) bool { return r.order < c.order || r.order == c.order && r.ID < c.ID })
+	if i < 0 {
+		return append(runs, c), nil
+	}
+	return slices.Insert(runs, i, c), nil
+}
+
+// ofTask puts how a task stands in the place of the run, and tells whether the run ran it or may still.
+func (m *Master) ofTask(ctx context.Context, run *flow.FoundRun, name string) (bool, error) {
+	type taskState struct {
+		state   flow.TaskState
+		reason  string
+		ended   flow.Time
+		outputs []byte
+	}
+	rows, err := all(ctx, m.DB, m.read(forEngine), func(s scanner) (t taskState, err error) {
+		return t, s.Scan(&t.state, &t.reason, &t.ended, doc{&t.outputs})
+	}, `SELECT t.state, t.reason, t.ended_at, t.outputs FROM task t WHERE t.instance_id = $1 AND t.name = $2 AND t.valid ORDER BY t.id DESC LIMIT 1`, run.ID, name)
+	if err != nil {
+		return false, err
+	}
+	if len(rows) == 0 {
+		return !run.State.Ended(), nil
+	}
+	t := rows[0]
+	run.Task, run.Reason, run.EndedAt, run.Outputs = t.state, t.reason, t.ended, t.outputs
+	return t.state != flow.TaskSkipped || t.reason != flow.ReasonNotTaken, nil
+}
+
+// ending is an end that somebody may follow.
+type ending struct {
+	changed, workflow flow.ID
+	task              string // "": the run's
+	dataTime          flow.Time
+}
+
+// endings are what ends with a change. A dry run ends nothing.
+func endings(c *flow.Change) []ending {
+	i := &c.Instance
+	if i.DryRun {
+		return nil
+	}
+	var out []ending
+	if i.State.Ended() {
+		out = append(out, ending{i.ID, i.Workflow, "", i.DataTime})
+	}
+	add := func(t *flow.TaskRow) {
+		if t.Valid && t.State.Ended() && t.Compensates == 0 {
+			out = append(out, ending{i.ID, i.Workflow, t.Name, i.DataTime})
+		}
+	}
+	for n := range c.NewTasks {
+		add(&c.NewTasks[n])
+	}
+	for n := range c.Tasks {
+		add(&c.Tasks[n].Row)
+	}
+	return out
+}
