@@ -325,6 +325,9 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	case Admit:
 		given, err := m.store.Admit(asking, e.Workflows, e.After)
 		m.answer(ctx, "give turns", err, Admitted{given, e.Workflows, err})
+	case AdvanceBackfills:
+		done, err := m.store.AdvanceBackfills(asking, owner, e.Backfills, e.Runs, e.After, e.IDs, now)
+		m.answer(ctx, "advance backfills", err, BackfillsAdvanced{done, err})
 	case Fire:
 		written, err := m.store.Fire(asking, owner, e.Firings)
 		m.answer(ctx, "fire", err, Fired{e.Firings, written, err})

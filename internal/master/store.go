@@ -91,6 +91,11 @@ type Store interface {
 	// none is named, some at a time, after one: items in inboxes, each given once.
 	Admit(ctx context.Context, workflows []flow.ID, after flow.ID) (flow.Admitted, error)
 
+	// AdvanceBackfills has dates of backfills begin for which there is room, and ends those that are through: of all
+	// that go on when none is named, some at a time, after one. Of runs it is known that they ended or went on
+	// again; ids are for the runs that begin. A fenced owner begins none.
+	AdvanceBackfills(ctx context.Context, owner int64, backfills, runs []flow.ID, after flow.ID, ids []flow.ID, now flow.Time) (flow.Advanced, error)
+
 	// Order inserts an inbox item; one with the same Dedup is returned instead. Not found: there is
 	// no such instance.
 	Order(ctx context.Context, item flow.InboxItem) (flow.ID, error)

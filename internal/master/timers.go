@@ -128,6 +128,7 @@ func (c *Core) polled(e Polled) {
 	c.drainsAre(e.Waiting.Draining)
 	c.firesAt(e.Waiting.NextFire, e.Waiting.Now)
 	c.turns.net(e.Waiting.Queued, c.now)
+	c.backfills.net(e.Waiting.Backfills, c.now)
 	if e.Waiting.Commands {
 		c.readCommands()
 	}
