@@ -254,10 +254,10 @@ func (b *Backfill) resume(o BackfillOrder, s BackfillStand, no func(string, ...a
 		return no("that is for good; start another one for the dates that were left out")
 	case BackfillFailed, BackfillSucceeded:
 		if s.Left == 0 {
-			return no("all its dates have begun; `baton recover RUN` takes up one that failed, and `baton get backfills %s` shows which", b.ID)
+			return no("all its dates have begun; `baton recover` takes up a run that failed, and `baton get backfills %s` shows which", b.ID)
 		}
 		if halt && s.Failed > 0 {
-			return no("%s; recover that first, or resume with --on-failure continue", b.of(s.Failed, "did not succeed"))
+			return no("%s; `baton recover` the run first (`baton get backfills %s` shows which), or resume with --on-failure continue", b.of(s.Failed, "did not succeed"), b.ID)
 		}
 		b.EndedAt = 0
 	default:

@@ -69,7 +69,7 @@ func TestBackfillObey(t *testing.T) {
 		{"resume", BackfillPaused, VerbResume, "", BackfillStand{Left: 1}, BackfillRunning, ""},
 		{"resume what runs", BackfillRunning, VerbResume, "", BackfillStand{Left: 1}, BackfillRunning, ""},
 		{"resume what was stopped", BackfillStopped, VerbResume, "", BackfillStand{Left: 1}, 0, "for good"},
-		{"resume past a failure", BackfillFailed, VerbResume, "", BackfillStand{Left: 1, Failed: 1}, 0, "recover that first"},
+		{"resume past a failure", BackfillFailed, VerbResume, "", BackfillStand{Left: 1, Failed: 1}, 0, "or resume with --on-failure continue"},
 		{"resume after it was recovered", BackfillFailed, VerbResume, "", BackfillStand{Left: 1}, BackfillRunning, ""},
 		{"resume in spite of it", BackfillFailed, VerbResume, OnFailureContinue, BackfillStand{Left: 1, Failed: 1}, BackfillRunning, ""},
 		{"resume with nothing left", BackfillFailed, VerbResume, OnFailureContinue, BackfillStand{Failed: 1}, 0, "all its dates have begun"},
