@@ -229,7 +229,9 @@ func progressText(b api.BackfillSummary) string {
 func dateIn(b api.BackfillSummary, at flow.Time) string { return inZone(b, at).Format(time.RFC3339) }
 
 // shortDate is dateIn where there is little room.
-func shortDate(b api.BackfillSummary, at flow.Time) string { return inZone(b, at).Format("2006-01-02 15:04") }
+func shortDate(b api.BackfillSummary, at flow.Time) string {
+	return inZone(b, at).Format("2006-01-02 15:04")
+}
 
 func inZone(b api.BackfillSummary, at flow.Time) time.Time {
 	zone, err := time.LoadLocation(b.Timezone)
