@@ -113,6 +113,7 @@ func (w *World) check(runs []*accepted) []string {
 		w.checkRun(in, begins, say)
 	}
 	w.checkFires(say)
+	w.checkBackfills(say)
 	judged := 0
 	for _, a := range w.attempts() {
 		if len(byToken[a.Token]) > 0 && a.State != 0 {

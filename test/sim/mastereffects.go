@@ -154,6 +154,19 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 			}
 			return master.Admitted{Admitted: given, Workflows: e.Workflows}
 		})
+	case master.AdvanceBackfills:
+		if m.w.chance(m.w.cfg.Crash) {
+			m.crash("before a backfill goes on")
+			return
+		}
+		m.write(life, func() master.Event {
+			done, err := s.advanceBackfills(me, e)
+			if err == nil && m.w.chance(m.w.cfg.Unknown) {
+				m.w.log("the answer about backfills is lost")
+				return master.BackfillsAdvanced{Err: errUnknown}
+			}
+			return master.BackfillsAdvanced{Advanced: done, Err: err}
+		})
 	case master.ReadDue:
 		m.later(life, read, func() master.Event { return master.DueRead{Due: s.due(e)} })
 	case master.Fire:
@@ -317,6 +330,8 @@ func unanswered(fx master.Effect) master.Event {
 		ev = master.GroupsRead{Err: errUnknown}
 	case master.Admit:
 		ev = master.Admitted{Workflows: e.Workflows, Err: errUnknown}
+	case master.AdvanceBackfills:
+		ev = master.BackfillsAdvanced{Err: errUnknown}
 	case master.ReadDue:
 		ev = master.DueRead{Err: errUnknown}
 	case master.Fire:
