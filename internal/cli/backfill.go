@@ -213,16 +213,16 @@ func datesText(n int) string {
 // progressText is how far a backfill has come: 12/90 succeeded, 1 failed, 1 running.
 func progressText(b api.BackfillSummary) string {
 	n := b.Progress
-	out := fmt.Sprintf("%d/%d succeeded", n.Succeeded, n.Total)
+	parts := []string{fmt.Sprintf("%d/%d succeeded", n.Succeeded, n.Total)}
 	for _, part := range []struct {
 		n    int
 		word string
 	}{{n.Failed, "failed"}, {n.Stopped, "stopped"}, {n.Running, "running"}, {n.Skipped, "skipped"}} {
 		if part.n > 0 {
-			out += fmt.Sprintf(", %d %s", part.n, part.word)
+			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.word))
 		}
 	}
-	return out
+	return strings.Join(parts, ", ")
 }
 
 // dateIn is a date of a backfill as its zone has it.

@@ -87,14 +87,14 @@ type BackfillCounts struct {
 
 // Add counts dates in a state of an item.
 func (c *BackfillCounts) Add(s InstanceState, n int) {
-	switch {
-	case s == 0:
+	switch s {
+	case 0:
 		c.Waiting += n
-	case s == InstanceSucceeded:
+	case InstanceSucceeded:
 		c.Succeeded += n
-	case s == InstanceFailed:
+	case InstanceFailed:
 		c.Failed += n
-	case s == InstanceStopped:
+	case InstanceStopped:
 		c.Stopped += n
 	default:
 		c.Going += n

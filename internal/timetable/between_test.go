@@ -19,35 +19,51 @@ func TestBetween(t *testing.T) {
 		want     string
 	}{
 		{
-			"both ends are included", flow.Schedule{Cron: "0 0 2 * * ?", Timezone: "Asia/Shanghai"}, nil,
+			"both ends are included",
+			flow.Schedule{Cron: "0 0 2 * * ?", Timezone: "Asia/Shanghai"},
+			nil,
 			"2026-03-01T02:00:00+08:00", "2026-03-03T02:00:00+08:00", "2026-02-28T18:00:00Z 2026-03-01T18:00:00Z 2026-03-02T18:00:00Z",
 		},
 		{
-			"a moment short of both", flow.Schedule{Cron: "0 0 2 * * ?", Timezone: "Asia/Shanghai"}, nil,
+			"a moment short of both",
+			flow.Schedule{Cron: "0 0 2 * * ?", Timezone: "Asia/Shanghai"},
+			nil,
 			"2026-03-01T02:00:01+08:00", "2026-03-03T01:59:59+08:00", "2026-03-01T18:00:00Z",
 		},
 		{
-			"the calendar leaves out", flow.Schedule{Cron: "0 0 2 * * ?", Timezone: "UTC", Calendar: "c"}, &flow.Calendar{Name: "c", Holidays: []string{"2026-03-03"}},
+			"the calendar leaves out",
+			flow.Schedule{Cron: "0 0 2 * * ?", Timezone: "UTC", Calendar: "c"},
+			&flow.Calendar{Name: "c", Holidays: []string{"2026-03-03"}},
 			"2026-02-27T00:00:00Z", "2026-03-04T12:00:00Z", "2026-02-27T02:00:00Z 2026-03-02T02:00:00Z 2026-03-04T02:00:00Z",
 		},
 		{
-			"the calendar moves", flow.Schedule{Cron: "0 0 2 1 * ?", Timezone: "UTC", Calendar: "c", Shift: "next"}, &flow.Calendar{Name: "c"},
+			"the calendar moves",
+			flow.Schedule{Cron: "0 0 2 1 * ?", Timezone: "UTC", Calendar: "c", Shift: "next"},
+			&flow.Calendar{Name: "c"},
 			"2026-02-27T00:00:00Z", "2026-04-04T12:00:00Z", "2026-03-02T02:00:00Z 2026-04-01T02:00:00Z",
 		},
 		{
-			"every", flow.Schedule{Every: flow.Duration(6 * time.Hour), Timezone: "UTC"}, nil,
+			"every",
+			flow.Schedule{Every: flow.Duration(6 * time.Hour), Timezone: "UTC"},
+			nil,
 			"2026-03-01T00:00:00Z", "2026-03-01T13:00:00Z", "2026-03-01T00:00:00Z 2026-03-01T06:00:00Z 2026-03-01T12:00:00Z",
 		},
 		{
-			"at", flow.Schedule{At: at("2026-03-01T05:00:00Z"), Timezone: "UTC"}, nil,
+			"at",
+			flow.Schedule{At: at("2026-03-01T05:00:00Z"), Timezone: "UTC"},
+			nil,
 			"2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z", "2026-03-01T05:00:00Z",
 		},
 		{
-			"its start and its end", flow.Schedule{Every: flow.Duration(time.Hour), Timezone: "UTC", Start: at("2026-03-01T05:00:00Z"), End: at("2026-03-01T07:00:00Z")}, nil,
+			"its start and its end",
+			flow.Schedule{Every: flow.Duration(time.Hour), Timezone: "UTC", Start: at("2026-03-01T05:00:00Z"), End: at("2026-03-01T07:00:00Z")},
+			nil,
 			"2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z", "2026-03-01T05:00:00Z 2026-03-01T06:00:00Z",
 		},
 		{
-			"none", flow.Schedule{Cron: "0 0 2 * * ?", Timezone: "UTC"}, nil,
+			"none",
+			flow.Schedule{Cron: "0 0 2 * * ?", Timezone: "UTC"},
+			nil,
 			"2026-03-01T03:00:00Z", "2026-03-01T20:00:00Z", "",
 		},
 		{
