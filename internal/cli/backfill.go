@@ -279,8 +279,8 @@ func (a *app) getBackfills() *cobra.Command {
 	var workflow, instance string
 	var states []string
 	c := &cobra.Command{
-		Use: "backfills [BACKFILL]", Aliases: []string{"backfill"}, Args: atMost("ID"), Short: "Backfills, newest first; with an ID the backfill itself with its dates",
-		Example: "  baton get backfills --state running,paused\n  baton get backfills --workflow daily-orders\n  baton get backfills 7301444403200000 -w\n  baton get backfills --instance 7301444407394304   # the one that started this run",
+		Use: "backfills [BACKFILL]", Aliases: []string{"backfill"}, Args: atMost("ID"), Short: "Backfills, newest first, also of a workflow; with an ID the backfill itself with its dates",
+		Example: "  baton get backfills --state running,paused\n  baton get backfills daily-orders\n  baton get backfills 7301444403200000 -w\n  baton get backfills --instance 7301444407394304   # the one that started this run",
 	}
 	p.add(c)
 	c.Flags().StringVar(&workflow, "workflow", "", "of this workflow, NAME or P/NAME")
@@ -290,7 +290,10 @@ func (a *app) getBackfills() *cobra.Command {
 	c.Flags().Lookup("watch").Usage += "; with an ID until the backfill has ended"
 	c.RunE = action(func(ctx context.Context, args []string) error {
 		if len(args) == 1 {
-			return a.getBackfill(ctx, args[0], watch)
+			if _, err := flow.ParseID(args[0]); err == nil {
+				return a.getBackfill(ctx, args[0], watch)
+			}
+			workflow = args[0]
 		}
 		q := a.inProject(p.query())
 		set(q, "instance", instance)
@@ -347,6 +350,8 @@ func watchBackfill(ctx context.Context, a *app, c *client, id string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changed := c.changes(ctx, request{path: "/events"})
+	now := make(chan struct{})
+	close(now)
 	objects := &changing[api.BackfillSummary]{app: a, view: backfillView(), seen: map[string]string{}}
 	var rows *changing[api.BackfillItem]
 	for {
@@ -374,7 +379,11 @@ func watchBackfill(ctx context.Context, a *app, c *client, id string) error {
 		if err != nil || over {
 			return err
 		}
-		if err := pause(ctx, changed); err != nil {
+		early := changed
+		if b.Progress.Running == 0 && b.State != "paused" {
+			early = now // it is about to end, or to go on, and of that no event tells
+		}
+		if err := pause(ctx, early); err != nil {
 			return err
 		}
 	}
