@@ -59,6 +59,13 @@ func (s *Server) routes() []Route {
 
 		to(get, "/commands", InstanceRead, "list-commands", "List starts that no master has taken yet, newest first", (*Server).listCommands),
 		to(get, "/alerts", AlertRead, "list-alerts", "List alerts, newest first", (*Server).listAlerts),
+		to(get, "/backfills", InstanceRead, "list-backfills", "List backfills, newest first", (*Server).listBackfills),
+		to(post, "/backfills", InstanceStart, "create-backfill", "Run a workflow for each of many dates, or tell what would run", (*Server).createBackfill, answers(http.StatusCreated), also(http.StatusOK, "A preview; or the backfill that the idempotency key made before: `existing` is true")),
+		to(get, "/backfills/{backfill}", InstanceRead, "get-backfill", "Read a backfill with its dates", (*Server).getBackfill),
+		to(post, "/backfills/{backfill}/pause", InstanceOperate, "pause-backfill", "Have no date of a backfill begin; what runs goes on", orderBackfill(flow.VerbPause)),
+		to(post, "/backfills/{backfill}/resume", InstanceOperate, "resume-backfill", "Go on with a backfill that is paused, or that a failure ended", (*Server).resumeBackfill),
+		to(post, "/backfills/{backfill}/stop", InstanceOperate, "stop-backfill", "Stop the runs of a backfill, and end it", orderBackfill(flow.VerbStop)),
+
 		to(get, "/nodes", NodeRead, "list-nodes", "List masters and workers, live and recently lost", (*Server).listNodes),
 		to(get, "/nodes/{node}", NodeRead, "get-node", "Read a node and what it has in hand", (*Server).getNode),
 		to(post, "/nodes/{node}/drain", NodeOperate, "drain-node", "Have a master or worker take nothing new, also after a restart", (*Server).drainNode),
@@ -113,6 +120,7 @@ var tagTexts = map[string]string{ //nolint:gosec // texts about tokens, not toke
 	"schedules":    "When workflows run by themselves.",
 	"fires":        "What became of each time of a schedule.",
 	"calendars":    "Which days work.",
+	"backfills":    "Runs of a workflow for each of many dates.",
 	"projects":     "Name spaces of workflows.",
 	"apply":        "Files to definitions.",
 	"validate":     "Check files.",

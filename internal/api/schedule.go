@@ -149,16 +149,9 @@ func (s *Server) enable(ctx context.Context, in SchedulesPath, name string, on b
 		return nil, err
 	}
 	s.masters.PokeLook()
-	var have []flow.ScheduleRow
-	for after := flow.ID(0); ; {
-		p, err := s.store.Schedules(ctx, in.Project, in.Workflow, 500, after)
-		if err != nil {
-			return nil, err
-		}
-		have = append(have, p.Items...)
-		if after = p.Next; after == 0 {
-			break
-		}
+	have, err := s.schedulesOf(ctx, in.Project, in.Workflow)
+	if err != nil {
+		return nil, err
 	}
 	if n == 0 {
 		return nil, s.noSchedule(ctx, in, name, have)

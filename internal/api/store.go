@@ -15,6 +15,7 @@ type Store interface {
 	Orders
 	Runs
 	Definitions
+	Backfills
 	Cluster
 }
 
@@ -85,6 +86,21 @@ type Definitions interface {
 	PutBlob(ctx context.Context, sum string, content []byte) error
 	// Blob reads a resource.
 	Blob(ctx context.Context, sum string) ([]byte, error)
+}
+
+// Backfills are runs of a workflow for each of many dates.
+type Backfills interface {
+	// CreateBackfill writes a backfill with its dates, in the order in which they begin, and has the first begin: all of
+	// it or nothing. next gives ids. With a key that is known it returns the backfill of the first call and existing=true, or a
+	// conflict when digest differs.
+	CreateBackfill(ctx context.Context, b flow.Backfill, dates []flow.Time, key, digest string, next func() flow.ID) (id flow.ID, existing bool, err error)
+	// OrderBackfill pauses, resumes or stops a backfill, with what follows from it at once. A conflict says why it
+	// is not possible; what is so already is no error.
+	OrderBackfill(ctx context.Context, id flow.ID, o flow.BackfillOrder, next func() flow.ID, now flow.Time) error
+	// Backfill reads a backfill with its dates, each as its run stands.
+	Backfill(ctx context.Context, id flow.ID) (flow.NamedBackfill, error)
+	// Backfills lists backfills without their dates, newest first.
+	Backfills(ctx context.Context, f flow.BackfillFilter) (flow.Page[flow.NamedBackfill], error)
 }
 
 // Cluster is what the API shows of nodes, and who may ask.

@@ -42,7 +42,8 @@ type typed struct {
 // argumentCompleters are by the words of Use lines.
 var argumentCompleters = map[string]completer{
 	"INSTANCE": completeRun, "ID": completeRun, "TASK": completeTask, "NAME": completeWorkflow, "PROJECT": completeProject, "NODE": completeNode, "SETTING": completeSetting,
-	"CYCLE": words(window.Cycles()...), "VALUE": completeValue,
+	"BACKFILL": completeBackfill(),
+	"CYCLE":    words(window.Cycles()...), "VALUE": completeValue,
 }
 
 // flagCompleters are by the names of flags, the same in every command.
@@ -53,6 +54,10 @@ var flagCompleters = map[string]completer{
 	},
 	"output": words(formats...), "log-level": words("debug", "info", "warn", "error"), "log-format": words("auto", "text", "json"),
 	"mode": words("after", "before", "only"), "failure": words("continue", "end"), "priority": words("highest", "high", "medium", "low", "lowest"),
+	"order": words("asc", "desc"), "on-failure": words(flow.OnFailureContinue, flow.OnFailureStop),
+	"pause":   completeBackfill(flow.BackfillRunning),
+	"resume":  completeBackfill(flow.BackfillPaused, flow.BackfillFailed),
+	"stop":    completeBackfill(flow.BackfillRunning, flow.BackfillPaused),
 	"trigger": words("manual", "schedule", "backfill", "sub_workflow", "trigger"),
 }
 

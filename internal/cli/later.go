@@ -9,12 +9,12 @@ import (
 )
 
 var later = []string{
-	"alert", "backfill", "import",
+	"alert", "import",
 	"backup", "restore", "secret", "shards",
 }
 
 // laterKinds are what get will list.
-var laterKinds = []string{"pools", "shards", "queues", "messages", "backfills"}
+var laterKinds = []string{"pools", "shards", "queues", "messages"}
 
 func laterCommands() []*cobra.Command {
 	out := make([]*cobra.Command, len(later))

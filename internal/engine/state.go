@@ -63,6 +63,9 @@ const (
 	unreached
 )
 
+// Backfill is the backfill that ordered the run, 0 for none.
+func (s *State) Backfill() flow.ID { return s.start.Backfill }
+
 // Load makes a state of stored rows. compile is the plan of the instance's version.
 func Load(plan *Plan, l flow.Loaded) (*State, error) {
 	s := &State{Plan: plan, Inst: l.Instance, Rows: l.Tasks}

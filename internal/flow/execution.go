@@ -52,17 +52,18 @@ type Seat struct {
 type Order struct {
 	Seat
 	Kind OrderKind
-	Why  string // a sentence, of one that is discarded
+	Why  string // a sentence, of one that is discarded; who says so, of one that ends with its backfill
 }
 
 // OrderKind says what a run is told.
 type OrderKind string
 
-// What a run is told: it goes on, it never will, it makes room for a newer one.
+// What a run is told: it goes on, it never will, it makes room for a newer one, it ends with its backfill.
 const (
 	OrderAdmit   OrderKind = "admit"
 	OrderDiscard OrderKind = "discard"
 	OrderOust    OrderKind = "oust"
+	OrderEnd     OrderKind = "end"
 )
 
 // Turns decides who is told what. Those that go on and those that wait are in order of submission; who was told
@@ -113,8 +114,12 @@ func (e Execution) newest(going, waiting []Seat) []Order {
 // Item is what the run finds in its inbox. Who is told something by this kind of order is told once.
 func (o Order) Item(id ID, at Time) InboxItem {
 	kind, payload := InboxAdmission, any(Admission{Discard: o.Kind == OrderDiscard, Why: o.Why})
-	if o.Kind == OrderOust {
+	switch o.Kind {
+	case OrderOust:
 		kind, payload = InboxVerb, Verb{Name: VerbStop, By: "execution: a newer run takes its place"}
+	case OrderEnd:
+		kind, payload = InboxVerb, Verb{Name: VerbStop, By: o.Why}
+	default:
 	}
 	raw, _ := json.Marshal(payload) // texts: it cannot fail
 	return InboxItem{ID: id, Instance: o.ID, Kind: kind, Dedup: o.Dedup(), Payload: raw, At: at}

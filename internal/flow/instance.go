@@ -54,7 +54,8 @@ type Start struct {
 	Priority    Priority          `json:"priority,omitempty"`
 	WorkerGroup string            `json:"worker_group,omitempty"`
 	Trigger     string            `json:"trigger,omitempty"`  // "" is manual
-	Schedule    string            `json:"schedule,omitempty"` // its name, when a schedule fired it
+	Schedule    string            `json:"schedule,omitempty"` // its name, when a schedule fired it, or gave its backfill the dates
+	Backfill    ID                `json:"backfill,omitempty"` // that ordered it
 	// Of one that a sub_workflow task began: the run, the task's row, and the workflows of all runs above, the
 	// nearest last.
 	Parent    ID   `json:"parent,omitempty"`

@@ -62,6 +62,7 @@ type Core struct {
 	elsewhere elsewhere
 	fires     fires
 	turns     turns
+	backfills backfills
 	pace      pace
 	busy      bool   // it said so
 	doomed    []doom // losses that wait for the inbox
@@ -145,6 +146,7 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 		c.keepPace()
 		c.lookAtSchedules()
 		c.giveTurns()
+		c.advanceBackfills()
 		c.considerPeers()
 		c.beatDue()
 		c.flush()
@@ -224,6 +226,8 @@ func (c *Core) handle(ev Event) {
 		c.groupsRead(e)
 	case Admitted:
 		c.admitted(e)
+	case BackfillsAdvanced:
+		c.backfillsAdvanced(e)
 	case DueRead:
 		c.dueRead(e)
 	case Fired:

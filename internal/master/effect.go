@@ -130,6 +130,14 @@ type (
 	}
 	// TellAll tells the other masters that something is in inboxes.
 	TellAll struct{}
+	// AdvanceBackfills has dates of backfills begin for which there is room, of all that go on, after one, when none is
+	// named, and is answered by BackfillsAdvanced. Runs ended or went on again; IDs are for those that begin.
+	AdvanceBackfills struct {
+		Backfills []flow.ID
+		Runs      []flow.ID
+		After     flow.ID
+		IDs       []flow.ID
+	}
 	// ReadPeers asks the store for the other masters, and is answered by PeersRead.
 	ReadPeers struct{}
 	// Probe asks the address of a master who is there, and is answered by Probed.
@@ -183,37 +191,38 @@ type (
 	Stop struct{ Err error }
 )
 
-func (WakeAt) effect()         {}
-func (Poll) effect()           {}
-func (ReadCommands) effect()   {}
-func (ReadInbox) effect()      {}
-func (Claim) effect()          {}
-func (ReadOwned) effect()      {}
-func (TakeOver) effect()       {}
-func (Load) effect()           {}
-func (ReadDefinition) effect() {}
-func (Commit) effect()         {}
-func (HandOver) effect()       {}
-func (Quarantine) effect()     {}
-func (Register) effect()       {}
-func (Beat) effect()           {}
-func (Announce) effect()       {}
-func (GiveAway) effect()       {}
-func (ReadGroups) effect()     {}
-func (ReadDue) effect()        {}
-func (Fire) effect()           {}
-func (Admit) effect()          {}
-func (LookUp) effect()         {}
-func (TellAll) effect()        {}
-func (ReadPeers) effect()      {}
-func (Probe) effect()          {}
-func (Condemn) effect()        {}
-func (HandOut) effect()        {}
-func (Tell) effect()           {}
-func (EndSession) effect()     {}
-func (LeaveSession) effect()   {}
-func (Send) effect()           {}
-func (HangUp) effect()         {}
-func (Grant) effect()          {}
-func (Publish) effect()        {}
-func (Stop) effect()           {}
+func (WakeAt) effect()           {}
+func (Poll) effect()             {}
+func (ReadCommands) effect()     {}
+func (ReadInbox) effect()        {}
+func (Claim) effect()            {}
+func (ReadOwned) effect()        {}
+func (TakeOver) effect()         {}
+func (Load) effect()             {}
+func (ReadDefinition) effect()   {}
+func (Commit) effect()           {}
+func (HandOver) effect()         {}
+func (Quarantine) effect()       {}
+func (Register) effect()         {}
+func (Beat) effect()             {}
+func (Announce) effect()         {}
+func (GiveAway) effect()         {}
+func (ReadGroups) effect()       {}
+func (ReadDue) effect()          {}
+func (Fire) effect()             {}
+func (Admit) effect()            {}
+func (AdvanceBackfills) effect() {}
+func (ReadPeers) effect()        {}
+func (Probe) effect()            {}
+func (Condemn) effect()          {}
+func (HandOut) effect()          {}
+func (Tell) effect()             {}
+func (EndSession) effect()       {}
+func (LeaveSession) effect()     {}
+func (Send) effect()             {}
+func (HangUp) effect()           {}
+func (Grant) effect()            {}
+func (Publish) effect()          {}
+func (Stop) effect()             {}
+func (LookUp) effect()           {}
+func (TellAll) effect()          {}

@@ -173,6 +173,11 @@ type (
 		Found flow.Found
 		Err   error
 	}
+	// BackfillsAdvanced answers AdvanceBackfills.
+	BackfillsAdvanced struct {
+		flow.Advanced
+		Err error
+	}
 	// Frame is a frame of a worker. Logs and blobs are the shell's own.
 	Frame struct {
 		Conn int64
@@ -201,37 +206,38 @@ type (
 	}
 )
 
-func (Started) event()        {}
-func (Outrun) event()         {}
-func (GroupsRead) event()     {}
-func (DueRead) event()        {}
-func (Fired) event()          {}
-func (Admitted) event()       {}
-func (LookedUp) event()       {}
-func (Tick) event()           {}
-func (Poked) event()          {}
-func (Viewed) event()         {}
-func (Linked) event()         {}
-func (PeersRead) event()      {}
-func (Probed) event()         {}
-func (Condemned) event()      {}
-func (HandedOut) event()      {}
-func (GivenAway) event()      {}
-func (Beaten) event()         {}
-func (SessionLeft) event()    {}
-func (SessionEnded) event()   {}
-func (Polled) event()         {}
-func (CommandsRead) event()   {}
-func (InboxRead) event()      {}
-func (Claimed) event()        {}
-func (OwnedRead) event()      {}
-func (TookOver) event()       {}
-func (LoadedRows) event()     {}
-func (DefinitionRead) event() {}
-func (Committed) event()      {}
-func (Quarantined) event()    {}
-func (HandedOver) event()     {}
-func (Frame) event()          {}
-func (Registered) event()     {}
-func (Closed) event()         {}
-func (Unsendable) event()     {}
+func (Started) event()           {}
+func (Outrun) event()            {}
+func (GroupsRead) event()        {}
+func (DueRead) event()           {}
+func (Fired) event()             {}
+func (Admitted) event()          {}
+func (BackfillsAdvanced) event() {}
+func (Tick) event()              {}
+func (Poked) event()             {}
+func (Viewed) event()            {}
+func (Linked) event()            {}
+func (PeersRead) event()         {}
+func (Probed) event()            {}
+func (Condemned) event()         {}
+func (HandedOut) event()         {}
+func (GivenAway) event()         {}
+func (Beaten) event()            {}
+func (SessionLeft) event()       {}
+func (SessionEnded) event()      {}
+func (Polled) event()            {}
+func (CommandsRead) event()      {}
+func (InboxRead) event()         {}
+func (Claimed) event()           {}
+func (OwnedRead) event()         {}
+func (TookOver) event()          {}
+func (LoadedRows) event()        {}
+func (DefinitionRead) event()    {}
+func (Committed) event()         {}
+func (Quarantined) event()       {}
+func (HandedOver) event()        {}
+func (Frame) event()             {}
+func (Registered) event()        {}
+func (Closed) event()            {}
+func (Unsendable) event()        {}
+func (LookedUp) event()          {}

@@ -154,6 +154,7 @@ func (c *Core) committed(e Committed) {
 			c.emit(Publish{changes[i]})
 			c.turns.changed(in.st, changes[i])
 			c.spread(changes[i])
+			c.backfills.changed(in.st, changes[i])
 			if in.st.Inst.Owner == 0 {
 				c.park(in)
 				if l.pokes != c.polls.pokes {

@@ -330,6 +330,9 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 		m.answer(ctx, "look up a workflow", err, LookedUp{e, found, err})
 	case TellAll:
 		m.peers.PokeAll(&rpc.PokeRequest{Inbox: true})
+	case AdvanceBackfills:
+		done, err := m.store.AdvanceBackfills(asking, owner, e.Backfills, e.Runs, e.After, e.IDs, now)
+		m.answer(ctx, "advance backfills", err, BackfillsAdvanced{done, err})
 	case Fire:
 		written, err := m.store.Fire(asking, owner, e.Firings)
 		m.answer(ctx, "fire", err, Fired{e.Firings, written, err})

@@ -93,6 +93,10 @@ type Store interface {
 
 	// Lookup answers the question of a run.
 	Lookup(ctx context.Context, q flow.Lookup) (flow.Found, error)
+	// AdvanceBackfills has dates of backfills begin for which there is room, and ends those that are through: of all
+	// that go on when none is named, some at a time, after one. Of runs it is known that they ended or went on
+	// again; ids are for the runs that begin. A fenced owner begins none.
+	AdvanceBackfills(ctx context.Context, owner int64, backfills, runs []flow.ID, after flow.ID, ids []flow.ID, now flow.Time) (flow.Advanced, error)
 
 	// Order inserts an inbox item; one with the same Dedup is returned instead. Not found: there is
 	// no such instance.

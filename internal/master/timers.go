@@ -130,6 +130,7 @@ func (c *Core) polled(e Polled) {
 	c.firesAt(e.Waiting.NextFire, e.Waiting.Now)
 	c.turns.net(e.Waiting.Queued, c.now)
 	c.followed = e.Waiting.Followed
+	c.backfills.net(e.Waiting.Backfills, c.now)
 	if e.Waiting.Commands {
 		c.readCommands()
 	}

@@ -146,19 +146,30 @@ func (m *Master) orderAll(ctx context.Context, q querier, orders []flow.Order) (
 	if err != nil {
 		return 0, err
 	}
-	rows := make([]orderRow, len(orders))
+	items := make([]flow.InboxItem, len(orders))
 	for i, o := range orders {
-		item := o.Item(storeID(now, tokens[i]), now)
-		rows[i] = orderRow{int64(item.ID), int64(item.Instance), item.Kind, item.Dedup, string(item.Payload)}
+		items[i] = o.Item(storeID(now, tokens[i]), now)
+	}
+	return m.putAll(ctx, q, items)
+}
+
+// putAll puts items into inboxes, each once, and returns how many were not there yet.
+func (db *DB) putAll(ctx context.Context, q querier, items []flow.InboxItem) (int, error) {
+	if len(items) == 0 {
+		return 0, nil
+	}
+	rows := make([]orderRow, len(items))
+	for i, item := range items {
+		rows[i] = orderRow{int64(item.ID), int64(item.Instance), item.Kind, item.Dedup, string(item.Payload), int64(item.At)}
 	}
 	raw, err := json.Marshal(rows)
 	if err != nil {
 		return 0, err
 	}
-	n, err := exec(ctx, m.DB, q, `
+	n, err := exec(ctx, db, q, `
 		INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at)
-		SELECT u.id, u.instance, u.kind, u.dedup, u.payload, CAST($2 AS BIGINT)
-		FROM `+m.records("$1", "id bigint, instance bigint, kind text, dedup text, payload text")+` WHERE true ON CONFLICT DO NOTHING`, string(raw), now)
+		SELECT u.id, u.instance, u.kind, u.dedup, u.payload, u.at
+		FROM `+db.records("$1", "id bigint, instance bigint, kind text, dedup text, payload text, at bigint")+` WHERE true ON CONFLICT DO NOTHING`, string(raw))
 	return int(n), err
 }
 
@@ -169,4 +180,5 @@ type orderRow struct {
 	Kind     flow.InboxKind `json:"kind"`
 	Dedup    string         `json:"dedup"`
 	Payload  string         `json:"payload"`
+	At       int64          `json:"at"`
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"baton/internal/flow"
@@ -31,35 +32,51 @@ func (db *DB) Submit(ctx context.Context, cmd flow.Command, digest string) (id f
 		return cmd.ID, false, db.wrap("submit", err)
 	}
 	err = db.write(ctx, forAPI, func(q querier) error {
-		id, existing = cmd.ID, false
-		n, err := exec(ctx, db, q, `
-			INSERT INTO idempotency (project_id, workflow_id, key, digest, instance_id, expires_at)
-			VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (project_id, workflow_id, key) DO UPDATE
-			SET digest = excluded.digest, instance_id = excluded.instance_id, expires_at = excluded.expires_at
-			WHERE idempotency.expires_at <= $7`,
-			cmd.Project, cmd.Workflow, cmd.Key, digest, cmd.ID, cmd.At.Add(db.opts.KeyTTL), cmd.At)
-		if err != nil {
+		id, existing, err = db.keepKey(ctx, q, keyed{cmd.Project, cmd.Workflow, cmd.Key, digest, cmd.ID, cmd.At})
+		if err != nil || existing {
 			return err
 		}
-		if n == 1 {
-			_, err := exec(ctx, db, q, insertCommand, args...)
-			return err
-		}
-		existing = true
-		var known string
-		err = q.QueryRowContext(ctx, db.text(`
-			SELECT instance_id, digest FROM idempotency WHERE project_id = $1 AND workflow_id = $2 AND key = $3`),
-			cmd.Project, cmd.Workflow, cmd.Key).Scan(&id, &known)
-		if err == nil && known != digest {
-			return flow.Errorf(flow.CodeConflict, "key", "the key %q was used for run %s with other parameters; use another key", cmd.Key, id)
-		}
+		_, err = exec(ctx, db, q, insertCommand, args...)
 		return err
 	})
 	if err != nil {
 		return 0, false, db.wrap("submit", err)
 	}
 	return id, existing, nil
+}
+
+// keyed is something that an idempotency key stands for.
+type keyed struct {
+	project, workflow flow.ID
+	key, digest       string
+	id                flow.ID
+	at                flow.Time
+}
+
+// keepKey has a key stand for something, and tells what it stands for if it is known already.
+func (db *DB) keepKey(ctx context.Context, q querier, k keyed) (id flow.ID, existing bool, err error) {
+	n, err := exec(ctx, db, q, `
+		INSERT INTO idempotency (project_id, workflow_id, key, digest, instance_id, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (project_id, workflow_id, key) DO UPDATE
+		SET digest = excluded.digest, instance_id = excluded.instance_id, expires_at = excluded.expires_at
+		WHERE idempotency.expires_at <= $7`,
+		k.project, k.workflow, k.key, k.digest, k.id, k.at.Add(db.opts.KeyTTL), k.at)
+	if err != nil || n == 1 {
+		return k.id, false, err
+	}
+	var known string
+	err = q.QueryRowContext(ctx, db.text(`
+		SELECT instance_id, digest FROM idempotency WHERE project_id = $1 AND workflow_id = $2 AND key = $3`),
+		k.project, k.workflow, k.key).Scan(&id, &known)
+	if err == nil && known != k.digest {
+		noun := "run"
+		if strings.HasPrefix(known, flow.BackfillDigest) {
+			noun = "backfill"
+		}
+		err = flow.Errorf(flow.CodeConflict, "key", "the key %q was used for %s %s with other parameters; use another key", k.key, noun, id)
+	}
+	return id, true, err
 }
 
 func commandArgs(c flow.Command) ([]any, error) {

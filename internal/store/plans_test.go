@@ -195,7 +195,7 @@ func TestPlansOnSQLite(t *testing.T) {
 var (
 	parameter = regexp.MustCompile(`\$\d+`)
 	// grows are the tables that grow with the history, and what stands for them in statements.
-	grows = regexp.MustCompile(`(?:FROM|JOIN|UPDATE|INTO) (instance|task|attempt|inbox|alert|idempotency)(?: (?:AS )?([a-z]))?\b`)
+	grows = regexp.MustCompile(`(?:FROM|JOIN|UPDATE|INTO) (instance|task|attempt|inbox|alert|idempotency|backfill_item)(?: (?:AS )?([a-z]))?\b`)
 )
 
 // sqlitePlan explains a statement and complains of what reads a table or an index as a whole.

@@ -288,7 +288,7 @@ func TestPlansOnEmptyTables(t *testing.T) {
 	w.Everything()
 
 	clean := connect(t, dsn, "test")
-	if _, err := clean.Exec(t.Context(), "TRUNCATE instance, task, attempt, inbox, alert, command, node, fence, idempotency"); err != nil {
+	if _, err := clean.Exec(t.Context(), "TRUNCATE instance, task, attempt, inbox, alert, command, node, fence, idempotency, backfill, backfill_item"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := clean.Exec(t.Context(), "ANALYZE"); err != nil {

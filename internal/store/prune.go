@@ -25,6 +25,11 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 		pruned = len(ids)
 		list := db.list(ids)
 		for _, query := range []string{
+			// A backfill tells how its dates ended, also when their runs are gone.
+			`UPDATE backfill_item SET
+				state = (SELECT i.state FROM instance i WHERE i.id = backfill_item.instance_id),
+				reason = (SELECT i.reason FROM instance i WHERE i.id = backfill_item.instance_id)
+				WHERE instance_id > 0 AND instance_id = ANY($1)`,
 			`DELETE FROM idempotency WHERE (project_id, workflow_id, key) IN (
 				SELECT i.project_id, i.workflow_id, i.key FROM instance i WHERE i.id = ANY($1) AND i.key <> '')
 				AND instance_id = ANY($1)`,
@@ -44,6 +49,9 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 		if _, err := exec(ctx, db, q, `
 			DELETE FROM fire WHERE id IN (SELECT id FROM fire WHERE id < $1 AND instance_id = 0 ORDER BY id LIMIT $2)`,
 			firstID(before.Add(-idSkew)), claimLimit); err != nil {
+			return err
+		}
+		if err := db.pruneBackfill(ctx, q, before); err != nil {
 			return err
 		}
 		_, err = exec(ctx, db, q, `

@@ -130,6 +130,21 @@ var mutants = []mutant{
 		file: "internal/assign/room.go", old: "wants[i] = m.Held + max(m.Wants, 0)", new: "wants[i], room[i] = max(m.Wants, 0), m.Held",
 		pkg: "./internal/worker", run: "TestLateMasterIsNotStarved",
 	},
+	{
+		name: "two masters begin dates of one backfill at once",
+		file: "internal/store/backfill.go", old: "WHERE b.id = $1 FOR UPDATE", new: "WHERE b.id = $1",
+		pkg: "./internal/store", run: "TestPostgres/backfills/advanced_at_once",
+	},
+	{
+		name: "nobody looks for what ended of a backfill where its master died",
+		file: "internal/master/backfills.go", old: "b.looked, b.all, b.after = now, true, 0", new: "b.looked = now",
+		pkg: "./test/sim", run: "TestHistories", args: []string{"-seeds", "400"},
+	},
+	{
+		name: "how a date ended goes with its run",
+		file: "internal/store/prune.go", old: "WHERE instance_id > 0 AND instance_id = ANY($1)`", new: "WHERE instance_id < 0 AND instance_id = ANY($1)`",
+		pkg: "./internal/store", run: "TestSQLite/backfills/pruned",
+	},
 }
 
 const root = "../.."

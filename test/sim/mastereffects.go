@@ -164,6 +164,19 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 				o.later(o.life, time.Millisecond, func() master.Event { return master.Poked{Inbox: true} })
 			}
 		}
+	case master.AdvanceBackfills:
+		if m.w.chance(m.w.cfg.Crash) {
+			m.crash("before a backfill goes on")
+			return
+		}
+		m.write(life, func() master.Event {
+			done, err := s.advanceBackfills(me, e)
+			if err == nil && m.w.chance(m.w.cfg.Unknown) {
+				m.w.log("the answer about backfills is lost")
+				return master.BackfillsAdvanced{Err: errUnknown}
+			}
+			return master.BackfillsAdvanced{Advanced: done, Err: err}
+		})
 	case master.ReadDue:
 		m.later(life, read, func() master.Event { return master.DueRead{Due: s.due(e)} })
 	case master.Fire:
@@ -329,6 +342,8 @@ func unanswered(fx master.Effect) master.Event {
 		ev = master.Admitted{Workflows: e.Workflows, Err: errUnknown}
 	case master.LookUp:
 		ev = master.LookedUp{Ask: e, Err: errUnknown}
+	case master.AdvanceBackfills:
+		ev = master.BackfillsAdvanced{Err: errUnknown}
 	case master.ReadDue:
 		ev = master.DueRead{Err: errUnknown}
 	case master.Fire:

@@ -40,6 +40,7 @@ func Faulty(seed uint64) Config {
 	}
 	c.Apart = c.Masters > 1 && seed%7 < 2
 	c.Schedules = int(seed / 5 % 3)
+	c.Backfills = int(seed / 7 % 4)
 	if seed%2 == 0 { // longer, and troubled all the time
 		c.Starts, c.Trouble, c.Crash = 40*time.Second, 0.9, 0.004
 	}
@@ -77,6 +78,7 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 	w.after(time.Millisecond, w.registry.beat)
 	runs := w.play()
 	w.plan()
+	w.backfill()
 	w.trouble()
 	for range cfg.Kills {
 		w.after(time.Duration(w.rng.Int64N(int64(6*time.Second))), func() { w.masters[0].crash("because it is killed") })
@@ -89,7 +91,13 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 	if cfg.Apart {
 		w.workers[0].apart = w.masters[0]
 	}
-	err := w.run(func() bool { return w.planned() && w.done(slices.Concat(runs, w.fired, w.children())) })
+	err := w.run(func() bool {
+		if !w.planned() {
+			return false
+		}
+		done := w.done(slices.Concat(runs, w.fired, w.children())) // which helps runs, and so backfills
+		return w.backfilled() && done
+	})
 	runs = slices.Concat(runs, w.fired, w.children())
 	res.Sum, res.Steps, res.Begins = w.sum, w.steps, len(w.ledger.entries)
 	res.Violations = w.check(runs)

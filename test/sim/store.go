@@ -47,6 +47,7 @@ type Store struct {
 	ids       *flow.IDSource
 	history   []string // invariants broken while writing
 	schedules
+	backfills map[flow.ID]*dated
 	revisions int64 // given out
 }
 
@@ -55,7 +56,7 @@ func newStore(w *World) *Store {
 		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
 		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
 		fenced: map[int64]bool{}, homes: map[int64]string{}, hellos: map[string]int64{}, leases: map[int64]flow.Time{}, names: map[int64]string{},
-		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, triers: map[flow.ID][]trial{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease, schedules: newSchedules(),
+		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, triers: map[flow.ID][]trial{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease, schedules: newSchedules(), backfills: map[flow.ID]*dated{},
 	}
 }
 
@@ -351,6 +352,9 @@ func (s *Store) waiting(owner int64) flow.Waiting {
 			w.NextWake = flow.Earliest(w.NextWake, in.Instance.WakeAt)
 		}
 	}
+	for _, b := range s.backfills {
+		w.Backfills = w.Backfills || !b.State.Ended()
+	}
 	w.NextFire, w.Now, w.Followed = s.nextFire(), s.w.now, len(s.follows) > 0
 	for _, in := range s.instances {
 		w.Queued = w.Queued || in.Instance.State == flow.InstanceQueued
@@ -483,6 +487,9 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 	}
 	s.checkTurn(stored.Instance, ch.Instance)
 	stored.Instance = ch.Instance
+	if ch.Command != 0 {
+		s.checkParallel(ch.Instance)
+	}
 	s.takes[id] = 0
 	var tokens []int64
 	grant := func(row flow.TaskRow) flow.TaskRow {

@@ -33,7 +33,7 @@ type World struct {
 	storeSlow time.Duration // what a commit takes more
 	balance   flow.Balance
 	judged    int         // attempts that no fault excuses, see checkSecond
-	fired     []*accepted // runs that schedules ordered
+	fired     []*accepted // runs that schedules and backfills ordered
 	born      []*accepted // runs that runs began
 	known     map[flow.ID]bool
 }
@@ -59,6 +59,7 @@ type Config struct {
 	Trouble   float64       // of a freeze, a cut or an outage, every few seconds
 	Calm      time.Duration // no trouble after this, so that everything can end
 	Schedules int           // that fire while runs are started
+	Backfills int           // that people order while runs are started
 	Apart     bool          // the first worker and the first master never reach each other
 	Until     time.Duration
 	Mutant    Mutant

@@ -107,7 +107,7 @@ func (w *world) heard() []flow.ID {
 }
 
 // end commits the end of a run and its tasks and tells whether somebody was told.
-func (w *world) ends(run flow.ID, state flow.InstanceState, followed bool, names ...string) bool {
+func (w *world) endRun(run flow.ID, state flow.InstanceState, followed bool, names ...string) bool {
 	w.Helper()
 	up := next(w.load(run).Instance)
 	up.Instance.State, up.Instance.EndedAt, up.Instance.Outputs = state, now, []byte(`{"of":"run"}`)
@@ -145,17 +145,17 @@ func testFollowers(w *world) {
 	w.same(true, must(w.m.Waiting(w.ctx, w.me))(w).Followed)
 
 	one := w.run(1)
-	w.same(true, w.ends(one.Instance.ID, flow.InstanceRunning, true, "t"), "a task ends")
+	w.same(true, w.endRun(one.Instance.ID, flow.InstanceRunning, true, "t"), "a task ends")
 	w.same([]flow.ID{rows[1]}, w.heard())
-	w.same(false, w.ends(one.Instance.ID, flow.InstanceRunning, true, "u"), "another task")
-	w.same(false, w.ends(one.Instance.ID, flow.InstanceFailed, false), "who does not know that somebody follows")
-	w.same(true, w.ends(one.Instance.ID, flow.InstanceFailed, true, "v", "w"), "the run ends")
+	w.same(false, w.endRun(one.Instance.ID, flow.InstanceRunning, true, "u"), "another task")
+	w.same(false, w.endRun(one.Instance.ID, flow.InstanceFailed, false), "who does not know that somebody follows")
+	w.same(true, w.endRun(one.Instance.ID, flow.InstanceFailed, true, "v", "w"), "the run ends")
 	w.same([]flow.ID{rows[0], rows[1], rows[3]}, w.heard())
 
 	up = next(w.load(me).Instance)
 	up.Unfollow = []flow.ID{rows[0], rows[1]}
 	w.committed(up)
-	w.same(true, w.ends(w.run(0).Instance.ID, flow.InstanceSucceeded, true))
+	w.same(true, w.endRun(w.run(0).Instance.ID, flow.InstanceSucceeded, true))
 	w.same([]flow.ID{rows[3]}, w.heard())
 
 	// Many in one commit, by one run and by many, each told once for each end.
@@ -167,7 +167,7 @@ func testFollowers(w *world) {
 		up.Follows = append(up.Follows, w.followed(me, row, "", now, now+1))
 	}
 	w.committed(up)
-	w.same(true, w.ends(w.run(0).Instance.ID, flow.InstanceSucceeded, true))
+	w.same(true, w.endRun(w.run(0).Instance.ID, flow.InstanceSucceeded, true))
 	w.same(append([]flow.ID{rows[3]}, want...), w.heard())
 }
 
@@ -180,7 +180,7 @@ func testUpstreams(w *world) {
 		ch := w.begin(c, 0)
 		ch.Instance.DataTime = at
 		w.committed(ch)
-		w.ends(c.ID, state, false, tasks...)
+		w.endRun(c.ID, state, false, tasks...)
 		return c.ID
 	}
 	ask := func(u flow.Upstream) flow.FoundUpstream {

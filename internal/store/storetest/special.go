@@ -15,15 +15,17 @@ const Now = now
 
 // World is a store with a registered master.
 type World struct {
-	w  *world
-	Me int64
+	w        *world
+	Me       int64
+	backfill flow.ID
+	run      flow.ID // of its date that goes on
 }
 
 // NewWorld registers a master in a store and applies a workflow.
 func NewWorld(t testing.TB, db *store.DB) *World {
 	t.Helper()
 	w := newWorld(t, func(testing.TB) *store.DB { return db })
-	return &World{w, w.me}
+	return &World{w: w, Me: w.me}
 }
 
 // Join registers another master in a store that has a world.
@@ -32,7 +34,7 @@ func Join(t testing.TB, db *store.DB, home string) *World {
 	w := &world{TB: t, ctx: t.Context(), db: db, m: db.Master(), ids: flow.NewIDSource(8, 0)}
 	w.me, w.epoch = w.register(home)
 	w.wf = must(db.Workflow(w.ctx, "p", "w", 0))(t)
-	return &World{w, w.me}
+	return &World{w: w, Me: w.me}
 }
 
 // Run begins a run with n granted tasks.
@@ -107,6 +109,11 @@ func (w *World) Everything() {
 	x.limit(flow.Execution{Limit: 1})
 	x.queued()
 	x.admit()
+	plan := x.plan(3, func(b *flow.Backfill) { b.Halt = true })
+	x.ends(plan, 0, flow.InstanceFailed)
+	x.ok(x.tell(plan, flow.BackfillOrder{Verb: flow.VerbResume, OnFailure: flow.OnFailureContinue}))
+	x.stands(plan)
+	must(x.m.AdvanceBackfills(x.ctx, x.me, nil, nil, 0, nil, now))(x)
 	heir, _ := x.register("heir")
 	must(x.m.Peers(x.ctx, heir))(x)
 	must(x.m.ServedGroups(x.ctx))(x)
@@ -116,13 +123,32 @@ func (w *World) Everything() {
 	must(x.m.TryCommands(x.ctx, x.me, 0, 1, 10, []flow.ID{1}))(x)
 }
 
+// LongBackfill makes a backfill of n dates, of which the second goes on.
+func (w *World) LongBackfill(n int) {
+	x := w.w
+	x.Helper()
+	w.backfill = x.plan(n, nil)
+	x.ends(w.backfill, 0, flow.InstanceSucceeded)
+	w.run = x.item(w.backfill, 1).Instance
+}
+
+// Advance has a master look at that backfill because of the run that goes on.
+func (w *World) Advance() {
+	x := w.w
+	x.Helper()
+	x.same(flow.Advanced{}, x.advance(w.backfill, w.run))
+}
+
 // Upkeep runs each statement of housekeeping once.
 func (w *World) Upkeep() {
 	x := w.w
 	x.Helper()
 	must(x.db.Stray(x.ctx))(x)
 	x.parked(flow.InstanceSucceeded, 0)
+	x.plan(3, nil)
 	must(x.db.Prune(x.ctx, now+1, 10))(x)
+	must(x.db.Backfills(x.ctx, flow.BackfillFilter{Project: "p", Workflow: "w", Instance: 1}))(x)
+	must(x.db.Backfills(x.ctx, flow.BackfillFilter{Project: "p"}))(x)
 	x.ok(x.db.AlertUntaken(x.ctx, x.submit().At+1, flow.AlertNoMaster, "r", now))
 }
 
