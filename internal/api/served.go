@@ -57,7 +57,7 @@ func groupsOf(docs []flow.Document) map[string]string {
 			continue
 		}
 		for i := range d.Workflow.Tasks {
-			group := d.Workflow.GroupOf(&d.Workflow.Tasks[i])
+			group := d.Workflow.GroupOf(&d.Workflow.Tasks[i], flow.Start{})
 			out[group] = cmp.Or(out[group], fmt.Sprintf("workflow %s/%s", d.Workflow.Project, d.Workflow.Name))
 		}
 	}
