@@ -337,6 +337,15 @@ func (s *State) group(row *flow.TaskRow) string {
 	return s.Plan.Def.Workflow.GroupOf(n.Task, s.start)
 }
 
+// environment is the one that a row's process is prepared by, "" for none, and for what has no process.
+func (s *State) environment(row *flow.TaskRow) string {
+	n, _ := s.node(row)
+	if !s.work(row).process {
+		return ""
+	}
+	return s.Plan.Def.Workflow.EnvironmentOf(n.Task, s.start)
+}
+
 // Group returns the worker group that a row is to run in.
 func (s *State) Group(r int32) string { return s.group(&s.Rows[r]) }
 
