@@ -26,6 +26,11 @@ type Documents interface {
 	EachFile(doc flow.Document, do func(*flow.File))
 	// DataSources names the data sources that a document's tasks use, with a task of each.
 	DataSources(doc flow.Document) map[string]string
+	// Environments lists the environments that a workflow names, or a start of it, and the tasks that run in them.
+	Environments(w *flow.Workflow, start flow.Start) []flow.EnvironmentUse
+	// Place tells where a value of a document stands in its file, by its path, or the nearest thing to it; 0 when the file
+	// does not hold the document.
+	Place(file SourceFile, doc flow.Document, path ...string) (line, column int)
 	// Export writes documents as one file.
 	Export(docs []flow.Document) ([]byte, error)
 	// Diff tells what a document would change, as fields and as text for people. Nothing changes:

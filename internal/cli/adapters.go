@@ -184,6 +184,14 @@ func (f files) DataSources(doc flow.Document) map[string]string {
 	return spec.DataSources(doc, f.types)
 }
 
+func (f files) Environments(w *flow.Workflow, start flow.Start) []flow.EnvironmentUse {
+	return spec.Environments(w, start, f.types)
+}
+
+func (files) Place(file api.SourceFile, doc flow.Document, path ...string) (line, column int) {
+	return spec.Place(spec.Source{Name: file.Name, Content: []byte(file.Content)}, doc, path...)
+}
+
 func (files) Export(docs []flow.Document) ([]byte, error) {
 	var out bytes.Buffer
 	for i, d := range docs {

@@ -53,6 +53,7 @@ var flagCompleters = map[string]completer{
 	},
 	"output": words(formats...), "log-level": words("debug", "info", "warn", "error"), "log-format": words("auto", "text", "json"),
 	"mode": words("after", "before", "only"), "failure": words("continue", "end"), "priority": words("highest", "high", "medium", "low", "lowest"),
+	"worker-group": completeGroup, "environment": completeEnvironment,
 	"trigger": words("manual", "schedule", "backfill", "sub_workflow", "trigger"),
 }
 

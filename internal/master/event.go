@@ -191,6 +191,7 @@ type (
 	Unsendable struct {
 		Instance, Task flow.ID
 		Token          int64
+		Cause          string
 		Reason         string
 	}
 )

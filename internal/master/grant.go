@@ -5,6 +5,7 @@ package master
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -32,7 +33,11 @@ func (m *Master) sendGrant(ctx context.Context, out *outgoing, e Grant) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			m.post(ctx, Unsendable{e.Order.Instance, e.Order.Task, e.Order.Token, err.Error()})
+			cause := flow.ReasonParameter
+			if known, ok := errors.AsType[*flow.Error](err); ok && known.Field == "environment" {
+				cause = flow.ReasonEnvironment
+			}
+			m.post(ctx, Unsendable{e.Order.Instance, e.Order.Task, e.Order.Token, cause, err.Error()})
 			return
 		}
 		if st := m.stream(e.Conn); st != nil {

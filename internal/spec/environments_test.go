@@ -50,3 +50,25 @@ tasks:
 		}
 	}
 }
+
+func TestPlace(t *testing.T) {
+	t.Parallel()
+	s := spec.Source{Name: "a.yaml", Content: []byte("kind: Environment\nname: w\n---\nname: w\nenvironment: usual\ntasks:\n  b: {run: x}\n  每日:\n    run: x\n    environment: spark3\n")}
+	w := flow.Document{Workflow: &flow.Workflow{Name: "w"}}
+	for _, c := range []struct {
+		doc          flow.Document
+		path         string
+		line, column int
+	}{
+		{w, "", 4, 1},
+		{w, "environment", 5, 14},
+		{w, "tasks.每日.environment", 10, 18},
+		{w, "tasks.b.environment", 7, 6},
+		{flow.Document{Environment: &flow.Environment{Name: "w"}}, "name", 2, 7},
+		{flow.Document{Workflow: &flow.Workflow{Name: "other"}}, "", 0, 0},
+	} {
+		if line, column := spec.Place(s, c.doc, strings.Split(c.path, ".")...); line != c.line || column != c.column {
+			t.Errorf("%s: %d:%d, want %d:%d", c.path, line, column, c.line, c.column)
+		}
+	}
+}
