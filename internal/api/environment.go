@@ -75,19 +75,27 @@ func (s *Server) usedEnvironment(ctx context.Context, t *TaskExplanation, rows [
 		return nil
 	}
 	now := flow.At(time.Now())
-	newest, err := s.store.EnvironmentAt(ctx, t.Environment.Name, now)
-	if flow.CodeOf(err) == flow.CodeNotFound && err != nil {
-		return nil
+	newest, err := s.environmentAt(ctx, t.Environment.Name, now)
+	if err != nil {
+		return err
 	}
 	used := newest
-	if r := slices.IndexFunc(rows, func(r flow.TaskRow) bool { return r.Valid && r.Name == t.Name }); err == nil && r >= 0 && rows[r].Attempt.GrantedAt != 0 {
-		used, err = s.store.EnvironmentAt(ctx, t.Environment.Name, rows[r].Attempt.GrantedAt)
-		if flow.CodeOf(err) == flow.CodeNotFound && err != nil {
-			used, err = flow.Environment{}, nil // there was none then
+	if r := slices.IndexFunc(rows, func(r flow.TaskRow) bool { return r.Valid && r.Name == t.Name }); r >= 0 && rows[r].Attempt.GrantedAt != 0 {
+		if used, err = s.environmentAt(ctx, t.Environment.Name, rows[r].Attempt.GrantedAt); err != nil {
+			return err
 		}
 	}
 	t.Environment.Version, t.Environment.ChangedAt, t.Environment.Newest = used.Version, used.ChangedAt, newest.Version
-	return err
+	return nil
+}
+
+// environmentAt reads an environment as it was; of version 0 where there was none.
+func (s *Server) environmentAt(ctx context.Context, name string, at flow.Time) (flow.Environment, error) {
+	e, err := s.store.EnvironmentAt(ctx, name, at)
+	if err == nil || flow.CodeOf(err) == flow.CodeNotFound {
+		return e, nil // that there was none is an answer
+	}
+	return e, err
 }
 
 // environments are those that are stored, with those of the files in their place, by name.

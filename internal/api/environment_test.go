@@ -47,7 +47,7 @@ func TestApplyInAnEnvironment(t *testing.T) {
 				continue
 			}
 			e.Code, e.File = flow.CodeInvalidFile, "orders.yaml"
-			if got := p.Errors[i]; flow.Error(got) != e {
+			if got := p.Errors[i]; got != e {
 				t.Errorf("%s:\n got %+v\nwant %+v", yaml, got, e)
 			}
 		}

@@ -55,8 +55,13 @@ func TestPrepare(t *testing.T) {
 	env := flow.Environment{
 		Name: "spark3", Version: 4, Script: "x", Groups: []string{"dw", "spark"},
 		Env: []flow.EnvVar{
-			{Name: "SPARK_HOME", Value: "/opt/${day}"}, {Name: "OWN", Value: "env"}, {Name: "day", Value: "env"}, {Name: "limit", Value: "env"}, {Name: "KEY", Value: "env"},
-			{Name: "TOKEN", Secret: secret("ENV_TOKEN")}, {Name: "OWN", Secret: secret("ENV_OWN")},
+			{Name: "SPARK_HOME", Value: "/opt/${day}"},
+			{Name: "OWN", Value: "env"},
+			{Name: "day", Value: "env"},
+			{Name: "limit", Value: "env"},
+			{Name: "KEY", Value: "env"},
+			{Name: "TOKEN", Secret: secret("ENV_TOKEN")},
+			{Name: "OWN", Secret: secret("ENV_OWN")},
 		},
 	}
 	o, err := w.s.Order(0)

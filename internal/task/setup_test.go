@@ -77,7 +77,7 @@ func TestSetupAroundACommand(t *testing.T) {
 	s := Setup{File: filepath.Join(dir, "setup"), Keep: []string{"OWN"}}
 	tool := filepath.Join(dir, "tool")
 	for path, text := range map[string]string{s.File: "export X='a b' OWN=env PATH=" + dir + ":$PATH\nset -- lost\n", tool: "#!/bin/sh\necho \"$X|$OWN|$PPID|$1|$2\"\n"} {
-		if err := os.WriteFile(path, []byte(text), 0o700); err != nil { //nolint:gosec // it is a program
+		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
