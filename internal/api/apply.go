@@ -30,7 +30,7 @@ type ValidateResult struct {
 // Described names a document.
 type Described struct {
 	Kind      string   `json:"kind"`
-	Project   string   `json:"project"`
+	Project   string   `json:"project" doc:"Empty for kinds that belong to none"`
 	Name      string   `json:"name"`
 	File      string   `json:"file" doc:"The file it stands in"`
 	Resources []string `json:"resources" doc:"Files beside it that it names"`
@@ -66,6 +66,10 @@ func describe(d flow.Document) Described {
 		out.Kind, out.Project, out.Name = "Project", d.Project.Name, d.Project.Name
 	case d.Calendar != nil:
 		out.Kind, out.Project, out.Name = "Calendar", d.Calendar.Project, d.Calendar.Name
+	case d.Environment != nil:
+		out.Kind, out.Name = "Environment", d.Environment.Name
+	case d.WorkerGroup != nil:
+		out.Kind, out.Name = "WorkerGroup", d.WorkerGroup.Name
 	}
 	return out
 }
@@ -88,6 +92,9 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 	if err := s.haveBlobs(ctx, in.Body.Files); err != nil {
 		return nil, err
 	}
+	if err := s.canBePrepared(ctx, docs, in.Body.Files); err != nil {
+		return nil, err
+	}
 	for i := range docs {
 		docs[i].Reset = in.Body.ResetOverrides
 	}
@@ -103,7 +110,7 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 	}) {
 		s.masters.PokeLook() // what is new may be due within the second
 	}
-	warnings, err := s.unserved(ctx, groupsOf(docs))
+	warnings, err := s.unserved(ctx, groupsOf(docs), unlessDeclared)
 	if err != nil {
 		warnings = []string{} // it is applied, whatever can be said of it
 	}
@@ -290,6 +297,22 @@ func (s *Server) stored(ctx context.Context, d flow.Document) (*flow.Document, e
 	case d.Project != nil:
 		p, err := s.store.Project(ctx, d.Project.Name)
 		return found(flow.Document{Project: &p}, err)
+	case d.Environment != nil:
+		all, err := s.store.Environments(ctx)
+		for i := range all {
+			if all[i].Name == d.Environment.Name {
+				return &flow.Document{Environment: &all[i]}, nil
+			}
+		}
+		return nil, err
+	case d.WorkerGroup != nil:
+		all, err := s.store.WorkerGroups(ctx)
+		for i := range all {
+			if all[i].Name == d.WorkerGroup.Name {
+				return &flow.Document{WorkerGroup: &all[i]}, nil
+			}
+		}
+		return nil, err
 	case d.Calendar != nil:
 		all, err := s.store.Calendars(ctx, d.Calendar.Project)
 		for i := range all {

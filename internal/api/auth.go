@@ -34,6 +34,7 @@ const (
 	NodeRead        Permission = "node:read"
 	NodeOperate     Permission = "node:operate"
 	DataSourceRead  Permission = "datasource:read"
+	EnvironmentRead Permission = "environment:read"
 	ScheduleRead    Permission = "schedule:read"
 	ScheduleOperate Permission = "schedule:operate"
 	SettingRead     Permission = "setting:read"

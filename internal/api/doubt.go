@@ -40,7 +40,7 @@ func (s *Server) didYouMean(ctx context.Context, r StartRequest, err error) erro
 func (s *Server) doubts(ctx context.Context, def flow.Definition, start flow.Start) []string {
 	warnings := undeclared(def, start.Params)
 	if start.WorkerGroup != "" {
-		waiting, err := s.unserved(ctx, map[string]string{start.WorkerGroup: "this run"})
+		waiting, err := s.unserved(ctx, map[string]string{start.WorkerGroup: "this run"}, alsoDeclared)
 		if err == nil { // it is started, whatever can be said of it
 			warnings = append(warnings, waiting...)
 		}

@@ -28,6 +28,11 @@ type Documents interface {
 	DataSources(doc flow.Document) map[string]string
 	// Workflows lists the workflows that a document's tasks begin or wait for.
 	Workflows(doc flow.Document) []flow.UsedWorkflow
+	// Environments lists the environments that a workflow names, or a start of it, and the tasks that run in them.
+	Environments(w *flow.Workflow, start flow.Start) []flow.EnvironmentUse
+	// Place tells where a value of a document stands in its file, by its path, or the nearest thing to it; 0 when the file
+	// does not hold the document.
+	Place(file SourceFile, doc flow.Document, path ...string) (line, column int)
 	// Export writes documents as one file.
 	Export(docs []flow.Document) ([]byte, error)
 	// Diff tells what a document would change, as fields and as text for people. Nothing changes:

@@ -31,6 +31,8 @@ type TaskExplanation struct {
 	Lost        []string      `json:"lost,omitempty" doc:"Of one task: its tries that came to their end with their worker, and why"`
 	Params      []ParamOrigin `json:"params"`
 	Script      *string       `json:"script,omitempty" doc:"As it runs"`
+	// Environment is what its process is prepared by.
+	Environment *UsedEnvironment `json:"environment,omitempty"`
 }
 
 // ParamOrigin is a value and the level it comes from.
@@ -73,7 +75,9 @@ func (s *Server) explainInstance(ctx context.Context, in *explainIn) (*body[Expl
 		}
 	}
 	if in.Task != "" {
-		out.Tasks[0].Lost, err = s.lostTries(ctx, id, in.Task)
+		if out.Tasks[0].Lost, err = s.lostTries(ctx, id, in.Task); err == nil {
+			err = s.usedEnvironment(ctx, &out.Tasks[0], rows)
+		}
 	}
 	return &body[Explanation]{out}, err
 }
@@ -156,6 +160,9 @@ func explanationOf(id flow.ID, e flow.Explanation, task string) Explanation {
 			continue
 		}
 		one := TaskExplanation{Name: t.Name, State: text(t.State), Reason: text(t.Reason), NextCheckAt: t.NextCheck, Params: []ParamOrigin{}, Script: text(t.Script)}
+		if t.Environment != "" {
+			one.Environment = &UsedEnvironment{Name: t.Environment}
+		}
 		for _, p := range t.Params {
 			one.Params = append(one.Params, ParamOrigin(p))
 		}

@@ -43,10 +43,15 @@ func (s *Server) exported(ctx context.Context, in *exportIn) ([]flow.Document, e
 		d.Workflow.Schedules, err = s.store.SchedulesOf(ctx, d.ID) // which have no versions
 		return []flow.Document{{Workflow: &d.Workflow}}, err
 	}
-	docs, err := s.exportedProjects(ctx, in.Project)
+	docs, err := s.exportedMachines(ctx, in.Project)
 	if err != nil {
 		return nil, err
 	}
+	projects, err := s.exportedProjects(ctx, in.Project)
+	if err != nil {
+		return nil, err
+	}
+	docs = append(docs, projects...)
 	const step = 200
 	for project, name := "", ""; ; {
 		all, err := s.store.Workflows(ctx, in.Project, step, project, name)
@@ -64,6 +69,27 @@ func (s *Server) exported(ctx context.Context, in *exportIn) ([]flow.Document, e
 			return docs, nil
 		}
 	}
+}
+
+// exportedMachines are worker groups and environments. They belong to no project, and to the machines of this cluster: a
+// project that is taken elsewhere finds others there.
+func (s *Server) exportedMachines(ctx context.Context, project string) ([]flow.Document, error) {
+	if project != "" {
+		return nil, nil
+	}
+	var docs []flow.Document
+	groups, err := s.store.WorkerGroups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range groups {
+		docs = append(docs, flow.Document{WorkerGroup: &groups[i]})
+	}
+	environments, err := s.store.Environments(ctx)
+	for i := range environments {
+		docs = append(docs, flow.Document{Environment: &environments[i]})
+	}
+	return docs, err
 }
 
 // exportedProjects are the projects with their calendars and data sources, which stand before the workflows.

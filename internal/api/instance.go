@@ -27,7 +27,7 @@ type StartRequest struct {
 	Failure     string            `json:"failure,omitempty" enum:"continue,end"`
 	Priority    string            `json:"priority,omitempty" enum:"highest,high,medium,low,lowest"`
 	WorkerGroup string            `json:"worker_group,omitempty"`
-	Environment string            `json:"environment,omitempty" doc:"Not supported yet"`
+	Environment string            `json:"environment,omitempty" doc:"For tasks that name none; instead of the workflow's"`
 	Tenant      string            `json:"tenant,omitempty" doc:"Not supported yet"`
 }
 
@@ -61,6 +61,9 @@ func (s *Server) startInstance(ctx context.Context, in *startIn) (*startOut, err
 		start.DataTime = now
 	}
 	if err := s.engine.Check(def, start); err != nil {
+		return nil, err
+	}
+	if err := s.canStartIn(ctx, def, start); err != nil {
 		return nil, err
 	}
 	raw, err := json.Marshal(start)
@@ -104,14 +107,12 @@ func submittedRun(cmd flow.Command, def flow.Definition, start flow.Start) flow.
 
 // start reads what the request says by itself; names and times need the definition.
 func (r StartRequest) start() (flow.Start, error) {
-	for _, f := range []struct{ field, value string }{{"environment", r.Environment}, {"tenant", r.Tenant}} {
-		if f.value != "" {
-			return flow.Start{}, flow.Errorf(flow.CodeNotSupported, f.field, "starting a run with another %s is not supported yet", f.field)
-		}
+	if r.Tenant != "" {
+		return flow.Start{}, flow.Errorf(flow.CodeNotSupported, "tenant", "starting a run with another tenant is not supported yet")
 	}
 	start := flow.Start{
 		Params: r.Params, Tasks: r.Tasks, Mode: flow.StartMode(r.Mode), DryRun: r.DryRun,
-		Failure: flow.Failure(r.Failure), WorkerGroup: r.WorkerGroup, Trigger: flow.TriggerManual,
+		Failure: flow.Failure(r.Failure), WorkerGroup: r.WorkerGroup, Environment: r.Environment, Trigger: flow.TriggerManual,
 	}
 	if r.Mode != "" && len(r.Tasks) == 0 {
 		return start, flow.Errorf(flow.CodeBadRequest, "mode", "a mode needs tasks to start from: say which")

@@ -68,7 +68,7 @@ func TestScenarios(t *testing.T) {
 		{"start with a bad parameter", "POST", "/instances", `{"workflow": "orders", "params": {"region": "mars"}}`, 400, []string{`"field":"params"`}},
 		{"start with a bad time", "POST", "/instances", `{"workflow": "orders", "data_time": "soon"}`, 400, []string{`"field":"data_time"`}},
 		{"start with a mode alone", "POST", "/instances", `{"workflow": "orders", "mode": "only"}`, 400, []string{`"field":"mode"`}},
-		{"start in an environment", "POST", "/instances", `{"workflow": "orders", "environment": "x"}`, 422, []string{`"code":"not_supported"`}},
+		{"start in an environment", "POST", "/instances", `{"workflow": "orders", "environment": "x"}`, 400, []string{`"code":"bad_request"`, `"field":"environment"`}},
 		{"start for a day", "POST", "/instances", `{"workflow": "orders", "data_time": "2026-03-01", "priority": "high"}`, 201, []string{`"data_time":"2026-03-01T00:00:00Z"`, `"state":"submitted"`, `"priority":"high"`}},
 		{"start is no JSON", "POST", "/instances", `{`, 400, []string{`"code":"bad_request"`}},
 

@@ -12,9 +12,17 @@ import (
 	"baton/internal/flow"
 )
 
+// declared says whether there is anything to say of a group that was declared.
+type declared bool
+
+const (
+	unlessDeclared declared = false // whoever declared it knows that its workers are not there yet
+	alsoDeclared   declared = true
+)
+
 // unserved warns of groups that no live worker serves; groups has who names each, "" for nobody. Of the
 // default group nothing is said: it cannot be a slip of the pen.
-func (s *Server) unserved(ctx context.Context, groups map[string]string) ([]string, error) {
+func (s *Server) unserved(ctx context.Context, groups map[string]string, which declared) ([]string, error) {
 	delete(groups, flow.DefaultGroup)
 	warnings := []string{}
 	if len(groups) == 0 {
@@ -32,7 +40,18 @@ func (s *Server) unserved(ctx context.Context, groups map[string]string) ([]stri
 			}
 		}
 	}
-	known := slices.Sorted(maps.Keys(served))
+	meant, err := s.store.WorkerGroups(ctx)
+	if err != nil {
+		return warnings, err
+	}
+	known := slices.Collect(maps.Keys(served))
+	for _, g := range meant {
+		known = append(known, g.Name)
+		if which == unlessDeclared {
+			served[g.Name] = true
+		}
+	}
+	slices.Sort(known)
 	for _, g := range slices.Sorted(maps.Keys(groups)) {
 		if served[g] {
 			continue
@@ -41,7 +60,7 @@ func (s *Server) unserved(ctx context.Context, groups map[string]string) ([]stri
 		if by := groups[g]; by != "" {
 			text += fmt.Sprintf(", which %s names: its tasks wait until one does", by)
 		}
-		if near := flow.Nearest(g, known); near != "" {
+		if near := flow.Nearest(g, known); near != "" && near != g {
 			text += fmt.Sprintf("; did you mean %q?", near)
 		}
 		warnings = append(warnings, text)
@@ -57,7 +76,7 @@ func groupsOf(docs []flow.Document) map[string]string {
 			continue
 		}
 		for i := range d.Workflow.Tasks {
-			group := d.Workflow.GroupOf(&d.Workflow.Tasks[i])
+			group := d.Workflow.GroupOf(&d.Workflow.Tasks[i], flow.Start{})
 			out[group] = cmp.Or(out[group], fmt.Sprintf("workflow %s/%s", d.Workflow.Project, d.Workflow.Name))
 		}
 	}

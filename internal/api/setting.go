@@ -133,7 +133,7 @@ func (s *Server) setSetting(ctx context.Context, in *setSettingIn) (*body[Settin
 		for g := range b.Groups {
 			groups[g] = ""
 		}
-		if warnings, err := s.unserved(ctx, groups); err == nil && len(warnings) > 0 {
+		if warnings, err := s.unserved(ctx, groups, unlessDeclared); err == nil && len(warnings) > 0 {
 			out.Warning = text(strings.Join(warnings, "; "))
 		}
 	}

@@ -71,6 +71,12 @@ type Definitions interface {
 	DataSources(ctx context.Context, project string) ([]flow.DataSource, error)
 	// Calendars lists the newest versions of the calendars of a project by name; "" lists all.
 	Calendars(ctx context.Context, project string) ([]flow.Calendar, error)
+	// Environments lists the newest versions of the environments by name.
+	Environments(ctx context.Context) ([]flow.Environment, error)
+	// EnvironmentAt reads the version of an environment that was the newest at a time.
+	EnvironmentAt(ctx context.Context, name string, at flow.Time) (flow.Environment, error)
+	// WorkerGroups lists the declared worker groups by name.
+	WorkerGroups(ctx context.Context) ([]flow.WorkerGroup, error)
 	// SchedulesOf reads the schedules of a workflow in the order of its file.
 	SchedulesOf(ctx context.Context, workflow flow.ID) ([]flow.Schedule, error)
 	// Schedules lists the schedules of a project, a workflow or all, after the one with that id.

@@ -158,10 +158,7 @@ func dataSourceOf(d flow.DataSource) DataSource {
 		out.Options = map[string]string{}
 	}
 	if d.Password != nil {
-		out.Password = text("env:" + d.Password.Env)
-		if d.Password.File != "" {
-			out.Password = text("file:" + d.Password.File)
-		}
+		out.Password = secretPlace(d.Password)
 	}
 	return out
 }

@@ -352,10 +352,28 @@ func (d documents) DataSources(doc flow.Document) map[string]string {
 
 func (documents) Workflows(doc flow.Document) []flow.UsedWorkflow { return spec.Workflows(doc) }
 
-func (documents) Export(docs []flow.Document) ([]byte, error) { return spec.Export(docs[0]) }
+func (d documents) Environments(w *flow.Workflow, start flow.Start) []flow.EnvironmentUse {
+	return spec.Environments(w, start, d.types)
+}
+
+func (documents) Place(file api.SourceFile, doc flow.Document, path ...string) (line, column int) {
+	return spec.Place(spec.Source{Name: file.Name, Content: []byte(file.Content)}, doc, path...)
+}
+
+func (documents) Export(docs []flow.Document) ([]byte, error) {
+	var out []byte
+	for _, d := range docs {
+		raw, err := spec.Export(d)
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(out, "---\n"...), raw...)
+	}
+	return out, nil
+}
 
 func (documents) Diff(have, want flow.Document) ([]api.FieldChange, string, error) {
-	changes := spec.Diff(have.Workflow, want.Workflow)
+	changes := spec.DiffDocuments(have, want)
 	var out []api.FieldChange
 	for _, c := range changes {
 		out = append(out, api.FieldChange{Op: string(c.Op), Path: c.Path, Before: c.Before, After: c.After})

@@ -186,6 +186,14 @@ func (f files) DataSources(doc flow.Document) map[string]string {
 
 func (files) Workflows(doc flow.Document) []flow.UsedWorkflow { return spec.Workflows(doc) }
 
+func (f files) Environments(w *flow.Workflow, start flow.Start) []flow.EnvironmentUse {
+	return spec.Environments(w, start, f.types)
+}
+
+func (files) Place(file api.SourceFile, doc flow.Document, path ...string) (line, column int) {
+	return spec.Place(spec.Source{Name: file.Name, Content: []byte(file.Content)}, doc, path...)
+}
+
 func (files) Export(docs []flow.Document) ([]byte, error) {
 	var out bytes.Buffer
 	for i, d := range docs {

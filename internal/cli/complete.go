@@ -55,9 +55,10 @@ var flagCompleters = map[string]completer{
 	"output": words(formats...), "log-level": words("debug", "info", "warn", "error"), "log-format": words("auto", "text", "json"),
 	"mode": words("after", "before", "only"), "failure": words("continue", "end"), "priority": words("highest", "high", "medium", "low", "lowest"),
 	"order": words("asc", "desc"), "on-failure": words(flow.OnFailureContinue, flow.OnFailureStop),
-	"pause":   completeBackfill(flow.BackfillRunning),
-	"resume":  completeBackfill(flow.BackfillPaused, flow.BackfillFailed),
-	"stop":    completeBackfill(flow.BackfillRunning, flow.BackfillPaused),
+	"pause":        completeBackfill(flow.BackfillRunning),
+	"resume":       completeBackfill(flow.BackfillPaused, flow.BackfillFailed),
+	"stop":         completeBackfill(flow.BackfillRunning, flow.BackfillPaused),
+	"worker-group": completeGroup, "environment": completeEnvironment,
 	"trigger": words("manual", "schedule", "backfill", "sub_workflow", "trigger"),
 }
 

@@ -293,7 +293,7 @@ func (d *doctor) groups(ctx context.Context) {
 			continue // deleted meanwhile
 		}
 		for i := range def.Tasks {
-			named[def.GroupOf(&def.Tasks[i])] = placeOf(w.Project, w.Name)
+			named[def.GroupOf(&def.Tasks[i], flow.Start{})] = placeOf(w.Project, w.Name)
 		}
 	}
 	var unserved, unused []string

@@ -55,6 +55,9 @@ func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) erro
 		if !values {
 			continue
 		}
+		if t.Environment != nil {
+			fmt.Fprintf(&b, "      %s\n", environmentUsed(*t.Environment))
+		}
 		for _, v := range t.Params {
 			fmt.Fprintf(&b, "      %s = %s  %s\n", v.Name, shorten(v.Value, 60), p.dim("from "+v.From))
 		}

@@ -67,7 +67,7 @@ func (a *app) validateCommand() *cobra.Command {
 func describedNames(items []api.Described) []string {
 	names := make([]string, len(items))
 	for i, d := range items {
-		names[i] = d.Kind + "/" + d.Project + "/" + d.Name
+		names[i] = objectName(d.Kind, d.Project, d.Name)
 	}
 	return names
 }
@@ -118,7 +118,7 @@ func (a *app) applyCommand() *cobra.Command {
 func appliedNames(items []flow.Applied) []string {
 	names := make([]string, len(items))
 	for i, d := range items {
-		names[i] = d.Kind + "/" + d.Project + "/" + d.Name
+		names[i] = objectName(d.Kind, d.Project, d.Name)
 	}
 	return names
 }
@@ -150,7 +150,7 @@ func (a *app) diffCommand() *cobra.Command {
 		names := make([]string, 0, len(got.Value.Items))
 		for _, d := range got.Value.Items {
 			if d.Change != "unchanged" {
-				names = append(names, d.Kind+"/"+d.Project+"/"+d.Name)
+				names = append(names, objectName(d.Kind, d.Project, d.Name))
 			}
 		}
 		return a.print(got.Raw, names, func(w io.Writer) error { return a.writeDiff(w, got.Value.Items) })
@@ -187,7 +187,7 @@ func (a *app) exportCommand() *cobra.Command {
 	var version int
 	c := &cobra.Command{
 		Use: "export [NAME]", Short: "Write workflows as one file", Args: atMost("NAME"),
-		Long:    "With a NAME that workflow; otherwise everything of --project when it was said, else of all projects. What it writes, apply takes.",
+		Long:    "With a NAME that workflow; otherwise everything of --project when it was said, else of all projects, with the worker groups and environments, which belong to none. What it writes, apply takes.",
 		Example: "  baton export daily-orders > orders.yaml\n  baton export --project sales > sales.yaml",
 	}
 	c.Flags().IntVar(&version, "version", 0, "version of the workflow (default: the newest)")

@@ -42,7 +42,7 @@ func (a *app) runCommand() *cobra.Command {
 	fl.StringVar(&f.Failure, "failure", "", "when a task failed: continue or end")
 	fl.StringVar(&f.Priority, "priority", "", "highest, high, medium, low or lowest")
 	fl.StringVar(&f.WorkerGroup, "worker-group", "", "group of workers for tasks that name none")
-	fl.StringVar(&f.Environment, "environment", "", "environment for tasks that name none")
+	fl.StringVar(&f.Environment, "environment", "", "environment for tasks that name none, instead of the workflow's")
 	fl.StringVar(&f.Tenant, "tenant", "", "operating system user of the tasks")
 	f.wait.add(c, "wait for the end and print it; exit 0 only if the run succeeded")
 	c.RunE = action(func(ctx context.Context, args []string) error { return a.run(ctx, args[0], f) })

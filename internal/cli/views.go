@@ -198,7 +198,7 @@ func alertView() view[api.Alert] {
 }
 
 func placeOf(project, name string) string {
-	if project == flow.DefaultProject {
+	if project == flow.DefaultProject || project == "" {
 		return name
 	}
 	return project + "/" + name

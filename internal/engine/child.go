@@ -98,7 +98,7 @@ func (s *State) beginRun(r int32, a Looked, env Env, fx *Effects) {
 	}
 	start := flow.Start{
 		Params: params, DataTime: s.Inst.DataTime, Trigger: flow.TriggerSubWorkflow, Failure: s.start.Failure,
-		WorkerGroup: s.start.WorkerGroup, Parent: s.Inst.ID, ParentRow: row.ID, Within: within,
+		WorkerGroup: s.start.WorkerGroup, Environment: s.start.Environment, Parent: s.Inst.ID, ParentRow: row.ID, Within: within,
 	}
 	if err := CheckStart(a.Plan, start, env.Now); err != nil {
 		s.failHosted(r, flow.ReasonParameter, fmt.Sprintf("workflow %s cannot begin: %v", def.Name, err), env, fx)

@@ -76,6 +76,8 @@ func defineSetting(w *flow.Workflow, text string) error {
 		w.Execution.Limit, err = strconv.Atoi(arg)
 	case "group":
 		w.WorkerGroup = arg
+	case "environment":
+		w.Environment = arg
 	case "param": // name [type] [= default]
 		name, value, given := strings.Cut(arg, "=")
 		words := strings.Fields(name)
@@ -150,6 +152,8 @@ func defineOption(t *flow.Task, text string) error {
 	case "approval":
 		t.Type = flow.TypeApproval
 		t.With, err = defineApproval(arg)
+	case "environment":
+		t.Environment = arg
 	case "substitute":
 		t.Substitute = flow.Substitute(arg)
 	case "param":

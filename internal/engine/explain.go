@@ -56,6 +56,9 @@ func (s *State) explainNode(i int32, now flow.Time) flow.TaskExplanation {
 		out.Reason = s.whyPending(i, now)
 	}
 	out.Params = s.explainParams(i, nil)
+	if n.work.process {
+		out.Environment = s.Plan.Def.Workflow.EnvironmentOf(n.Task, s.start)
+	}
 	return out
 }
 
@@ -66,7 +69,7 @@ func (s *State) explainRow(row *flow.TaskRow, now flow.Time) flow.TaskExplanatio
 		Params: s.explainParams(s.Plan.index[n.Name], row),
 	}
 	if undo || !n.decides() {
-		out.Script = s.scriptOf(row)
+		out.Script, out.Environment = s.scriptOf(row), s.environment(row)
 	}
 	if row.State.Ended() {
 		return out

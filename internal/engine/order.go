@@ -5,6 +5,8 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -30,6 +32,45 @@ type Order struct {
 	Patterns []string
 	Source   string // name of the data source, "" none
 	Hold     bool   // at most once: begin only when told
+	// Environment that the process is prepared by, "" none, and the worker group that it is used in. What the environment
+	// says is added by Prepare at the last moment: it is no part of a run.
+	Environment string `json:",omitzero"`
+	Group       string `json:",omitzero"`
+	Setup       Setup  `json:",omitzero"`
+}
+
+// Setup is what an environment adds to an order beside variables.
+type Setup struct {
+	Version int32
+	Script  string
+	Keep    []string // variables of the task itself, in order: the script does not change them for it
+}
+
+// Prepare adds what the environment of an order says, as it is now. What the task has itself, its env and its parameters,
+// wins over it.
+func (o *Order) Prepare(e flow.Environment) error {
+	if err := e.Refusal(o.Group); err != nil {
+		return err
+	}
+	own := make(map[string]bool, len(o.Env)+len(o.Secrets))
+	for name := range o.Env {
+		own[name] = true
+	}
+	for _, s := range o.Secrets {
+		own[s.Name] = true
+	}
+	o.Setup = Setup{Version: e.Version, Script: e.Script, Keep: slices.Sorted(maps.Keys(own))}
+	o.Secrets = slices.Clone(o.Secrets) // they are the plan's
+	for _, v := range e.Env {
+		switch {
+		case own[v.Name]:
+		case v.Secret != nil:
+			o.Secrets = append(o.Secrets, v)
+		default:
+			o.Env[v.Name] = v.Value
+		}
+	}
+	return nil
 }
 
 // rendered is the part of an order that does not depend on the token.
@@ -126,6 +167,9 @@ func (s *State) Order(r int32) (Order, error) {
 		o.Env["BATON_ATTEMPT"] = strconv.Itoa(int(row.Attempt.Number))
 		o.Env["BATON_FENCE"] = strconv.FormatInt(row.Attempt.Token, 10)
 		o.Env["BATON_DATA_TIME"] = s.dataTime().Format(time.RFC3339)
+		if o.Environment = s.environment(row); o.Environment != "" {
+			o.Group = s.group(row)
+		}
 		// W3C trace context: the run is the trace, the attempt the span.
 		o.Env["TRACEPARENT"] = fmt.Sprintf("00-%016x%016x-%016x-01", uint64(s.Inst.Workflow), uint64(s.Inst.ID), uint64(row.Attempt.Token))
 	}

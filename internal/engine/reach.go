@@ -343,16 +343,16 @@ func (s *State) rest(r int32, env Env) {
 
 func (s *State) group(row *flow.TaskRow) string {
 	n, _ := s.node(row)
-	switch {
-	case n.WorkerGroup != "":
-		return n.WorkerGroup
-	case s.start.WorkerGroup != "":
-		return s.start.WorkerGroup
-	case s.Plan.Def.Workflow.WorkerGroup != "":
-		return s.Plan.Def.Workflow.WorkerGroup
-	default:
-		return flow.DefaultGroup
+	return s.Plan.Def.Workflow.GroupOf(n.Task, s.start)
+}
+
+// environment is the one that a row's process is prepared by, "" for none, and for what has no process.
+func (s *State) environment(row *flow.TaskRow) string {
+	n, _ := s.node(row)
+	if !s.work(row).process {
+		return ""
 	}
+	return s.Plan.Def.Workflow.EnvironmentOf(n.Task, s.start)
 }
 
 // Group returns the worker group that a row is to run in.

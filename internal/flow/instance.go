@@ -53,6 +53,7 @@ type Start struct {
 	Failure     Failure           `json:"failure,omitempty"`
 	Priority    Priority          `json:"priority,omitempty"`
 	WorkerGroup string            `json:"worker_group,omitempty"`
+	Environment string            `json:"environment,omitempty"`
 	Trigger     string            `json:"trigger,omitempty"`  // "" is manual
 	Schedule    string            `json:"schedule,omitempty"` // its name, when a schedule fired it, or gave its backfill the dates
 	Backfill    ID                `json:"backfill,omitempty"` // that ordered it

@@ -51,12 +51,14 @@ type Page[T any] struct {
 // Document is one checked document of a file, in the form the store keeps. Exactly one of the
 // pointers is set.
 type Document struct {
-	Workflow   *Workflow
-	Project    *Project
-	DataSource *DataSource
-	Calendar   *Calendar
-	Reset      bool   // an order to apply: what verbs changed is as the document says again
-	File       string // name of the file it came from: resources lie beside it; never stored
+	Workflow    *Workflow
+	Project     *Project
+	DataSource  *DataSource
+	Calendar    *Calendar
+	Environment *Environment
+	WorkerGroup *WorkerGroup
+	Reset       bool   // an order to apply: what verbs changed is as the document says again
+	File        string // name of the file it came from: resources lie beside it; never stored
 }
 
 // Applied tells what apply did with a document.
@@ -128,6 +130,8 @@ type TaskExplanation struct {
 	NextCheck Time
 	Params    []ParamOrigin
 	Script    string // as it runs, parameters put in; "" when the type has none
+	// Environment that its process is prepared by, "" for none.
+	Environment string
 }
 
 // ParamOrigin is a value with the level it comes from.

@@ -107,6 +107,7 @@ const (
 	ReasonFailureEnd   = "failure_end"
 	ReasonUnknown      = "unknown"
 	ReasonParameter    = "parameter"
+	ReasonEnvironment  = "environment" // it does not exist, or not for the worker group of the task
 	ReasonExpression   = "expression"
 	ReasonHeld         = "held"
 	ReasonDelay        = "delay"

@@ -2,10 +2,7 @@
 
 package flow
 
-import (
-	"cmp"
-	"encoding/json"
-)
+import "encoding/json"
 
 // Workflow is one version of a definition. Its JSON form is what the store keeps and what
 // versions are compared by, so fields are only added, with omitempty.
@@ -23,6 +20,7 @@ type Workflow struct {
 	Timeout     Timeout           `json:"timeout,omitzero"`
 	Deadlines   []Deadline        `json:"deadlines,omitempty"`
 	WorkerGroup string            `json:"worker_group,omitempty"`
+	Environment string            `json:"environment,omitempty"`
 	Outputs     []Output          `json:"outputs,omitempty"`
 	Tasks       []Task            `json:"tasks"` // in order of the file
 	// Schedules have revisions of their own: changing one makes no version.
@@ -87,6 +85,7 @@ type Task struct {
 	Delay         Duration          `json:"delay,omitempty"`
 	Priority      Priority          `json:"priority,omitempty"` // 0: the workflow's
 	WorkerGroup   string            `json:"worker_group,omitempty"`
+	Environment   string            `json:"environment,omitempty"`
 	Delivery      Delivery          `json:"delivery,omitempty"`
 	Disabled      bool              `json:"disabled,omitempty"`
 	IgnoreFailure bool              `json:"ignore_failure,omitempty"`
@@ -233,11 +232,6 @@ func Hosted(typ string) bool {
 
 // DefaultGroup is the worker group of a task that names none.
 const DefaultGroup = "default"
-
-// GroupOf returns the worker group of a task: its own, else that of the workflow.
-func (w *Workflow) GroupOf(t *Task) string {
-	return cmp.Or(t.WorkerGroup, w.WorkerGroup, DefaultGroup)
-}
 
 // DefaultProject is the project of a document or command that names none.
 const DefaultProject = "default"

@@ -4,20 +4,15 @@ package master
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"path"
 	"slices"
-	"strings"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"baton/internal/engine"
 	"baton/internal/flow"
 	"baton/internal/rpc"
 )
@@ -70,7 +65,7 @@ func (m *Master) recvLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.Fr
 			return fmt.Errorf("worker %s: %w", st.name, err)
 		}
 		if f.Hello != nil {
-			st.name = f.Hello.Name
+			st.hello(f.Hello)
 			m.log.LogAttrs(ctx, slog.LevelInfo, "worker connected", slog.String("worker", f.Hello.Name), slog.Int("holds", len(f.Hello.Held)))
 		}
 		for _, l := range f.Logs {
@@ -115,10 +110,10 @@ func (m *Master) sendLoop(ctx context.Context, s grpc.BidiStreamingServer[rpc.Fr
 		if orders(f) && !m.storeOK() {
 			// It was frozen since it decided so, and another master may have taken over. What is still
 			// true is settled when the worker is back.
-			return fmt.Errorf("orders for worker %s: %w", st.name, errUnsure)
+			return fmt.Errorf("orders for worker %s: %w", st.worker(), errUnsure)
 		}
 		if err := s.Send(f); err != nil {
-			return fmt.Errorf("send to worker %s: %w", st.name, err)
+			return fmt.Errorf("send to worker %s: %w", st.worker(), err)
 		}
 	}
 }
@@ -137,9 +132,10 @@ var errUnsure = errors.New("the lease of this master may be over")
 
 // outgoing collects the frames of one step, a frame a connection.
 type outgoing struct {
-	m      *Master
-	ids    []int64
-	frames []*rpc.FromMaster
+	m            *Master
+	ids          []int64
+	frames       []*rpc.FromMaster
+	environments map[string]func() (flow.Environment, error) // read once for all grants of the step
 }
 
 func (m *Master) frames() *outgoing { return &outgoing{m: m} }
@@ -187,72 +183,6 @@ func (m *Master) closeConns() {
 	for _, st := range m.conns {
 		st.cancel(context.Canceled)
 	}
-}
-
-// sendGrant makes an order a grant; a data source is looked up first, beside the loop.
-func (m *Master) sendGrant(ctx context.Context, out *outgoing, e Grant) {
-	g := grantOf(e.Order)
-	g.Epoch = e.Epoch
-	if e.Order.Source == "" {
-		f := out.frame(e.Conn)
-		f.Grants = append(f.Grants, g)
-		return
-	}
-	go func() {
-		source, err := m.source(ctx, e.Order.Project, e.Order.Source)
-		for err != nil && flow.CodeOf(err) != flow.CodeNotFound {
-			// The store is away, which is no fault of the task.
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(m.cfg.Poll):
-			}
-			source, err = m.source(ctx, e.Order.Project, e.Order.Source)
-		}
-		if err != nil {
-			m.post(ctx, Unsendable{e.Order.Instance, e.Order.Task, e.Order.Token, err.Error()})
-			return
-		}
-		g.Source = source
-		if st := m.stream(e.Conn); st != nil {
-			st.push(&rpc.FromMaster{Master: m.node.Incarnation, Grants: []*rpc.Grant{g}})
-		}
-	}()
-}
-
-func (m *Master) source(ctx context.Context, project, name string) ([]byte, error) {
-	asking, cancel := context.WithTimeout(ctx, m.patience())
-	defer cancel()
-	all, err := m.store.DataSources(asking, project)
-	if err != nil {
-		return nil, fmt.Errorf("data source %q: %w", name, err)
-	}
-	names := make([]string, 0, len(all))
-	for i := range all {
-		if all[i].Name == name {
-			return json.Marshal(all[i])
-		}
-		names = append(names, all[i].Name)
-	}
-	has := "none"
-	if len(names) > 0 {
-		has = strings.Join(names, ", ")
-	}
-	return nil, flow.Errorf(flow.CodeNotFound, "datasource", "project %s has no data source %q; it has %s", project, name, has)
-}
-
-func grantOf(o engine.Order) *rpc.Grant {
-	g := &rpc.Grant{
-		Token: o.Token, Instance: int64(o.Instance), Task: int64(o.Task), Attempt: o.Number, TaskName: o.Name, Type: o.Type,
-		Options: o.Options, Env: o.Env, Hold: o.Hold, LogPatterns: o.Patterns, Project: o.Project, Workflow: o.Workflow,
-	}
-	for _, s := range o.Secrets {
-		g.Secrets = append(g.Secrets, &rpc.SecretEnv{Name: s.Name, FromEnv: s.Secret.Env, FromFile: s.Secret.File})
-	}
-	for _, f := range o.Files {
-		g.Files = append(g.Files, &rpc.Resource{Name: path.Base(f.Path), Sha256: f.SHA256, Executable: f.Executable})
-	}
-	return g
 }
 
 // sendBlob streams a resource in pieces that fit a frame, each when the wire is free for it.

@@ -179,7 +179,7 @@ type (
 		Conn  int64
 		After bool
 	}
-	// Grant sends one attempt to a worker; the shell adds the data source.
+	// Grant sends one attempt to a worker; the shell adds the data source, and what the environment says.
 	Grant struct {
 		Conn  int64
 		Order engine.Order

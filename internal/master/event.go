@@ -197,11 +197,12 @@ type (
 	}
 	// Closed says that a worker's connection is gone.
 	Closed struct{ Conn int64 }
-	// Unsendable says that a grant could not be made into a frame, such as for a data source that
-	// does not exist.
+	// Unsendable says that a grant could not be made into a frame, such as for a data source or an
+	// environment that does not exist.
 	Unsendable struct {
 		Instance, Task flow.ID
 		Token          int64
+		Cause          string
 		Reason         string
 	}
 )

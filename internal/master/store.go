@@ -105,4 +105,6 @@ type Store interface {
 	Blob(ctx context.Context, sum string) ([]byte, error)
 	// DataSources lists the data sources of a project.
 	DataSources(ctx context.Context, project string) ([]flow.DataSource, error)
+	// Environment reads the newest version of an environment. Not found: the error says which name was perhaps meant.
+	Environment(ctx context.Context, name string) (flow.Environment, error)
 }

@@ -25,6 +25,7 @@ type stream struct {
 	cancel context.CancelCauseFunc
 	logs   map[int64]chan *rpc.LogChunk
 	name   string
+	setups bool // its worker sources scripts of environments
 	sess   int64
 }
 
@@ -33,6 +34,27 @@ func newStream(id int64, cancel context.CancelCauseFunc) *stream {
 		id: id, wake: make(chan struct{}, 1), blobs: make(chan *rpc.BlobChunk), cancel: cancel,
 		logs: make(map[int64]chan *rpc.LogChunk),
 	}
+}
+
+// hello notes what its worker says of itself.
+func (st *stream) hello(h *rpc.Hello) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.name, st.setups = h.Name, h.Sources
+}
+
+// sources tells whether its worker sources the script of a Setup.
+func (st *stream) sources() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.setups
+}
+
+// worker is the name of its worker.
+func (st *stream) worker() string {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.name
 }
 
 // grantsPerFrame bounds the bytes of the grants in a frame, all of one task's at least. The other parts

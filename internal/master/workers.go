@@ -328,7 +328,7 @@ func (c *Core) grant(in *inst, r int32) {
 	}
 	order, err := in.st.Order(r)
 	if err != nil {
-		c.unsendable(Unsendable{in.id, row.ID, row.Attempt.Token, err.Error()})
+		c.unsendable(Unsendable{in.id, row.ID, row.Attempt.Token, flow.ReasonParameter, err.Error()})
 		return
 	}
 	c.emit(Grant{cn.id, order, in.epoch})
@@ -337,7 +337,7 @@ func (c *Core) grant(in *inst, r int32) {
 // unsendable fails an attempt that cannot be told to a worker; it never began.
 func (c *Core) unsendable(e Unsendable) {
 	c.route(e.Instance, pending{ev: engine.Ended{Task: e.Task, Result: flow.Result{
-		Token: e.Token, State: flow.AttemptFailed, ExitCode: flow.NoExit, Cause: flow.ReasonParameter, Class: flow.ClassUser,
+		Token: e.Token, State: flow.AttemptFailed, ExitCode: flow.NoExit, Cause: e.Cause, Class: flow.ClassUser,
 		Reason: e.Reason, Ended: c.now, Confirmed: true,
 	}}})
 }

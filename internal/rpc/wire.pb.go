@@ -481,6 +481,7 @@ type Hello struct {
 	Overloaded    string                 `protobuf:"bytes,17,opt,name=overloaded,proto3" json:"overloaded,omitempty"`                             // as in Beat
 	Number        int64                  `protobuf:"varint,18,opt,name=number,proto3" json:"number,omitempty"`                                    // of a hello without a session: greater than any of this home before; 0: it has none
 	Cluster       string                 `protobuf:"bytes,19,opt,name=cluster,proto3" json:"cluster,omitempty"`                                   // of the store that what this home holds belongs to, empty: none yet
+	Sources       bool                   `protobuf:"varint,20,opt,name=sources,proto3" json:"sources,omitempty"`                                  // it sources the script of a Setup. One that does not say so ignores it, and is sent none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -639,6 +640,13 @@ func (x *Hello) GetCluster() string {
 		return x.Cluster
 	}
 	return ""
+}
+
+func (x *Hello) GetSources() bool {
+	if x != nil {
+		return x.Sources
+	}
+	return false
 }
 
 // Held is one attempt that a worker knows when it says hello.
@@ -1026,6 +1034,7 @@ type Grant struct {
 	Source          []byte                 `protobuf:"bytes,16,opt,name=source,proto3" json:"source,omitempty"`                         // JSON of the data source, for types that have one
 	GrantedAt       int64                  `protobuf:"varint,17,opt,name=granted_at,json=grantedAt,proto3" json:"granted_at,omitempty"` // microseconds since 1970
 	Epoch           int64                  `protobuf:"varint,18,opt,name=epoch,proto3" json:"epoch,omitempty"`                          // of the instance's ownership: grows with every change of owner
+	Setup           *Setup                 `protobuf:"bytes,19,opt,name=setup,proto3" json:"setup,omitempty"`                           // of the environment, if the task has one; its variables are in env and secrets already
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1186,6 +1195,82 @@ func (x *Grant) GetEpoch() int64 {
 	return 0
 }
 
+func (x *Grant) GetSetup() *Setup {
+	if x != nil {
+		return x.Setup
+	}
+	return nil
+}
+
+// Setup says by which environment a process is prepared.
+type Setup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Environment   string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"` // its name
+	Version       int32                  `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	Script        string                 `protobuf:"bytes,3,opt,name=script,proto3" json:"script,omitempty"` // shell text to source before the task; empty: none
+	Keep          []string               `protobuf:"bytes,4,rep,name=keep,proto3" json:"keep,omitempty"`     // variables that are the task's own: the script does not change them for it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Setup) Reset() {
+	*x = Setup{}
+	mi := &file_internal_rpc_wire_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Setup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Setup) ProtoMessage() {}
+
+func (x *Setup) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_rpc_wire_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Setup.ProtoReflect.Descriptor instead.
+func (*Setup) Descriptor() ([]byte, []int) {
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Setup) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *Setup) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Setup) GetScript() string {
+	if x != nil {
+		return x.Script
+	}
+	return ""
+}
+
+func (x *Setup) GetKeep() []string {
+	if x != nil {
+		return x.Keep
+	}
+	return nil
+}
+
 // SecretEnv is an environment variable whose value the worker takes from its own surroundings.
 type SecretEnv struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1198,7 +1283,7 @@ type SecretEnv struct {
 
 func (x *SecretEnv) Reset() {
 	*x = SecretEnv{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[9]
+	mi := &file_internal_rpc_wire_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +1295,7 @@ func (x *SecretEnv) String() string {
 func (*SecretEnv) ProtoMessage() {}
 
 func (x *SecretEnv) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[9]
+	mi := &file_internal_rpc_wire_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +1308,7 @@ func (x *SecretEnv) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretEnv.ProtoReflect.Descriptor instead.
 func (*SecretEnv) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{9}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SecretEnv) GetName() string {
@@ -1259,7 +1344,7 @@ type Resource struct {
 
 func (x *Resource) Reset() {
 	*x = Resource{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[10]
+	mi := &file_internal_rpc_wire_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1271,7 +1356,7 @@ func (x *Resource) String() string {
 func (*Resource) ProtoMessage() {}
 
 func (x *Resource) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[10]
+	mi := &file_internal_rpc_wire_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1284,7 +1369,7 @@ func (x *Resource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resource.ProtoReflect.Descriptor instead.
 func (*Resource) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{10}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Resource) GetName() string {
@@ -1320,7 +1405,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[11]
+	mi := &file_internal_rpc_wire_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1332,7 +1417,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[11]
+	mi := &file_internal_rpc_wire_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1345,7 +1430,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{11}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Started) GetToken() int64 {
@@ -1401,7 +1486,7 @@ type Ended struct {
 
 func (x *Ended) Reset() {
 	*x = Ended{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[12]
+	mi := &file_internal_rpc_wire_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1413,7 +1498,7 @@ func (x *Ended) String() string {
 func (*Ended) ProtoMessage() {}
 
 func (x *Ended) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[12]
+	mi := &file_internal_rpc_wire_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1426,7 +1511,7 @@ func (x *Ended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ended.ProtoReflect.Descriptor instead.
 func (*Ended) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{12}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Ended) GetToken() int64 {
@@ -1555,7 +1640,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[13]
+	mi := &file_internal_rpc_wire_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1567,7 +1652,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[13]
+	mi := &file_internal_rpc_wire_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1580,7 +1665,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{13}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Refused) GetToken() int64 {
@@ -1625,7 +1710,7 @@ type Kill struct {
 
 func (x *Kill) Reset() {
 	*x = Kill{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[14]
+	mi := &file_internal_rpc_wire_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1637,7 +1722,7 @@ func (x *Kill) String() string {
 func (*Kill) ProtoMessage() {}
 
 func (x *Kill) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[14]
+	mi := &file_internal_rpc_wire_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1650,7 +1735,7 @@ func (x *Kill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kill.ProtoReflect.Descriptor instead.
 func (*Kill) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{14}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Kill) GetToken() int64 {
@@ -1701,7 +1786,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[15]
+	mi := &file_internal_rpc_wire_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +1798,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[15]
+	mi := &file_internal_rpc_wire_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1726,7 +1811,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{15}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Beat) GetRunning() int32 {
@@ -1824,7 +1909,7 @@ type ReadLog struct {
 
 func (x *ReadLog) Reset() {
 	*x = ReadLog{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[16]
+	mi := &file_internal_rpc_wire_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1836,7 +1921,7 @@ func (x *ReadLog) String() string {
 func (*ReadLog) ProtoMessage() {}
 
 func (x *ReadLog) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[16]
+	mi := &file_internal_rpc_wire_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1849,7 +1934,7 @@ func (x *ReadLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLog.ProtoReflect.Descriptor instead.
 func (*ReadLog) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{16}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReadLog) GetRequest() int64 {
@@ -1921,7 +2006,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[17]
+	mi := &file_internal_rpc_wire_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2018,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[17]
+	mi := &file_internal_rpc_wire_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2031,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{17}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LogChunk) GetRequest() int64 {
@@ -1993,7 +2078,7 @@ type BlobRequest struct {
 
 func (x *BlobRequest) Reset() {
 	*x = BlobRequest{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[18]
+	mi := &file_internal_rpc_wire_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2005,7 +2090,7 @@ func (x *BlobRequest) String() string {
 func (*BlobRequest) ProtoMessage() {}
 
 func (x *BlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[18]
+	mi := &file_internal_rpc_wire_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2018,7 +2103,7 @@ func (x *BlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobRequest.ProtoReflect.Descriptor instead.
 func (*BlobRequest) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{18}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BlobRequest) GetSha256() string {
@@ -2040,7 +2125,7 @@ type BlobChunk struct {
 
 func (x *BlobChunk) Reset() {
 	*x = BlobChunk{}
-	mi := &file_internal_rpc_wire_proto_msgTypes[19]
+	mi := &file_internal_rpc_wire_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2052,7 +2137,7 @@ func (x *BlobChunk) String() string {
 func (*BlobChunk) ProtoMessage() {}
 
 func (x *BlobChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_rpc_wire_proto_msgTypes[19]
+	mi := &file_internal_rpc_wire_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2150,7 @@ func (x *BlobChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobChunk.ProtoReflect.Descriptor instead.
 func (*BlobChunk) Descriptor() ([]byte, []int) {
-	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{19}
+	return file_internal_rpc_wire_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BlobChunk) GetSha256() string {
@@ -2139,7 +2224,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x0fwants_functions\x18\x14 \x01(\x05H\x01R\x0ewantsFunctions\x88\x01\x01\x12\x12\n" +
 	"\x04left\x18\x15 \x01(\x03R\x04leftB\b\n" +
 	"\x06_wantsB\x12\n" +
-	"\x10_wants_functions\"\xcb\x04\n" +
+	"\x10_wants_functions\"\xe5\x04\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04home\x18\x02 \x01(\tR\x04home\x12\x18\n" +
@@ -2163,7 +2248,8 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"overloaded\x18\x11 \x01(\tR\n" +
 	"overloaded\x12\x16\n" +
 	"\x06number\x18\x12 \x01(\x03R\x06number\x12\x18\n" +
-	"\acluster\x18\x13 \x01(\tR\acluster\x1a9\n" +
+	"\acluster\x18\x13 \x01(\tR\acluster\x12\x18\n" +
+	"\asources\x18\x14 \x01(\bR\asources\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\f\x10\r\"|\n" +
@@ -2195,7 +2281,7 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x06places\x18\x01 \x01(\x05R\x06places\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x03R\x06number\x12\x16\n" +
 	"\x06shared\x18\x03 \x01(\bR\x06shared\x12\x1c\n" +
-	"\tfunctions\x18\x04 \x01(\x05R\tfunctions\"\xe4\x04\n" +
+	"\tfunctions\x18\x04 \x01(\x05R\tfunctions\"\x90\x05\n" +
 	"\x05Grant\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\x03R\x05token\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
@@ -2216,10 +2302,16 @@ const file_internal_rpc_wire_proto_rawDesc = "" +
 	"\x06source\x18\x10 \x01(\fR\x06source\x12\x1d\n" +
 	"\n" +
 	"granted_at\x18\x11 \x01(\x03R\tgrantedAt\x12\x14\n" +
-	"\x05epoch\x18\x12 \x01(\x03R\x05epoch\x1a6\n" +
+	"\x05epoch\x18\x12 \x01(\x03R\x05epoch\x12*\n" +
+	"\x05setup\x18\x13 \x01(\v2\x14.baton.wire.v1.SetupR\x05setup\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"W\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"o\n" +
+	"\x05Setup\x12 \n" +
+	"\venvironment\x18\x01 \x01(\tR\venvironment\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x16\n" +
+	"\x06script\x18\x03 \x01(\tR\x06script\x12\x12\n" +
+	"\x04keep\x18\x04 \x03(\tR\x04keep\"W\n" +
 	"\tSecretEnv\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
 	"\bfrom_env\x18\x02 \x01(\tR\afromEnv\x12\x1b\n" +
@@ -2331,7 +2423,7 @@ func file_internal_rpc_wire_proto_rawDescGZIP() []byte {
 }
 
 var file_internal_rpc_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_internal_rpc_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_internal_rpc_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_internal_rpc_wire_proto_goTypes = []any{
 	(HeldState)(0),      // 0: baton.wire.v1.HeldState
 	(SettleAction)(0),   // 1: baton.wire.v1.SettleAction
@@ -2344,52 +2436,54 @@ var file_internal_rpc_wire_proto_goTypes = []any{
 	(*Ask)(nil),         // 8: baton.wire.v1.Ask
 	(*Room)(nil),        // 9: baton.wire.v1.Room
 	(*Grant)(nil),       // 10: baton.wire.v1.Grant
-	(*SecretEnv)(nil),   // 11: baton.wire.v1.SecretEnv
-	(*Resource)(nil),    // 12: baton.wire.v1.Resource
-	(*Started)(nil),     // 13: baton.wire.v1.Started
-	(*Ended)(nil),       // 14: baton.wire.v1.Ended
-	(*Refused)(nil),     // 15: baton.wire.v1.Refused
-	(*Kill)(nil),        // 16: baton.wire.v1.Kill
-	(*Beat)(nil),        // 17: baton.wire.v1.Beat
-	(*ReadLog)(nil),     // 18: baton.wire.v1.ReadLog
-	(*LogChunk)(nil),    // 19: baton.wire.v1.LogChunk
-	(*BlobRequest)(nil), // 20: baton.wire.v1.BlobRequest
-	(*BlobChunk)(nil),   // 21: baton.wire.v1.BlobChunk
-	nil,                 // 22: baton.wire.v1.Hello.LabelsEntry
-	nil,                 // 23: baton.wire.v1.Grant.EnvEntry
+	(*Setup)(nil),       // 11: baton.wire.v1.Setup
+	(*SecretEnv)(nil),   // 12: baton.wire.v1.SecretEnv
+	(*Resource)(nil),    // 13: baton.wire.v1.Resource
+	(*Started)(nil),     // 14: baton.wire.v1.Started
+	(*Ended)(nil),       // 15: baton.wire.v1.Ended
+	(*Refused)(nil),     // 16: baton.wire.v1.Refused
+	(*Kill)(nil),        // 17: baton.wire.v1.Kill
+	(*Beat)(nil),        // 18: baton.wire.v1.Beat
+	(*ReadLog)(nil),     // 19: baton.wire.v1.ReadLog
+	(*LogChunk)(nil),    // 20: baton.wire.v1.LogChunk
+	(*BlobRequest)(nil), // 21: baton.wire.v1.BlobRequest
+	(*BlobChunk)(nil),   // 22: baton.wire.v1.BlobChunk
+	nil,                 // 23: baton.wire.v1.Hello.LabelsEntry
+	nil,                 // 24: baton.wire.v1.Grant.EnvEntry
 }
 var file_internal_rpc_wire_proto_depIdxs = []int32{
 	4,  // 0: baton.wire.v1.FromWorker.hello:type_name -> baton.wire.v1.Hello
-	13, // 1: baton.wire.v1.FromWorker.started:type_name -> baton.wire.v1.Started
-	14, // 2: baton.wire.v1.FromWorker.ended:type_name -> baton.wire.v1.Ended
-	15, // 3: baton.wire.v1.FromWorker.refused:type_name -> baton.wire.v1.Refused
-	17, // 4: baton.wire.v1.FromWorker.beat:type_name -> baton.wire.v1.Beat
-	19, // 5: baton.wire.v1.FromWorker.logs:type_name -> baton.wire.v1.LogChunk
-	20, // 6: baton.wire.v1.FromWorker.blobs:type_name -> baton.wire.v1.BlobRequest
+	14, // 1: baton.wire.v1.FromWorker.started:type_name -> baton.wire.v1.Started
+	15, // 2: baton.wire.v1.FromWorker.ended:type_name -> baton.wire.v1.Ended
+	16, // 3: baton.wire.v1.FromWorker.refused:type_name -> baton.wire.v1.Refused
+	18, // 4: baton.wire.v1.FromWorker.beat:type_name -> baton.wire.v1.Beat
+	20, // 5: baton.wire.v1.FromWorker.logs:type_name -> baton.wire.v1.LogChunk
+	21, // 6: baton.wire.v1.FromWorker.blobs:type_name -> baton.wire.v1.BlobRequest
 	5,  // 7: baton.wire.v1.FromWorker.held:type_name -> baton.wire.v1.Held
 	9,  // 8: baton.wire.v1.FromWorker.room:type_name -> baton.wire.v1.Room
 	6,  // 9: baton.wire.v1.FromMaster.welcome:type_name -> baton.wire.v1.Welcome
 	10, // 10: baton.wire.v1.FromMaster.grants:type_name -> baton.wire.v1.Grant
-	16, // 11: baton.wire.v1.FromMaster.kills:type_name -> baton.wire.v1.Kill
-	18, // 12: baton.wire.v1.FromMaster.read_logs:type_name -> baton.wire.v1.ReadLog
-	21, // 13: baton.wire.v1.FromMaster.blobs:type_name -> baton.wire.v1.BlobChunk
+	17, // 11: baton.wire.v1.FromMaster.kills:type_name -> baton.wire.v1.Kill
+	19, // 12: baton.wire.v1.FromMaster.read_logs:type_name -> baton.wire.v1.ReadLog
+	22, // 13: baton.wire.v1.FromMaster.blobs:type_name -> baton.wire.v1.BlobChunk
 	8,  // 14: baton.wire.v1.FromMaster.asks:type_name -> baton.wire.v1.Ask
 	7,  // 15: baton.wire.v1.FromMaster.settles:type_name -> baton.wire.v1.Settle
-	22, // 16: baton.wire.v1.Hello.labels:type_name -> baton.wire.v1.Hello.LabelsEntry
+	23, // 16: baton.wire.v1.Hello.labels:type_name -> baton.wire.v1.Hello.LabelsEntry
 	5,  // 17: baton.wire.v1.Hello.held:type_name -> baton.wire.v1.Held
 	0,  // 18: baton.wire.v1.Held.state:type_name -> baton.wire.v1.HeldState
 	7,  // 19: baton.wire.v1.Welcome.settle:type_name -> baton.wire.v1.Settle
 	1,  // 20: baton.wire.v1.Settle.action:type_name -> baton.wire.v1.SettleAction
-	23, // 21: baton.wire.v1.Grant.env:type_name -> baton.wire.v1.Grant.EnvEntry
-	11, // 22: baton.wire.v1.Grant.secrets:type_name -> baton.wire.v1.SecretEnv
-	12, // 23: baton.wire.v1.Grant.files:type_name -> baton.wire.v1.Resource
-	2,  // 24: baton.wire.v1.Masters.Session:input_type -> baton.wire.v1.FromWorker
-	3,  // 25: baton.wire.v1.Masters.Session:output_type -> baton.wire.v1.FromMaster
-	25, // [25:26] is the sub-list for method output_type
-	24, // [24:25] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	24, // 21: baton.wire.v1.Grant.env:type_name -> baton.wire.v1.Grant.EnvEntry
+	12, // 22: baton.wire.v1.Grant.secrets:type_name -> baton.wire.v1.SecretEnv
+	13, // 23: baton.wire.v1.Grant.files:type_name -> baton.wire.v1.Resource
+	11, // 24: baton.wire.v1.Grant.setup:type_name -> baton.wire.v1.Setup
+	2,  // 25: baton.wire.v1.Masters.Session:input_type -> baton.wire.v1.FromWorker
+	3,  // 26: baton.wire.v1.Masters.Session:output_type -> baton.wire.v1.FromMaster
+	26, // [26:27] is the sub-list for method output_type
+	25, // [25:26] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_internal_rpc_wire_proto_init() }
@@ -2404,7 +2498,7 @@ func file_internal_rpc_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_rpc_wire_proto_rawDesc), len(file_internal_rpc_wire_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -33,6 +33,10 @@ func documentNode(doc flow.Document) (*yaml.Node, error) {
 		return dataSourceKeys.write(doc.DataSource), nil
 	case doc.Calendar != nil:
 		return calendarKeys.write(doc.Calendar), nil
+	case doc.Environment != nil:
+		return environmentKeys.write(doc.Environment), nil
+	case doc.WorkerGroup != nil:
+		return workerGroupKeys.write(doc.WorkerGroup), nil
 	default:
 		return nil, fmt.Errorf("export: the document is empty")
 	}

@@ -36,6 +36,17 @@ func TestExportIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { roundTrip(t, flow.Document{Workflow: workflow(t)}) })
 }
 
+func TestExportOfEnvironmentsIsReadBack(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		roundTrip(t, flow.Document{Environment: &flow.Environment{
+			Name: named().Draw(t, "name"), Description: maybe(t, text(), "description"), Env: environment(t), Script: maybe(t, text(), "script"),
+			Groups: maybe(t, rapid.SliceOfN(named(), 1, 3), "groups"),
+		}})
+		roundTrip(t, flow.Document{WorkerGroup: &flow.WorkerGroup{Name: named().Draw(t, "group"), Description: maybe(t, text(), "about")}})
+	})
+}
+
 // fataler is what testing and rapid have in common.
 type fataler interface {
 	Helper()
@@ -94,7 +105,8 @@ func workflow(t *rapid.T) *flow.Workflow {
 		Labels:   labels(t),
 		Timezone: maybe(t, rapid.Just("Asia/Shanghai"), "zone"), Failure: maybe(t, rapid.Just(flow.FailureEnd), "failure"),
 		Priority: maybe(t, rapid.SampledFrom([]flow.Priority{1, 2, 4, 5}), "priority"), WorkerGroup: maybe(t, rapid.Just("spark"), "group"),
-		Timeout: maybe(t, rapid.Map(duration().Filter(func(d flow.Duration) bool { return d > 0 }), func(d flow.Duration) flow.Timeout { return flow.Timeout{Run: d, Action: flow.TimeoutWarn} }), "timeout"),
+		Environment: maybe(t, named(), "environment"),
+		Timeout:     maybe(t, rapid.Map(duration().Filter(func(d flow.Duration) bool { return d > 0 }), func(d flow.Duration) flow.Timeout { return flow.Timeout{Run: d, Action: flow.TimeoutWarn} }), "timeout"),
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "params") {
 		p := flow.Param{Name: fmt.Sprintf("p%d", i)}
@@ -186,6 +198,9 @@ func aTask(t *rapid.T, name string, before []string) flow.Task {
 		Timeout: flow.Timeout{Queue: maybe(t, duration(), "queue"), Start: maybe(t, duration(), "start"), Heartbeat: maybe(t, duration(), "beat")},
 	}
 	x.Type, x.With, x.Files = work(t)
+	if x.Type != "http" {
+		x.Environment = maybe(t, named(), "environment")
+	}
 	if rapid.Bool().Draw(t, "retry") {
 		x.Retry = flow.Retry{Times: 3, Delay: flow.Duration(1000), Backoff: 1.25, If: []string{"exit:1-3", "!timeout", "log:a, [b]"}}
 	}

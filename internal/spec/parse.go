@@ -14,16 +14,20 @@ import (
 
 // Kinds of documents that can be applied.
 const (
-	kindWorkflow   = "Workflow"
-	kindProject    = "Project"
-	kindDataSource = "DataSource"
-	kindCalendar   = "Calendar"
+	kindWorkflow    = "Workflow"
+	kindProject     = "Project"
+	kindDataSource  = "DataSource"
+	kindCalendar    = "Calendar"
+	kindEnvironment = "Environment"
+	kindWorkerGroup = "WorkerGroup"
 )
 
 // laterKinds are kinds of the contract that this version refuses.
-var laterKinds = []string{"Pool", "WorkerGroup", "Environment", "Queue", "AlertRule"}
+var laterKinds = []string{"Pool", "Queue", "AlertRule"}
 
-func kinds() []string { return []string{kindWorkflow, kindProject, kindDataSource, kindCalendar} }
+func kinds() []string {
+	return []string{kindWorkflow, kindProject, kindDataSource, kindCalendar, kindEnvironment, kindWorkerGroup}
+}
 
 // Defaults stand in for what a document leaves out.
 type Defaults struct {
@@ -79,6 +83,10 @@ func identity(d flow.Document) string {
 		return fmt.Sprintf("data source %q of project %q", d.DataSource.Name, d.DataSource.Project)
 	case d.Calendar != nil:
 		return fmt.Sprintf("calendar %q of project %q", d.Calendar.Name, d.Calendar.Project)
+	case d.Environment != nil:
+		return fmt.Sprintf("environment %q", d.Environment.Name)
+	case d.WorkerGroup != nil:
+		return fmt.Sprintf("worker group %q", d.WorkerGroup.Name)
 	default:
 		return fmt.Sprintf("workflow %q of project %q", d.Workflow.Name, d.Workflow.Project)
 	}
@@ -103,6 +111,10 @@ func (r *reader) document(v value, defaults Defaults) (flow.Document, bool) {
 		return flow.Document{DataSource: r.dataSource(v, defaults.Project)}, true
 	case kindCalendar:
 		return flow.Document{Calendar: r.calendar(v, defaults.Project)}, true
+	case kindEnvironment:
+		return flow.Document{Environment: r.environment(v)}, true
+	case kindWorkerGroup:
+		return flow.Document{WorkerGroup: r.workerGroup(v)}, true
 	default:
 		return flow.Document{Workflow: r.workflow(v, defaults.Project)}, true
 	}

@@ -96,6 +96,10 @@ func asJSON(t testing.TB, d flow.Document) string {
 		v = d.DataSource
 	case d.Calendar != nil:
 		v = d.Calendar
+	case d.Environment != nil:
+		v = d.Environment
+	case d.WorkerGroup != nil:
+		v = d.WorkerGroup
 	case len(d.Workflow.Schedules) > 0:
 		v = struct {
 			*flow.Workflow

@@ -119,26 +119,31 @@ func envKey(s string) string {
 }
 
 // asEnvironment is a map of texts and secrets, in order of the file.
-var asEnvironment = ordered("a map of variables, such as {REGION: eu}",
-	shape[flow.EnvVar]{
-		schema: func() object { return object{"anyOf": []any{asText.schema(), asSecret.schema()}} },
-		read: func(r *reader, v value) (flow.EnvVar, bool) {
-			if v.isMap() {
-				s, ok := asSecret.read(r, v)
-				return flow.EnvVar{Secret: &s}, ok
-			}
-			s, ok := r.text(v, "a text, or a secret such as {env: NAME}")
-			return flow.EnvVar{Value: s}, ok
-		},
-		write: func(e flow.EnvVar) *yaml.Node {
-			if e.Secret != nil {
-				return asSecret.write(*e.Secret)
-			}
-			return textNode(e.Value)
-		},
-	}, envKey,
-	func(k string, e flow.EnvVar) flow.EnvVar { e.Name = k; return e },
-	func(e flow.EnvVar) (string, flow.EnvVar) { return e.Name, e })
+var asEnvironment = variables("a map of variables, such as {REGION: eu}", asEnvValue, envKey)
+
+var asEnvValue = shape[flow.EnvVar]{
+	schema: func() object { return object{"anyOf": []any{asText.schema(), asSecret.schema()}} },
+	read: func(r *reader, v value) (flow.EnvVar, bool) {
+		if v.isMap() {
+			s, ok := asSecret.read(r, v)
+			return flow.EnvVar{Secret: &s}, ok
+		}
+		s, ok := r.text(v, "a text, or a secret such as {env: NAME}")
+		return flow.EnvVar{Value: s}, ok
+	},
+	write: func(e flow.EnvVar) *yaml.Node {
+		if e.Secret != nil {
+			return asSecret.write(*e.Secret)
+		}
+		return textNode(e.Value)
+	},
+}
+
+func variables(what string, of shape[flow.EnvVar], check func(string) string) shape[[]flow.EnvVar] {
+	return ordered(what, of, check,
+		func(k string, e flow.EnvVar) flow.EnvVar { e.Name = k; return e },
+		func(e flow.EnvVar) (string, flow.EnvVar) { return e.Name, e })
+}
 
 // Files
 

@@ -21,6 +21,8 @@ func JSONSchema(types *task.Set) []byte {
 		{kindProject, projectKeys.schema()},
 		{kindDataSource, dataSourceKeys.schema()},
 		{kindCalendar, calendarKeys.schema()},
+		{kindEnvironment, environmentKeys.schema()},
+		{kindWorkerGroup, workerGroupKeys.schema()},
 		{kindWorkflow, workflowKeys.schema()},
 	}
 	defs := object{

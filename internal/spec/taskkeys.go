@@ -9,6 +9,7 @@ import (
 	yaml "go.yaml.in/yaml/v4"
 
 	"baton/internal/flow"
+	"baton/internal/task"
 )
 
 var taskKeys = newTable("a task",
@@ -36,7 +37,7 @@ var taskKeys = newTable("a task",
 	later[flow.Task]("shards", "the task in many pieces at once"),
 	field("priority", "What goes first of what is ready at the same moment; the workflow's where it is left out.", asPriority, func(t *flow.Task) *flow.Priority { return &t.Priority }),
 	field("worker_group", "Group of workers that run it; the workflow's where it is left out.", asName, func(t *flow.Task) *string { return &t.WorkerGroup }).alias("workerGroup", "queue").ofWork(),
-	later[flow.Task]("environment", "named settings of the workers"),
+	field("environment", "Name of an Environment: how its process is prepared on the worker; the workflow's where it is left out.", asName, func(t *flow.Task) *string { return &t.Environment }).alias("environmentCode").ofWork(),
 	later[flow.Task]("tenant", "operating system user that runs the task"),
 	field("disabled", "True: it does not run and counts as succeeded for what follows.", asBoolean, func(t *flow.Task) *bool { return &t.Disabled }).alias("disable", "skip"),
 	field("ignore_failure", "True: its failure does not fail the run.", asBoolean, func(t *flow.Task) *bool { return &t.IgnoreFailure }).alias("continue_on_error", "allow_failure"),
@@ -66,6 +67,7 @@ var asTask = shape[flow.Task]{
 			r.noWork(v, t.Type, "timeout", "compensate")
 			r.noAttempt(v, t)
 		}
+		r.noProcess(v, &t)
 		t.Files = withResources(t.Files, w.files)
 		r.baseNames(v, t.Files)
 		return t, true
@@ -74,6 +76,26 @@ var asTask = shape[flow.Task]{
 
 // decides tells the types that the engine decides without a worker.
 func decides(kind string) bool { return kind == flow.TypeSwitch || kind == flow.TypeConditions }
+
+// noProcess refuses an environment that would be ignored: what runs inside a worker has no process to prepare.
+func (r *reader) noProcess(v value, t *flow.Task) {
+	at, given := v.get("environment")
+	typ, known := r.types.set.Get(t.Type)
+	if !given || !known || decides(t.Type) || flow.Hosted(t.Type) || isProcess(typ) {
+		return
+	}
+	if t.Compensate != nil {
+		if undo, ok := r.types.set.Get(t.Compensate.Type); !ok || isProcess(undo) {
+			return
+		}
+	}
+	r.fail(at, "a task of type %s runs inside the worker, without a process of its own, so environment does nothing; remove it", t.Type)
+}
+
+func isProcess(t task.Type) bool {
+	_, yes := t.(task.Process)
+	return yes
+}
 
 // noWork refuses what would be ignored: what the engine itself runs has no process that could have it.
 func (r *reader) noWork(v value, kind string, but ...string) {

@@ -24,13 +24,18 @@ func (f fakeType) Check(options json.RawMessage) []*flow.Error {
 	return f.check(options)
 }
 
+// fakeProcess is one that runs as a process.
+type fakeProcess struct{ fakeType }
+
+func (fakeProcess) Command(*task.Attempt) (task.Command, error) { return task.Command{}, nil }
+
 // types are the types of the contract that workers run, with all kinds of options between them.
 var types = task.NewSet(
-	fakeType{name: "shell", schema: task.Schema{Description: "A shell script.", Options: []task.Option{
+	fakeProcess{fakeType{name: "shell", schema: task.Schema{Description: "A shell script.", Options: []task.Option{
 		{Name: "script", Kind: task.Script, Required: true, Multiline: true, Description: "The script."},
 		{Name: "shell", Kind: task.Plain, Default: "/bin/sh", Description: "The shell."},
-	}}},
-	fakeType{name: "python", schema: task.Schema{Description: "A Python script.", Options: []task.Option{
+	}}}},
+	fakeProcess{fakeType{name: "python", schema: task.Schema{Description: "A Python script.", Options: []task.Option{
 		{Name: "script", Kind: task.Script, Multiline: true, Description: "The script."},
 		{Name: "file", Kind: task.FileOption, Description: "The script's file."},
 		{Name: "version", Kind: task.Plain, Description: "Version."},
@@ -41,7 +46,7 @@ var types = task.NewSet(
 			return []*flow.Error{flow.Errorf(flow.CodeInvalidFile, "file", "give either script or file, not both")}
 		}
 		return nil
-	}},
+	}}},
 	fakeType{name: "http", schema: task.Schema{Description: "An HTTP request.", Options: []task.Option{
 		{Name: "method", Kind: task.Text, Default: "GET", Enum: []string{"GET", "POST"}, Description: "Method."},
 		{Name: "url", Kind: task.Text, Required: true, Description: "Address."},

@@ -63,6 +63,10 @@ func (db *DB) applyOne(ctx context.Context, q querier, d flow.Document, now flow
 		return db.applyDataSource(ctx, q, d.DataSource)
 	case d.Calendar != nil:
 		return db.applyCalendar(ctx, q, d.Calendar, now)
+	case d.Environment != nil:
+		return db.applyEnvironment(ctx, q, d.Environment, now)
+	case d.WorkerGroup != nil:
+		return db.applyWorkerGroup(ctx, q, d.WorkerGroup)
 	}
 	return flow.Applied{}, flow.Errorf(flow.CodeBadRequest, "", "the document is empty")
 }

@@ -53,6 +53,7 @@ type Attempt struct {
 	Log      io.Writer         // the attempt's log; safe for concurrent use
 	Source   *flow.DataSource  // for options of kind DataSourceOption; password resolved apart
 	Password string            // of Source
+	Setup    *Setup            // of a process; nil: nothing is to be sourced before it
 	// Alive tells that there was a sign of life, for timeout.heartbeat. Output does so too.
 	Alive func()
 }
@@ -62,6 +63,9 @@ type Attempt struct {
 type Command struct {
 	Args []string
 	Env  map[string]string // above that of the attempt
+	// Sourced says that the process sources the attempt's Setup itself. Otherwise a shell does it, which then becomes
+	// the process.
+	Sourced bool
 }
 
 // Outputs are named values a task hands to those after it, each a text or JSON value.

@@ -175,7 +175,7 @@ func clearWork(work string, running map[int64]Live) error {
 		return fmt.Errorf("clear work folders: %w", err)
 	}
 	for _, e := range entries {
-		token, err := strconv.ParseInt(strings.TrimSuffix(e.Name(), outputSuffix), 10, 64)
+		token, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSuffix(e.Name(), outputSuffix), setupSuffix), 10, 64)
 		if _, runs := running[token]; err == nil && runs {
 			continue
 		}

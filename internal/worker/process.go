@@ -33,6 +33,9 @@ func (r *run) runProcess(ctx context.Context, a *task.Attempt) End {
 	if end, ok := r.layOut(ctx, a.Dir); !ok {
 		return end
 	}
+	if end, ok := r.prepare(a); !ok {
+		return end
+	}
 	env := make(map[string]string, len(a.Env)+1)
 	maps.Copy(env, a.Env)
 	env[OutputVar] = output
@@ -44,14 +47,31 @@ func (r *run) runProcess(ctx context.Context, a *task.Attempt) End {
 	return r.seeOut(p, output)
 }
 
-// outputSuffix makes the name of the file for outputs of that of the work folder.
-const outputSuffix = ".output"
+// What makes names of files of that of the work folder, which stays empty: a task may want it so.
+const (
+	outputSuffix = ".output"
+	setupSuffix  = ".environment"
+)
+
+// prepare writes down what the attempt's environment wants sourced.
+func (r *run) prepare(a *task.Attempt) (End, bool) {
+	s := r.grant.GetSetup()
+	if s.GetScript() == "" {
+		return End{}, true
+	}
+	a.Setup = &task.Setup{File: a.Dir + setupSuffix, Keep: s.GetKeep()}
+	if err := os.WriteFile(a.Setup.File, []byte(s.GetScript()), 0o644); err != nil { //nolint:gosec // the tenant, another user, must read it; secrets are in variables
+		return unable("write the script of the environment", err), false
+	}
+	return End{}, true
+}
 
 // clearLater notes what clearAway has to do.
 func (r *run) clearLater(dir string) {
 	r.away = func() {
 		r.w.folders.give(dir)
 		unix.Unlink(dir + outputSuffix) //nolint:errcheck // mostly it was never made
+		unix.Unlink(dir + setupSuffix)  //nolint:errcheck // likewise
 	}
 }
 
@@ -94,6 +114,9 @@ func (r *run) startProcess(ctx context.Context, a *task.Attempt) (process, End, 
 	cmd, err := pt.Command(a)
 	if err != nil {
 		return nil, commandError(err), false
+	}
+	if a.Setup != nil && !cmd.Sourced {
+		cmd.Args = a.Setup.Around(cmd.Args)
 	}
 	maps.Copy(a.Env, cmd.Env)
 	if len(cmd.Args) == 0 {

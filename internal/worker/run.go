@@ -58,6 +58,9 @@ func (w *Worker) start(ctx context.Context, e Start) {
 				r.finish(failed(flow.ClassUser, "panic", fmt.Sprintf("the task type panicked: %v", p)))
 			}
 		}()
+		if s := g.GetSetup(); s != nil { // another may be the newest when somebody asks
+			r.log.Notef("environment %s, version %d", s.GetEnvironment(), s.GetVersion())
+		}
 		env, err := r.environment(ctx)
 		if err != nil {
 			r.finish(r.noSecret(err))

@@ -193,7 +193,7 @@ func (c *Core) hello() *rpc.Hello {
 	h := &rpc.Hello{
 		Name: c.cfg.Name, Home: c.cfg.Home, Version: c.cfg.Version, Pid: int32(c.cfg.PID),
 		Session: c.session.id, Generation: c.session.generation, Earlier: c.session.earlier,
-		Cluster: c.cluster, Groups: c.cfg.Groups, Types: c.cfg.Types, Slots: int32(c.cfg.Slots), Labels: c.cfg.Labels, LeaseMicros: c.session.lease.Microseconds(),
+		Cluster: c.cluster, Sources: true, Groups: c.cfg.Groups, Types: c.cfg.Types, Slots: int32(c.cfg.Slots), Labels: c.cfg.Labels, LeaseMicros: c.session.lease.Microseconds(),
 		FunctionSlots: int32(c.cfg.FunctionSlots), Weight: int32(c.cfg.Weight), Overloaded: c.load.text,
 	}
 	if c.session.id == 0 {

@@ -133,6 +133,45 @@ func secretsFilesAndPatterns(t *testing.T, wire string) {
 	}
 }
 
+func TestEnvironmentIsSourced(t *testing.T) { overWires(t, environmentIsSourced) }
+
+func environmentIsSourced(t *testing.T, wire string) {
+	w := setupOver(t, wire, nil)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := order(1, "script", `ls -A; sh -c 'echo "$HOME_OF $OWN $KEY"'`)
+	g.Env = map[string]string{"OWN": "task", "BASE": "/opt"}
+	g.Secrets = []*rpc.SecretEnv{{Name: "KEY", FromFile: secret}}
+	g.Setup = &rpc.Setup{Environment: "spark3", Version: 4, Script: "export HOME_OF=$BASE/spark3 OWN=env KEY=env", Keep: []string{"KEY", "OWN"}}
+	plain := order(2, "script", `echo "$A"`)
+	plain.Env = map[string]string{"A": "1"}
+	plain.Setup = &rpc.Setup{Environment: "plain", Version: 1}
+	ended := order(3, "script", "echo on")
+	ended.Setup = &rpc.Setup{Environment: "broken", Version: 1, Script: "echo 'no Java here' >&2; exit 9"}
+	w.m.grant(g, plain, ended)
+	for token, want := range map[int64]string{
+		1: "[baton] environment spark3, version 4\n/opt/spark3 task ***\n",
+		2: "[baton] environment plain, version 1\n1\n",
+		3: "[baton] environment broken, version 1\nno Java here\n",
+	} {
+		e := w.m.end(t, token)
+		if log := w.m.logOf(t, token); log != want {
+			t.Errorf("attempt %d: log %q, want %q; %v", token, log, want, e)
+		}
+		if token == 3 && e.Cause != "exit:9" {
+			t.Errorf("%v", e)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(w.cfg.Data, "work", "[0-9]*")); len(left) > 0 {
+		t.Errorf("files left: %v", left)
+	}
+	if !w.m.hellos[0].Sources {
+		t.Error("the worker does not say that it sources scripts")
+	}
+}
+
 func TestFunctionsThatMisbehave(t *testing.T) {
 	t.Parallel()
 	stuck := make(chan struct{})

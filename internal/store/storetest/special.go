@@ -117,6 +117,8 @@ func (w *World) Everything() {
 	heir, _ := x.register("heir")
 	must(x.m.Peers(x.ctx, heir))(x)
 	must(x.m.ServedGroups(x.ctx))(x)
+	x.apply1(environment("special"))
+	must(x.m.Environment(x.ctx, "special"))(x)
 	must(x.m.Fence(x.ctx, x.me))(x)
 	x.takeOver(heir, x.me, 0, 10)
 	x.takeOver(heir, x.me, 1, 10)

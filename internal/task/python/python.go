@@ -89,7 +89,7 @@ func badVersion(v string) *flow.Error {
 func (Type) Command(a *task.Attempt) (task.Command, error) {
 	o := schema.Read(a.Options)
 	args := o.Texts("args")
-	python, err := interpreter(o, a.Env)
+	python, err := interpreter(o, a.Env, a.Setup != nil)
 	if err != nil {
 		return task.Command{}, err
 	}
@@ -107,7 +107,9 @@ func (Type) Command(a *task.Attempt) (task.Command, error) {
 	return c, nil
 }
 
-func interpreter(o *task.Options, env map[string]string) (string, error) {
+// interpreter returns the program that runs the script. One that is prepared is looked up when it is: its PATH may be
+// another by then.
+func interpreter(o *task.Options, env map[string]string, prepared bool) (string, error) {
 	name := o.Text("interpreter")
 	if name == "" {
 		v := o.Text("version")
@@ -115,6 +117,9 @@ func interpreter(o *task.Options, env map[string]string) (string, error) {
 			return "", &task.Failure{Cause: task.CauseOptions, Message: badVersion(v).Message}
 		}
 		name = "python" + v
+	}
+	if prepared {
+		return name, nil
 	}
 	if path, ok := task.FindProgram(name, env); ok {
 		return path, nil

@@ -46,6 +46,29 @@ func causeOf(err error) string {
 	return f.Cause
 }
 
+// TestSetup looks for the interpreter only when the environment has been sourced: it may bring one along.
+func TestSetup(t *testing.T) {
+	t.Parallel()
+	a := attempt(t, `{"script": "import os, sys\nprint(os.environ['A'], os.environ['VENV'], sys.argv[1:])", "args": ["a b"]}`)
+	venv := t.TempDir()
+	if err := os.WriteFile(filepath.Join(venv, "python3"), []byte("#!/bin/sh\nPATH=${PATH#*:} VENV=yes exec python3 \"$@\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a.Setup = &task.Setup{File: filepath.Join(t.TempDir(), "setup")}
+	if err := os.WriteFile(a.Setup.File, []byte("export A=1 PATH="+venv+":$PATH\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := New().Command(a)
+	if err != nil || c.Sourced || c.Args[0] != "python3" {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	args := a.Setup.Around(c.Args)
+	out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput()
+	if want := "1 yes ['a b']\n"; string(out) != want {
+		t.Errorf("got %q, %v", out, err)
+	}
+}
+
 func TestScript(t *testing.T) {
 	t.Parallel()
 	a := attempt(t, `{"script": "import os, sys, subprocess\nimport helper\nprint(os.environ['day'], helper.x, sys.argv[1:], sys.stdout.write_through, flush=False)\nraise ValueError('no')", "args": ["a b", 5]}`)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"baton/internal/flow"
@@ -21,6 +22,9 @@ const (
 	maxInline  = 64 << 10
 	scriptFile = ".baton-script"
 )
+
+// bourne are the shells that read what /bin/sh reads.
+var bourne = []string{"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "yash", "busybox"}
 
 // Type is the task type.
 type Type struct{}
@@ -79,12 +83,18 @@ func (Type) Command(a *task.Attempt) (task.Command, error) {
 		}
 	}
 	args := append([]string{path}, shell[1:]...)
+	// The task's own shell sources a setup, so that its functions and options are there too. Another kind of shell
+	// could not read it and gets what it exports.
+	sourced := a.Setup != nil && slices.Contains(bourne, filepath.Base(shell[0]))
+	if sourced {
+		script = a.Setup.Line() + script
+	}
 	if len(script) <= maxInline {
-		return task.Command{Args: append(args, "-c", script)}, nil
+		return task.Command{Args: append(args, "-c", script), Sourced: sourced}, nil
 	}
 	file := filepath.Join(a.Dir, scriptFile)
 	if err := os.WriteFile(file, []byte(script), 0o644); err != nil { //nolint:gosec // the tenant, another user, must read it; the folder is the tenant's
 		return task.Command{}, fmt.Errorf("write script: %w", err)
 	}
-	return task.Command{Args: append(args, file)}, nil
+	return task.Command{Args: append(args, file), Sourced: sourced}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -53,6 +54,45 @@ func TestScripts(t *testing.T) {
 	} {
 		if got, err := run(t, c.options); got != c.want {
 			t.Errorf("%s: got %q, %v, want %q", name, got, err, c.want)
+		}
+	}
+}
+
+// TestSetup has the task's own shell source what an environment says, whatever way the script reaches it.
+func TestSetup(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		options map[string]any
+		setup   string
+		want    string
+		sourced bool
+	}{
+		"sh":          {map[string]any{"script": "hi $A $day"}, "hi() { echo hi $*; }\nA=1\nday=no", "hi 1 2026-03-01\n", true},
+		"bash":        {map[string]any{"script": `echo ${a[1]}`, "shell": "bash -eu"}, "a=(x y)", "y\n", true},
+		"a long one":  {map[string]any{"script": "echo $A #" + strings.Repeat("x", maxInline)}, "A=1", "1\n", true},
+		"not a shell": {map[string]any{"script": "A", "shell": "printenv"}, "export A=1", "", false},
+	} {
+		raw, err := json.Marshal(c.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		setup := &task.Setup{File: filepath.Join(t.TempDir(), "setup"), Keep: []string{"day"}}
+		if err := os.WriteFile(setup.File, []byte(c.setup), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd, err := New().Command(&task.Attempt{Options: raw, Dir: dir, Setup: setup})
+		if err != nil || cmd.Sourced != c.sourced {
+			t.Fatalf("%s: %+v, %v", name, cmd, err)
+		}
+		if !c.sourced {
+			continue // the worker puts a shell around it
+		}
+		x := exec.CommandContext(t.Context(), cmd.Args[0], cmd.Args[1:]...)
+		x.Dir = dir
+		x.Env = append(os.Environ(), "day=2026-03-01")
+		if out, err := x.CombinedOutput(); string(out) != c.want {
+			t.Errorf("%s: got %q, %v, want %q", name, out, err, c.want)
 		}
 	}
 }

@@ -187,6 +187,33 @@ func TestSecretsStayOutOfTheLogWhateverTheCut(t *testing.T) {
 	}
 }
 
+// TestNotesBeforeTheSecrets: what the worker notes before the first output is not taken for output by whoever goes on.
+func TestNotesBeforeTheSecrets(t *testing.T) {
+	t.Parallel()
+	w := &writer{t: t, dir: t.TempDir(), limit: 1 << 20}
+	w.begin()
+	w.log.Notef("environment spark3, version %d", 4)
+	staging, err := tasklog.NewStaging()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer staging.Close()
+	w.secrets, w.staging = []string{"secret"}, staging
+	w.log.Conceal(w.secrets, w.staging)
+	w.resume()
+	r, out := pipe(t)
+	out.WriteString("the first secret\n")
+	w.some(r)
+	w.resume()
+	out.WriteString("and on\n")
+	out.Close()
+	w.log.Pump(r)
+	w.log.Flush()
+	if got, want := w.content(), "[baton] environment spark3, version 4\nthe first ***\nand on\n"; got != want {
+		t.Errorf("log %q, want %q", got, want)
+	}
+}
+
 // TestStagingGivesMemoryBack: what is in the log is not kept in memory as well.
 func TestStagingGivesMemoryBack(t *testing.T) {
 	t.Parallel()

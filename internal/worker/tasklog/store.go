@@ -50,7 +50,7 @@ func (s *Store) Begin(key Key, o Options) *Log {
 	return l
 }
 
-// Conceal masks secrets that were not known when the log began, before anything is written. See
+// Conceal masks secrets that were not known when the log began, before any output is written; notes may stand in it. See
 // Options.Secrets and Options.Staging.
 func (l *Log) Conceal(secrets []string, memory *os.File) {
 	if len(secrets) == 0 {
@@ -61,6 +61,10 @@ func (l *Log) Conceal(secrets []string, memory *os.File) {
 	l.mask = newMasker(secrets)
 	if memory != nil {
 		l.staging = &staging{f: memory}
+		if l.size > 0 {
+			// Otherwise whoever goes on with the log takes the notes for output that was masked.
+			l.staging.note(stagingHead, l.size) //nolint:errcheck // in memory, and it was written once
+		}
 	}
 }
 
