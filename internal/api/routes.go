@@ -26,6 +26,7 @@ func (s *Server) routes() []Route {
 		to(get, "/projects/{project}", ProjectRead, "get-project", "Read a project", (*Server).getProject),
 
 		to(get, "/workflows", WorkflowRead, "list-workflows", "List workflows by project and name, newest versions", (*Server).listWorkflows),
+		to(post, "/projects/{project}/events/{event}", InstanceOperate, "send-event", "Send an event to the tasks that wait for it", (*Server).sendEvent),
 		to(get, "/projects/{project}/workflows/{workflow}", WorkflowRead, "get-workflow", "Read a workflow with its definition", (*Server).getWorkflow),
 		to(get, "/projects/{project}/workflows/{workflow}/versions", WorkflowRead, "list-versions", "List a workflow's versions, newest first", (*Server).listVersions),
 		to(get, "/schedules", ScheduleRead, "list-schedules", "List schedules and their next times", (*Server).listSchedules),

@@ -67,6 +67,8 @@ type Definitions interface {
 	Workflows(ctx context.Context, project string, limit int, afterProject, afterName string) ([]flow.Definition, error)
 	// Versions lists a workflow's versions, newest first.
 	Versions(ctx context.Context, project, name string) ([]flow.Definition, error)
+	// SendEvent tells every task that waits for an event of a project that it has come, and returns how many there were.
+	SendEvent(ctx context.Context, project, name string, params map[string]string, next func() flow.ID, now flow.Time) (int, error)
 	// DataSources lists the data sources of a project by name; "" lists all.
 	DataSources(ctx context.Context, project string) ([]flow.DataSource, error)
 	// Calendars lists the newest versions of the calendars of a project by name; "" lists all.

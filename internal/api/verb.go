@@ -71,6 +71,43 @@ func decideTask(verb string) func(*Server, context.Context, *decideIn) (*ordered
 	}
 }
 
+type eventIn struct {
+	Project string `path:"project"`
+	Event   string `path:"event" doc:"Its name"`
+	Body    struct {
+		Params map[string]string `json:"params,omitempty" doc:"They become outputs of the tasks that wait for it"`
+	}
+}
+
+// EventResult tells who heard an event.
+type EventResult struct {
+	Project string `json:"project"`
+	Event   string `json:"event"`
+	Heard   int    `json:"heard" doc:"Tasks that waited for it"`
+}
+
+func (s *Server) sendEvent(ctx context.Context, in *eventIn) (*body[EventResult], error) {
+	if err := flow.CheckName(in.Event); err != nil {
+		err.Field = "event"
+		return nil, err
+	}
+	raw, err := json.Marshal(in.Body.Params)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > flow.MaxOutputsPerTask {
+		return nil, flow.Errorf(flow.CodeBadRequest, "params", "the parameters have %d bytes; %d are allowed", len(raw), flow.MaxOutputsPerTask)
+	}
+	heard, err := s.store.SendEvent(ctx, in.Project, in.Event, in.Body.Params, s.nextID, flow.At(time.Now()))
+	if err != nil {
+		return nil, err
+	}
+	if heard > 0 {
+		s.masters.PokeInbox()
+	}
+	return &body[EventResult]{EventResult{in.Project, in.Event, heard}}, nil
+}
+
 type stopIn struct {
 	InstancePath
 	Compensate bool `query:"compensate" doc:"Undo what succeeded, in reverse order"`

@@ -60,7 +60,7 @@ func (a *app) root() *cobra.Command {
 		root.AddCommand(commands...)
 	}
 	add(groupFiles, a.scheduleCommand(), a.validateCommand(), a.applyCommand(), a.diffCommand(), a.exportCommand(), a.paramCommand(), a.cronCommand(), a.dependentCommand(), a.calendarCommand(), a.schemaCommand())
-	add(groupRuns, a.runCommand(), a.backfillCommand(), a.waitCommand(), a.getCommand(), a.logsCommand(), a.explainCommand())
+	add(groupRuns, a.runCommand(), a.backfillCommand(), a.eventCommand(), a.waitCommand(), a.getCommand(), a.logsCommand(), a.explainCommand())
 	add(groupRuns, a.verbCommands()...)
 	add(groupRuns, a.taskCommand())
 	add(groupServer, a.standaloneCommand(), a.masterCommand(), a.apiCommand(), a.workerCommand(), a.clusterCommand(), a.drainCommand(), a.undrainCommand(), a.doctorCommand(), a.migrateCommand(), a.adminCommand())

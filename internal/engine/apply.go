@@ -106,6 +106,9 @@ type Looked struct {
 	Plan  *Plan // of the workflow that was asked for; nil: it cannot be used, Found says why
 }
 
+// EventHeard says that the event that a row waits for has come.
+type EventHeard struct{ flow.EventNews }
+
 // UpstreamTold says that something a row follows has ended.
 type UpstreamTold struct{ flow.UpstreamNews }
 
@@ -115,6 +118,7 @@ type ChildTold struct{ flow.ChildNews }
 func (Looked) event()       {}
 func (ChildTold) event()    {}
 func (UpstreamTold) event() {}
+func (EventHeard) event()   {}
 func (Begin) event()        {}
 func (Admitted) event()     {}
 func (Placed) event()       {}
@@ -173,6 +177,8 @@ func Apply(s *State, ev Event, env Env) Effects {
 		s.looked(e, env, &fx)
 	case ChildTold:
 		s.childTold(e, env, &fx)
+	case EventHeard:
+		s.eventHeard(e, env, &fx)
 	case UpstreamTold:
 		s.upstreamTold(e, &fx)
 	default:

@@ -140,7 +140,7 @@ func defineOption(t *flow.Task, text string) error {
 		t.Priority, err = flow.ParsePriority(arg)
 	case "group":
 		t.WorkerGroup = arg
-	case "wait": // for D, until T
+	case "wait": // for D, until T, event NAME
 		key, value, _ := strings.Cut(arg, " ")
 		t.Type = flow.TypeWait
 		t.With, err = json.Marshal(map[string]string{key: value})

@@ -41,6 +41,10 @@ func (s *State) hostAgain(r int32, env Env, fx *Effects) {
 	row.EligibleAt = env.Now
 	switch row.Type {
 	case flow.TypeWait:
+		if row.NextCheck == 0 {
+			s.awaitAgain(r)
+			return
+		}
 		row.Reason = s.waitReason(row.NextCheck)
 	case flow.TypeApproval:
 		row.Reason = s.approvalReason(row)
@@ -160,6 +164,7 @@ func (s *State) looked(e Looked, env Env, fx *Effects) {
 type waitOptions struct {
 	For   string `json:"for"`
 	Until string `json:"until"`
+	Event string `json:"event"`
 }
 
 func (s *State) beginWait(r int32, raw json.RawMessage, env Env, fx *Effects) {
@@ -169,14 +174,18 @@ func (s *State) beginWait(r int32, raw json.RawMessage, env Env, fx *Effects) {
 		return
 	}
 	row := &s.Rows[r]
-	if o.Until != "" {
+	switch {
+	case o.Event != "":
+		s.awaitEvent(r, o.Event)
+		return
+	case o.Until != "":
 		at, ok := flow.ParseMoment(o.Until, s.zone())
 		if !ok {
 			s.failHosted(r, flow.ReasonOptions, fmt.Sprintf("with.until: %q is no time; write 2026-03-01T02:00:00Z, 2026-03-01 or \"2026-03-01 02:00:00\"", o.Until), env, fx)
 			return
 		}
 		row.NextCheck = flow.At(at)
-	} else {
+	default:
 		d, err := flow.ParseDuration(o.For)
 		if err != nil {
 			s.failHosted(r, flow.ReasonOptions, "with.for: "+err.Error(), env, fx)
@@ -192,4 +201,41 @@ func (s *State) beginWait(r int32, raw json.RawMessage, env Env, fx *Effects) {
 
 func (s *State) waitReason(until flow.Time) string {
 	return flow.ReasonWait + ": waits until " + until.Std().In(s.zone()).Truncate(time.Second).Format(time.RFC3339) + ", as the task asks"
+}
+
+// awaitEvent has a row wait until an event is sent. What is sent before is heard by nobody.
+func (s *State) awaitEvent(r int32, name string) {
+	row := &s.Rows[r]
+	project := s.Plan.Def.Project
+	row.Reason = fmt.Sprintf("%s: waits for event %s of project %s; `baton event %s` sends it", flow.ReasonWait, name, project, name)
+	s.touch(r)
+	s.change.follows = append(s.change.follows, flow.Follow{
+		Instance: s.Inst.ID, Row: row.ID, Task: flow.EventKey(project, name), Span: flow.Span{From: 0, To: 1},
+	})
+}
+
+// awaitAgain goes on with a wait for an event.
+func (s *State) awaitAgain(r int32) {
+	var o waitOptions
+	if out, err := s.render(r); err == nil && json.Unmarshal(out.options, &o) == nil {
+		s.awaitEvent(r, o.Event)
+	}
+}
+
+// eventHeard ends the wait of a row, with what the event brought as outputs.
+func (s *State) eventHeard(e EventHeard, env Env, fx *Effects) {
+	r := s.RowByID(e.Row)
+	if r < 0 || !s.Rows[r].Valid || !s.follows(&s.Rows[r]) || s.Rows[r].Type != flow.TypeWait {
+		return // it is over, or rests: then it waits anew
+	}
+	var outputs []byte
+	if len(e.Params) > 0 {
+		outputs, _ = json.Marshal(e.Params) // texts: it cannot fail
+	}
+	s.succeedHosted(r, outputs, env, fx)
+}
+
+// follows tells whether a row is to be told when something happens elsewhere.
+func (s *State) follows(row *flow.TaskRow) bool {
+	return row.Hosted() && (row.Type == flow.TypeDependent || row.Type == flow.TypeWait && row.NextCheck == 0)
 }

@@ -198,6 +198,13 @@ func (p *player) play(command, input string) string {
 		w.verb(v)
 	case "looked": // TASK [nothing|gone]: the store answers
 		w.looked(args)
+	case "event": // TASK name=value …: what it waits for is sent
+		params := map[string]string{}
+		for _, a := range args[1:] {
+			key, value, _ := strings.Cut(a, "=")
+			params[key] = value
+		}
+		w.apply(EventHeard{flow.EventNews{Row: w.s.Rows[w.row(args[0])].ID, Params: params}})
 	case "told": // TASK: something that it follows has ended
 		w.apply(UpstreamTold{flow.UpstreamNews{Row: w.s.Rows[w.row(args[0])].ID}})
 	case "child": // TASK STATE [outputs]: the run that it began tells
@@ -360,6 +367,10 @@ func (p *player) told() string {
 	}
 	for _, f := range w.change.Follows {
 		fmt.Fprintf(&b, "  follows workflow %d", f.Workflow)
+		if f.Workflow == 0 {
+			fmt.Fprintf(&b, " and %s\n", f.Task)
+			continue
+		}
 		if f.Task != "" {
 			fmt.Fprintf(&b, " task %s", f.Task)
 		}

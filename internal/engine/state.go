@@ -290,7 +290,7 @@ func (s *State) set(r int32, to flow.TaskState) {
 			s.count(row, -1)
 		}
 	}
-	if row.Type == flow.TypeDependent && row.State == flow.TaskRunning && to != flow.TaskRunning {
+	if s.follows(row) && to != flow.TaskRunning {
 		s.change.unfollow = append(s.change.unfollow, row.ID)
 	}
 	row.State = to

@@ -58,6 +58,8 @@ const (
 	InboxChild InboxKind = "child"
 	// InboxUpstream: payload UpstreamNews, for a row that follows what has ended.
 	InboxUpstream InboxKind = "upstream"
+	// InboxEvent: payload EventNews, for a row that waits for an event.
+	InboxEvent InboxKind = "event"
 )
 
 // Verb is a person's order to a run or to one task of it.

@@ -107,6 +107,15 @@ type Follow struct {
 	Span     Span
 }
 
+// EventKey is what a row follows that waits for an event: Follow.Task of one without a workflow.
+func EventKey(project, name string) string { return "event:" + project + "/" + name }
+
+// EventNews is the payload of an InboxEvent.
+type EventNews struct {
+	Row    ID                `json:"row"`
+	Params map[string]string `json:"params,omitempty"` // they become outputs
+}
+
 // UpstreamNews is the payload of an InboxUpstream.
 type UpstreamNews struct {
 	Row ID `json:"row"`

@@ -207,6 +207,12 @@ func (c *Core) deliver(item flow.InboxItem) {
 			n = flow.ChildNews{} // of no run
 		}
 		p.ev = engine.ChildTold{ChildNews: n}
+	case flow.InboxEvent:
+		var n flow.EventNews
+		if err := json.Unmarshal(item.Payload, &n); err != nil {
+			n = flow.EventNews{} // for no row
+		}
+		p.ev = engine.EventHeard{EventNews: n}
 	case flow.InboxUpstream:
 		var n flow.UpstreamNews
 		if err := json.Unmarshal(item.Payload, &n); err != nil {

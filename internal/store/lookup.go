@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -196,4 +197,28 @@ func endings(c *flow.Change) []ending {
 		add(&c.Tasks[n].Row)
 	}
 	return out
+}
+
+// SendEvent tells every row that waits for an event of a project that it has come, and returns how many there were.
+func (db *DB) SendEvent(ctx context.Context, project, name string, params map[string]string, next func() flow.ID, now flow.Time) (heard int, err error) {
+	err = db.write(ctx, forAPI, func(q querier) error {
+		type waiter struct{ row, instance flow.ID }
+		rows, err := all(ctx, db, q, func(s scanner) (w waiter, err error) { return w, s.Scan(&w.row, &w.instance) }, `
+			SELECT f.row_id, f.instance_id FROM follow f WHERE f.workflow_id = 0 AND f.task = $1 ORDER BY f.row_id`, flow.EventKey(project, name))
+		if err != nil {
+			return err
+		}
+		items := make([]flow.InboxItem, len(rows))
+		for i, w := range rows {
+			payload, err := json.Marshal(flow.EventNews{Row: w.row, Params: params})
+			if err != nil {
+				return err
+			}
+			id := next()
+			items[i] = flow.InboxItem{ID: id, Instance: w.instance, Kind: flow.InboxEvent, Dedup: "news:" + id.String(), Payload: payload, At: now}
+		}
+		heard, err = db.putAll(ctx, q, items)
+		return err
+	})
+	return heard, db.wrap("send an event", err)
 }

@@ -34,12 +34,13 @@ const (
 	invFell       = "no process ends by itself"
 	invFates      = "each time of a schedule has one fate, and nothing else has one"
 	invFired      = "a time that was fired has one run, for that time, and it ends; one that was left out has a reason and no run"
+	invChildren   = "each task that runs a workflow has one run, and comes to what that comes to"
 	invAll        = "with missed: all every time is fired"
 )
 
 var invariants = []string{
 	invOneRun, invLost, invStray, invTokens, invStale, invOnce, invOrder, invSlots, invKilled, invTerminal, invSecond, invVerbs,
-	invFates, invFired, invAll, invWhole, invFell, invDisturbed, invLeftBehind, invStarts, invClaims, invNames,
+	invFates, invFired, invAll, invChildren, invWhole, invFell, invDisturbed, invLeftBehind, invStarts, invClaims, invNames,
 }
 
 // violation is one that was found broken.
@@ -138,6 +139,7 @@ func (r *run) check(ctx context.Context, open []instance) error {
 	r.checkStarts(pasts)
 	r.checkFates(rows)
 	r.checkFired(rows, pasts)
+	r.checkChildren(pasts)
 	for _, in := range open {
 		r.violate(invLost, in.ID, "run %s (%s) is still %s: %s", in.ID, in.Workflow, in.State, in.Reason)
 	}
@@ -175,7 +177,7 @@ func (r *run) check(ctx context.Context, open []instance) error {
 func (r *run) checkStarts(pasts []past) {
 	byKey := map[string][]string{}
 	for _, p := range pasts {
-		if p.Trigger != triggerSchedule { // checkFired tells who asked for those
+		if p.Trigger != triggerSchedule && p.Trigger != triggerParent { // checkFired and checkChildren tell who asked for those
 			byKey[p.Key] = append(byKey[p.Key], p.ID)
 		}
 	}
@@ -250,7 +252,7 @@ func (r *run) checkRows(p past, byRow map[string][]entry, byToken map[int64][]en
 		if def.tasks[t.Name].once && len(begins) > 1 {
 			r.violate(invOnce, p.ID, "task %s of run %s runs at most once and began %d times: %v", t.Name, p.ID, len(begins), begins)
 		}
-		if t.State == "succeeded" {
+		if t.State == "succeeded" && def.tasks[t.Name].sub == "" {
 			r.looked(invStale, 1)
 			if t.Token != last {
 				r.violate(invStale, p.ID, "task %s of run %s succeeded with token %d, %d was granted later", t.Name, p.ID, t.Token, last)

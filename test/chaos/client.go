@@ -47,11 +47,16 @@ type instance struct {
 	SubmittedAt time.Time  `json:"submitted_at"`
 	EndedAt     *time.Time `json:"ended_at"`
 	Tasks       []task     `json:"tasks"`
+	Parent      *struct {
+		Instance string `json:"instance"`
+	} `json:"parent"`
 }
 
 type task struct {
 	ID          string     `json:"id"`
 	Name        string     `json:"name"`
+	Type        string     `json:"type"`
+	Child       string     `json:"child"` // the run that it began
 	State       string     `json:"state"`
 	Reason      string     `json:"reason"`
 	Valid       bool       `json:"valid"`

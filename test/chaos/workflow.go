@@ -15,6 +15,7 @@ type step struct {
 	once  bool // at most once
 	flaky bool // the first attempt fails
 	join  string
+	sub   string // it runs that workflow; the engine does so itself, and the ledger has only what that one's tasks write
 }
 
 type workflow struct {
@@ -63,6 +64,7 @@ func workflows() []workflow {
 		{"long", map[string]step{"a": {beats: true}, "b": {needs: []string{"a"}}}},
 		{"once", map[string]step{"a": {once: true}, "b": {once: true, beats: true}, "c": {needs: []string{"a", "b"}, join: "all_done"}}},
 		{"flaky", map[string]step{"a": {flaky: true}, "b": {needs: []string{"a"}}, "c": {needs: []string{"b"}, flaky: true}}},
+		{"nest", map[string]step{"a": {}, "s": {needs: []string{"a"}, sub: "flaky"}, "t": {needs: []string{"a"}, sub: "mixed"}, "z": {needs: []string{"s", "t"}, join: "all_done"}}},
 		{"mixed", map[string]step{
 			"a": {}, "b": {needs: []string{"a"}, beats: true}, "c": {needs: []string{"a"}, once: true},
 			"d": {needs: []string{"a"}, flaky: true}, "e": {needs: []string{"b", "c", "d"}, join: "all_done"},
@@ -92,6 +94,10 @@ func (w workflow) document() map[string]any {
 		}
 		if s.beats {
 			script += beats
+		}
+		if s.sub != "" {
+			tasks[name] = map[string]any{"type": "sub_workflow", "with": map[string]string{"workflow": s.sub}, "needs": s.needs}
+			continue
 		}
 		t := map[string]any{"type": "shell", "with": map[string]string{"shell": "bash", "script": script + ends}}
 		if s.needs != nil {

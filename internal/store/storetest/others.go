@@ -158,6 +158,21 @@ func testFollowers(w *world) {
 	w.same(true, w.endRun(w.run(0).Instance.ID, flow.InstanceSucceeded, true))
 	w.same([]flow.ID{rows[3]}, w.heard())
 
+	// An event is for those that wait for it, and for nobody later.
+	up = next(w.load(me).Instance)
+	ear := w.id()
+	up.Follows = []flow.Follow{{Instance: me, Row: ear, Task: flow.EventKey("p", "loaded"), Span: flow.Span{From: 0, To: 1}}}
+	w.committed(up)
+	w.same(0, must(w.db.SendEvent(w.ctx, "q", "loaded", nil, w.id, now))(w), "of another project")
+	w.same(1, must(w.db.SendEvent(w.ctx, "p", "loaded", map[string]string{"rows": "7"}, w.id, now))(w))
+	for _, item := range must(w.m.Inbox(w.ctx, w.me, 1000, nil))(w) {
+		w.same(fmt.Sprintf(`{"row":"%d","params":{"rows":"7"}}`, ear), string(item.Payload))
+		up = next(w.load(me).Instance)
+		up.Inbox, up.Unfollow = []flow.ID{item.ID}, []flow.ID{ear}
+		w.committed(up)
+	}
+	w.same(0, must(w.db.SendEvent(w.ctx, "p", "loaded", nil, w.id, now))(w))
+
 	// Many in one commit, by one run and by many, each told once for each end.
 	up = next(w.load(me).Instance)
 	var want []flow.ID

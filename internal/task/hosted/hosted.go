@@ -43,26 +43,39 @@ func fault(field, format string, args ...any) []*flow.Error {
 const (
 	optionFor      = "for"
 	optionUntil    = "until"
+	optionEvent    = "event"
 	optionWorkflow = "workflow"
 	optionOptions  = "options"
 	optionDefault  = "default"
 	optionForm     = "form"
 )
 
-// Wait returns the type that waits for a time.
+// Wait returns the type that waits for a time or an event.
 func Wait() Type {
 	return Type{name: flow.TypeWait, check: checkWait, schema: task.Schema{
-		Description: "Waits, without holding a worker, and then succeeds.",
+		Description: "Waits for a time or an event, without holding a worker, and then succeeds.",
 		Options: []task.Option{
 			{Name: optionFor, Kind: task.DurationOption, Description: "How long, such as 10s or 2h."},
+			{Name: optionEvent, Kind: task.Text, Description: "Until that event is sent with `baton event NAME`; its parameters become outputs. One that was sent before is not heard."},
 			{Name: optionUntil, Kind: task.Text, Description: "Until when: 2026-03-01T06:00:00Z, or 2026-03-01 06:00:00 in the zone of the run; such as $[yyyy-MM-dd] 06:00:00. A time that is over is waited for no longer."},
 		},
 	}}
 }
 
 func checkWait(o *task.Options) []*flow.Error {
-	if o.Has(optionFor) == o.Has(optionUntil) {
-		return fault(optionFor, "a wait needs `for`, a duration such as 10s, or `until`, a time; one of the two")
+	given := 0
+	for _, name := range []string{optionFor, optionUntil, optionEvent} {
+		if o.Has(name) {
+			given++
+		}
+	}
+	if given != 1 {
+		return fault(optionFor, "a wait needs `for`, a duration such as 10s, `until`, a time, or `event`, the name of one; one of the three")
+	}
+	if text := o.Text(optionEvent); text != "" && !o.Templated(optionEvent) {
+		if err := flow.CheckName(text); err != nil {
+			return fault(optionEvent, "%s", err.Message)
+		}
 	}
 	return nil
 }

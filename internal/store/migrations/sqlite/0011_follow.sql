@@ -1,9 +1,9 @@
--- What waiting tasks follow: ends of runs of a workflow, or of a task of it, that are for a time in a span.
+-- What waiting tasks follow: ends of runs of a workflow, or of a task of it, that are for a time in a span; events.
 
 -- +goose Up
 
 CREATE TABLE follow (
-    workflow_id INTEGER NOT NULL, -- that is followed
+    workflow_id INTEGER NOT NULL, -- that is followed; 0: none, task is the key of an event
     row_id      INTEGER NOT NULL, -- the task instance that waits
     task        TEXT    NOT NULL, -- '': the whole run
     from_time   INTEGER NOT NULL, -- of data times, up to and without to_time
@@ -12,6 +12,7 @@ CREATE TABLE follow (
     PRIMARY KEY (workflow_id, row_id, task, from_time)
 ) WITHOUT ROWID;
 CREATE INDEX follow_row ON follow (row_id);
+CREATE INDEX follow_event ON follow (task, row_id) WHERE workflow_id = 0; -- who waits for an event
 CREATE INDEX follow_instance ON follow (instance_id);
 
 -- +goose Down
