@@ -50,6 +50,7 @@ func (a *app) taskView() view[api.Task] {
 			{head: "STARTED", wide: true, cell: func(t api.Task) string { return clock(t.StartedAt) }},
 			{head: "TOOK", cell: func(t api.Task) string { return took(t.StartedAt, t.EndedAt) }},
 			{head: "WORKER", wide: true, cell: func(t api.Task) string { return or(t.Worker, "-") }},
+			{head: "RUN", wide: true, cell: func(t api.Task) string { return or(t.Child, "-") }},
 			{head: "REASON", free: true, cell: reasonOf},
 		},
 	}
@@ -61,7 +62,7 @@ func reasonOf(t api.Task) string {
 	if !t.Valid {
 		return strings.TrimSpace("superseded " + reason)
 	}
-	if t.NextCheckAt != 0 && reason != "" {
+	if t.NextCheckAt != 0 && reason != "" && !flow.Hosted(t.Type) {
 		return reason + " until " + t.NextCheckAt.Std().Local().Format(time.TimeOnly)
 	}
 	return reason

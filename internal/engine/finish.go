@@ -211,10 +211,23 @@ func (s *State) runningReason() string {
 	case s.unknown > 0 && s.active == s.unknown+s.waiting:
 		return unknownReason
 	case s.active == s.waiting+s.hosted && s.active > 0:
-		return "waiting: all tasks that could run wait; `baton explain` says for what"
+		return s.waitingReason()
 	default:
 		return "queued: tasks wait for a place on a worker"
 	}
+}
+
+// waitingReason says what a run waits for of which nothing runs: the one task that waits, or how many do.
+func (s *State) waitingReason() string {
+	if s.active > 1 {
+		return fmt.Sprintf("waiting: %d tasks wait; `baton explain` says for what", s.active)
+	}
+	for r := range s.Rows {
+		if row := &s.Rows[r]; row.Valid && (row.State == flow.TaskWaiting || row.Hosted()) {
+			return flow.Text(fmt.Sprintf("waiting: task %s: %s", row.Name, row.Reason), flow.MaxReason)
+		}
+	}
+	return "waiting"
 }
 
 // toUndo returns the succeeded row that is to be undone next, -1 when none is left: in reverse
