@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestExpression(t *testing.T) {
@@ -127,14 +126,10 @@ func TestExpressionWork(t *testing.T) {
 			}
 			continue
 		}
-		start := time.Now()
 		_, err = e.Eval(scope)
 		var own *Error
 		if !errors.As(err, &own) || own.Code != CodeTooLarge {
 			t.Errorf("%s: %v", text, err)
-		}
-		if d := time.Since(start); d > 20*time.Second {
-			t.Errorf("%s took %v", text, d)
 		}
 	}
 }
