@@ -108,21 +108,25 @@ type Looked struct {
 // ChildTold says how a run stands that a row began.
 type ChildTold struct{ flow.ChildNews }
 
-func (Looked) event()    {}
-func (ChildTold) event() {}
-func (Begin) event()     {}
-func (Admitted) event()  {}
-func (Placed) event()    {}
-func (Stuck) event()     {}
-func (Started) event()   {}
-func (Ended) event()     {}
-func (Refused) event()   {}
-func (Lost) event()      {}
-func (Suspected) event() {}
-func (Rebound) event()   {}
-func (Alive) event()     {}
-func (Due) event()       {}
-func (VerbGiven) event() {}
+// SlotsGiven says that a row has the slots of its pool that it claimed.
+type SlotsGiven struct{ flow.GivenSlots }
+
+func (SlotsGiven) event() {}
+func (Looked) event()     {}
+func (ChildTold) event()  {}
+func (Begin) event()      {}
+func (Admitted) event()   {}
+func (Placed) event()     {}
+func (Stuck) event()      {}
+func (Started) event()    {}
+func (Ended) event()      {}
+func (Refused) event()    {}
+func (Lost) event()       {}
+func (Suspected) event()  {}
+func (Rebound) event()    {}
+func (Alive) event()      {}
+func (Due) event()        {}
+func (VerbGiven) event()  {}
 
 // Apply decides one event. It never fails: what makes no sense in the state (a late result, a
 // second start) changes nothing or is refused in the outcome. It panics only when an invariant is
@@ -164,6 +168,8 @@ func Apply(s *State, ev Event, env Env) Effects {
 		s.verb(e, env, &fx)
 	case Admitted:
 		s.admitted(e, env, &fx)
+	case SlotsGiven:
+		s.slotsGiven(e, &fx)
 	case Looked:
 		s.looked(e, env, &fx)
 	case ChildTold:
@@ -185,7 +191,7 @@ func (s *State) Resume() Effects {
 		if !row.Valid {
 			continue
 		}
-		if row.State == flow.TaskQueued && s.granting() {
+		if row.State == flow.TaskQueued && !row.Pooling() && s.granting() {
 			fx.Queued = append(fx.Queued, int32(r))
 		}
 		if row.Hosted() {
@@ -201,7 +207,7 @@ func (s *State) Resume() Effects {
 // queued tells whether a row index that comes back from the dispatcher still names a row that
 // waits for a worker.
 func (s *State) queued(r int32) bool {
-	return r >= 0 && int(r) < len(s.Rows) && s.Rows[r].Valid && s.Rows[r].State == flow.TaskQueued && s.granting()
+	return r >= 0 && int(r) < len(s.Rows) && s.Rows[r].Valid && s.Rows[r].State == flow.TaskQueued && !s.Rows[r].Pooling() && s.granting()
 }
 
 func (s *State) begin(env Env, _ *Effects) {

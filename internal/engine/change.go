@@ -19,6 +19,8 @@ type change struct {
 	alerts   []flow.Alert
 	commands []flow.Command
 	news     []flow.InboxItem
+	claims   []flow.Claim
+	unclaims []flow.Claim
 }
 
 // Effects are orders to be carried out after the commit, by row index. They say nothing that the
@@ -53,7 +55,7 @@ func (s *State) Dirty() bool { return s.change.touched }
 
 // Changed is how many rows the changes since the last Take are.
 func (s *State) Changed() int {
-	return 1 + len(s.Rows) - s.change.stored + len(s.change.updated) + len(s.change.past)
+	return 1 + len(s.Rows) - s.change.stored + len(s.change.updated) + len(s.change.past) + len(s.change.claims) + len(s.change.unclaims)
 }
 
 // Take returns what is to be committed and counts it as committed: a caller whose commit fails
@@ -67,6 +69,7 @@ func (s *State) Take(command flow.ID) (flow.Change, []int32) {
 	out := flow.Change{
 		Instance: s.Inst, Command: command,
 		Past: c.past, Inbox: c.inbox, Outcomes: c.outcomes, Alerts: c.alerts, Commands: c.commands, News: c.news,
+		Claims: c.claims, Unclaims: c.unclaims,
 	}
 	if c.stored < len(s.Rows) {
 		// A copy: the caller may still be writing it when the next event changes the rows.
@@ -117,11 +120,11 @@ func (s *State) Resting() bool {
 	if s.live > 0 || len(s.looking) > 0 {
 		return false
 	}
-	if s.active == s.waiting+s.hosted || s.Inst.State.AtRest() {
+	if s.active == s.waiting+s.hosted+s.pooling || s.Inst.State.AtRest() {
 		return true
 	}
 	for r := range s.Rows {
-		if row := &s.Rows[r]; row.Valid && row.State == flow.TaskQueued {
+		if row := &s.Rows[r]; row.Valid && row.State == flow.TaskQueued && !row.Pooling() {
 			return false
 		}
 	}

@@ -210,7 +210,7 @@ func (s *State) runningReason() string {
 		return "running: tasks are running"
 	case s.unknown > 0 && s.active == s.unknown+s.waiting:
 		return unknownReason
-	case s.active == s.waiting+s.hosted && s.active > 0:
+	case s.active == s.waiting+s.hosted+s.pooling && s.active > 0:
 		return "waiting: all tasks that could run wait; `baton explain` says for what"
 	default:
 		return "queued: tasks wait for a place on a worker"

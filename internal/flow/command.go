@@ -56,6 +56,8 @@ const (
 	InboxAdmission InboxKind = "admission"
 	// InboxChild: payload ChildNews, of a run to the run that began it.
 	InboxChild InboxKind = "child"
+	// InboxSlots: payload GivenSlots.
+	InboxSlots InboxKind = "slots"
 )
 
 // Verb is a person's order to a run or to one task of it.

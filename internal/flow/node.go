@@ -135,6 +135,7 @@ type Waiting struct {
 	Addressed bool // items of instances that nobody holds
 	NextWake  Time // earliest WakeAt of a parked instance, 0 for none
 	Queued    bool // a run waits for its turn
+	Pooled    bool // a task waits for slots of its pool
 	NextFire  Time // when the first schedule is to be looked at, by the clock of the store, 0 for none
 	Now       Time // by the clock of the store
 	// Draining are the nodes that take nothing new, by Node.DrainKey, in order.

@@ -55,6 +55,7 @@ type Document struct {
 	Project    *Project
 	DataSource *DataSource
 	Calendar   *Calendar
+	Pool       *Pool
 	Reset      bool   // an order to apply: what verbs changed is as the document says again
 	File       string // name of the file it came from: resources lie beside it; never stored
 }

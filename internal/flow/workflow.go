@@ -88,6 +88,7 @@ type Task struct {
 	Priority      Priority          `json:"priority,omitempty"` // 0: the workflow's
 	WorkerGroup   string            `json:"worker_group,omitempty"`
 	Delivery      Delivery          `json:"delivery,omitempty"`
+	Pool          *PoolUse          `json:"pool,omitempty"`
 	Disabled      bool              `json:"disabled,omitempty"`
 	IgnoreFailure bool              `json:"ignore_failure,omitempty"`
 	Compensate    *Compensation     `json:"compensate,omitempty"`

@@ -62,6 +62,7 @@ type Core struct {
 	elsewhere elsewhere
 	fires     fires
 	turns     turns
+	pools     pools
 	pace      pace
 	busy      bool   // it said so
 	doomed    []doom // losses that wait for the inbox
@@ -144,6 +145,7 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 		c.keepPace()
 		c.lookAtSchedules()
 		c.giveTurns()
+		c.giveSlots()
 		c.considerPeers()
 		c.beatDue()
 		c.flush()
@@ -178,6 +180,7 @@ func (c *Core) handle(ev Event) {
 			c.lookForMine()
 		}
 		if e.Drains {
+			c.pools.looked = 0 // one may be larger now
 			c.pollNow()
 		}
 	case Viewed:
@@ -223,6 +226,8 @@ func (c *Core) handle(ev Event) {
 		c.groupsRead(e)
 	case Admitted:
 		c.admitted(e)
+	case SlotsGiven:
+		c.slotsGiven(e)
 	case DueRead:
 		c.dueRead(e)
 	case Fired:

@@ -161,6 +161,11 @@ type (
 		Written []bool
 		Err     error
 	}
+	// SlotsGiven answers GiveSlots.
+	SlotsGiven struct {
+		flow.SlotsGiven
+		Err error
+	}
 	// Admitted answers Admit.
 	Admitted struct {
 		flow.Admitted
@@ -208,6 +213,7 @@ func (GroupsRead) event()     {}
 func (DueRead) event()        {}
 func (Fired) event()          {}
 func (Admitted) event()       {}
+func (SlotsGiven) event()     {}
 func (LookedUp) event()       {}
 func (Tick) event()           {}
 func (Poked) event()          {}

@@ -149,6 +149,7 @@ func (c *Core) committed(e Committed) {
 			c.settleLate(in)
 			c.emit(Publish{changes[i]})
 			c.turns.changed(in.st, changes[i])
+			c.pools.changed(changes[i])
 			c.spread(changes[i])
 			if in.st.Inst.Owner == 0 {
 				c.park(in)

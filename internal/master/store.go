@@ -91,6 +91,11 @@ type Store interface {
 	// none is named, some at a time, after one: items in inboxes, each given once.
 	Admit(ctx context.Context, workflows []flow.ID, after flow.ID) (flow.Admitted, error)
 
+	// GiveSlots gives slots of pools that are free to those that wait for them, in order: an item in the inbox of each
+	// run, once for each claim. With no key named, those are looked at that something waits for, some at a time, after
+	// one, and what holds slots without an attempt any more is found.
+	GiveSlots(ctx context.Context, keys []flow.PoolKey, after flow.PoolKey) (flow.SlotsGiven, error)
+
 	// Lookup reads the newest version of a workflow by its name, and tells whether a run is there, also when the
 	// workflow is not (not found).
 	Lookup(ctx context.Context, project, workflow string, run flow.ID) (def flow.Definition, there bool, err error)

@@ -129,6 +129,7 @@ func (c *Core) polled(e Polled) {
 	c.drainsAre(e.Waiting.Draining)
 	c.firesAt(e.Waiting.NextFire, e.Waiting.Now)
 	c.turns.net(e.Waiting.Queued, c.now)
+	c.pools.net(e.Waiting.Pooled, c.now)
 	if e.Waiting.Commands {
 		c.readCommands()
 	}

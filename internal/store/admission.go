@@ -5,7 +5,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -149,16 +148,9 @@ func (m *Master) orderAll(ctx context.Context, q querier, orders []flow.Order) (
 	rows := make([]orderRow, len(orders))
 	for i, o := range orders {
 		item := o.Item(storeID(now, tokens[i]), now)
-		rows[i] = orderRow{int64(item.ID), int64(item.Instance), item.Kind, item.Dedup, string(item.Payload)}
+		rows[i] = rowOf(item)
 	}
-	raw, err := json.Marshal(rows)
-	if err != nil {
-		return 0, err
-	}
-	n, err := exec(ctx, m.DB, q, `
-		INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at)
-		SELECT u.id, u.instance, u.kind, u.dedup, u.payload, CAST($2 AS BIGINT)
-		FROM `+m.records("$1", "id bigint, instance bigint, kind text, dedup text, payload text")+` WHERE true ON CONFLICT DO NOTHING`, string(raw), now)
+	n, err := m.insertItems(ctx, q, rows, now)
 	return int(n), err
 }
 

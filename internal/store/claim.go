@@ -79,6 +79,7 @@ func (m *Master) Waiting(ctx context.Context, owner int64) (flow.Waiting, error)
 			COALESCE((SELECT parked_until FROM instance WHERE parked_until > 0 AND engine <= $2
 				ORDER BY parked_until LIMIT 1), 0),
 			(SELECT i.id FROM instance i WHERE i.state = 2 ORDER BY i.trigger, (0 + i.id) LIMIT 1) IS NOT NULL,
+			(SELECT id FROM pool_claim WHERE given_at = 0 ORDER BY project_id, pool, key LIMIT 1) IS NOT NULL,
 			COALESCE((SELECT next_at FROM timing WHERE next_at > 0 ORDER BY next_at LIMIT 1), 0), baton_now(),
 			`+drainedKeys, owner, flow.EngineVersion)
 	return w, m.wrap("look what waits", err)
@@ -87,7 +88,7 @@ func (m *Master) Waiting(ctx context.Context, owner int64) (flow.Waiting, error)
 func scanWaiting(s scanner) (flow.Waiting, error) {
 	var w flow.Waiting
 	var draining string
-	err := s.Scan(&w.Commands, &w.Inbox, &w.Addressed, &w.NextWake, &w.Queued, &w.NextFire, &w.Now, &draining)
+	err := s.Scan(&w.Commands, &w.Inbox, &w.Addressed, &w.NextWake, &w.Queued, &w.Pooled, &w.NextFire, &w.Now, &draining)
 	w.Draining = drainedList(draining)
 	return w, err
 }

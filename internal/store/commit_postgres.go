@@ -170,6 +170,8 @@ func newPlan(b *sortedBatch) *plan {
 		alerts         []alertWrite
 		commands       []commandWrite
 		news           []newsWrite
+		claims         []*flow.Claim
+		unclaims       []*flow.Claim
 	)
 	for _, c := range b.changes {
 		if c.Command != 0 {
@@ -202,6 +204,12 @@ func newPlan(b *sortedBatch) *plan {
 		}
 		for i := range c.News {
 			news = append(news, newsWrite{c.Instance.ID, &c.News[i]})
+		}
+		for i := range c.Claims {
+			claims = append(claims, &c.Claims[i])
+		}
+		for i := range c.Unclaims {
+			unclaims = append(unclaims, &c.Unclaims[i])
 		}
 	}
 	p := &plan{args: []any{b.owner, b.epoch}}
@@ -243,6 +251,13 @@ func newPlan(b *sortedBatch) *plan {
 	}
 	if len(news) > 0 {
 		p.add("news", newsColumns(news)...)
+	}
+	if len(claims) > 0 {
+		p.add("claims", claimColumns(claims)...)
+	}
+	if len(unclaims) > 0 {
+		sortClaims(unclaims)
+		p.add("unclaims", unclaimColumns(unclaims)...)
 	}
 	return p
 }
