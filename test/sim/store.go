@@ -46,6 +46,10 @@ type Store struct {
 	restores  int64 // of which each begins another generation
 	ids       *flow.IDSource
 	history   []string // invariants broken while writing
+	pools     map[string]flow.Pool
+	claims    map[flow.ID]claim
+	swept     map[flow.ID]bool // claims that were taken back
+	passed    map[flow.ID]bool // runs of which a task may have gone past its pool
 	schedules
 	revisions int64 // given out
 }
@@ -56,6 +60,7 @@ func newStore(w *World) *Store {
 		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
 		fenced: map[int64]bool{}, homes: map[int64]string{}, hellos: map[string]int64{}, leases: map[int64]flow.Time{}, names: map[int64]string{},
 		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, triers: map[flow.ID][]trial{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease, schedules: newSchedules(),
+		pools: map[string]flow.Pool{}, claims: map[flow.ID]claim{}, swept: map[flow.ID]bool{}, passed: map[flow.ID]bool{},
 	}
 }
 
@@ -351,6 +356,7 @@ func (s *Store) waiting(owner int64) flow.Waiting {
 			w.NextWake = flow.Earliest(w.NextWake, in.Instance.WakeAt)
 		}
 	}
+	w.Pooled = len(s.waitedFor()) > 0
 	w.NextFire, w.Now = s.nextFire(), s.w.now
 	for _, in := range s.instances {
 		w.Queued = w.Queued || in.Instance.State == flow.InstanceQueued
@@ -513,6 +519,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 		i := slices.IndexFunc(stored.Tasks, func(r flow.TaskRow) bool { return r.ID == g })
 		tokens = append(tokens, stored.Tasks[i].Attempt.Token)
 	}
+	s.claimed(ch, stored.Tasks)
 	s.past = append(s.past, ch.Past...)
 	for _, it := range ch.Inbox {
 		delete(s.inbox, it)
