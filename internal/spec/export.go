@@ -33,6 +33,8 @@ func documentNode(doc flow.Document) (*yaml.Node, error) {
 		return dataSourceKeys.write(doc.DataSource), nil
 	case doc.Calendar != nil:
 		return calendarKeys.write(doc.Calendar), nil
+	case doc.Pool != nil:
+		return poolKeys.write(doc.Pool), nil
 	default:
 		return nil, fmt.Errorf("export: the document is empty")
 	}

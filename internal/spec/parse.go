@@ -18,12 +18,13 @@ const (
 	kindProject    = "Project"
 	kindDataSource = "DataSource"
 	kindCalendar   = "Calendar"
+	kindPool       = "Pool"
 )
 
 // laterKinds are kinds of the contract that this version refuses.
-var laterKinds = []string{"Pool", "WorkerGroup", "Environment", "Queue", "AlertRule"}
+var laterKinds = []string{"WorkerGroup", "Environment", "Queue", "AlertRule"}
 
-func kinds() []string { return []string{kindWorkflow, kindProject, kindDataSource, kindCalendar} }
+func kinds() []string { return []string{kindWorkflow, kindProject, kindDataSource, kindCalendar, kindPool} }
 
 // Defaults stand in for what a document leaves out.
 type Defaults struct {
@@ -79,6 +80,8 @@ func identity(d flow.Document) string {
 		return fmt.Sprintf("data source %q of project %q", d.DataSource.Name, d.DataSource.Project)
 	case d.Calendar != nil:
 		return fmt.Sprintf("calendar %q of project %q", d.Calendar.Name, d.Calendar.Project)
+	case d.Pool != nil:
+		return fmt.Sprintf("pool %q of project %q", d.Pool.Name, d.Pool.Project)
 	default:
 		return fmt.Sprintf("workflow %q of project %q", d.Workflow.Name, d.Workflow.Project)
 	}
@@ -103,6 +106,8 @@ func (r *reader) document(v value, defaults Defaults) (flow.Document, bool) {
 		return flow.Document{DataSource: r.dataSource(v, defaults.Project)}, true
 	case kindCalendar:
 		return flow.Document{Calendar: r.calendar(v, defaults.Project)}, true
+	case kindPool:
+		return flow.Document{Pool: r.pool(v, defaults.Project)}, true
 	default:
 		return flow.Document{Workflow: r.workflow(v, defaults.Project)}, true
 	}

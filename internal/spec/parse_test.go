@@ -96,6 +96,8 @@ func asJSON(t testing.TB, d flow.Document) string {
 		v = d.DataSource
 	case d.Calendar != nil:
 		v = d.Calendar
+	case d.Pool != nil:
+		v = d.Pool
 	case len(d.Workflow.Schedules) > 0:
 		v = struct {
 			*flow.Workflow

@@ -21,6 +21,7 @@ func JSONSchema(types *task.Set) []byte {
 		{kindProject, projectKeys.schema()},
 		{kindDataSource, dataSourceKeys.schema()},
 		{kindCalendar, calendarKeys.schema()},
+		{kindPool, poolKeys.schema()},
 		{kindWorkflow, workflowKeys.schema()},
 	}
 	defs := object{
