@@ -66,6 +66,8 @@ func describe(d flow.Document) Described {
 		out.Kind, out.Project, out.Name = "Project", d.Project.Name, d.Project.Name
 	case d.Calendar != nil:
 		out.Kind, out.Project, out.Name = "Calendar", d.Calendar.Project, d.Calendar.Name
+	case d.Pool != nil:
+		out.Kind, out.Project, out.Name = "Pool", d.Pool.Project, d.Pool.Name
 	}
 	return out
 }
@@ -99,7 +101,7 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 		items = []flow.Applied{}
 	}
 	if slices.ContainsFunc(docs, func(d flow.Document) bool {
-		return d.Calendar != nil || d.Workflow != nil && len(d.Workflow.Schedules) > 0
+		return d.Calendar != nil || d.Pool != nil || d.Workflow != nil && len(d.Workflow.Schedules) > 0
 	}) {
 		s.masters.PokeLook() // what is new may be due within the second
 	}
@@ -263,6 +265,14 @@ func (s *Server) stored(ctx context.Context, d flow.Document) (*flow.Document, e
 		for i := range all {
 			if all[i].Name == d.Calendar.Name {
 				return &flow.Document{Calendar: &all[i]}, nil
+			}
+		}
+		return nil, err
+	case d.Pool != nil:
+		all, err := s.store.Pools(ctx, d.Pool.Project, 0)
+		for i := range all {
+			if all[i].Name == d.Pool.Name {
+				return &flow.Document{Pool: &all[i].File}, nil
 			}
 		}
 		return nil, err

@@ -36,6 +36,8 @@ const (
 	DataSourceRead  Permission = "datasource:read"
 	ScheduleRead    Permission = "schedule:read"
 	ScheduleOperate Permission = "schedule:operate"
+	PoolRead        Permission = "pool:read"
+	PoolOperate     Permission = "pool:operate"
 	SettingRead     Permission = "setting:read"
 	SettingWrite    Permission = "setting:write"
 	TokenWrite      Permission = "token:write"

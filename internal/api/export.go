@@ -66,7 +66,7 @@ func (s *Server) exported(ctx context.Context, in *exportIn) ([]flow.Document, e
 	}
 }
 
-// exportedProjects are the projects with their calendars and data sources, which stand before the workflows.
+// exportedProjects are the projects with their calendars, pools and data sources, which stand before the workflows.
 func (s *Server) exportedProjects(ctx context.Context, name string) ([]flow.Document, error) {
 	var projects []flow.Project
 	if name != "" {
@@ -94,6 +94,13 @@ func (s *Server) exportedProjects(ctx context.Context, name string) ([]flow.Docu
 	}
 	for i := range calendars {
 		docs = append(docs, flow.Document{Calendar: &calendars[i]})
+	}
+	pools, err := s.store.Pools(ctx, name, 0)
+	if err != nil {
+		return nil, err
+	}
+	for i := range pools {
+		docs = append(docs, flow.Document{Pool: &pools[i].File})
 	}
 	sources, err := s.store.DataSources(ctx, name)
 	for i := range sources {

@@ -24,7 +24,9 @@ const (
 // laterKinds are kinds of the contract that this version refuses.
 var laterKinds = []string{"WorkerGroup", "Environment", "Queue", "AlertRule"}
 
-func kinds() []string { return []string{kindWorkflow, kindProject, kindDataSource, kindCalendar, kindPool} }
+func kinds() []string {
+	return []string{kindWorkflow, kindProject, kindDataSource, kindCalendar, kindPool}
+}
 
 // Defaults stand in for what a document leaves out.
 type Defaults struct {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// claimsShown bounds the holders of a pool that are read for people, and those that wait.
+	// claimsShown bounds the holders that are read to explain what a task waits for, and those that wait.
 	claimsShown = 500
 	// waitsShown bounds the waiting claims of one run that are explained.
 	waitsShown = 100
@@ -120,25 +120,50 @@ func scanPoolRow(s scanner) (flow.PoolRow, error) {
 	return p, err
 }
 
-// Pools lists the pools of a project, or of all, by name.
-func (db *DB) Pools(ctx context.Context, project string) ([]flow.PoolRow, error) {
-	out, err := all(ctx, db, db.read(forAPI), scanPoolRow, poolRowSQL+"WHERE $1 = '' OR j.name = $1 ORDER BY j.name, p.name", project)
-	return out, db.wrap("read pools", err)
+// Pools lists the pools of a project, or of all, by name, each with so many of those that hold slots of it, and as
+// many of those that wait for some.
+func (db *DB) Pools(ctx context.Context, project string, claims int) ([]flow.PoolStanding, error) {
+	rows, err := all(ctx, db, db.read(forAPI), scanPoolRow, poolRowSQL+"WHERE $1 = '' OR j.name = $1 ORDER BY j.name, p.name", project)
+	if err != nil {
+		return nil, db.wrap("read pools", err)
+	}
+	out := make([]flow.PoolStanding, len(rows))
+	for i, row := range rows {
+		if out[i], err = db.standing(ctx, row, claims); err != nil {
+			return nil, db.wrap("read pools", err)
+		}
+	}
+	return out, nil
 }
 
-// Pool reads a pool with those that hold slots of it and those that wait for some, some hundred of each.
-func (db *DB) Pool(ctx context.Context, project, name string) (flow.PoolStanding, error) {
+// Pool reads a pool with those that hold slots of it and those that wait for some.
+func (db *DB) Pool(ctx context.Context, project, name string, claims int) (flow.PoolStanding, error) {
 	row, err := one(ctx, db, db.read(forAPI), scanPoolRow, poolRowSQL+"WHERE j.name = $1 AND p.name = $2", project, name)
 	if err != nil {
 		return flow.PoolStanding{}, db.wrap("read pool", db.noPool(ctx, err, project, name))
 	}
+	out, err := db.standing(ctx, row, claims)
+	return out, db.wrap("read pool", err)
+}
+
+// standing reads who holds slots of a pool and who waits for some.
+func (db *DB) standing(ctx context.Context, row flow.PoolRow, n int) (flow.PoolStanding, error) {
 	out := flow.PoolStanding{PoolRow: row}
-	of := "c.project_id = (SELECT project_id FROM pool WHERE id = $1) AND c.pool = (SELECT name FROM pool WHERE id = $1)"
-	if out.Holders, err = db.claims(ctx, of+" AND c.given_at > 0 ORDER BY c.given_at, c.id LIMIT $2", row.ID, claimsShown); err != nil {
-		return out, db.wrap("read who holds slots", err)
+	if n == 0 {
+		return out, nil
 	}
-	if out.Waiters, err = db.claims(ctx, of+" AND c.given_at = 0 ORDER BY c.key, c.priority, c.created_at, c.id LIMIT $2", row.ID, claimsShown); err != nil {
-		return out, db.wrap("read who waits for slots", err)
+	const of = "c.project_id = (SELECT project_id FROM pool WHERE id = $1) AND c.pool = (SELECT name FROM pool WHERE id = $1)"
+	var err error
+	if row.Used > 0 {
+		if out.Holders, err = db.claims(ctx, of+" AND c.given_at > 0 ORDER BY c.given_at, c.id LIMIT $2", row.ID, n); err != nil {
+			return out, err
+		}
+	}
+	if row.Waiting == 0 {
+		return out, nil
+	}
+	if out.Waiters, err = db.claims(ctx, of+" AND c.given_at = 0 ORDER BY c.key, c.priority, c.created_at, c.id LIMIT $2", row.ID, n); err != nil {
+		return out, err
 	}
 	now, err := db.clockNow(ctx)
 	inOrder(out.Waiters, now)

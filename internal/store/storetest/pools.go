@@ -85,7 +85,7 @@ func (w *world) toldSlots() map[flow.ID]flow.ID {
 
 func (w *world) used(pool string) [2]int {
 	w.Helper()
-	p := must(w.db.Pool(w.ctx, "p", pool))(w)
+	p := must(w.db.Pool(w.ctx, "p", pool, 500))(w)
 	return [2]int{p.Used, p.Waiting}
 }
 
@@ -338,10 +338,10 @@ func testPoolFiles(w *world) {
 		return out
 	}
 	row := func() flow.PoolRow {
-		all := must(w.db.Pools(w.ctx, "p"))(w)
+		all := must(w.db.Pools(w.ctx, "p", 10))(w)
 		w.same(1, len(all))
 		all[0].ID = 0
-		return all[0]
+		return all[0].PoolRow
 	}
 	refused := func(why string, docs ...flow.Document) {
 		w.Helper()
@@ -379,7 +379,7 @@ func testPoolShown(w *world) {
 	w.pool("dw", 2)
 	a, b, c := w.claimSlots("dw", "", 2), w.claimSlots("dw", "", 1), w.claimSlots("dw", "eu", 3)
 	w.same(runs(a), w.giveAll())
-	p := must(w.db.Pool(w.ctx, "p", "dw"))(w)
+	p := must(w.db.Pool(w.ctx, "p", "dw", 500))(w)
 	w.same([]any{2, 2, 1, 2}, []any{p.Used, p.Waiting, len(p.Holders), len(p.Waiters)})
 	w.same([]any{a.Claims[0], "t0", 0}, []any{p.Holders[0].Claim, p.Holders[0].TaskName, p.Holders[0].Position})
 	w.same([]any{b.Claims[0], "t0", 1, flow.Time(0)}, []any{p.Waiters[0].Claim, p.Waiters[0].TaskName, p.Waiters[0].Position, p.Waiters[0].GivenAt})
