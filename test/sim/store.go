@@ -568,12 +568,61 @@ func (s *Store) quarantine(owner int64, e master.Quarantine) {
 	}
 	s.w.log("instance %d is quarantined: %s", e.ID, e.Reason)
 	i := &in.Instance
-	if i.State != flow.InstanceQuarantined {
+	if s.settleVerbs(i) {
+		s.stopUnread(in)
+	} else if i.State != flow.InstanceQuarantined {
 		i.Prior, i.State = i.State, flow.InstanceQuarantined
 	}
 	i.Owner, i.WakeAt, i.Reason = 0, 0, e.Reason
 	s.takes[e.ID] = 0
 	i.Seq++
+}
+
+// settleVerbs answers the verbs for a run that nobody can drive, and tells whether one of them stops it: one that was
+// quarantined before. The others are refused.
+func (s *Store) settleVerbs(i *flow.Instance) (stopped bool) {
+	for _, id := range sorted(s.inbox) {
+		item := s.inbox[id]
+		if item.Instance != i.ID || item.Kind != flow.InboxVerb {
+			continue
+		}
+		var v flow.Verb
+		if err := json.Unmarshal(item.Payload, &v); err != nil {
+			panic(err) // a struct of texts
+		}
+		applied := !stopped && i.State == flow.InstanceQuarantined && v.Name == flow.VerbStop
+		stopped = stopped || applied
+		s.outcomes[id] = flow.Outcome{Inbox: id, Instance: i.ID, Verb: v.Name, Applied: applied, At: s.w.now}
+		delete(s.inbox, id)
+	}
+	return stopped
+}
+
+// stopUnread ends a run as it stands: whether its processes are gone nobody can confirm.
+func (s *Store) stopUnread(in *flow.Loaded) {
+	id := in.Instance.ID
+	in.Instance.State, in.Instance.Prior, in.Instance.EndedAt = flow.InstanceStopped, 0, s.w.now
+	for n := range in.Tasks {
+		row := &in.Tasks[n]
+		if row.State.Ended() {
+			continue
+		}
+		row.State, row.Reason, row.Kill, row.EndedAt, row.Claim, row.Given = flow.TaskKilled, flow.ReasonQuarantine, flow.KillNone, s.w.now, 0, false
+		if row.Attempt.State.Live() {
+			row.Attempt.State = flow.AttemptKilled
+		}
+		row.Attempt.Confirmed = false
+	}
+	for k, c := range s.claims {
+		if c.Instance == id {
+			delete(s.claims, k)
+		}
+	}
+	for k, item := range s.inbox {
+		if item.Instance == id {
+			delete(s.inbox, k)
+		}
+	}
 }
 
 func spec(st flow.Start) []byte {
