@@ -96,7 +96,7 @@ func TestGiveProperty(t *testing.T) {
 			return n
 		}
 		poor := ask(PriorityLowest, pool.Slots) // the one to starve if any: all slots, and last of all
-		for minute := 0; minute < 400; minute++ {
+		for minute := range 400 {
 			now = now.Add(time.Minute)
 			for id, at := range ends {
 				if at <= now {

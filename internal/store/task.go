@@ -38,7 +38,8 @@ func scanTask(s scanner) (flow.TaskRow, error) {
 	err := s.Scan(append([]any{
 		&t.Instance, &t.ID, &t.Name, &t.Type, &t.State, &t.Valid, &t.RunTimes, &t.Reason, &t.NextCheck,
 		&t.Held, &t.Kill, &t.Warned, &t.Compensates, &t.EligibleAt, &t.StartedAt, &t.EndedAt,
-		doc{&t.Outputs}, &t.Claim, &t.Given,
+		doc{&t.Outputs},
+		&t.Claim, &t.Given,
 	}, attemptFields(&t.Attempt)...)...)
 	if t.Attempt.Number == 0 {
 		t.Attempt.Task = 0 // there was none yet

@@ -122,6 +122,17 @@ func (w *World) Everything() {
 	must(x.m.TryCommands(x.ctx, x.me, 0, 1, 10, []flow.ID{1}))(x)
 }
 
+// Claims makes runs of which each waits for a slot of the pool dw, which has one.
+func (w *World) Claims(n int) []flow.Change {
+	w.w.Helper()
+	w.w.pool("dw", 1)
+	out := make([]flow.Change, n)
+	for i := range out {
+		out[i] = w.w.claimSlots("dw", "", 1)
+	}
+	return out
+}
+
 // Upkeep runs each statement of housekeeping once.
 func (w *World) Upkeep() {
 	x := w.w
