@@ -70,6 +70,8 @@ func describe(d flow.Document) Described {
 		out.Kind, out.Name = "Environment", d.Environment.Name
 	case d.WorkerGroup != nil:
 		out.Kind, out.Name = "WorkerGroup", d.WorkerGroup.Name
+	case d.Pool != nil:
+		out.Kind, out.Project, out.Name = "Pool", d.Pool.Project, d.Pool.Name
 	}
 	return out
 }
@@ -106,7 +108,7 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 		items = []flow.Applied{}
 	}
 	if slices.ContainsFunc(docs, func(d flow.Document) bool {
-		return d.Calendar != nil || d.Workflow != nil && len(d.Workflow.Schedules) > 0
+		return d.Calendar != nil || d.Pool != nil || d.Workflow != nil && len(d.Workflow.Schedules) > 0
 	}) {
 		s.masters.PokeLook() // what is new may be due within the second
 	}
@@ -318,6 +320,14 @@ func (s *Server) stored(ctx context.Context, d flow.Document) (*flow.Document, e
 		for i := range all {
 			if all[i].Name == d.Calendar.Name {
 				return &flow.Document{Calendar: &all[i]}, nil
+			}
+		}
+		return nil, err
+	case d.Pool != nil:
+		all, err := s.store.Pools(ctx, d.Pool.Project, 0)
+		for i := range all {
+			if all[i].Name == d.Pool.Name {
+				return &flow.Document{Pool: &all[i].File}, nil
 			}
 		}
 		return nil, err

@@ -37,6 +37,8 @@ const (
 	EnvironmentRead Permission = "environment:read"
 	ScheduleRead    Permission = "schedule:read"
 	ScheduleOperate Permission = "schedule:operate"
+	PoolRead        Permission = "pool:read"
+	PoolOperate     Permission = "pool:operate"
 	SettingRead     Permission = "setting:read"
 	SettingWrite    Permission = "setting:write"
 	TokenWrite      Permission = "token:write"

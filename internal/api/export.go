@@ -92,7 +92,7 @@ func (s *Server) exportedMachines(ctx context.Context, project string) ([]flow.D
 	return docs, err
 }
 
-// exportedProjects are the projects with their calendars and data sources, which stand before the workflows.
+// exportedProjects are the projects with their calendars, pools and data sources, which stand before the workflows.
 func (s *Server) exportedProjects(ctx context.Context, name string) ([]flow.Document, error) {
 	var projects []flow.Project
 	if name != "" {
@@ -120,6 +120,13 @@ func (s *Server) exportedProjects(ctx context.Context, name string) ([]flow.Docu
 	}
 	for i := range calendars {
 		docs = append(docs, flow.Document{Calendar: &calendars[i]})
+	}
+	pools, err := s.store.Pools(ctx, name, 0)
+	if err != nil {
+		return nil, err
+	}
+	for i := range pools {
+		docs = append(docs, flow.Document{Pool: &pools[i].File})
 	}
 	sources, err := s.store.DataSources(ctx, name)
 	for i := range sources {

@@ -178,6 +178,9 @@ func (s *Server) load(ctx context.Context, id flow.ID) (flow.Run, []flow.TaskRow
 	if err != nil && flow.CodeOf(err) == flow.CodeInternal && (run.State == flow.InstanceQuarantined || run.Reason == flow.ReasonQuarantine) {
 		return run, nil, nil // they cannot be read, which is why it was quarantined
 	}
+	if !run.State.Ended() {
+		s.sayPools(ctx, run, rows)
+	}
 	return run, rows, err
 }
 

@@ -79,6 +79,15 @@ type Definitions interface {
 	EnvironmentAt(ctx context.Context, name string, at flow.Time) (flow.Environment, error)
 	// WorkerGroups lists the declared worker groups by name.
 	WorkerGroups(ctx context.Context) ([]flow.WorkerGroup, error)
+	// Pools lists the pools of a project by name, "" those of all, each with so many of those that hold slots, and as
+	// many of those that wait.
+	Pools(ctx context.Context, project string, claims int) ([]flow.PoolStanding, error)
+	// Pool reads one.
+	Pool(ctx context.Context, project, name string, claims int) (flow.PoolStanding, error)
+	// SetPool has a pool have so many slots, be closed or open, whatever its file says; nil leaves it alone.
+	SetPool(ctx context.Context, project, name string, slots *int, closed *bool) error
+	// PoolWaits tells what the tasks of a run that wait for slots wait for, a hundred of them at most.
+	PoolWaits(ctx context.Context, instance flow.ID) ([]flow.PoolWait, error)
 	// SchedulesOf reads the schedules of a workflow in the order of its file.
 	SchedulesOf(ctx context.Context, workflow flow.ID) ([]flow.Schedule, error)
 	// Schedules lists the schedules of a project, a workflow or all, after the one with that id.

@@ -41,7 +41,7 @@ type typed struct {
 
 // argumentCompleters are by the words of Use lines.
 var argumentCompleters = map[string]completer{
-	"INSTANCE": completeRun, "ID": completeRun, "TASK": completeTask, "NAME": completeWorkflow, "PROJECT": completeProject, "NODE": completeNode, "SETTING": completeSetting,
+	"INSTANCE": completeRun, "ID": completeRun, "TASK": completeTask, "NAME": completeWorkflow, "PROJECT": completeProject, "NODE": completeNode, "SETTING": completeSetting, "POOL": completePool,
 	"BACKFILL": completeBackfill(),
 	"CYCLE":    words(window.Cycles()...), "VALUE": completeValue,
 }

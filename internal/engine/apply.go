@@ -115,6 +115,10 @@ type UpstreamTold struct{ flow.UpstreamNews }
 // ChildTold says how a run stands that a row began.
 type ChildTold struct{ flow.ChildNews }
 
+// SlotsGiven says that a row has the slots of its pool that it claimed.
+type SlotsGiven struct{ flow.GivenSlots }
+
+func (SlotsGiven) event()   {}
 func (Looked) event()       {}
 func (ChildTold) event()    {}
 func (UpstreamTold) event() {}
@@ -173,6 +177,8 @@ func Apply(s *State, ev Event, env Env) Effects {
 		s.verb(e, env, &fx)
 	case Admitted:
 		s.admitted(e, env, &fx)
+	case SlotsGiven:
+		s.slotsGiven(e, &fx)
 	case Looked:
 		s.looked(e, env, &fx)
 	case ChildTold:
@@ -198,7 +204,7 @@ func (s *State) Resume() Effects {
 		if !row.Valid {
 			continue
 		}
-		if row.State == flow.TaskQueued && s.granting() {
+		if row.State == flow.TaskQueued && !row.Pooling() && s.granting() {
 			fx.Queued = append(fx.Queued, int32(r))
 		}
 		if row.Hosted() {
@@ -214,7 +220,7 @@ func (s *State) Resume() Effects {
 // queued tells whether a row index that comes back from the dispatcher still names a row that
 // waits for a worker.
 func (s *State) queued(r int32) bool {
-	return r >= 0 && int(r) < len(s.Rows) && s.Rows[r].Valid && s.Rows[r].State == flow.TaskQueued && s.granting()
+	return r >= 0 && int(r) < len(s.Rows) && s.Rows[r].Valid && s.Rows[r].State == flow.TaskQueued && !s.Rows[r].Pooling() && s.granting()
 }
 
 func (s *State) begin(env Env, _ *Effects) {

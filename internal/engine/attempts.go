@@ -454,6 +454,8 @@ func (s *State) refused(e Refused, env Env, fx *Effects) {
 		s.failed(r, "", env, fx)
 	case s.resting():
 		s.rest(r, env)
+	case row.Given:
+		s.enqueue(r, fx) // its slots are its own still
 	default:
 		s.ready(r, env, fx)
 	}

@@ -23,6 +23,8 @@ type change struct {
 	news     []flow.InboxItem
 	follows  []flow.Follow
 	unfollow []flow.ID
+	claims   []flow.Claim
+	unclaims []flow.Claim
 }
 
 // Effects are orders to be carried out after the commit, by row index. They say nothing that the
@@ -57,7 +59,7 @@ func (s *State) Dirty() bool { return s.change.touched }
 
 // Changed is how many rows the changes since the last Take are.
 func (s *State) Changed() int {
-	return 1 + len(s.Rows) - s.change.stored + len(s.change.updated) + len(s.change.past)
+	return 1 + len(s.Rows) - s.change.stored + len(s.change.updated) + len(s.change.past) + len(s.change.claims) + len(s.change.unclaims)
 }
 
 // Take returns what is to be committed and counts it as committed: a caller whose commit fails
@@ -71,6 +73,7 @@ func (s *State) Take(command flow.ID) (flow.Change, []int32) {
 	out := flow.Change{
 		Instance: s.Inst, Command: command,
 		Past: c.past, Inbox: c.inbox, Outcomes: c.outcomes, Alerts: c.alerts, Commands: c.commands, News: c.news, Follows: c.follows, Unfollow: c.unfollow,
+		Claims: c.claims, Unclaims: c.unclaims,
 	}
 	// Those that are over follow nothing any more, whatever they began to follow since the last commit.
 	out.Follows = slices.DeleteFunc(out.Follows, func(f flow.Follow) bool { return slices.Contains(c.unfollow, f.Row) })
@@ -123,11 +126,11 @@ func (s *State) Resting() bool {
 	if s.live > 0 || len(s.looking) > 0 {
 		return false
 	}
-	if s.active == s.waiting+s.hosted || s.Inst.State.AtRest() {
+	if s.active == s.waiting+s.hosted+s.pooling || s.Inst.State.AtRest() {
 		return true
 	}
 	for r := range s.Rows {
-		if row := &s.Rows[r]; row.Valid && row.State == flow.TaskQueued {
+		if row := &s.Rows[r]; row.Valid && row.State == flow.TaskQueued && !row.Pooling() {
 			return false
 		}
 	}

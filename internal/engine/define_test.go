@@ -128,6 +128,15 @@ func defineOption(t *flow.Task, text string) error {
 		t.Join = arg
 	case "when":
 		t.When = arg
+	case "pool": // NAME [slots] [key]
+		words := strings.Fields(arg)
+		t.Pool = &flow.PoolUse{Name: words[0]}
+		if len(words) > 1 {
+			t.Pool.Slots, err = strconv.Atoi(words[1])
+		}
+		if len(words) > 2 {
+			t.Pool.Key = words[2]
+		}
 	case "disabled":
 		t.Disabled = true
 	case "ignore_failure":

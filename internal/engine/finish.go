@@ -210,7 +210,7 @@ func (s *State) runningReason() string {
 		return "running: tasks are running"
 	case s.unknown > 0 && s.active == s.unknown+s.waiting:
 		return unknownReason
-	case s.active == s.waiting+s.hosted && s.active > 0:
+	case s.active == s.waiting+s.hosted+s.pooling && s.active > 0:
 		return s.waitingReason()
 	default:
 		return "queued: tasks wait for a place on a worker"
@@ -223,7 +223,7 @@ func (s *State) waitingReason() string {
 		return fmt.Sprintf("waiting: %d tasks wait; `baton explain` says for what", s.active)
 	}
 	for r := range s.Rows {
-		if row := &s.Rows[r]; row.Valid && (row.State == flow.TaskWaiting || row.Hosted()) {
+		if row := &s.Rows[r]; row.Valid && (row.State == flow.TaskWaiting || row.Hosted() || row.Pooling()) {
 			return flow.Text(fmt.Sprintf("waiting: task %s: %s", row.Name, row.Reason), flow.MaxReason)
 		}
 	}

@@ -117,6 +117,8 @@ func taskSituations() []situation {
 		{"waiting: retry", plain, func(w *world) { running(w); w.end("a", fail) }},
 		{"waiting: held", plain, func(w *world) { w.verb(flow.Verb{Name: flow.VerbTaskHold, Task: "a"}) }},
 		{"queued", plain, func(*world) {}},
+		{"queued: waits for its pool", strings.Replace(plain, "a |", "a | pool dw |", 1), func(*world) {}},
+		{"queued: has its slots", strings.Replace(plain, "a |", "a | pool dw |", 1), func(w *world) { w.apply(w.slots(w.row("a"))) }},
 		{"queued: worker lost", plain, func(w *world) {
 			running(w)
 			w.apply(Lost{Task: w.s.Rows[0].ID, Token: w.s.Rows[0].Attempt.Token, Reason: "gone"})

@@ -44,6 +44,7 @@ type node struct {
 	undo     *work // compensation
 	undoRule attempt.Rules
 	timed    bool
+	pool     *param.Template // the key of its pool; nil: it has no pool
 }
 
 type joinRule uint8
@@ -167,6 +168,11 @@ func (p *Plan) compileNode(i int32, types *task.Set) error {
 			}
 		}
 		return nil
+	}
+	if n.Pool != nil && !flow.Hosted(n.Type) {
+		if n.pool, err = param.Compile(n.Pool.Key); err != nil {
+			return fmt.Errorf("pool.key: %w", err)
+		}
 	}
 	if n.work, err = p.compileWork(types, n.Type, n.With, n.Params, n.Env, n.Files, n.Substitute); err != nil {
 		return err

@@ -71,6 +71,9 @@ func drawTask(t *rapid.T, task *flow.Task) {
 		}
 		task.Timeout = flow.Timeout{Queue: d("queue"), Start: d("start"), Run: d("run"), Heartbeat: d("heartbeat"), Action: drawAction(t)}
 	}
+	if often("pool", 3) {
+		task.Pool = &flow.PoolUse{Name: "dw", Slots: rapid.IntRange(0, 2).Draw(t, "slots")}
+	}
 	if often("when", 9) {
 		task.When = rapid.SampledFrom([]string{"true", "false"}).Draw(t, "condition")
 	}
@@ -218,8 +221,8 @@ func (w *watched) checkEffects(rows []flow.TaskRow, granting bool) {
 		if r < len(rows) {
 			old = rows[r]
 		}
-		fresh := old.State != flow.TaskQueued || !granting
-		if row.Valid && row.State == flow.TaskQueued && w.s.granting() && fresh && !slices.Contains(w.fx.Queued, int32(r)) {
+		fresh := old.State != flow.TaskQueued || old.Pooling() || !granting
+		if row.Valid && row.State == flow.TaskQueued && !row.Pooling() && w.s.granting() && fresh && !slices.Contains(w.fx.Queued, int32(r)) {
 			w.t.Fatalf("%s was queued and nobody told", row.Name)
 		}
 		if row.State.Placed() && !old.State.Placed() && !slices.Contains(w.fx.Granted, int32(r)) {
@@ -294,7 +297,7 @@ func (w *watched) checkState(ev Event) {
 	busy := false
 	for r := range w.s.Rows {
 		st := w.s.Rows[r].State
-		busy = busy || w.s.Rows[r].Valid && (st.Placed() || st == flow.TaskQueued && !i.State.AtRest())
+		busy = busy || w.s.Rows[r].Valid && (st.Placed() || st == flow.TaskQueued && !w.s.Rows[r].Pooling() && !i.State.AtRest())
 	}
 	if w.s.Resting() == busy {
 		w.t.Fatalf("the run says of itself that it rests (%t), and it does not", busy)
@@ -342,6 +345,8 @@ func (w *watched) drawEvent(t *rapid.T) {
 		token = int64(rapid.IntRange(0, 9).Draw(t, "token"))
 	}
 	switch {
+	case kind < 14 && row.Pooling() && rapid.IntRange(0, 9).Draw(t, "past its pool") > 0, kind == 23 && row.ID != 0:
+		w.do(w.slots(r))
 	case kind < 14 && row.Valid && row.State == flow.TaskQueued && rapid.IntRange(0, 9).Draw(t, "late result") > 0:
 		w.do(Placed{Row: r, Session: 1, Worker: "w1"})
 	case kind < 14 && row.State == flow.TaskDispatched && rapid.IntRange(0, 3).Draw(t, "starts") > 0:
@@ -441,6 +446,9 @@ func (w *watched) finish(st flow.AttemptState) {
 			row := w.s.Rows[r]
 			switch {
 			case !row.Valid:
+			case row.Pooling():
+				w.do(w.slots(int32(r)))
+				moved = true
 			case row.State == flow.TaskQueued:
 				w.do(Placed{Row: int32(r), Session: 1, Worker: "w1"})
 				moved = true

@@ -211,7 +211,7 @@ func (s *State) keepHolds() {
 	s.change.touched = true
 }
 
-// ready goes on with a row that waits for nothing any more but a worker.
+// ready goes on with a row that waits for nothing any more but its pool and a worker.
 func (s *State) ready(r int32, env Env, fx *Effects) {
 	row := &s.Rows[r]
 	row.NextCheck = 0
@@ -228,6 +228,12 @@ func (s *State) ready(r int32, env Env, fx *Effects) {
 		s.host(r, env, fx)
 		return
 	}
+	s.lineUp(r, env, fx)
+}
+
+// enqueue has a row wait for a worker.
+func (s *State) enqueue(r int32, fx *Effects) {
+	row := &s.Rows[r]
 	s.set(r, flow.TaskQueued)
 	row.Reason = "queued: waits for a place on a worker of group " + s.group(row)
 	if row.Attempt.Number > 0 && row.Attempt.State == flow.AttemptLost {

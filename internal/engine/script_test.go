@@ -216,6 +216,12 @@ func (p *player) play(command, input string) string {
 		w.apply(ChildTold{flow.ChildNews{Child: row.Child(), Row: row.ID, State: state, Reason: "task_failed", Outputs: json.RawMessage(strings.Join(args[2:], " "))}})
 	case "admit":
 		w.apply(Admitted{Inbox: 77, Admission: flow.Admission{Discard: len(args) > 0}})
+	case "give": // TASK [stale]: it gets the slots of its pool that it claimed, or once had claimed
+		if len(args) > 1 {
+			w.apply(SlotsGiven{flow.GivenSlots{Task: w.s.Rows[w.row(args[0])].ID, Claim: 7}})
+		} else {
+			w.apply(w.slots(w.row(args[0])))
+		}
 	case "advance":
 		return p.advance(args[0])
 	case "quarantine":
@@ -381,6 +387,12 @@ func (p *player) told() string {
 	}
 	for range w.change.Unfollow {
 		b.WriteString("  follows nothing any more\n")
+	}
+	for _, c := range w.change.Claims {
+		fmt.Fprintf(&b, "  claims %s of %s, priority %s\n", flow.CountSlots(c.Slots), c.Named(), c.Priority)
+	}
+	for _, c := range w.change.Unclaims {
+		fmt.Fprintf(&b, "  gives back %s\n", c.Named())
 	}
 	for _, e := range []struct {
 		name string

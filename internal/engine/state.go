@@ -41,6 +41,7 @@ type State struct {
 	waiting int     // valid rows in state waiting
 	live    int     // valid rows that a worker holds
 	hosted  int     // valid rows that wait in the engine itself
+	pooling int     // valid rows that wait for slots of their pool
 	unknown int     // valid rows in state unknown
 	giving  int     // valid rows with outputs
 	fresh   []int32 // nodes to judge
@@ -184,7 +185,7 @@ func (s *State) rebuild() {
 	if s.row == nil {
 		s.row, s.verdict, s.left = make([]int32, n), make([]verdict, n), make([]int32, n)
 	}
-	s.active, s.paused, s.waiting, s.live, s.hosted, s.unknown, s.giving = 0, 0, 0, 0, 0, 0, 0
+	s.active, s.paused, s.waiting, s.live, s.hosted, s.pooling, s.unknown, s.giving = 0, 0, 0, 0, 0, 0, 0, 0
 	for i := range n {
 		s.row[i], s.verdict[i], s.left[i] = -1, pending, 0
 		for _, u := range s.Plan.nodes[i].up {
@@ -275,6 +276,8 @@ func (s *State) count(row *flow.TaskRow, by int) {
 		s.live += by
 	case row.Hosted():
 		s.hosted += by
+	case row.Pooling():
+		s.pooling += by
 	}
 }
 
@@ -285,6 +288,9 @@ func (s *State) set(r int32, to flow.TaskState) {
 		panic(fmt.Sprintf("task %q of instance %d cannot go from %s to %s", row.Name, s.Inst.ID, row.State, to))
 	}
 	s.touch(r) // before it moves: the guard of the commit is where the stored row is
+	if to != flow.TaskQueued && !to.Placed() {
+		s.unclaim(r)
+	}
 	if row.Valid {
 		if row.State != 0 {
 			s.count(row, -1)

@@ -175,6 +175,9 @@ func (s *State) releaseTask(r int32, env Env, fx *Effects) refusal {
 func (s *State) startTask(r int32, env Env, fx *Effects) refusal {
 	row := &s.Rows[r]
 	switch {
+	case row.Pooling():
+		s.pass(r, fx)
+		return ""
 	case row.State.Placed(), row.State == flow.TaskQueued:
 		return ""
 	case row.State == flow.TaskPaused:
@@ -185,5 +188,8 @@ func (s *State) startTask(r int32, env Env, fx *Effects) refusal {
 	row.Held = false
 	row.EligibleAt = env.Now
 	s.ready(r, env, fx)
+	if s.Rows[r].Pooling() {
+		s.pass(r, fx)
+	}
 	return ""
 }

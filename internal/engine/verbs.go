@@ -283,6 +283,7 @@ func (s *State) release(env Env, fx *Effects) refusal {
 		s.Inst.Reason = endReason(to)
 	}
 	s.rebuild()
+	s.claimAgain(env, fx)
 	again := s.Resume()
 	fx.Queued, fx.Killing = append(fx.Queued, again.Queued...), append(fx.Killing, again.Killing...)
 	return ""

@@ -59,6 +59,8 @@ type world struct {
 	inst flow.Instance // as stored
 	rows []flow.TaskRow
 	past []flow.AttemptRow
+	// What rows have claimed of pools; true: they were given it.
+	claims map[flow.ID]bool
 
 	fx     Effects     // of the last event
 	change flow.Change // of the last commit
@@ -102,6 +104,11 @@ func (w *world) env() Env {
 // apply decides one event and commits what it changed, as a master does.
 func (w *world) apply(ev Event) {
 	w.t.Helper()
+	if g, ok := ev.(SlotsGiven); ok && w.inst.ID != 0 {
+		if _, there := w.claims[g.Claim]; there {
+			w.claims[g.Claim] = true // the store gave them before it said so
+		}
+	}
 	w.change = flow.Change{}
 	w.fx = Apply(w.s, ev, w.env())
 	w.commit()
@@ -181,7 +188,49 @@ func (w *world) store(c flow.Change) []int64 {
 		}
 		w.past = append(w.past, p)
 	}
+	w.storeClaims(c)
 	return tokens
+}
+
+// storeClaims holds what is claimed of pools against the rows: one claim for each row that says so, and no other.
+func (w *world) storeClaims(c flow.Change) {
+	w.t.Helper()
+	if w.claims == nil {
+		w.claims = map[flow.ID]bool{}
+	}
+	for _, k := range c.Claims {
+		if _, twice := w.claims[k.ID]; twice || k.Slots < 1 || k.Priority == 0 || k.Pool == "" || k.Instance != w.inst.ID {
+			w.t.Fatalf("bad claim %+v", k)
+		}
+		w.claims[k.ID] = false
+	}
+	for _, k := range c.Unclaims {
+		if _, there := w.claims[k.ID]; !there {
+			w.t.Fatalf("claim %d is given back and is not there", k.ID)
+		}
+		delete(w.claims, k.ID)
+	}
+	said := 0
+	for _, row := range w.rows {
+		if row.Claim == 0 {
+			continue
+		}
+		said++
+		if given, there := w.claims[row.Claim]; !there || given != row.Given && row.Given {
+			w.t.Fatalf("row %s says that it has claim %d (given: %t); the claims are %v", row.Name, row.Claim, row.Given, w.claims)
+		}
+		if row.State != flow.TaskQueued && !row.Placed() {
+			w.t.Fatalf("row %s is %s and has a claim", row.Name, row.State)
+		}
+	}
+	if said != len(w.claims) {
+		w.t.Fatalf("%d rows have claims, there are %v", said, w.claims)
+	}
+}
+
+// slots are those that a row claimed, given to it.
+func (w *world) slots(r int32) SlotsGiven {
+	return SlotsGiven{flow.GivenSlots{Task: w.s.Rows[r].ID, Claim: w.s.Rows[r].Claim}}
 }
 
 func cloneChange(c flow.Change) flow.Change {
@@ -230,7 +279,7 @@ type cached struct {
 	Verdict                                []verdict
 	Left                                   []int32
 	Active, Paused, Waiting, Live, Unknown int
-	Hosted, Giving                         int
+	Hosted, Pooling, Giving                int
 	ToJudge                                []int32
 }
 
@@ -239,7 +288,7 @@ func snapshot(s *State) cached {
 		Inst: s.Inst, Rows: slices.Clone(s.Rows), Start: s.start, In: s.in, Holds: slices.Clone(s.holds),
 		Given: maps.Clone(s.given), Globals: maps.Clone(s.globals),
 		Row: slices.Clone(s.row), Verdict: slices.Clone(s.verdict), Left: slices.Clone(s.left),
-		Active: s.active, Paused: s.paused, Waiting: s.waiting, Live: s.live, Unknown: s.unknown, Hosted: s.hosted, Giving: s.giving,
+		Active: s.active, Paused: s.paused, Waiting: s.waiting, Live: s.live, Unknown: s.unknown, Hosted: s.hosted, Pooling: s.pooling, Giving: s.giving,
 	}
 	for _, i := range slices.Concat(s.toJudge, s.fresh) {
 		if s.row[i] < 0 && s.verdict[i] == pending && s.left[i] == 0 && s.chosen(i) {

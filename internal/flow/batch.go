@@ -40,6 +40,9 @@ type Change struct {
 	// told of nothing any more.
 	Follows  []Follow
 	Unfollow []ID
+	// Claims ask for slots of pools; Unclaims are those that are done with, granted or not.
+	Claims   []Claim
+	Unclaims []Claim
 	// Grants lists the ids of task rows (new or updated) whose Attempt gets its token in this
 	// commit. The order is that of CommitResult.Tokens.
 	Grants []ID

@@ -60,6 +60,8 @@ const (
 	InboxUpstream InboxKind = "upstream"
 	// InboxEvent: payload EventNews, for a row that waits for an event.
 	InboxEvent InboxKind = "event"
+	// InboxSlots: payload GivenSlots.
+	InboxSlots InboxKind = "slots"
 )
 
 // Verb is a person's order to a run or to one task of it.

@@ -136,6 +136,7 @@ type Waiting struct {
 	NextWake  Time // earliest WakeAt of a parked instance, 0 for none
 	Queued    bool // a run waits for its turn
 	Backfills bool // a backfill goes on
+	Pooled    bool // a task waits for slots of its pool
 	NextFire  Time // when the first schedule is to be looked at, by the clock of the store, 0 for none
 	Now       Time // by the clock of the store
 	Followed  bool // some row follows what others do

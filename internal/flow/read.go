@@ -54,6 +54,7 @@ type Document struct {
 	Workflow    *Workflow
 	Project     *Project
 	DataSource  *DataSource
+	Pool        *Pool
 	Calendar    *Calendar
 	Environment *Environment
 	WorkerGroup *WorkerGroup

@@ -28,12 +28,17 @@ type TaskRow struct {
 	StartedAt   Time       // of the first attempt's process
 	EndedAt     Time       // of the row
 	Outputs     []byte     // JSON object, nil none
+	Claim       ID         // on slots of its pool, 0: none
+	Given       bool       // it has the slots that it claimed
 
 	Attempt AttemptRow // Number 0: there was none yet
 }
 
 // Placed tells whether a worker holds, or may hold, an attempt of it.
 func (t *TaskRow) Placed() bool { return t.State.Placed() && !Hosted(t.Type) }
+
+// Pooling tells whether it waits for slots of its pool.
+func (t *TaskRow) Pooling() bool { return t.State == TaskQueued && t.Claim != 0 && !t.Given }
 
 // Hosted tells whether it has begun and waits in the engine.
 func (t *TaskRow) Hosted() bool { return t.State == TaskRunning && Hosted(t.Type) }
@@ -114,6 +119,7 @@ const (
 	ReasonRetryDelay   = "retry_delay"
 	ReasonNoWorker     = "no_worker"
 	ReasonNoSlot       = "no_slot"
+	ReasonPool         = "pool"
 	ReasonPaused       = "paused"
 	ReasonQuarantine   = "quarantined"
 	ReasonSuspect      = "worker_suspect"

@@ -87,6 +87,7 @@ type Task struct {
 	WorkerGroup   string            `json:"worker_group,omitempty"`
 	Environment   string            `json:"environment,omitempty"`
 	Delivery      Delivery          `json:"delivery,omitempty"`
+	Pool          *PoolUse          `json:"pool,omitempty"`
 	Disabled      bool              `json:"disabled,omitempty"`
 	IgnoreFailure bool              `json:"ignore_failure,omitempty"`
 	Compensate    *Compensation     `json:"compensate,omitempty"`

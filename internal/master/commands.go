@@ -201,6 +201,12 @@ func (c *Core) deliver(item flow.InboxItem) {
 			a = flow.Admission{Discard: true, Why: "the order to begin cannot be read"}
 		}
 		p.ev = engine.Admitted{Inbox: item.ID, Admission: a}
+	case flow.InboxSlots:
+		var g flow.GivenSlots
+		if err := json.Unmarshal(item.Payload, &g); err != nil {
+			g = flow.GivenSlots{} // for no row
+		}
+		p.ev = engine.SlotsGiven{GivenSlots: g}
 	case flow.InboxChild:
 		var n flow.ChildNews
 		if err := json.Unmarshal(item.Payload, &n); err != nil {

@@ -63,6 +63,7 @@ type Core struct {
 	fires     fires
 	turns     turns
 	backfills backfills
+	pools     pools
 	pace      pace
 	busy      bool   // it said so
 	doomed    []doom // losses that wait for the inbox
@@ -147,6 +148,7 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 		c.lookAtSchedules()
 		c.giveTurns()
 		c.advanceBackfills()
+		c.giveSlots()
 		c.considerPeers()
 		c.beatDue()
 		c.flush()
@@ -181,6 +183,7 @@ func (c *Core) handle(ev Event) {
 			c.lookForMine()
 		}
 		if e.Drains {
+			c.pools.looked = 0 // one may be larger now
 			c.pollNow()
 		}
 	case Viewed:
@@ -228,6 +231,8 @@ func (c *Core) handle(ev Event) {
 		c.admitted(e)
 	case BackfillsAdvanced:
 		c.backfillsAdvanced(e)
+	case SlotsGiven:
+		c.slotsGiven(e)
 	case DueRead:
 		c.dueRead(e)
 	case Fired:

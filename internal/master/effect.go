@@ -123,6 +123,12 @@ type (
 		Workflows []flow.ID
 		After     flow.ID
 	}
+	// GiveSlots gives slots of pools to those that wait for them, of all that something waits for when none is
+	// named, some at a time, after one, and is answered by SlotsGiven.
+	GiveSlots struct {
+		Keys  []flow.PoolKey
+		After flow.PoolKey
+	}
 	// LookUp asks the store what a run needs to know, and is answered by LookedUp.
 	LookUp struct {
 		Instance flow.ID
@@ -226,3 +232,4 @@ func (Publish) effect()          {}
 func (Stop) effect()             {}
 func (LookUp) effect()           {}
 func (TellAll) effect()          {}
+func (GiveSlots) effect()        {}

@@ -161,6 +161,11 @@ type (
 		Written []bool
 		Err     error
 	}
+	// SlotsGiven answers GiveSlots.
+	SlotsGiven struct {
+		flow.SlotsGiven
+		Err error
+	}
 	// Admitted answers Admit.
 	Admitted struct {
 		flow.Admitted
@@ -242,3 +247,4 @@ func (Registered) event()        {}
 func (Closed) event()            {}
 func (Unsendable) event()        {}
 func (LookedUp) event()          {}
+func (SlotsGiven) event()        {}

@@ -153,6 +153,7 @@ func (c *Core) committed(e Committed) {
 			c.settleLate(in)
 			c.emit(Publish{changes[i]})
 			c.turns.changed(in.st, changes[i])
+			c.pools.changed(changes[i])
 			c.spread(changes[i])
 			c.backfills.changed(in.st, changes[i])
 			if in.st.Inst.Owner == 0 {

@@ -54,8 +54,26 @@ func (c *Core) spread(ch flow.Change) {
 	if len(ch.Commands) > 0 {
 		c.readCommands()
 	}
-	if len(ch.News) > 0 {
-		c.tellAll()
+	told := make([]flow.ID, len(ch.News))
+	for i, item := range ch.News {
+		told[i] = item.Instance
+	}
+	c.heardOf(told)
+}
+
+// heardOf has the inboxes of runs read, by whoever has them.
+func (c *Core) heardOf(runs []flow.ID) {
+	if len(runs) == 0 {
+		return
+	}
+	c.polls.pokes++
+	c.readInbox()
+	c.claim()
+	for _, id := range runs {
+		if c.insts[id] == nil { // parked, or another master's
+			c.emit(TellAll{})
+			return
+		}
 	}
 }
 

@@ -325,6 +325,9 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	case Admit:
 		given, err := m.store.Admit(asking, e.Workflows, e.After)
 		m.answer(ctx, "give turns", err, Admitted{given, e.Workflows, err})
+	case GiveSlots:
+		given, err := m.store.GiveSlots(asking, e.Keys, e.After)
+		m.answer(ctx, "give slots of pools", err, SlotsGiven{given, err})
 	case LookUp:
 		found, err := m.store.Lookup(asking, e.Question)
 		m.answer(ctx, "look up a workflow", err, LookedUp{e, found, err})

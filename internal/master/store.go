@@ -91,6 +91,11 @@ type Store interface {
 	// none is named, some at a time, after one: items in inboxes, each given once.
 	Admit(ctx context.Context, workflows []flow.ID, after flow.ID) (flow.Admitted, error)
 
+	// GiveSlots gives slots of pools that are free to those that wait for them, in order: an item in the inbox of each
+	// run, once for each claim. With no key named, those are looked at that something waits for, some at a time, after
+	// one, and what holds slots without an attempt any more is found.
+	GiveSlots(ctx context.Context, keys []flow.PoolKey, after flow.PoolKey) (flow.SlotsGiven, error)
+
 	// Lookup answers the question of a run.
 	Lookup(ctx context.Context, q flow.Lookup) (flow.Found, error)
 	// AdvanceBackfills has dates of backfills begin for which there is room, and ends those that are through: of all

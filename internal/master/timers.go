@@ -131,6 +131,7 @@ func (c *Core) polled(e Polled) {
 	c.turns.net(e.Waiting.Queued, c.now)
 	c.followed = e.Waiting.Followed
 	c.backfills.net(e.Waiting.Backfills, c.now)
+	c.pools.net(e.Waiting.Pooled, c.now)
 	if e.Waiting.Commands {
 		c.readCommands()
 	}

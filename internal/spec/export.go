@@ -37,6 +37,8 @@ func documentNode(doc flow.Document) (*yaml.Node, error) {
 		return environmentKeys.write(doc.Environment), nil
 	case doc.WorkerGroup != nil:
 		return workerGroupKeys.write(doc.WorkerGroup), nil
+	case doc.Pool != nil:
+		return poolKeys.write(doc.Pool), nil
 	default:
 		return nil, fmt.Errorf("export: the document is empty")
 	}

@@ -201,6 +201,9 @@ func aTask(t *rapid.T, name string, before []string) flow.Task {
 	if x.Type != "http" {
 		x.Environment = maybe(t, named(), "environment")
 	}
+	if rapid.IntRange(0, 3).Draw(t, "pool") == 0 {
+		x.Pool = &flow.PoolUse{Name: named().Draw(t, "pool name"), Slots: rapid.SampledFrom([]int{0, 2, 1000}).Draw(t, "slots"), Key: maybe(t, text(), "key")}
+	}
 	if rapid.Bool().Draw(t, "retry") {
 		x.Retry = flow.Retry{Times: 3, Delay: flow.Duration(1000), Backoff: 1.25, If: []string{"exit:1-3", "!timeout", "log:a, [b]"}}
 	}

@@ -20,13 +20,14 @@ const (
 	kindCalendar    = "Calendar"
 	kindEnvironment = "Environment"
 	kindWorkerGroup = "WorkerGroup"
+	kindPool        = "Pool"
 )
 
 // laterKinds are kinds of the contract that this version refuses.
-var laterKinds = []string{"Pool", "Queue", "AlertRule"}
+var laterKinds = []string{"Queue", "AlertRule"}
 
 func kinds() []string {
-	return []string{kindWorkflow, kindProject, kindDataSource, kindCalendar, kindEnvironment, kindWorkerGroup}
+	return []string{kindWorkflow, kindProject, kindDataSource, kindCalendar, kindEnvironment, kindWorkerGroup, kindPool}
 }
 
 // Defaults stand in for what a document leaves out.
@@ -87,6 +88,8 @@ func identity(d flow.Document) string {
 		return fmt.Sprintf("environment %q", d.Environment.Name)
 	case d.WorkerGroup != nil:
 		return fmt.Sprintf("worker group %q", d.WorkerGroup.Name)
+	case d.Pool != nil:
+		return fmt.Sprintf("pool %q of project %q", d.Pool.Name, d.Pool.Project)
 	default:
 		return fmt.Sprintf("workflow %q of project %q", d.Workflow.Name, d.Workflow.Project)
 	}
@@ -115,6 +118,8 @@ func (r *reader) document(v value, defaults Defaults) (flow.Document, bool) {
 		return flow.Document{Environment: r.environment(v)}, true
 	case kindWorkerGroup:
 		return flow.Document{WorkerGroup: r.workerGroup(v)}, true
+	case kindPool:
+		return flow.Document{Pool: r.pool(v, defaults.Project)}, true
 	default:
 		return flow.Document{Workflow: r.workflow(v, defaults.Project)}, true
 	}

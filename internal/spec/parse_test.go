@@ -100,6 +100,8 @@ func asJSON(t testing.TB, d flow.Document) string {
 		v = d.Environment
 	case d.WorkerGroup != nil:
 		v = d.WorkerGroup
+	case d.Pool != nil:
+		v = d.Pool
 	case len(d.Workflow.Schedules) > 0:
 		v = struct {
 			*flow.Workflow

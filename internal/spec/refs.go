@@ -68,6 +68,9 @@ func (r *reader) taskReferences(w *workflow, g *graph, i int) {
 	if v, ok := at.get("join"); ok && t.Join != "" {
 		s.join(v, t)
 	}
+	if v, ok := at.at("pool").get("key"); ok {
+		s.texts(v)
+	}
 	switch t.Type {
 	case flow.TypeSwitch:
 		if cases, ok := at.at("with").get("cases"); ok {

@@ -23,6 +23,7 @@ func JSONSchema(types *task.Set) []byte {
 		{kindCalendar, calendarKeys.schema()},
 		{kindEnvironment, environmentKeys.schema()},
 		{kindWorkerGroup, workerGroupKeys.schema()},
+		{kindPool, poolKeys.schema()},
 		{kindWorkflow, workflowKeys.schema()},
 	}
 	defs := object{

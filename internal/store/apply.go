@@ -26,9 +26,9 @@ func (db *DB) Apply(ctx context.Context, docs []flow.Document, now flow.Time) ([
 	for range applyTries {
 		err = db.write(ctx, forAPI, func(q querier) error {
 			out = make([]flow.Applied, len(docs))
-			for _, calendars := range []bool{true, false} { // schedules of the same files may use them
+			for _, first := range []bool{true, false} { // workflows of the same files may use them
 				for i, d := range docs {
-					if (d.Calendar != nil) != calendars {
+					if (d.Calendar != nil || d.Pool != nil) != first {
 						continue
 					}
 					a, err := db.applyOne(ctx, q, d, now)
@@ -67,6 +67,8 @@ func (db *DB) applyOne(ctx context.Context, q querier, d flow.Document, now flow
 		return db.applyEnvironment(ctx, q, d.Environment, now)
 	case d.WorkerGroup != nil:
 		return db.applyWorkerGroup(ctx, q, d.WorkerGroup)
+	case d.Pool != nil:
+		return db.applyPool(ctx, q, d.Pool, d.Reset)
 	}
 	return flow.Applied{}, flow.Errorf(flow.CodeBadRequest, "", "the document is empty")
 }
@@ -110,6 +112,9 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, d flow.Document, now
 		if err == nil && n == 0 {
 			err = errRaced
 		}
+	}
+	if err == nil {
+		err = db.checkPools(ctx, q, project, w)
 	}
 	if err != nil {
 		return out, err

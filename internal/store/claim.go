@@ -80,6 +80,7 @@ func (m *Master) Waiting(ctx context.Context, owner int64) (flow.Waiting, error)
 				ORDER BY parked_until LIMIT 1), 0),
 			(SELECT i.id FROM instance i WHERE i.state = 2 ORDER BY i.trigger, (0 + i.id) LIMIT 1) IS NOT NULL,
 			(SELECT f.id FROM backfill f WHERE f.state <= 3 ORDER BY f.id LIMIT 1) IS NOT NULL,
+			(SELECT id FROM pool_claim WHERE given_at = 0 ORDER BY project_id, pool, key LIMIT 1) IS NOT NULL,
 			COALESCE((SELECT next_at FROM timing WHERE next_at > 0 ORDER BY next_at LIMIT 1), 0), baton_now(),
 			(SELECT f.row_id FROM follow f LIMIT 1) IS NOT NULL,
 			`+drainedKeys, owner, flow.EngineVersion)
@@ -89,7 +90,7 @@ func (m *Master) Waiting(ctx context.Context, owner int64) (flow.Waiting, error)
 func scanWaiting(s scanner) (flow.Waiting, error) {
 	var w flow.Waiting
 	var draining string
-	err := s.Scan(&w.Commands, &w.Inbox, &w.Addressed, &w.NextWake, &w.Queued, &w.Backfills, &w.NextFire, &w.Now, &w.Followed, &draining)
+	err := s.Scan(&w.Commands, &w.Inbox, &w.Addressed, &w.NextWake, &w.Queued, &w.Backfills, &w.Pooled, &w.NextFire, &w.Now, &w.Followed, &draining)
 	w.Draining = drainedList(draining)
 	return w, err
 }

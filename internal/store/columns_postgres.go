@@ -208,6 +208,8 @@ func lateColumns(rows []task) []any {
 		column(rows, func(t task) int64 { return int64(t.row.StartedAt) }),
 		column(rows, func(t task) int64 { return int64(t.row.EndedAt) }),
 		column(rows, func(t task) string { return string(t.row.Outputs) }),
+		column(rows, func(t task) int64 { return int64(t.row.Claim) }),
+		column(rows, func(t task) bool { return t.row.Given }),
 	}, tryColumns(column(rows, func(t task) attempt { return &t.row.Attempt })), []any{
 		column(rows, func(t task) bool { return t.granted }),
 	})
@@ -316,5 +318,28 @@ func endingColumns(rows []ending) []any {
 		column(rows, func(e ending) int64 { return int64(e.workflow) }),
 		column(rows, func(e ending) string { return e.task }),
 		column(rows, func(e ending) int64 { return int64(e.dataTime) }),
+	}
+}
+
+func sortClaims(cs []*flow.Claim) {
+	slices.SortFunc(cs, func(a, b *flow.Claim) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+func claimColumns(rows []*flow.Claim) []any {
+	return append(unclaimColumns(rows),
+		column(rows, func(c *flow.Claim) int64 { return int64(c.Task) }),
+		column(rows, func(c *flow.Claim) int64 { return int64(c.Project) }),
+		column(rows, func(c *flow.Claim) string { return c.Pool }),
+		column(rows, func(c *flow.Claim) string { return c.Key }),
+		column(rows, func(c *flow.Claim) int32 { return int32(c.Slots) }),
+		column(rows, func(c *flow.Claim) int16 { return int16(c.Priority) }),
+		column(rows, func(c *flow.Claim) int64 { return int64(c.At) }),
+	)
+}
+
+func unclaimColumns(rows []*flow.Claim) []any {
+	return []any{
+		column(rows, func(c *flow.Claim) int64 { return int64(c.Instance) }),
+		column(rows, func(c *flow.Claim) int64 { return int64(c.ID) }),
 	}
 }

@@ -106,6 +106,13 @@ func checkChange(c *flow.Change) error {
 			return bad("command %s: %v", c.Commands[i].ID, err)
 		}
 	}
+	for _, list := range [][]flow.Claim{c.Claims, c.Unclaims} {
+		for _, k := range list {
+			if k.Instance != id {
+				return bad("claim %s is of instance %s", k.ID, k.Instance)
+			}
+		}
+	}
 	for _, o := range c.Outcomes {
 		if !slices.Contains(c.Inbox, o.Inbox) {
 			return bad("outcome of inbox item %s, which it does not consume", o.Inbox)

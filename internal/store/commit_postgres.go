@@ -175,6 +175,8 @@ func newPlan(b *sortedBatch) *plan {
 		follows        []flow.Follow
 		unfollow       []int64
 		ended          []ending
+		claims         []*flow.Claim
+		unclaims       []*flow.Claim
 	)
 	for _, c := range b.changes {
 		if c.Command != 0 {
@@ -214,6 +216,12 @@ func newPlan(b *sortedBatch) *plan {
 		}
 		if b.followed {
 			ended = append(ended, endings(c)...)
+		}
+		for i := range c.Claims {
+			claims = append(claims, &c.Claims[i])
+		}
+		for i := range c.Unclaims {
+			unclaims = append(unclaims, &c.Unclaims[i])
 		}
 	}
 	p := &plan{args: []any{b.owner, b.epoch}}
@@ -265,6 +273,13 @@ func newPlan(b *sortedBatch) *plan {
 	if len(ended) > 0 {
 		p.add("endings", endingColumns(ended)...)
 		p.tail = append(p.tail, part{name: "end endings"})
+	}
+	if len(claims) > 0 {
+		p.add("claims", claimColumns(claims)...)
+	}
+	if len(unclaims) > 0 {
+		sortClaims(unclaims)
+		p.add("unclaims", unclaimColumns(unclaims)...)
 	}
 	return p
 }

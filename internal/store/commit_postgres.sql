@@ -82,22 +82,22 @@ WITH live AS MATERIALIZED (
 , new_task AS (
     INSERT INTO task (
         instance_id, id, name, type, state, valid, run_times, reason, next_check,
-        held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs,
+        held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs, claim, given,
         number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
         exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak)
     SELECT
         instance_id, id, name, type, state, valid, run_times, reason, next_check,
-        held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs,
+        held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs, claim, given,
         number, infra, CASE WHEN granted THEN base + nextval('baton_token') ELSE token END,
         session, worker, attempt_state, confirmed, ref, cause, class,
         exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak
     FROM generation, unnest(
         ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::smallint[], ?::bool[], ?::int[], ?::text[], ?::bigint[],
-        ?::bool[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[],
+        ?::bool[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::bool[],
         ?::int[], ?::int[], ?::bigint[], ?::bigint[], ?::text[], ?::smallint[], ?::bool[], ?::text[], ?::text[], ?::text[],
         ?::int[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bool[]
     ) AS u (instance_id, id, name, type, state, valid, run_times, reason, next_check,
-        held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs,
+        held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs, claim, given,
         number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
         exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak, granted)
     WHERE (instance_id IN (SELECT id FROM gate)) IS TRUE
@@ -110,11 +110,11 @@ WITH live AS MATERIALIZED (
 , wanted AS MATERIALIZED (
     SELECT * FROM unnest(
         ?::bigint[], ?::bigint[], ?::int[], ?::smallint[], ?::bool[], ?::text[], ?::bigint[],
-        ?::bool[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[],
+        ?::bool[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::bool[],
         ?::int[], ?::int[], ?::bigint[], ?::bigint[], ?::text[], ?::smallint[], ?::bool[], ?::text[], ?::text[], ?::text[],
         ?::int[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bool[]
     ) AS u (instance_id, id, sources, state, valid, reason, next_check,
-        held, kill, warned, eligible_at, started_at, ended_at, outputs,
+        held, kill, warned, eligible_at, started_at, ended_at, outputs, claim, given,
         number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
         exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak, granted)
     WHERE (instance_id IN (SELECT id FROM gate)) IS TRUE
@@ -123,6 +123,7 @@ WITH live AS MATERIALIZED (
         state = u.state, valid = u.valid, reason = u.reason, next_check = u.next_check,
         held = u.held, kill = u.kill, warned = u.warned, eligible_at = u.eligible_at,
         started_at = u.started_at, ended_at = u.ended_at, outputs = u.outputs,
+        claim = u.claim, given = u.given,
         number = u.number, infra = u.infra,
         token = CASE WHEN u.granted THEN g.base + nextval('baton_token') ELSE u.token END,
         session = u.session, worker = u.worker, attempt_state = u.attempt_state,
@@ -226,6 +227,25 @@ WITH live AS MATERIALIZED (
         OFFSET 0) AS told
     ON CONFLICT DO NOTHING
     RETURNING instance_id
+)
+
+-- name: claims
+-- What its tasks ask of pools. The rows of pools are not touched: who gives slots counts what is here.
+, claimed AS (
+    INSERT INTO pool_claim (id, instance_id, task_id, project_id, pool, key, slots, priority, created_at)
+    SELECT u.id, u.instance_id, u.task_id, u.project_id, u.pool, u.key, u.slots, u.priority, u.created_at
+    FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::int[], ?::smallint[], ?::bigint[])
+        AS u (instance_id, id, task_id, project_id, pool, key, slots, priority, created_at)
+    WHERE (u.instance_id IN (SELECT id FROM gate)) IS TRUE
+)
+
+-- name: unclaims
+, unclaimed AS (
+    DELETE FROM pool_claim c
+    USING unnest(?::bigint[], ?::bigint[]) AS u (instance_id, id)
+    CROSS JOIN LATERAL (
+        SELECT x.ctid AS at FROM pool_claim x WHERE x.id = u.id AND x.instance_id = u.instance_id OFFSET 0) AS row
+    WHERE c.ctid = row.at AND c.id = u.id AND (u.instance_id IN (SELECT id FROM gate)) IS TRUE
 )
 
 -- name: end

@@ -103,7 +103,8 @@ func (s *sqliteDB) children(c *flow.Change, granted map[flow.ID]int64) error {
 			int64(t.Instance), int64(t.ID), t.Name, t.Type, t.State, t.Valid, t.RunTimes, t.Reason, int64(t.NextCheck),
 			t.Held, t.Kill, t.Warned, int64(t.Compensates), int64(t.EligibleAt), int64(t.StartedAt), int64(t.EndedAt), string(t.Outputs),
 			a.Number, a.Infra, tokenOf(t, granted), a.Session, a.Worker, a.State, a.Confirmed, a.Ref, a.Cause, string(a.Class),
-			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt), a.CPU, a.Memory); err != nil {
+			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt), a.CPU, a.Memory,
+			int64(t.Claim), t.Given); err != nil {
 			return fmt.Errorf("new task %s: %w", t.ID, err)
 		}
 	}
@@ -115,7 +116,8 @@ func (s *sqliteDB) children(c *flow.Change, granted map[flow.ID]int64) error {
 			t.State, t.Valid, t.Reason, int64(t.NextCheck),
 			t.Held, t.Kill, t.Warned, int64(t.EligibleAt), int64(t.StartedAt), int64(t.EndedAt), string(t.Outputs),
 			a.Number, a.Infra, tokenOf(t, granted), a.Session, a.Worker, a.State, a.Confirmed, a.Ref, a.Cause, string(a.Class),
-			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt), a.CPU, a.Memory)
+			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt), a.CPU, a.Memory,
+			int64(t.Claim), t.Given)
 		if err == nil && !ok {
 			err = fmt.Errorf("%w: it is not in a state from which %s may be reached", errRefused, t.State)
 		}
@@ -145,7 +147,7 @@ func (s *sqliteDB) children(c *flow.Change, granted map[flow.ID]int64) error {
 	return s.others(c)
 }
 
-// others writes what a change does to other runs.
+// others writes what a change does to other runs, and what it asks of pools.
 func (s *sqliteDB) others(c *flow.Change) error {
 	for n := range c.Commands {
 		args, err := commandArgs(c.Commands[n])
@@ -170,6 +172,18 @@ func (s *sqliteDB) others(c *flow.Change) error {
 	for _, row := range c.Unfollow {
 		if _, err := s.touched("DELETE FROM follow WHERE row_id = $1 AND instance_id = $2", int64(row), int64(c.Instance.ID)); err != nil {
 			return fmt.Errorf("unfollow: %w", err)
+		}
+	}
+	for n := range c.Claims {
+		k := &c.Claims[n]
+		if _, err := s.touched(sqliteClaim, int64(k.ID), int64(k.Instance), int64(k.Task), int64(k.Project), k.Pool, k.Key, k.Slots, k.Priority, int64(k.At)); err != nil {
+			return fmt.Errorf("claim %s on pool %s: %w", k.ID, k.Pool, err)
+		}
+	}
+	for n := range c.Unclaims {
+		k := &c.Unclaims[n]
+		if _, err := s.touched("DELETE FROM pool_claim WHERE id = $1 AND instance_id = $2", int64(k.ID), int64(k.Instance)); err != nil {
+			return fmt.Errorf("claim %s: %w", k.ID, err)
 		}
 	}
 	return nil
@@ -254,9 +268,10 @@ const sqliteInsertTask = `
 		instance_id, id, name, type, state, valid, run_times, reason, next_check,
 		held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs,
 		number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
-		exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak)
+		exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak,
+		claim, given)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-		$18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)`
+		$18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)`
 
 const sqliteUpdateTask = `
 	UPDATE task SET
@@ -265,7 +280,7 @@ const sqliteUpdateTask = `
 		number = $15, infra = $16, token = $17, session = $18, worker = $19, attempt_state = $20, confirmed = $21,
 		ref = $22, cause = $23, class = $24,
 		exit_code = $25, refused = $26, granted_at = $27, attempt_started_at = $28, beat_at = $29, attempt_ended_at = $30,
-		cpu_used = $31, memory_peak = $32
+		cpu_used = $31, memory_peak = $32, claim = $33, given = $34
 	WHERE instance_id = $1 AND id = $2 AND ($3 >> state) & 1 = 1`
 
 const sqliteInsertAttempt = `
@@ -282,6 +297,10 @@ const sqliteTell = `
 
 const sqliteFollow = `
 	INSERT INTO follow (workflow_id, row_id, task, from_time, to_time, instance_id) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
+
+const sqliteClaim = `
+	INSERT INTO pool_claim (id, instance_id, task_id, project_id, pool, key, slots, priority, created_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 
 const sqliteConsume = `
 	UPDATE inbox SET state = $3, payload = '', verb = $4, reason = $5, given_by = $6, settled_at = $7

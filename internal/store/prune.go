@@ -35,6 +35,7 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 				AND instance_id = ANY($1)`,
 			"DELETE FROM attempt WHERE instance_id = ANY($1)",
 			"DELETE FROM task WHERE instance_id = ANY($1)",
+			"DELETE FROM pool_claim WHERE instance_id = ANY($1)",
 			"DELETE FROM inbox WHERE instance_id = ANY($1)",
 			"DELETE FROM alert WHERE instance_id = ANY($1)",
 			"DELETE FROM fire WHERE instance_id = ANY($1)",
@@ -81,7 +82,8 @@ const straySQL = `
 				WHEN 8 THEN i.reason = ''
 				ELSE i.wake_at = 0 AND NOT EXISTS (
 					SELECT 1 FROM task t
-					WHERE t.instance_id = i.id AND t.valid AND (t.state = 6 OR t.state < 7 AND t.held OR t.state = 4 AND t.attempt_state = 0 AND t.reason <> '')) END
+					WHERE t.instance_id = i.id AND t.valid AND (t.state = 6 OR t.state < 7 AND t.held OR t.state = 4 AND t.attempt_state = 0 AND t.reason <> ''
+						OR t.state = 2 AND t.claim > 0 AND NOT t.given)) END -- slots are looked for again and again
 			AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.instance_id = i.id AND b.state = 0))
 	+
 		(SELECT count(*) FROM instance i CROSS JOIN task t

@@ -98,10 +98,13 @@ func (m *Master) leaveEnded(ctx context.Context, q querier, id flow.ID, stop boo
 // more. Whether its processes are gone nobody can confirm.
 func (m *Master) stopUnread(ctx context.Context, q querier, id flow.ID, now flow.Time) error {
 	if _, err := exec(ctx, m.DB, q, `
-		UPDATE task SET state = $2, reason = $3, next_check = 0, kill = 0, ended_at = $4,
+		UPDATE task SET state = $2, reason = $3, next_check = 0, kill = 0, ended_at = $4, claim = 0, given = FALSE,
 			attempt_state = CASE WHEN attempt_state IN (1, 2, 3) THEN $5 ELSE attempt_state END, confirmed = FALSE
 		WHERE instance_id = $1 AND state NOT IN (7, 8, 9, 10, 11)`,
 		id, flow.TaskKilled, flow.ReasonQuarantine, now, flow.AttemptKilled); err != nil {
+		return err
+	}
+	if _, err := exec(ctx, m.DB, q, "DELETE FROM pool_claim WHERE instance_id = $1", id); err != nil {
 		return err
 	}
 	_, err := exec(ctx, m.DB, q, `

@@ -22,7 +22,8 @@ const inlineColumns = `
 
 const taskColumns = `
 	t.instance_id, t.id, t.name, t.type, t.state, t.valid, t.run_times, t.reason, t.next_check,
-	t.held, t.kill, t.warned, t.compensates, t.eligible_at, t.started_at, t.ended_at, t.outputs,` + inlineColumns
+	t.held, t.kill, t.warned, t.compensates, t.eligible_at, t.started_at, t.ended_at, t.outputs,
+	t.claim, t.given,` + inlineColumns
 
 func attemptFields(a *flow.AttemptRow) []any {
 	return []any{
@@ -38,6 +39,7 @@ func scanTask(s scanner) (flow.TaskRow, error) {
 		&t.Instance, &t.ID, &t.Name, &t.Type, &t.State, &t.Valid, &t.RunTimes, &t.Reason, &t.NextCheck,
 		&t.Held, &t.Kill, &t.Warned, &t.Compensates, &t.EligibleAt, &t.StartedAt, &t.EndedAt,
 		doc{&t.Outputs},
+		&t.Claim, &t.Given,
 	}, attemptFields(&t.Attempt)...)...)
 	if t.Attempt.Number == 0 {
 		t.Attempt.Task = 0 // there was none yet

@@ -56,6 +56,26 @@ var mutants = []mutant{
 		pkg: "./test/sim", run: "TestHistories", args: []string{"-seeds", "1500"},
 	},
 	{
+		name: "the end of a try gives no slots back",
+		file: "internal/engine/state.go", old: "if to != flow.TaskQueued && !to.Placed() {", new: "if to == flow.TaskPaused {",
+		pkg: "./test/sim", run: "TestHistories",
+	},
+	{
+		name: "a task that waits for its pool is sent to a worker",
+		file: "internal/engine/apply.go", old: "s.Rows[r].State == flow.TaskQueued && !s.Rows[r].Pooling()", new: "s.Rows[r].State == flow.TaskQueued",
+		pkg: "./test/sim", run: "TestHistories", args: []string{"-seeds", "1500"},
+	},
+	{
+		name: "slots are given without the lock on their pool, PostgreSQL",
+		file: "internal/store/slots.go", old: "WHERE project_id = $1 AND name = $2 FOR UPDATE", new: "WHERE project_id = $1 AND name = $2",
+		pkg: "./internal/store", run: "TestSlotsBehindAnotherGiver",
+	},
+	{
+		name: "what is held is not counted when slots are given",
+		file: "internal/flow/pool.go", old: "free := p.Slots - held", new: "free := p.Slots",
+		pkg: "./internal/store", run: "TestSQLite/pools",
+	},
+	{
 		name: "a dead master's runs are taken before it is fenced",
 		file: "internal/store/cluster.go", old: "\n\t\t\t\t\tAND (SELECT epoch FROM fence WHERE incarnation = $1) > 1", new: "",
 		pkg: "./internal/store", run: "TestSQLite/cluster/hand_out",

@@ -115,6 +115,7 @@ func (w *World) check(runs []*accepted) []string {
 	w.checkFires(say)
 	w.checkChildren(say)
 	w.checkBackfills(say)
+	w.checkSlots(say)
 	judged := 0
 	for _, a := range w.attempts() {
 		if len(byToken[a.Token]) > 0 && a.State != 0 {

@@ -154,6 +154,14 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 			}
 			return master.Admitted{Admitted: given, Workflows: e.Workflows}
 		})
+	case master.GiveSlots:
+		m.write(life, func() master.Event {
+			given := s.giveSlots(e.Keys)
+			if m.w.chance(m.w.cfg.Unknown) {
+				return master.SlotsGiven{Err: errUnknown}
+			}
+			return master.SlotsGiven{SlotsGiven: given}
+		})
 	case master.LookUp:
 		m.later(life, read, func() master.Event {
 			return master.LookedUp{Ask: e, Found: s.lookup(e.Question)}
@@ -340,6 +348,8 @@ func unanswered(fx master.Effect) master.Event {
 		ev = master.GroupsRead{Err: errUnknown}
 	case master.Admit:
 		ev = master.Admitted{Workflows: e.Workflows, Err: errUnknown}
+	case master.GiveSlots:
+		ev = master.SlotsGiven{Err: errUnknown}
 	case master.LookUp:
 		ev = master.LookedUp{Ask: e, Err: errUnknown}
 	case master.AdvanceBackfills:

@@ -79,6 +79,7 @@ func (w *World) workflow(id flow.ID) flow.Definition {
 		if w.rng.IntN(6) == 0 {
 			t.WorkerGroup = "w0" // which one worker serves
 		}
+		t.Pool = w.pooled()
 		switch w.rng.IntN(16) {
 		case 0:
 			t = flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Type: flow.TypeWait, With: json.RawMessage(fmt.Sprintf(`{"for": "%dms"}`, w.rng.IntN(8000)))}
@@ -120,6 +121,7 @@ const poisonous flow.ID = 99
 
 // play submits runs and lets people interfere.
 func (w *World) play() []*accepted {
+	w.makePools()
 	for id := flow.ID(100); id <= lastWorkflow; id++ {
 		w.store.defs[id] = w.workflow(id)
 	}

@@ -46,6 +46,10 @@ type Store struct {
 	restores  int64 // of which each begins another generation
 	ids       *flow.IDSource
 	history   []string // invariants broken while writing
+	pools     map[string]flow.Pool
+	claims    map[flow.ID]claim
+	swept     map[flow.ID]bool // claims that were taken back
+	passed    map[flow.ID]bool // runs of which a task may have gone past its pool
 	schedules
 	backfills map[flow.ID]*dated
 	revisions int64 // given out
@@ -57,6 +61,7 @@ func newStore(w *World) *Store {
 		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
 		fenced: map[int64]bool{}, homes: map[int64]string{}, hellos: map[string]int64{}, leases: map[int64]flow.Time{}, names: map[int64]string{},
 		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, triers: map[flow.ID][]trial{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease, schedules: newSchedules(), backfills: map[flow.ID]*dated{},
+		pools: map[string]flow.Pool{}, claims: map[flow.ID]claim{}, swept: map[flow.ID]bool{}, passed: map[flow.ID]bool{},
 	}
 }
 
@@ -352,6 +357,7 @@ func (s *Store) waiting(owner int64) flow.Waiting {
 			w.NextWake = flow.Earliest(w.NextWake, in.Instance.WakeAt)
 		}
 	}
+	w.Pooled = len(s.waitedFor()) > 0
 	for _, b := range s.backfills {
 		w.Backfills = w.Backfills || !b.State.Ended()
 	}
@@ -523,6 +529,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 		i := slices.IndexFunc(stored.Tasks, func(r flow.TaskRow) bool { return r.ID == g })
 		tokens = append(tokens, stored.Tasks[i].Attempt.Token)
 	}
+	s.claimed(ch, stored.Tasks)
 	s.past = append(s.past, ch.Past...)
 	for _, it := range ch.Inbox {
 		delete(s.inbox, it)
@@ -571,12 +578,61 @@ func (s *Store) quarantine(owner int64, e master.Quarantine) {
 	}
 	s.w.log("instance %d is quarantined: %s", e.ID, e.Reason)
 	i := &in.Instance
-	if i.State != flow.InstanceQuarantined {
+	if s.settleVerbs(i) {
+		s.stopUnread(in)
+	} else if i.State != flow.InstanceQuarantined {
 		i.Prior, i.State = i.State, flow.InstanceQuarantined
 	}
 	i.Owner, i.WakeAt, i.Reason = 0, 0, e.Reason
 	s.takes[e.ID] = 0
 	i.Seq++
+}
+
+// settleVerbs answers the verbs for a run that nobody can drive, and tells whether one of them stops it: one that was
+// quarantined before. The others are refused.
+func (s *Store) settleVerbs(i *flow.Instance) (stopped bool) {
+	for _, id := range sorted(s.inbox) {
+		item := s.inbox[id]
+		if item.Instance != i.ID || item.Kind != flow.InboxVerb {
+			continue
+		}
+		var v flow.Verb
+		if err := json.Unmarshal(item.Payload, &v); err != nil {
+			panic(err) // a struct of texts
+		}
+		applied := !stopped && i.State == flow.InstanceQuarantined && v.Name == flow.VerbStop
+		stopped = stopped || applied
+		s.outcomes[id] = flow.Outcome{Inbox: id, Instance: i.ID, Verb: v.Name, Applied: applied, At: s.w.now}
+		delete(s.inbox, id)
+	}
+	return stopped
+}
+
+// stopUnread ends a run as it stands: whether its processes are gone nobody can confirm.
+func (s *Store) stopUnread(in *flow.Loaded) {
+	id := in.Instance.ID
+	in.Instance.State, in.Instance.Prior, in.Instance.EndedAt = flow.InstanceStopped, 0, s.w.now
+	for n := range in.Tasks {
+		row := &in.Tasks[n]
+		if row.State.Ended() {
+			continue
+		}
+		row.State, row.Reason, row.Kill, row.EndedAt, row.Claim, row.Given = flow.TaskKilled, flow.ReasonQuarantine, flow.KillNone, s.w.now, 0, false
+		if row.Attempt.State.Live() {
+			row.Attempt.State = flow.AttemptKilled
+		}
+		row.Attempt.Confirmed = false
+	}
+	for k, c := range s.claims {
+		if c.Instance == id {
+			delete(s.claims, k)
+		}
+	}
+	for k, item := range s.inbox {
+		if item.Instance == id {
+			delete(s.inbox, k)
+		}
+	}
 }
 
 func spec(st flow.Start) []byte {

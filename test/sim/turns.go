@@ -115,8 +115,12 @@ func (s *Store) behindPoison(in flow.Instance) bool {
 	return held >= s.defs[in.Workflow].Workflow.Execution.Limit
 }
 
-// abovePoison tells whether a run waits for one that it began and that only a person can move on.
+// abovePoison tells whether a run waits for one that it began and that only a person can move on, or for slots that
+// such a one has.
 func (s *Store) abovePoison(id flow.ID) bool {
+	if s.pooledBehindPoison(s.instances[id]) {
+		return true
+	}
 	for _, row := range s.instances[id].Tasks {
 		below := s.instances[row.Child()]
 		if !row.Valid || !row.Hosted() || below == nil {

@@ -114,6 +114,12 @@ func (w *World) Everything() {
 	x.ok(x.tell(plan, flow.BackfillOrder{Verb: flow.VerbResume, OnFailure: flow.OnFailureContinue}))
 	x.stands(plan)
 	must(x.m.AdvanceBackfills(x.ctx, x.me, nil, nil, 0, nil, now))(x)
+	x.pool("everything", 1)
+	x.unclaim(x.claimSlots("everything", "", 1))
+	x.claimSlots("everything", "", 1)
+	x.give("everything", "")
+	x.claimSlots("everything", "", 1)
+	must(x.m.GiveSlots(x.ctx, nil, flow.PoolKey{}))(x)
 	heir, _ := x.register("heir")
 	must(x.m.Peers(x.ctx, heir))(x)
 	must(x.m.ServedGroups(x.ctx))(x)
@@ -139,6 +145,17 @@ func (w *World) Advance() {
 	x := w.w
 	x.Helper()
 	x.same(flow.Advanced{}, x.advance(w.backfill, w.run))
+}
+
+// Claims makes runs of which each waits for a slot of the pool dw, which has one.
+func (w *World) Claims(n int) []flow.Change {
+	w.w.Helper()
+	w.w.pool("dw", 1)
+	out := make([]flow.Change, n)
+	for i := range out {
+		out[i] = w.w.claimSlots("dw", "", 1)
+	}
+	return out
 }
 
 // Upkeep runs each statement of housekeeping once.

@@ -1,0 +1,56 @@
+// Slots on PostgreSQL: one giver at a time.
+
+package store_test
+
+import (
+	"fmt"
+	"testing"
+
+	"baton/internal/flow"
+	"baton/internal/store/storetest"
+	"baton/internal/store/storetest/pgtest"
+)
+
+// Who gives slots while another does waits for it, and counts what that one gave.
+func TestSlotsBehindAnotherGiver(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	db := open(t, dsn)
+	w := storetest.NewWorld(t, db)
+	first := w.Claims(2)[0].Claims[0]
+	other := connect(t, dsn, "test")
+	tx, err := other.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"SELECT slots FROM pool WHERE name = 'dw' FOR UPDATE", fmt.Sprintf("UPDATE pool_claim SET given_at = 1 WHERE id = %d", first.ID)} {
+		if _, err := tx.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	given := make(chan flow.SlotsGiven, 1)
+	go func() {
+		got, err := db.Master().GiveSlots(t.Context(), []flow.PoolKey{first.PoolKey}, flow.PoolKey{})
+		if err != nil {
+			t.Error(err)
+		}
+		given <- got
+	}()
+	for n := 0; n == 0; {
+		select {
+		case got := <-given:
+			t.Fatalf("it did not wait, and gave slots to %v", got.Runs)
+		default:
+		}
+		err := other.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 AND wait_event_type = 'Lock'", fmt.Sprint("baton/", w.Me)).Scan(&n)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-given; len(got.Runs) > 0 {
+		t.Errorf("a second one has the only slot: %v", got.Runs)
+	}
+}
