@@ -189,7 +189,7 @@ func TestExitCodes(t *testing.T) {
 		{"run good --mode sideways", exitUsage},
 		{"run good --environment x", exitUsage},
 		{"apply -f none.yaml", exitUsage},
-		{"get pools", exitUsage},
+		{"get queues", exitUsage},
 		{"get instance 99", exitNotFound},
 		{"pause 99", exitNotFound},
 		{"run none", exitNotFound},
