@@ -12,7 +12,7 @@ const NoExit int32 = math.MinInt32
 type TaskRow struct {
 	ID       ID
 	Instance ID
-	Name     string // of the task; "T:compensate" for what undoes T
+	Name     string // of the task; "T:compensate" for what undoes T, "T[3]" for an item of T
 	Type     string
 	State    TaskState
 	Valid    bool  // false: a later row superseded it
@@ -24,6 +24,7 @@ type TaskRow struct {
 	Kill        KillIntent // durable until the worker confirms
 	Warned      uint8      // timeouts that raised their alert in this attempt, bit set
 	Compensates ID         // the row this one undoes
+	Item        int32      // of a map, or the round of a loop: its index + 1; 0: it is neither
 	EligibleAt  Time       // start of timeout.queue of the present attempt
 	StartedAt   Time       // of the first attempt's process
 	EndedAt     Time       // of the row
