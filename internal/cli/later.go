@@ -14,7 +14,7 @@ var later = []string{
 }
 
 // laterKinds are what get will list.
-var laterKinds = []string{"pools", "shards", "queues", "messages", "backfills"}
+var laterKinds = []string{"pools", "queues", "messages", "backfills"}
 
 func laterCommands() []*cobra.Command {
 	out := make([]*cobra.Command, len(later))

@@ -2,7 +2,11 @@
 
 package flow
 
-import "math"
+import (
+	"math"
+	"strconv"
+	"strings"
+)
 
 // NoExit is the exit code of an attempt that has none.
 const NoExit int32 = math.MinInt32
@@ -38,6 +42,22 @@ func (t *TaskRow) Placed() bool { return t.State.Placed() && !Hosted(t.Type) }
 
 // Hosted tells whether it has begun and waits in the engine.
 func (t *TaskRow) Hosted() bool { return t.State == TaskRunning && Hosted(t.Type) }
+
+// ItemName is the name of the row of an item of a map, or of a round of a loop.
+func ItemName(task string, index int) string { return task + "[" + strconv.Itoa(index) + "]" }
+
+// CutItem takes the name of such a row apart. A task may have such a name too: TaskRow.Item tells.
+func CutItem(name string) (task string, index int, ok bool) {
+	open := strings.LastIndexByte(name, '[')
+	if open < 1 || !strings.HasSuffix(name, "]") {
+		return "", 0, false
+	}
+	index, err := strconv.Atoi(name[open+1 : len(name)-1])
+	if err != nil || ItemName(name[:open], index) != name || index < 0 {
+		return "", 0, false
+	}
+	return name[:open], index, true
+}
 
 // Child is the run that it began, 0 if it has none: what a remote job is to other types.
 func (t *TaskRow) Child() ID {
@@ -136,6 +156,11 @@ const (
 	ReasonRecursion   = "recursion"
 	ReasonOptions     = "options"
 	ReasonDependent   = "dependent"
+	ReasonMap         = "map"
+	ReasonLoop        = "loop"
+	ReasonItems       = "items_failed"
+	ReasonRound       = "round_failed"
+	ReasonMaxRounds   = "max_rounds"
 	// ReasonDependentFailed: what a dependent waits for has failed.
 	ReasonDependentFailed = "dependent_failed"
 	// ReasonTurn is why a run waits that is one too many; ReasonDiscarded why it ended at once.

@@ -1,0 +1,536 @@
+// Maps and loops: tasks that are done once for each item of a list, or round after round. An item or a round is a row of
+// its own, and the row of the map goes by what becomes of them.
+
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"baton/internal/flow"
+	"baton/internal/param"
+	"baton/internal/task"
+)
+
+const (
+	// defaultRounds is how often a loop goes round that does not say.
+	defaultRounds = 100
+	// toldItems is of how many failed items of a map a person is told.
+	toldItems = 3
+)
+
+// items are those of one map, or the rounds of one loop; derived.
+type items struct {
+	rows   []int32 // by index: 1 + the valid row, 0 for none
+	live   int     // that have not ended
+	done   int
+	failed int
+
+	plan *fanPlan // rendered when it is needed
+}
+
+// fanPlan is what the options of a map or a loop come to.
+type fanPlan struct {
+	list     []json.RawMessage // of a map
+	parallel int
+	allowed  float64       // failed items
+	max      int           // rounds
+	delay    flow.Duration // between rounds
+}
+
+// ownerOf is the map or loop that an item is of. The name alone does not tell that it is one: a task may be called
+// "T[3]".
+func (s *State) ownerOf(row *flow.TaskRow) int32 {
+	name, _, _ := flow.CutItem(row.Name) // Load has checked it
+	return s.Plan.index[name]
+}
+
+func (s *State) items(i int32) *items {
+	f := s.fans[i]
+	if f == nil {
+		f = &items{}
+		if s.fans == nil {
+			s.fans = map[int32]*items{}
+		}
+		s.fans[i] = f
+	}
+	return f
+}
+
+// countItem counts a valid row in or out.
+func (s *State) countItem(row *flow.TaskRow, by int) {
+	f := s.items(s.ownerOf(row))
+	switch {
+	case !row.State.Ended():
+		f.live += by
+	case row.State.Failure():
+		f.failed += by
+	default:
+		f.done += by
+	}
+}
+
+// keepItem notes the valid row of an item.
+func (f *items) keepItem(index int, r int32) {
+	for len(f.rows) <= index {
+		f.rows = append(f.rows, 0)
+	}
+	f.rows[index] = r + 1
+}
+
+// liveItems counts what a map or loop has that is not over.
+func (s *State) liveItems(r int32) int {
+	row := &s.Rows[r]
+	if !flow.Fans(row.Type) || row.Compensates != 0 {
+		return 0
+	}
+	if f := s.fans[s.Plan.index[row.Name]]; f != nil && s.row[s.Plan.index[row.Name]] == r {
+		return f.live
+	}
+	return 0
+}
+
+// toDrive has a map or loop looked at before this decision is over: an item of it ended, or it goes on.
+func (s *State) toDrive(i int32) {
+	if !slices.Contains(s.driving, i) {
+		s.driving = append(s.driving, i)
+	}
+}
+
+func (s *State) driveItems(env Env, fx *Effects) {
+	for len(s.driving) > 0 {
+		i := s.driving[0]
+		s.driving = s.driving[1:]
+		s.drive(i, env, fx)
+	}
+}
+
+// drive begins what is next of a map or loop, or ends it.
+func (s *State) drive(i int32, env Env, fx *Effects) {
+	r := s.row[i]
+	if r < 0 || s.Rows[r].State.Ended() {
+		return
+	}
+	f := s.items(i)
+	switch row := &s.Rows[r]; {
+	case row.Kill != flow.KillNone:
+		if f.live == 0 {
+			s.endKilled(r, env, fx)
+		}
+		return
+	case row.State != flow.TaskRunning || !s.advancing() || s.resting():
+		return
+	}
+	if f.plan == nil {
+		p, reason, why := s.fanPlan(r)
+		if why != "" {
+			if f.live == 0 {
+				s.failHosted(r, reason, why, env, fx)
+			}
+			return
+		}
+		f.plan = p
+	}
+	if s.Rows[r].Type == flow.TypeLoop {
+		s.driveLoop(i, r, f, env, fx)
+		return
+	}
+	s.driveMap(i, r, f, env, fx)
+}
+
+func (s *State) driveMap(i, r int32, f *items, env Env, fx *Effects) {
+	for index := 0; index < len(f.plan.list) && (f.plan.parallel == 0 || f.live < f.plan.parallel); index++ {
+		if index >= len(f.rows) || f.rows[index] == 0 {
+			s.beginItem(i, index, 0, env, fx)
+		}
+	}
+	if f.live > 0 {
+		return
+	}
+	failed := 0
+	var names []string
+	var results []byte
+	for index := range f.plan.list {
+		if index > 0 {
+			results = append(results, ',')
+		}
+		row := &s.Rows[f.rows[index]-1]
+		switch {
+		case row.State.Failure():
+			if failed++; failed <= toldItems {
+				names = append(names, fmt.Sprintf("%s (%s)", row.Name, row.Reason))
+			}
+			results = append(results, "null"...)
+		case len(row.Outputs) == 0:
+			results = append(results, "{}"...)
+		default:
+			results = append(results, row.Outputs...)
+		}
+	}
+	if float64(failed) <= f.plan.allowed {
+		s.succeedHosted(r, fmt.Appendf(nil, `{"results":[%s]}`, results), env, fx)
+		return
+	}
+	more := ""
+	if failed > len(names) {
+		more = fmt.Sprintf(" and %d more", failed-len(names))
+	}
+	s.failHosted(r, flow.ReasonItems, fmt.Sprintf("%d of %d items failed: %s%s; `baton recover` runs only these again", failed, len(f.plan.list), strings.Join(names, ", "), more), env, fx)
+}
+
+func (s *State) driveLoop(i, r int32, f *items, env Env, fx *Effects) {
+	if f.live > 0 {
+		return
+	}
+	rounds := slices.Index(f.rows, 0)
+	if rounds < 0 {
+		rounds = len(f.rows)
+	}
+	if rounds == 0 {
+		s.beginItem(i, 0, 0, env, fx)
+		return
+	}
+	last := &s.Rows[f.rows[rounds-1]-1]
+	if last.State.Failure() {
+		s.failHosted(r, flow.ReasonRound, fmt.Sprintf("%s %s (%s); `baton recover` goes on with this round", last.Name, last.State, last.Reason), env, fx)
+		return
+	}
+	over, err := s.Plan.nodes[i].until.EvalBool(s.roundScope(i, last))
+	switch {
+	case err != nil:
+		s.failHosted(r, flow.ReasonExpression, "with.until: "+err.Error(), env, fx)
+	case over:
+		s.succeedHosted(r, slices.Clone(last.Outputs), env, fx)
+	case rounds >= f.plan.max:
+		s.failHosted(r, flow.ReasonMaxRounds, fmt.Sprintf("after %d rounds, as many as with.max allows, until still does not hold: %s", rounds, s.Plan.nodes[i].until.Text()), env, fx)
+	default:
+		s.beginItem(i, rounds, max(0, flow.Duration(last.EndedAt.Add(f.plan.delay.Std()).Sub(env.Now))), env, fx)
+	}
+}
+
+// beginItem makes the row of an item or round.
+func (s *State) beginItem(i int32, index int, delay flow.Duration, env Env, fx *Effects) {
+	n := s.Plan.nodes[i].inner
+	r := s.addRow(flow.ItemName(n.Name, index), n.Type, env)
+	row := &s.Rows[r]
+	row.Item = int32(index) + 1
+	row.EligibleAt = env.Now.Add(delay.Std())
+	s.items(i).keepItem(index, r)
+	if delay > 0 {
+		s.wait(r, flow.ReasonDelay+": the loop asks to wait between rounds", row.EligibleAt)
+		return
+	}
+	s.ready(r, env, fx)
+}
+
+// beginFan begins a map or loop.
+func (s *State) beginFan(r int32, env Env, fx *Effects) {
+	i := s.Plan.index[s.Rows[r].Name]
+	p, reason, why := s.fanPlan(r)
+	if why != "" {
+		s.failHosted(r, reason, why, env, fx)
+		return
+	}
+	s.items(i).plan = p
+	s.Rows[r].Reason = s.fanReason(i)
+	s.toDrive(i)
+}
+
+// fanAgain goes on with one that was paused.
+func (s *State) fanAgain(r int32) {
+	i := s.Plan.index[s.Rows[r].Name]
+	s.Rows[r].Reason = s.fanReason(i)
+	if s.Rows[r].Kill != flow.KillNone {
+		s.Rows[r].Reason = fanKilling
+	}
+	s.toDrive(i)
+}
+
+const fanKilling = flow.ReasonKilling + ": waits until nothing of its items is left"
+
+// fanReason says what it waits for. How many items are over is counted when somebody asks: the row is not written for
+// each of them.
+func (s *State) fanReason(i int32) string {
+	n := &s.Plan.nodes[i]
+	f := s.items(i)
+	switch {
+	case n.Type == flow.TypeLoop:
+		return flow.ReasonLoop + ": goes round until " + flow.Text(n.until.Text(), 200)
+	case f.plan == nil:
+		return flow.ReasonMap + ": waits for its items"
+	case f.plan.parallel > 0:
+		return fmt.Sprintf("%s: waits for its %d items, of which %d run at a time", flow.ReasonMap, len(f.plan.list), f.plan.parallel)
+	default:
+		return fmt.Sprintf("%s: waits for its %d items", flow.ReasonMap, len(f.plan.list))
+	}
+}
+
+// standing says in numbers how far it is, "" for one that has no items.
+func (f *items) standing() string {
+	if f == nil || len(f.rows) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d ended, %d of them failed, %d under way", f.done+f.failed, f.failed, f.live)
+}
+
+// killFan ends a map or loop when its items are gone.
+func (s *State) killFan(r int32, intent flow.KillIntent, env Env, fx *Effects) {
+	row := &s.Rows[r]
+	row.Kill, row.Reason = intent, fanKilling
+	s.touch(r)
+	if intent == flow.KillTimeout {
+		intent = flow.KillDue // that of one try would have it tried again
+	}
+	for _, item := range s.items(s.Plan.index[row.Name]).rows {
+		if item > 0 && !s.Rows[item-1].State.Ended() {
+			s.kill(item-1, intent, env, fx)
+		}
+	}
+	if s.liveItems(r) == 0 {
+		s.endKilled(r, env, fx)
+	}
+}
+
+func (s *State) endKilled(r int32, env Env, fx *Effects) {
+	kill := s.Rows[r].Kill
+	if kill == flow.KillTimeout {
+		s.failHosted(r, flow.ReasonTimeout, "timeout.run is over; its items were killed", env, fx)
+		return
+	}
+	s.endRow(r, flow.TaskKilled, killReason(kill), env)
+	s.failed(r, "", env, fx)
+}
+
+// setItemsAside makes way for the items of a row that is done again: those that failed, or all.
+func (s *State) setItemsAside(i int32, all bool) {
+	for r := range s.Rows {
+		row := &s.Rows[r]
+		if row.Valid && row.Item > 0 && s.ownerOf(row) == i && (all || row.State.Failure()) {
+			s.setAside(int32(r))
+		}
+	}
+}
+
+// itemsAgain sets aside what a map or loop whose row is set aside has to do again. What an item came to is kept, unless
+// all of it is done again, or the loop would come to the same end.
+func (s *State) itemsAgain(row *flow.TaskRow, undone bool) {
+	if flow.Fans(row.Type) && row.Compensates == 0 {
+		all := undone || row.State == flow.TaskSucceeded || row.Reason == flow.ReasonMaxRounds || row.Type == flow.TypeLoop && row.Reason == flow.ReasonExpression
+		s.setItemsAside(s.Plan.index[row.Name], all)
+	}
+}
+
+// fanPlan renders the options of a map or loop; a reason and a sentence if they cannot be used.
+func (s *State) fanPlan(r int32) (p *fanPlan, reason, why string) {
+	out, err := s.render(r)
+	if err != nil {
+		return nil, flow.ReasonParameter, err.Error()
+	}
+	p, err = readFan(s.Rows[r].Type, out.options)
+	if err != nil {
+		return nil, flow.ReasonOptions, err.Error()
+	}
+	return p, "", ""
+}
+
+func readFan(kind string, raw json.RawMessage) (*fanPlan, error) {
+	var o struct {
+		Over        json.RawMessage `json:"over"`
+		Batch       json.RawMessage `json:"batch"`
+		Parallel    json.RawMessage `json:"parallel"`
+		AllowFailed json.RawMessage `json:"allow_failed"`
+		Max         json.RawMessage `json:"max"`
+		Delay       string          `json:"delay"`
+	}
+	if err := json.Unmarshal(raw, &o); err != nil {
+		return nil, err
+	}
+	var p fanPlan
+	var err error
+	if kind == flow.TypeLoop {
+		if p.max, err = wholeOf("max", o.Max, defaultRounds, flow.MaxRounds); err == nil && o.Delay != "" {
+			if p.delay, err = flow.ParseDuration(o.Delay); err != nil {
+				err = fmt.Errorf("with.delay: %w", err)
+			}
+		}
+		return &p, err
+	}
+	batch, err := wholeOf("batch", o.Batch, 1, 1_000_000)
+	if err != nil {
+		return nil, err
+	}
+	if p.parallel, err = wholeOf("parallel", o.Parallel, 0, 1_000_000); err != nil {
+		return nil, err
+	}
+	if p.list, err = listOf(o.Over, batch); err != nil {
+		return nil, err
+	}
+	p.allowed, err = flow.ParseShare(textOf(o.AllowFailed), len(p.list))
+	if err != nil {
+		err = fmt.Errorf("with.allow_failed: %w", err)
+	}
+	return &p, err
+}
+
+// wholeOf reads a number that may have been a text with references.
+func wholeOf(name string, raw json.RawMessage, standard, most int) (int, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return standard, nil
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(textOf(raw)))
+	if err != nil || n < 1 || n > most {
+		return 0, fmt.Errorf("with.%s: %s is no number from 1 to %d", name, flow.Text(string(raw), 60), most)
+	}
+	return n, nil
+}
+
+// listOf reads what a map goes over: a list, or the text of one.
+func listOf(over json.RawMessage, batch int) ([]json.RawMessage, error) {
+	text := textOf(over)
+	var list []json.RawMessage
+	if err := json.Unmarshal([]byte(text), &list); err != nil || list == nil {
+		if text == "" {
+			text = "an empty text"
+		}
+		return nil, fmt.Errorf(`with.over is no list: a map goes over a JSON list such as ["a", "b"], and found %s`, flow.Text(text, 200))
+	}
+	if batch > 1 {
+		var batches []json.RawMessage
+		for some := range slices.Chunk(list, batch) {
+			raw, err := json.Marshal(some)
+			if err != nil {
+				return nil, err
+			}
+			batches = append(batches, raw)
+		}
+		list = batches
+	}
+	if len(list) > flow.MaxItems {
+		return nil, fmt.Errorf("with.over has %d items; a map takes at most %d, so put several into one with batch, or split the list", len(list), flow.MaxItems)
+	}
+	return list, nil
+}
+
+// bind adds to a scope what an item or a round sees beyond its task.
+func (s *State) bind(sc *param.Scope, i int32, row *flow.TaskRow) error {
+	n := &s.Plan.nodes[i]
+	index := int(row.Item) - 1
+	f := s.items(i)
+	if n.Type == flow.TypeLoop {
+		sc.Builtin.Engine = map[string]string{param.LoopIndex: strconv.Itoa(index)}
+		if index > 0 && index <= len(f.rows) && f.rows[index-1] > 0 {
+			texts, err := DecodeTexts(s.Rows[f.rows[index-1]-1].Outputs)
+			sc.Bound = texts
+			return err
+		}
+		return nil
+	}
+	if f.plan == nil {
+		r := s.row[i]
+		if r < 0 {
+			return fmt.Errorf("the map of this item is not there any more")
+		}
+		p, _, why := s.fanPlan(r)
+		if why != "" {
+			return fmt.Errorf("the list of the map: %s", why)
+		}
+		f.plan = p
+	}
+	if index >= len(f.plan.list) {
+		return fmt.Errorf("the list of the map has only %d items by now", len(f.plan.list))
+	}
+	item := textOf(f.plan.list[index])
+	sc.Builtin.Engine = map[string]string{
+		param.MapItem: item, param.MapIndex: strconv.Itoa(index), param.MapTotal: strconv.Itoa(len(f.plan.list)),
+	}
+	sc.Bound = map[string]string{n.as: item}
+	return nil
+}
+
+// roundScope is what `until` sees after a round: its outputs above all else.
+func (s *State) roundScope(i int32, round *flow.TaskRow) *param.Scope {
+	sc := s.scope(i, &s.Rows[s.row[i]])
+	sc.Builtin.Engine = map[string]string{param.LoopIndex: strconv.Itoa(int(round.Item) - 1)}
+	sc.Bound, _ = DecodeTexts(round.Outputs) // checked when the result came in
+	return sc
+}
+
+// compileFan compiles what a map does with each item, or a loop in each round.
+func (p *Plan) compileFan(n *node, types *task.Set) error {
+	if n.Inner == nil {
+		return fmt.Errorf("it does nothing with its items")
+	}
+	t := *n.Inner
+	t.Name = n.Name
+	t.Params = append(slices.Clone(n.Params), t.Params...)
+	t.Priority = t.Priority.Or(n.Priority)
+	n.inner = &node{Task: &t}
+	if err := p.compileInner(n.inner, types); err != nil {
+		return err
+	}
+	var o struct {
+		As    string `json:"as"`
+		Until string `json:"until"`
+	}
+	if len(n.With) > 0 {
+		if err := json.Unmarshal(n.With, &o); err != nil {
+			return fmt.Errorf("with: %w", err)
+		}
+	}
+	if n.Type == flow.TypeMap {
+		if n.as = o.As; n.as == "" {
+			n.as = flow.DefaultItem
+		}
+		return nil
+	}
+	var err error
+	if n.until, err = param.CompileExpression(o.Until); err != nil {
+		return fmt.Errorf("with.until: %w", err)
+	}
+	return nil
+}
+
+// Items tells which item of its map each row is about, as far as that is known.
+func Items(s *State) map[flow.ID]string {
+	out := map[flow.ID]string{}
+	for r := range s.Rows {
+		row := &s.Rows[r]
+		if row.Item == 0 || !row.Valid {
+			continue
+		}
+		sc := &param.Scope{}
+		if i := s.ownerOf(row); s.bind(sc, i, row) == nil && s.Plan.nodes[i].Type == flow.TypeMap {
+			out[row.ID] = sc.Builtin.Engine[param.MapItem]
+		}
+	}
+	return out
+}
+
+// itemVerb steers one item: it can be killed, and settled when nobody knows how it ended.
+func (s *State) itemVerb(r int32, v flow.Verb, env Env, fx *Effects) refusal {
+	row := &s.Rows[r]
+	i := s.ownerOf(row)
+	switch {
+	case v.Name == flow.VerbTaskKill:
+		return s.killTask(r, env, fx)
+	case row.State != flow.TaskUnknown:
+		return refuse("%q is an item of task %q and is not steered by hand; it can be killed, and settled when its state is unknown", row.Name, s.Plan.nodes[i].Name)
+	case v.Name == flow.VerbTaskSkip:
+		return s.settleTask(r, flow.TaskSkipped, flow.ReasonByHand, env)
+	case v.Name == flow.VerbTaskSucceed:
+		return s.settleTask(r, flow.TaskForcedSuccess, flow.ReasonByHand, env)
+	case v.Name == flow.VerbTaskRetry:
+		if s.closing() {
+			return refuse("the run is ending: %s", s.reason())
+		}
+		s.endRow(r, flow.TaskKilled, flow.ReasonUnknown, env)
+		s.setAside(r)
+		s.rebuild()
+		return ""
+	default:
+		return refuse("%q is an item of task %q; it can be killed, succeeded, skipped or tried again", row.Name, s.Plan.nodes[i].Name)
+	}
+}
