@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -167,8 +168,14 @@ func (w *World) checkRun(in *flow.Loaded, begins map[int64][]Entry, say func(str
 	}
 	valid := map[string]int{}
 	rows := map[string][]flow.TaskRow{}
+	items := map[string][]flow.TaskRow{} // by the name of their map or loop
 	for _, row := range in.Tasks {
-		rows[row.Name] = append(rows[row.Name], row)
+		if row.Item != 0 {
+			task, _, _ := flow.CutItem(row.Name)
+			items[task] = append(items[task], row)
+		} else {
+			rows[row.Name] = append(rows[row.Name], row)
+		}
 		if row.Valid {
 			valid[row.Name]++
 		}
@@ -187,7 +194,46 @@ func (w *World) checkRun(in *flow.Loaded, begins map[int64][]Entry, say func(str
 	// Downstream begins after upstream ended.
 	for _, t := range def.Workflow.Tasks {
 		for _, u := range t.Needs {
-			w.checkEdge(id, rows[u], rows[t.Name], begins, say)
+			w.checkEdge(id, rows[u], slices.Concat(rows[t.Name], items[t.Name]), begins, say)
+		}
+		checkItems(in, t, rows[t.Name], items[t.Name], say)
+	}
+}
+
+// checkItems: a map has as many items as its list, of which no more are under way than it allows, and its end is that of
+// its items.
+func checkItems(in *flow.Loaded, t flow.Task, rows, items []flow.TaskRow, say func(string, ...any)) {
+	if t.Type != flow.TypeMap || in.Instance.DryRun {
+		return
+	}
+	var o struct{ Parallel int }
+	_ = json.Unmarshal(t.With, &o) // fan wrote it
+	live, ended := 0, 0
+	for _, row := range items {
+		switch {
+		case !row.Valid:
+		case row.State.Ended():
+			ended++
+		default:
+			live++
+		}
+	}
+	if live > o.Parallel {
+		say("run %d: %d items of %s are under way, %d may be", in.Instance.ID, live, t.Name, o.Parallel)
+	}
+	for _, row := range rows {
+		if !row.Valid {
+			continue
+		}
+		if row.State.Ended() && live > 0 {
+			say("run %d: %s is %s and has %d items under way", in.Instance.ID, t.Name, row.State, live)
+		}
+		if (row.State == flow.TaskSucceeded || row.State == flow.TaskFailed && row.Reason == flow.ReasonItems) && ended != mapped {
+			say("run %d: %s is %s with %d of %d items", in.Instance.ID, t.Name, row.State, ended, mapped)
+		}
+		var out struct{ Results []json.RawMessage }
+		if row.State == flow.TaskSucceeded && (json.Unmarshal(row.Outputs, &out) != nil || len(out.Results) != mapped) {
+			say("run %d: %s gave %s", in.Instance.ID, t.Name, row.Outputs)
 		}
 	}
 }
@@ -201,8 +247,11 @@ func (w *World) checkRow(in *flow.Loaded, row flow.TaskRow, def flow.Definition,
 		}
 		last = max(last, e.Token)
 	}
-	i := slices.IndexFunc(def.Workflow.Tasks, func(t flow.Task) bool { return t.Name == row.Name })
-	if i >= 0 && def.Workflow.Tasks[i].Delivery == flow.AtMostOnce && len(begun) > 1 {
+	owner, _, _ := flow.CutItem(row.Name)
+	once := slices.ContainsFunc(def.Workflow.Tasks, func(t flow.Task) bool {
+		return t.Name == row.Name && t.Delivery == flow.AtMostOnce || t.Name == owner && t.Inner != nil && t.Inner.Delivery == flow.AtMostOnce
+	})
+	if once && len(begun) > 1 {
 		say("task %s of %d runs at most once and began %d times", row.Name, id, len(begun))
 	}
 	// Two attempts of one row never run at the same time.
