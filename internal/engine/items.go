@@ -44,8 +44,7 @@ type fanPlan struct {
 // ownerOf is the map or loop that an item is of. The name alone does not tell that it is one: a task may be called
 // "T[3]".
 func (s *State) ownerOf(row *flow.TaskRow) int32 {
-	name, _, _ := flow.CutItem(row.Name) // Load has checked it
-	return s.Plan.index[name]
+	return s.Plan.index[row.Name[:strings.LastIndexByte(row.Name, '[')]] // Load has checked that there is one
 }
 
 func (s *State) items(i int32) *items {

@@ -64,9 +64,8 @@ func checkMap(o *task.Options) []*flow.Error {
 	if json.Unmarshal(raw, &list) != nil || list == nil {
 		return fault(optionOver, `over is a list, or a reference to one such as "${extract.files}"; found %s`, flow.Text(string(raw), 60))
 	}
-	batch := 1
 	if !o.Templated(optionBatch) {
-		batch = int(o.Integer(optionBatch))
+		batch := int(o.Integer(optionBatch))
 		if n := (len(list) + batch - 1) / batch; n > flow.MaxItems {
 			return fault(optionOver, "over has %d items; a map takes at most %d, so put several into one with batch, or split the list", n, flow.MaxItems)
 		}
