@@ -10,10 +10,21 @@ func TestParseShare(t *testing.T) {
 		want float64
 		bad  bool
 	}{
-		{text: "", of: 10}, {text: "0", of: 10}, {text: "3", of: 10, want: 3}, {text: " 20% ", of: 10, want: 2},
-		{text: "12.5%", of: 8, want: 1}, {text: "100%", of: 7, want: 7}, {text: "10%", of: 0},
-		{text: "1.5", of: 10, bad: true}, {text: "101%", of: 10, bad: true}, {text: "-1", of: 10, bad: true},
-		{text: "many", of: 10, bad: true}, {text: "NaN", of: 10, bad: true}, {text: "NaN%", of: 10, bad: true}, {text: "%", of: 10, bad: true}, {text: "1e99", of: 10, bad: true},
+		{text: "", of: 10},
+		{text: "0", of: 10},
+		{text: "3", of: 10, want: 3},
+		{text: " 20% ", of: 10, want: 2},
+		{text: "12.5%", of: 8, want: 1},
+		{text: "100%", of: 7, want: 7},
+		{text: "10%", of: 0},
+		{text: "1.5", of: 10, bad: true},
+		{text: "101%", of: 10, bad: true},
+		{text: "-1", of: 10, bad: true},
+		{text: "many", of: 10, bad: true},
+		{text: "NaN", of: 10, bad: true},
+		{text: "NaN%", of: 10, bad: true},
+		{text: "%", of: 10, bad: true},
+		{text: "1e99", of: 10, bad: true},
 	} {
 		got, err := ParseShare(c.text, c.of)
 		if got != c.want || (err != nil) != c.bad {

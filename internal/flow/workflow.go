@@ -243,8 +243,11 @@ func Hosted(typ string) bool {
 // DefaultGroup is the worker group of a task that names none.
 const DefaultGroup = "default"
 
-// GroupOf returns the worker group of a task: its own, else that of the workflow.
+// GroupOf returns the worker group of a task, or of what it does with each item: its own, else that of the workflow.
 func (w *Workflow) GroupOf(t *Task) string {
+	if t.Inner != nil {
+		t = t.Inner
+	}
 	return cmp.Or(t.WorkerGroup, w.WorkerGroup, DefaultGroup)
 }
 
