@@ -196,45 +196,50 @@ func (w *World) checkRun(in *flow.Loaded, begins map[int64][]Entry, say func(str
 		for _, u := range t.Needs {
 			w.checkEdge(id, rows[u], slices.Concat(rows[t.Name], items[t.Name]), begins, say)
 		}
-		checkItems(in, t, rows[t.Name], items[t.Name], say)
 	}
 }
 
-// checkItems: a map has as many items as its list, of which no more are under way than it allows, and its end is that of
-// its items.
-func checkItems(in *flow.Loaded, t flow.Task, rows, items []flow.TaskRow, say func(string, ...any)) {
-	if t.Type != flow.TypeMap || in.Instance.DryRun {
-		return
-	}
-	var o struct{ Parallel int }
-	_ = json.Unmarshal(t.With, &o) // fan wrote it
-	live, ended := 0, 0
-	for _, row := range items {
-		switch {
-		case !row.Valid:
-		case row.State.Ended():
-			ended++
-		default:
-			live++
-		}
-	}
-	if live > o.Parallel {
-		say("run %d: %d items of %s are under way, %d may be", in.Instance.ID, live, t.Name, o.Parallel)
-	}
-	for _, row := range rows {
-		if !row.Valid {
+// checkItems is asked of every change: a map has no more items under way than it allows, and when it ends all that its
+// list has are over.
+func checkItems(in *flow.Loaded, def flow.Definition, say func(string, ...any)) {
+	for _, t := range def.Workflow.Tasks {
+		if t.Type != flow.TypeMap || in.Instance.DryRun {
 			continue
 		}
-		if row.State.Ended() && live > 0 {
-			say("run %d: %s is %s and has %d items under way", in.Instance.ID, t.Name, row.State, live)
+		var o struct{ Parallel int }
+		_ = json.Unmarshal(t.With, &o) // fan wrote it
+		live, ended := 0, 0
+		for _, row := range in.Tasks {
+			if task, _, _ := flow.CutItem(row.Name); row.Item == 0 || !row.Valid || task != t.Name {
+				continue
+			}
+			if row.State.Ended() {
+				ended++
+			} else {
+				live++
+			}
 		}
-		if (row.State == flow.TaskSucceeded || row.State == flow.TaskFailed && row.Reason == flow.ReasonItems) && ended != mapped {
-			say("run %d: %s is %s with %d of %d items", in.Instance.ID, t.Name, row.State, ended, mapped)
+		if live > o.Parallel {
+			say("run %d: %d items of %s are under way, %d may be", in.Instance.ID, live, t.Name, o.Parallel)
 		}
-		var out struct{ Results []json.RawMessage }
-		if row.State == flow.TaskSucceeded && (json.Unmarshal(row.Outputs, &out) != nil || len(out.Results) != mapped) {
-			say("run %d: %s gave %s", in.Instance.ID, t.Name, row.Outputs)
+		for _, row := range in.Tasks {
+			if row.Name == t.Name && row.Valid {
+				checkMap(in.Instance.ID, row, live, ended, say)
+			}
 		}
+	}
+}
+
+func checkMap(run flow.ID, row flow.TaskRow, live, ended int, say func(string, ...any)) {
+	if row.State.Ended() && live > 0 {
+		say("run %d: %s is %s and has %d items under way", run, row.Name, row.State, live)
+	}
+	if (row.State == flow.TaskSucceeded || row.State == flow.TaskFailed && row.Reason == flow.ReasonItems) && ended != mapped {
+		say("run %d: %s is %s with %d of %d items", run, row.Name, row.State, ended, mapped)
+	}
+	var out struct{ Results []json.RawMessage }
+	if row.State == flow.TaskSucceeded && (json.Unmarshal(row.Outputs, &out) != nil || len(out.Results) != mapped) {
+		say("run %d: %s gave %s", run, row.Name, row.Outputs)
 	}
 }
 
