@@ -13,8 +13,10 @@ type Engine interface {
 	// Check tells whether a run of the definition could be started so: parameters by type and enum,
 	// tasks by name.
 	Check(def flow.Definition, start flow.Start) error
-	// Explain tells why a run stands where it stands.
-	Explain(def flow.Definition, loaded flow.Loaded, now flow.Time) (flow.Explanation, error)
+	// Explain tells why a run stands where it stands; of the items of maps only about the one that is named.
+	Explain(def flow.Definition, loaded flow.Loaded, item string, now flow.Time) (flow.Explanation, error)
+	// Items tells which item of its map each row is about, by the row's id.
+	Items(def flow.Definition, loaded flow.Loaded) (map[flow.ID]string, error)
 }
 
 // Documents reads and writes workflow files.

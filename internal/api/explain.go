@@ -56,7 +56,7 @@ func (s *Server) explainInstance(ctx context.Context, in *explainIn) (*body[Expl
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.explain(ctx, run, rows)
+	e, err := s.explain(ctx, run, rows, in.Task)
 	if err != nil && run.State == flow.InstanceQuarantined {
 		// It cannot be read, which is why it is quarantined: its reason says so.
 		e, err = flow.Explanation{State: run.State, Reason: run.Reason}, nil
@@ -108,12 +108,12 @@ func whyLost(a flow.NamedAttempt) string {
 	}
 }
 
-func (s *Server) explain(ctx context.Context, run flow.Run, rows []flow.TaskRow) (flow.Explanation, error) {
+func (s *Server) explain(ctx context.Context, run flow.Run, rows []flow.TaskRow, item string) (flow.Explanation, error) {
 	def, err := s.store.Workflow(ctx, run.ProjectName, run.WorkflowName, run.Version)
 	if err != nil {
 		return flow.Explanation{}, err
 	}
-	e, err := s.engine.Explain(def, flow.Loaded{Instance: run.Instance, Tasks: rows}, flow.At(time.Now()))
+	e, err := s.engine.Explain(def, flow.Loaded{Instance: run.Instance, Tasks: rows}, item, flow.At(time.Now()))
 	if err != nil {
 		return e, err
 	}

@@ -139,8 +139,9 @@ func (s *Server) knows(ctx context.Context, run flow.Run, task string) error {
 	if err != nil {
 		return err
 	}
+	owner, _, _ := flow.CutItem(task)
 	for _, t := range def.Workflow.Tasks {
-		if t.Name == task || t.Compensate != nil && t.Name+":compensate" == task {
+		if t.Name == task || t.Inner != nil && t.Name == owner || t.Compensate != nil && t.Name+":compensate" == task {
 			return nil
 		}
 	}

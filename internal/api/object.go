@@ -85,6 +85,23 @@ type Task struct {
 	Compensates *string                    `json:"compensates,omitempty" doc:"The row that this one undoes"`
 }
 
+// Shard is an item of a map, or a round of a loop, with its present attempt.
+type Shard struct {
+	Task      string                     `json:"task" doc:"Name of the map or loop"`
+	Index     int32                      `json:"index" doc:"From 0"`
+	Param     *string                    `json:"param" doc:"The item; null of a round"`
+	State     TaskState                  `json:"state"`
+	Attempt   int32                      `json:"attempt" doc:"Number of the present attempt; 0: none yet"`
+	Token     *int64                     `json:"token" doc:"Fencing token of the present attempt"`
+	Worker    *string                    `json:"worker"`
+	ExitCode  *int32                     `json:"exit_code"`
+	Outputs   map[string]json.RawMessage `json:"outputs"`
+	Child     *string                    `json:"child" doc:"The run that it started"`
+	StartedAt flow.Time                  `json:"started_at"`
+	EndedAt   flow.Time                  `json:"ended_at"`
+	Reason    *string                    `json:"reason" doc:"A code when ended, 'code: a sentence' while waiting"`
+}
+
 // Attempt is one try of a task.
 type Attempt struct {
 	Task      string       `json:"task" doc:"Name of the task"`
@@ -126,11 +143,22 @@ func summaryOf(r flow.Run) Summary {
 }
 
 func instanceOf(r flow.Run, rows []flow.TaskRow) Instance {
-	i := Instance{Summary: summaryOf(r), Tasks: make([]Task, len(rows))}
-	for n, row := range rows {
-		i.Tasks[n] = taskOf(row)
+	i := Instance{Summary: summaryOf(r), Tasks: []Task{}}
+	for _, row := range rows {
+		if row.Item == 0 { // items are listed for themselves: there may be thousands
+			i.Tasks = append(i.Tasks, taskOf(row))
+		}
 	}
 	return i
+}
+
+func shardOf(r flow.TaskRow, item *string) Shard {
+	t := taskOf(r)
+	name, _, _ := flow.CutItem(r.Name)
+	return Shard{
+		Task: name, Index: r.Item - 1, Param: item, State: t.State, Attempt: t.Attempt, Token: t.Token, Worker: t.Worker, ExitCode: t.ExitCode,
+		Outputs: t.Outputs, Child: t.Child, StartedAt: t.StartedAt, EndedAt: t.EndedAt, Reason: t.Reason,
+	}
 }
 
 func taskOf(r flow.TaskRow) Task {

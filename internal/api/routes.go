@@ -55,6 +55,7 @@ func (s *Server) routes() []Route {
 		to(get, "/instances/{instance}", InstanceRead, "get-instance", "Read a run with its tasks", (*Server).getInstance),
 		to(get, "/instances/{instance}/wait", InstanceRead, "wait-instance", "Read a run when it is at rest, or in a state", (*Server).waitInstance, explained("A long poll: it answers as soon as the state is there, and with `reached: false` when `timeout` is over.")),
 		to(get, "/instances/{instance}/tasks", InstanceRead, "list-tasks", "List the task instances of a run in order of creation", (*Server).listTasks),
+		to(get, "/instances/{instance}/shards", InstanceRead, "list-shards", "List the items of maps and the rounds of loops in order of creation", (*Server).listShards),
 		to(get, "/instances/{instance}/attempts", InstanceRead, "list-attempts", "List attempts in order of creation", (*Server).listAttempts),
 		to(get, "/instances/{instance}/explain", InstanceRead, "explain-instance", "Tell why a run and its tasks stand where they stand", (*Server).explainInstance),
 		to(get, "/instances/{instance}/outcomes", InstanceRead, "list-outcomes", "List the verbs given to a run and what became of them, oldest first", (*Server).listOutcomes),

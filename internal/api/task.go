@@ -28,8 +28,44 @@ func (s *Server) listTasks(ctx context.Context, in *listOfTaskIn) (*body[List[Ta
 		if len(rows) == 0 {
 			err = s.knows(ctx, run, in.Task)
 		}
+	} else {
+		rows = slices.DeleteFunc(rows, func(r flow.TaskRow) bool { return r.Item != 0 })
 	}
 	return listOf(flow.Page[flow.TaskRow]{Items: rows}, taskOf), err
+}
+
+func (s *Server) listShards(ctx context.Context, in *listOfTaskIn) (*body[List[Shard]], error) {
+	id, err := flow.ParseID(in.Instance)
+	if err != nil {
+		return nil, err
+	}
+	run, rows, err := s.load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if in.Task != "" {
+		if err := s.knows(ctx, run, in.Task); err != nil {
+			return nil, err
+		}
+	}
+	def, err := s.store.Workflow(ctx, run.ProjectName, run.WorkflowName, run.Version)
+	if err != nil {
+		return nil, err
+	}
+	items, err := s.engine.Items(def, flow.Loaded{Instance: run.Instance, Tasks: slices.Clone(rows)})
+	if err != nil {
+		return nil, err
+	}
+	rows = slices.DeleteFunc(rows, func(r flow.TaskRow) bool {
+		task, _, _ := flow.CutItem(r.Name)
+		return r.Item == 0 || !r.Valid || in.Task != "" && task != in.Task && r.Name != in.Task
+	})
+	return listOf(flow.Page[flow.TaskRow]{Items: rows}, func(r flow.TaskRow) Shard {
+		if item, known := items[r.ID]; known {
+			return shardOf(r, &item)
+		}
+		return shardOf(r, nil)
+	}), nil
 }
 
 func (s *Server) listAttempts(ctx context.Context, in *listOfTaskIn) (*body[List[Attempt]], error) {

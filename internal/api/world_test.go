@@ -321,12 +321,22 @@ func (engine) Check(_ flow.Definition, start flow.Start) error {
 	return nil
 }
 
-func (engine) Explain(def flow.Definition, l flow.Loaded, _ flow.Time) (flow.Explanation, error) {
+func (engine) Explain(def flow.Definition, l flow.Loaded, _ string, _ flow.Time) (flow.Explanation, error) {
 	e := flow.Explanation{State: l.Instance.State, Reason: l.Instance.Reason}
 	for _, t := range def.Workflow.Tasks {
 		e.Tasks = append(e.Tasks, flow.TaskExplanation{Name: t.Name, Reason: "waits", Params: []flow.ParamOrigin{{Name: "day", Value: "1", From: "global"}}})
 	}
 	return e, nil
+}
+
+func (engine) Items(_ flow.Definition, l flow.Loaded) (map[flow.ID]string, error) {
+	items := map[flow.ID]string{}
+	for _, row := range l.Tasks {
+		if row.Item != 0 {
+			items[row.ID] = "item of " + row.Name
+		}
+	}
+	return items, nil
 }
 
 // documents is the file format, as the command line has it.

@@ -149,16 +149,28 @@ func (p *planner) Check(def flow.Definition, start flow.Start) error {
 	return engine.CheckStart(plan, start, flow.At(time.Now()))
 }
 
-func (p *planner) Explain(def flow.Definition, loaded flow.Loaded, now flow.Time) (flow.Explanation, error) {
+func (p *planner) Explain(def flow.Definition, loaded flow.Loaded, item string, now flow.Time) (flow.Explanation, error) {
+	state, err := p.load(def, loaded)
+	if err != nil {
+		return flow.Explanation{}, err
+	}
+	return engine.Explain(state, item, now), nil
+}
+
+func (p *planner) Items(def flow.Definition, loaded flow.Loaded) (map[flow.ID]string, error) {
+	state, err := p.load(def, loaded)
+	if err != nil {
+		return nil, err
+	}
+	return engine.Items(state), nil
+}
+
+func (p *planner) load(def flow.Definition, loaded flow.Loaded) (*engine.State, error) {
 	plan, err := p.plan(def)
 	if err != nil {
-		return flow.Explanation{}, err
+		return nil, err
 	}
-	state, err := engine.Load(plan, loaded)
-	if err != nil {
-		return flow.Explanation{}, err
-	}
-	return engine.Explain(state, now), nil
+	return engine.Load(plan, loaded)
 }
 
 // files is the file format as the API and validate see it.

@@ -18,7 +18,7 @@ import (
 )
 
 func (a *app) getCommand() *cobra.Command {
-	get := group("get", "List or read objects", a.getInstances(), a.getTasks(), a.getAttempts(), a.getWorkflows(), a.getVersions(),
+	get := group("get", "List or read objects", a.getInstances(), a.getTasks(), a.getShards(), a.getAttempts(), a.getWorkflows(), a.getVersions(),
 		a.getProjects(), a.getDataSources(), a.getCommands(), a.getAlerts(), a.getNodes("masters", flow.RoleMaster), a.getNodes("workers", flow.RoleWorker), a.getNodes("nodes", ""), a.getFailovers(),
 		a.getSchedules(), a.getFires(), a.getCalendars(), a.getBackfills(), a.getPools(), a.getGroups(), a.getEnvironments())
 	get.Example = `  baton get instances --workflow daily-orders --state failed --since 2h

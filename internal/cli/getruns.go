@@ -1,4 +1,4 @@
-// baton get instances, tasks, attempts.
+// baton get instances, tasks, shards, attempts.
 
 package cli
 
@@ -105,6 +105,22 @@ func (a *app) getTasks() *cobra.Command {
 		return reader[api.Task]{
 			ask:  func() request { return read(path("instances", args[0], "tasks"), optional("task", args)) },
 			view: a.taskView(), watch: watch, events: request{path: path("instances", args[0], "events")},
+		}.run(ctx, a)
+	})
+	return c
+}
+
+func (a *app) getShards() *cobra.Command {
+	var watch bool
+	c := &cobra.Command{
+		Use: "shards INSTANCE [TASK]", Aliases: []string{"shard", "items"}, Args: between(1, "INSTANCE", "TASK"),
+		Short: "Items of a run's maps and rounds of its loops, in order of creation",
+	}
+	watchFlag(c, &watch)
+	c.RunE = action(func(ctx context.Context, args []string) error {
+		return reader[api.Shard]{
+			ask:  func() request { return read(path("instances", args[0], "shards"), optional("task", args)) },
+			view: shardView(), watch: watch, events: request{path: path("instances", args[0], "events")},
 		}.run(ctx, a)
 	})
 	return c

@@ -14,7 +14,7 @@ var later = []string{
 }
 
 // laterKinds are what get will list.
-var laterKinds = []string{"shards", "queues", "messages"}
+var laterKinds = []string{"queues", "messages"}
 
 func laterCommands() []*cobra.Command {
 	out := make([]*cobra.Command, len(later))

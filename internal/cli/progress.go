@@ -114,6 +114,9 @@ func (p *progress) take(name string, data []byte) error {
 		}
 		p.run.State = c.State
 		for _, t := range c.Tasks {
+			if p.isItem(t.Name) {
+				continue // there may be thousands; their map stands for them
+			}
 			row := p.row(t.ID, t.Name)
 			row.State, row.Attempt, row.Reason = t.State, t.Attempt, t.Reason
 			if t.State == "running" && row.StartedAt == 0 {
@@ -133,6 +136,12 @@ func (p *progress) untaken() string {
 		return reason
 	}
 	return ""
+}
+
+// isItem tells the items of maps and rounds of loops by their names: the row of the map was told before.
+func (p *progress) isItem(name string) bool {
+	owner, _, ok := flow.CutItem(name)
+	return ok && slices.ContainsFunc(p.run.Tasks, func(t api.Task) bool { return t.Name == owner })
 }
 
 func (p *progress) row(id, name string) *api.Task {

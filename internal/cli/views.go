@@ -68,6 +68,23 @@ func reasonOf(t api.Task) string {
 	return reason
 }
 
+func shardView() view[api.Shard] {
+	return view[api.Shard]{
+		name: func(t api.Shard) string { return flow.ItemName(t.Task, int(t.Index)) },
+		columns: []column[api.Shard]{
+			{head: "ITEM", cell: func(t api.Shard) string { return shorten(flow.ItemName(t.Task, int(t.Index)), 32) }},
+			{head: "PARAM", cell: func(t api.Shard) string { return shorten(or(t.Param, "-"), 32) }},
+			{head: "STATE", state: true, cell: func(t api.Shard) string { return string(t.State) }},
+			{head: "TRY", cell: func(t api.Shard) string { return dash(int(t.Attempt)) }},
+			{head: "EXIT", cell: func(t api.Shard) string { return exitText(t.ExitCode) }},
+			{head: "STARTED", wide: true, cell: func(t api.Shard) string { return clock(t.StartedAt) }},
+			{head: "TOOK", cell: func(t api.Shard) string { return took(t.StartedAt, t.EndedAt) }},
+			{head: "WORKER", wide: true, cell: func(t api.Shard) string { return or(t.Worker, "-") }},
+			{head: "REASON", free: true, cell: func(t api.Shard) string { return or(t.Reason, "") }},
+		},
+	}
+}
+
 func attemptView() view[api.Attempt] {
 	return view[api.Attempt]{
 		name: func(t api.Attempt) string { return fmt.Sprintf("%s/%d", t.Task, t.Attempt) },

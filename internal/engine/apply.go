@@ -239,8 +239,9 @@ func (s *State) begin(env Env, _ *Effects) {
 // is looked at next. It runs after every event.
 func (s *State) proceed(env Env, fx *Effects) {
 	for {
+		s.driveItems(env, fx)
 		s.advance(env, fx)
-		if !s.conclusion(env, fx) {
+		if len(s.driving) == 0 && !s.conclusion(env, fx) {
 			break
 		}
 	}

@@ -465,6 +465,7 @@ func (s *State) refused(e Refused, env Env, fx *Effects) {
 // before the task is being done again, the new row comes when that has ended.
 func (s *State) anew(r int32, name string, env Env, fx *Effects) {
 	s.setAside(r)
+	s.itemsAgain(&s.Rows[r], false)
 	s.undecide()
 	s.rebuild()
 	i := s.Plan.index[name]
@@ -485,6 +486,9 @@ func (s *State) anew(r int32, name string, env Env, fx *Effects) {
 // failed reacts to the failure of a row that has ended: alert, and failure: end.
 func (s *State) failed(r int32, why string, env Env, fx *Effects) {
 	row := &s.Rows[r]
+	if row.Item != 0 && s.items(s.ownerOf(row)).failed > toldItems {
+		return // its map says how many there are
+	}
 	if row.State == flow.TaskFailed {
 		msg := fmt.Sprintf("task %s failed: %s", row.Name, row.Reason)
 		if why != "" {
@@ -492,7 +496,7 @@ func (s *State) failed(r int32, why string, env Env, fx *Effects) {
 		}
 		s.alert(flow.AlertTaskFailed, row.Name, msg, env)
 	}
-	if row.Compensates != 0 || s.handled(row) || s.strategy() != flow.FailureEnd || s.closing() {
+	if row.Compensates != 0 || row.Item != 0 || s.handled(row) || s.strategy() != flow.FailureEnd || s.closing() {
 		return
 	}
 	if st := s.phase(); st == flow.InstanceRunning || st == flow.InstancePausing {
@@ -513,7 +517,8 @@ func (s *State) strategy() flow.Failure {
 // has confirmed.
 func (s *State) killAll(intent flow.KillIntent, env Env, fx *Effects) {
 	for r := range s.Rows {
-		if s.Rows[r].Valid && !s.Rows[r].State.Ended() {
+		row := &s.Rows[r]
+		if row.Valid && !row.State.Ended() && (row.Item == 0 || row.Kill != intent) { // its map had it killed
 			s.kill(int32(r), intent, env, fx)
 		}
 	}
@@ -528,6 +533,8 @@ func (s *State) kill(r int32, intent flow.KillIntent, env Env, fx *Effects) {
 		s.placedReason(row)
 		s.touch(r)
 		fx.Killing = append(fx.Killing, r)
+	case s.liveItems(r) > 0:
+		s.killFan(r, intent, env, fx)
 	case row.Hosted() && row.Child() != 0:
 		row.Kill = intent
 		s.orderChild(r, flow.VerbStop, env)

@@ -55,7 +55,11 @@ func (s *State) lastChild(r int32) (child flow.ID, rerun bool) {
 		}
 		rerun = rerun || row.Attempt.Cause == causeRerun
 		if child = row.Child(); child != 0 {
-			return child, rerun || row.State.Success()
+			rerun = rerun || row.State.Success()
+			if row.Item != 0 && rerun {
+				return 0, false // what the item is may have changed
+			}
+			return child, rerun
 		}
 	}
 	return 0, false

@@ -107,8 +107,14 @@ func defineTask(w *flow.Workflow, line string) error {
 			t.Needs = append(t.Needs, n)
 		}
 	}
+	at := &t
 	for _, p := range parts[1:] {
-		if err := defineOption(&t, strings.TrimSpace(p)); err != nil {
+		if p = strings.TrimSpace(p); p == "each" { // what follows is said of the items of a map, or rounds of a loop
+			t.Inner = &flow.Task{Type: "shell", With: json.RawMessage(`{"script":"true"}`)}
+			at = t.Inner
+			continue
+		}
+		if err := defineOption(at, p); err != nil {
 			return err
 		}
 	}
@@ -156,8 +162,13 @@ func defineOption(t *flow.Task, text string) error {
 	case "sub":
 		t.Type = flow.TypeSubWorkflow
 		t.With, err = json.Marshal(map[string]any{"workflow": arg, "params": map[string]string{"size": "${day}"}})
+	case "sub_item":
+		t.Type = flow.TypeSubWorkflow
+		t.With, err = json.Marshal(map[string]any{"workflow": arg, "params": map[string]string{"size": "${map.item}"}})
 	case "dependent": // the options as JSON
 		t.Type, t.With = flow.TypeDependent, json.RawMessage(arg)
+	case "map", "loop": // the options as JSON
+		t.Type, t.With = key, json.RawMessage(arg)
 	case "approval":
 		t.Type = flow.TypeApproval
 		t.With, err = defineApproval(arg)

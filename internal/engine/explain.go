@@ -15,14 +15,14 @@ import (
 const Unreached = "unreached"
 
 // Explain tells about every task of the workflow, in the order of the file, and about what undoes
-// tasks after them. Secrets are no parameters: they cannot appear.
-func Explain(s *State, now flow.Time) flow.Explanation {
+// tasks after them; about one item of a map only if it is asked for. Secrets are no parameters: they cannot appear.
+func Explain(s *State, item string, now flow.Time) flow.Explanation {
 	out := flow.Explanation{State: s.Inst.State, Reason: s.Inst.Reason, NextCheck: s.Inst.WakeAt, Tasks: make([]flow.TaskExplanation, 0, len(s.Plan.nodes))}
 	for i := range s.Plan.nodes {
 		out.Tasks = append(out.Tasks, s.explainNode(int32(i), now))
 	}
 	for r := range s.Rows {
-		if row := &s.Rows[r]; row.Valid && row.Compensates != 0 {
+		if row := &s.Rows[r]; row.Valid && (row.Compensates != 0 || row.Item != 0 && row.Name == item) {
 			out.Tasks = append(out.Tasks, s.explainRow(row, now))
 		}
 	}
@@ -73,6 +73,9 @@ func (s *State) explainRow(row *flow.TaskRow, now flow.Time) flow.TaskExplanatio
 	}
 	if row.State.Ended() {
 		return out
+	}
+	if flow.Fans(row.Type) && row.Compensates == 0 && row.Item == 0 {
+		out.Reason += s.items(s.Plan.index[row.Name]).standing()
 	}
 	out.Reason += s.since(row, now)
 	if out.NextCheck == 0 && row.Kill == flow.KillNone {
@@ -193,7 +196,11 @@ func few(texts []string) string {
 }
 
 func (s *State) explainParams(i int32, row *flow.TaskRow) []flow.ParamOrigin {
-	resolved := s.scope(i, row).Explain()
+	scope := s.scope(i, row)
+	if row != nil && row.Item != 0 {
+		_ = s.bind(scope, i, row) // what it lacks is told as a parameter without a value
+	}
+	resolved := scope.Explain()
 	out := make([]flow.ParamOrigin, 0, len(resolved))
 	for _, p := range resolved {
 		value := p.Value
@@ -212,7 +219,11 @@ func (s *State) scriptOf(row *flow.TaskRow) string {
 		return ""
 	}
 	n, _ := s.node(row)
-	raw, err := w.options.render(nil, s.scope(s.Plan.index[n.Name], row))
+	scope := s.scope(s.Plan.index[n.Name], row)
+	if row.Item != 0 && s.bind(scope, s.Plan.index[n.Name], row) != nil {
+		return ""
+	}
+	raw, err := w.options.render(nil, scope)
 	if err != nil {
 		return "" // the row failed because of it, and says so
 	}

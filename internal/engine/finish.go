@@ -51,7 +51,7 @@ func (s *State) outcome() (flow.InstanceState, string) {
 	anyFailed, anyKilled, anyPaused := s.Inst.FailFast, false, s.paused > 0
 	for r := range s.Rows {
 		row := &s.Rows[r]
-		if !row.Valid || !row.State.Failure() || row.Compensates != 0 {
+		if !row.Valid || !row.State.Failure() || row.Compensates != 0 || row.Item != 0 {
 			continue
 		}
 		if row.State == flow.TaskKilled {
@@ -154,7 +154,7 @@ func (s *State) finish(end flow.InstanceState, reason string, env Env) {
 func (s *State) failureText(reason string) string {
 	for r := range s.Rows {
 		row := &s.Rows[r]
-		if row.Valid && row.State.Failure() && row.Compensates == 0 && !s.handled(row) {
+		if row.Valid && row.State.Failure() && row.Compensates == 0 && row.Item == 0 && !s.handled(row) {
 			return fmt.Sprintf("task %s %s (%s)", row.Name, row.State, row.Reason)
 		}
 	}
@@ -245,7 +245,7 @@ func (s *State) toUndo() int32 {
 	}
 	for r := range s.Rows {
 		row := &s.Rows[r]
-		if !row.Valid || row.State != flow.TaskSucceeded || row.Compensates != 0 || undone[row.ID] {
+		if !row.Valid || row.State != flow.TaskSucceeded || row.Compensates != 0 || row.Item != 0 || undone[row.ID] {
 			continue
 		}
 		if n, _ := s.node(row); n.undo == nil {

@@ -31,6 +31,8 @@ func (s *State) host(r int32, env Env, fx *Effects) {
 		s.beginChild(r, options.options, env, fx)
 	case flow.TypeDependent:
 		s.beginDependent(r, options.options, env, fx)
+	case flow.TypeMap, flow.TypeLoop:
+		s.beginFan(r, env, fx)
 	}
 }
 
@@ -58,6 +60,8 @@ func (s *State) hostAgain(r int32, env Env, fx *Effects) {
 	case flow.TypeDependent:
 		row.Reason = dependentLookup
 		s.look(r, fx)
+	case flow.TypeMap, flow.TypeLoop:
+		s.fanAgain(r)
 	}
 }
 
@@ -78,7 +82,7 @@ func (s *State) hostedTimeout(r int32, l limit, env Env, fx *Effects) {
 	row := &s.Rows[r]
 	switch {
 	case row.Type == flow.TypeApproval && s.approvalTimeout(r, env, fx):
-	case row.Child() != 0:
+	case row.Child() != 0, flow.Fans(row.Type):
 		s.kill(r, flow.KillTimeout, env, fx)
 	default:
 		s.failHosted(r, flow.ReasonTimeout, fmt.Sprintf("timeout.%s of %s is over: %s", l.name, l.most, row.Reason), env, fx)

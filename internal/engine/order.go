@@ -103,8 +103,14 @@ func (s *State) render(r int32) (rendered, error) {
 		return out, nil
 	}
 	n, _ := s.node(row)
-	scope := s.scope(s.Plan.index[n.Name], row)
+	i := s.Plan.index[n.Name]
+	scope := s.scope(i, row)
 	var err error
+	if row.Item != 0 {
+		if err = s.bind(scope, i, row); err != nil {
+			return out, err
+		}
+	}
 	if out.options, err = w.options.render(nil, scope); err != nil {
 		return out, fmt.Errorf("with.%w", err)
 	}

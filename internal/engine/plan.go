@@ -44,7 +44,10 @@ type node struct {
 	undo     *work // compensation
 	undoRule attempt.Rules
 	timed    bool
-	pool     *param.Template // the key of its pool; nil: it has no pool
+	pool     *param.Template   // the key of its pool; nil: it has no pool
+	inner    *node             // map and loop: what is done with each item; it has the name of the map
+	as       string            // map: the parameter that an item is in
+	until    *param.Expression // loop
 }
 
 type joinRule uint8
@@ -179,6 +182,11 @@ func (p *Plan) compileNode(i int32, types *task.Set) error {
 	}
 	n.work.patterns = attempt.LogPatterns(n.Retry)
 	n.work.timeout = n.Timeout
+	if flow.Fans(n.Type) {
+		if err := p.compileFan(n, types); err != nil {
+			return err
+		}
+	}
 	if c := n.Compensate; c != nil {
 		p.compens = true
 		w, err := p.compileWork(types, c.Type, c.With, append(slices.Clone(n.Params), c.Params...), c.Env, c.Files, n.Substitute)
@@ -193,6 +201,22 @@ func (p *Plan) compileNode(i int32, types *task.Set) error {
 			return fmt.Errorf("compensate: %w", err)
 		}
 	}
+	return nil
+}
+
+// compileInner compiles what is done with each item of a map, or in each round of a loop.
+func (p *Plan) compileInner(n *node, types *task.Set) error {
+	var err error
+	if n.rules, err = attempt.Compile(n.Retry); err != nil {
+		return err
+	}
+	n.timed = n.Timeout != (flow.Timeout{})
+	p.timed = p.timed || n.timed
+	if n.work, err = p.compileWork(types, n.Type, n.With, n.Params, n.Env, n.Files, n.Substitute); err != nil {
+		return err
+	}
+	n.work.patterns = attempt.LogPatterns(n.Retry)
+	n.work.timeout = n.Timeout
 	return nil
 }
 

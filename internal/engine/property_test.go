@@ -34,6 +34,7 @@ func drawWorkflow(t *rapid.T) flow.Workflow {
 			}
 		}
 		drawTask(t, &task)
+		drawFan(t, &task)
 		w.Tasks = append(w.Tasks, task)
 	}
 	for i := range w.Tasks {
@@ -79,6 +80,25 @@ func drawTask(t *rapid.T, task *flow.Task) {
 	}
 }
 
+// drawFan makes a map or a loop of some tasks: what was drawn is then what is done with each item.
+func drawFan(t *rapid.T, task *flow.Task) {
+	kind := rapid.IntRange(0, 9).Draw(t, "fan")
+	if kind > 2 {
+		return
+	}
+	inner := *task
+	task.Inner = &inner
+	task.Retry, task.Delivery, task.Timeout = flow.Retry{}, "", flow.Timeout{Run: task.Timeout.Run, Action: task.Timeout.Action}
+	inner.Name, inner.Needs, inner.When, inner.Compensate, inner.Disabled, inner.IgnoreFailure, inner.Delay = "", nil, "", nil, false, false, 0
+	if kind == 0 {
+		task.Type = flow.TypeLoop
+		task.With = json.RawMessage(rapid.SampledFrom([]string{`{"until":"true"}`, `{"until":"loop.index >= 1","delay":"7s"}`, `{"until":"loop.index > 0","max":2}`}).Draw(t, "loop"))
+		return
+	}
+	task.Type = flow.TypeMap
+	task.With = json.RawMessage(rapid.SampledFrom([]string{`{"over":[]}`, `{"over":[1]}`, `{"over":[1,2,3]}`, `{"over":"[1,2,3]","parallel":1}`, `{"over":[1,2,3],"parallel":2,"allow_failed":"40%"}`}).Draw(t, "map"))
+}
+
 func drawBranches(t *rapid.T, w *flow.Workflow, i int) {
 	b := &w.Tasks[i]
 	var arms [2][]string
@@ -93,7 +113,7 @@ func drawBranches(t *rapid.T, w *flow.Workflow, i int) {
 			}
 		}
 	}
-	b.With, b.Compensate = nil, nil
+	b.With, b.Compensate, b.Inner = nil, nil, nil
 	if len(b.Needs) > 0 && rapid.Bool().Draw(t, "conditions") {
 		b.Type = flow.TypeConditions
 		b.Decide = drawExpression(t, b.Needs)
@@ -225,16 +245,16 @@ func (w *watched) checkEffects(rows []flow.TaskRow, granting bool) {
 		if row.Valid && row.State == flow.TaskQueued && !row.Pooling() && w.s.granting() && fresh && !slices.Contains(w.fx.Queued, int32(r)) {
 			w.t.Fatalf("%s was queued and nobody told", row.Name)
 		}
-		if row.State.Placed() && !old.State.Placed() && !slices.Contains(w.fx.Granted, int32(r)) {
+		if row.Placed() && !old.Placed() && !slices.Contains(w.fx.Granted, int32(r)) {
 			w.t.Fatalf("%s was granted and nobody told", row.Name)
 		}
-		if row.State.Placed() && row.Kill != 0 && old.Kill != row.Kill && !slices.Contains(w.fx.Killing, int32(r)) {
+		if row.Placed() && row.Kill != 0 && old.Kill != row.Kill && !slices.Contains(w.fx.Killing, int32(r)) {
 			w.t.Fatalf("%s is to be killed and nobody told", row.Name)
 		}
 		if old.Attempt.State.Live() && (!row.Attempt.State.Live() || row.Attempt.Token != old.Attempt.Token) && !slices.Contains(w.fx.Freed, int32(r)) {
 			w.t.Fatalf("attempt %d of %s is over and its slot was not freed", old.Attempt.Token, row.Name)
 		}
-		if row.State.Placed() != row.Attempt.State.Live() && row.Valid {
+		if row.Placed() != row.Attempt.State.Live() && row.Valid {
 			w.t.Fatalf("%s is %s and its attempt %s", row.Name, row.State, row.Attempt.State)
 		}
 	}
@@ -296,14 +316,14 @@ func (w *watched) checkState(ev Event) {
 	}
 	busy := false
 	for r := range w.s.Rows {
-		st := w.s.Rows[r].State
-		busy = busy || w.s.Rows[r].Valid && (st.Placed() || st == flow.TaskQueued && !w.s.Rows[r].Pooling() && !i.State.AtRest())
+		row := &w.s.Rows[r]
+		busy = busy || row.Valid && (row.Placed() || row.State == flow.TaskQueued && !row.Pooling() && !i.State.AtRest())
 	}
 	if w.s.Resting() == busy {
 		w.t.Fatalf("the run says of itself that it rests (%t), and it does not", busy)
 	}
 	if len(w.steps)%8 == 0 {
-		for _, e := range Explain(w.s, w.now).Tasks {
+		for _, e := range Explain(w.s, "a[0]", w.now).Tasks {
 			if st, err := flow.ParseTaskState(e.State); e.Reason == "" && (err != nil || !st.Ended()) {
 				w.t.Fatalf("nobody can say why %s is %q", e.Name, e.State)
 			}
@@ -318,7 +338,7 @@ func (w *watched) checkState(ev Event) {
 func (w *watched) checkOrder() {
 	w.t.Helper()
 	for _, row := range w.change.NewTasks {
-		if row.Compensates != 0 || !row.Valid {
+		if row.Compensates != 0 || row.Item != 0 || !row.Valid {
 			continue
 		}
 		for _, u := range w.s.Plan.nodes[w.s.Plan.index[row.Name]].up {
@@ -387,7 +407,7 @@ func (w *watched) drawEvent(t *rapid.T) {
 func (w *watched) useful(t *rapid.T) int32 {
 	var live []int32
 	for r := range w.s.Rows {
-		if st := w.s.Rows[r].State; w.s.Rows[r].Valid && (st.Placed() || st == flow.TaskQueued) {
+		if row := &w.s.Rows[r]; row.Valid && (row.Placed() || row.State == flow.TaskQueued) {
 			live = append(live, int32(r))
 		}
 	}
@@ -430,6 +450,9 @@ func (w *watched) drawVerb(t *rapid.T) {
 	if rapid.IntRange(0, 9).Draw(t, "of compensation") == 0 {
 		v.Task += compensateSuffix
 	}
+	if rapid.IntRange(0, 5).Draw(t, "of item") == 0 {
+		v.Task = flow.ItemName(v.Task, rapid.IntRange(0, 2).Draw(t, "item"))
+	}
 	w.inbox++
 	w.do(VerbGiven{Inbox: w.inbox, Verb: v})
 }
@@ -452,7 +475,7 @@ func (w *watched) finish(st flow.AttemptState) {
 			case row.State == flow.TaskQueued:
 				w.do(Placed{Row: int32(r), Session: 1, Worker: "w1"})
 				moved = true
-			case row.State.Placed():
+			case row.Placed():
 				w.do(Ended{Task: row.ID, Result: flow.Result{Token: row.Attempt.Token, State: st, Started: w.now, Ended: w.now, Confirmed: true}})
 				moved = true
 			case row.State == flow.TaskUnknown:
@@ -530,7 +553,7 @@ func (w *watched) stopped() {
 		w.t.Fatalf("stop was refused: %s", o.Reason)
 	}
 	for r := range w.s.Rows {
-		if row := w.s.Rows[r]; row.Valid && row.State.Placed() {
+		if row := w.s.Rows[r]; row.Valid && row.Placed() {
 			w.do(Ended{Task: row.ID, Result: flow.Result{Token: row.Attempt.Token, State: flow.AttemptKilled, Confirmed: true}})
 		}
 	}

@@ -321,6 +321,9 @@ func (s *State) endRow(r int32, to flow.TaskState, reason string, env Env) {
 	if i, ok := s.Plan.index[row.Name]; ok && row.Valid && s.row[i] == r {
 		s.conclude(i, rowVerdict(row))
 	}
+	if row.Item != 0 && row.Valid {
+		s.toDrive(s.ownerOf(row))
+	}
 }
 
 // wait puts a row to waiting with a reason and the time it is looked at next (0: only a verb helps).

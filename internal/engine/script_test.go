@@ -510,7 +510,7 @@ func (p *player) show(name string, args []string) string {
 }
 
 func (p *player) explain(task string) string {
-	e := Explain(p.w.s, p.w.now)
+	e := Explain(p.w.s, task, p.w.now)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s) next %s\n", e.State, e.Reason, p.since(e.NextCheck))
 	for _, t := range e.Tasks {

@@ -49,6 +49,9 @@ type State struct {
 
 	looking map[int32]bool // rows that wait for what is being looked up
 
+	fans    map[int32]*items // of nodes that are maps or loops; derived
+	driving []int32          // of these, whose items are to be looked at
+
 	change change
 }
 
@@ -105,13 +108,21 @@ func (s *State) checkRows() error {
 		if row.State < flow.TaskWaiting || row.State > flow.TaskKilled {
 			return fmt.Errorf("task instance %d is in state %d, which does not exist", row.ID, row.State)
 		}
+		if r > 0 && row.ID <= s.Rows[r-1].ID {
+			return fmt.Errorf("task instance %d is not in order of creation", row.ID)
+		}
+		if row.Item != 0 {
+			name, index, named := flow.CutItem(row.Name)
+			i, known := s.Plan.index[name]
+			if !named || !known || s.Plan.nodes[i].inner == nil || index != int(row.Item)-1 {
+				return fmt.Errorf("task instance %d is called %q and is item %d; version %d of the workflow has no such task", row.ID, row.Name, row.Item, s.Inst.Version)
+			}
+			continue
+		}
 		_, own := s.Plan.index[row.Name]
 		_, undoes := s.Plan.index[strings.TrimSuffix(row.Name, compensateSuffix)]
 		if !own && !undoes {
 			return fmt.Errorf("task instance %d is called %q; version %d of the workflow has no such task", row.ID, row.Name, s.Inst.Version)
-		}
-		if r > 0 && row.ID <= s.Rows[r-1].ID {
-			return fmt.Errorf("task instance %d is not in order of creation", row.ID)
 		}
 	}
 	return nil
@@ -157,6 +168,14 @@ func (s *State) Size() int {
 	for i := range s.Rows {
 		n += 320 + len(s.Rows[i].Outputs) + len(s.Rows[i].Reason)
 	}
+	for _, f := range s.fans {
+		n += 4 * cap(f.rows)
+		if f.plan != nil {
+			for _, item := range f.plan.list {
+				n += 24 + len(item)
+			}
+		}
+	}
 	return n
 }
 
@@ -186,6 +205,7 @@ func (s *State) rebuild() {
 		s.row, s.verdict, s.left = make([]int32, n), make([]verdict, n), make([]int32, n)
 	}
 	s.active, s.paused, s.waiting, s.live, s.hosted, s.pooling, s.unknown, s.giving = 0, 0, 0, 0, 0, 0, 0, 0
+	s.fans, s.driving = nil, nil
 	for i := range n {
 		s.row[i], s.verdict[i], s.left[i] = -1, pending, 0
 		for _, u := range s.Plan.nodes[i].up {
@@ -203,8 +223,15 @@ func (s *State) rebuild() {
 		if len(row.Outputs) > 0 {
 			s.giving++
 		}
-		if row.Compensates == 0 {
-			s.row[s.Plan.index[row.Name]] = int32(r)
+		switch {
+		case row.Item != 0:
+			s.items(s.ownerOf(row)).keepItem(int(row.Item)-1, int32(r))
+		case row.Compensates == 0:
+			i := s.Plan.index[row.Name]
+			s.row[i] = int32(r)
+			if row.Hosted() && flow.Fans(row.Type) {
+				s.toDrive(i) // what ended while the run was quarantined has moved nothing yet
+			}
 		}
 	}
 	s.toJudge = s.toJudge[:0]
@@ -261,6 +288,9 @@ func rowVerdict(r *flow.TaskRow) verdict {
 
 func (s *State) count(row *flow.TaskRow, by int) {
 	st := row.State
+	if row.Item != 0 {
+		s.countItem(row, by)
+	}
 	switch {
 	case st == flow.TaskPaused:
 		s.paused += by
@@ -354,7 +384,10 @@ func (s *State) RowByID(id flow.ID) int32 {
 // node returns what a row runs: its node, and whether it is the compensation of it. The name alone
 // does not tell: a task may be called "T:compensate".
 func (s *State) node(row *flow.TaskRow) (*node, bool) {
-	if row.Compensates == 0 {
+	switch {
+	case row.Item != 0:
+		return s.Plan.nodes[s.ownerOf(row)].inner, false
+	case row.Compensates == 0:
 		return &s.Plan.nodes[s.Plan.index[row.Name]], false
 	}
 	name := strings.TrimSuffix(row.Name, compensateSuffix)

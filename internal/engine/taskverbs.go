@@ -11,8 +11,12 @@ import (
 func (s *State) taskVerb(v flow.Verb, env Env, fx *Effects) refusal {
 	i, known := s.Plan.index[v.Task]
 	if !known {
-		if s.RowOf(v.Task) < 0 {
+		r := s.RowOf(v.Task)
+		switch {
+		case r < 0:
 			return refuse("workflow %s has no task %q", s.Plan.Def.Name, v.Task)
+		case s.Rows[r].Item != 0 && s.Inst.State != flow.InstanceQuarantined:
+			return s.itemVerb(r, v, env, fx)
 		}
 		return refuse("%q is a compensation; it is not steered by hand", v.Task)
 	}
@@ -101,7 +105,7 @@ func (s *State) settleTask(r int32, to flow.TaskState, reason string, env Env) r
 	switch {
 	case row.State == to:
 		return ""
-	case row.Placed(), row.Hosted() && row.Child() != 0:
+	case row.Placed(), row.Hosted() && row.Child() != 0, s.liveItems(r) > 0:
 		return refuse("task %q is %s; kill it first, or wait for its end", row.Name, row.State)
 	case to == flow.TaskSkipped && row.State.Success(), to == flow.TaskForcedSuccess && row.State == flow.TaskSucceeded:
 		return refuse("task %q has already succeeded", row.Name)

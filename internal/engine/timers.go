@@ -193,6 +193,9 @@ func (s *State) nextWake() flow.Time {
 		if at := unservedUntil(row); at != 0 {
 			s.unserved, wake = true, flow.Earliest(wake, at)
 		}
+		if !s.Plan.timed {
+			continue
+		}
 		a, b, action := s.limits(row)
 		for _, l := range [2]limit{a, b} {
 			if l.most > 0 && (action.Fails() || row.Warned&l.bit == 0) {

@@ -171,8 +171,12 @@ func (s *State) recover(v flow.Verb, env Env, fx *Effects) refusal {
 	for r := range s.Rows {
 		row := &s.Rows[r]
 		// What was undone has to be done again.
-		if row.Valid && (row.State.Failure() || undone[row.ID]) {
+		if row.Valid && row.Item == 0 && (row.State.Failure() || undone[row.ID]) {
 			s.setAside(int32(r))
+			s.itemsAgain(row, undone[row.ID])
+		}
+		if row.Valid && row.Item == 0 && row.State == flow.TaskPaused {
+			s.itemsAgain(row, false)
 		}
 	}
 	s.undecide()
@@ -235,7 +239,7 @@ func (s *State) undecide() {
 	has := make([]int32, len(s.Plan.nodes)) // node → 1 + its valid row
 	for r := range s.Rows {
 		row := &s.Rows[r]
-		if row.Compensates != 0 {
+		if row.Compensates != 0 || row.Item != 0 {
 			continue
 		}
 		if i := s.Plan.index[row.Name]; row.Valid {

@@ -44,7 +44,7 @@ func (call) Run(context.Context, *task.Attempt) (task.Outputs, error) {
 	return nil, nil
 }
 
-var testTypes = task.NewSet(script{"shell"}, call{}, hosted.Wait(), hosted.Approval(), hosted.SubWorkflow(), hosted.Dependent())
+var testTypes = task.NewSet(script{"shell"}, call{}, hosted.Wait(), hosted.Approval(), hosted.SubWorkflow(), hosted.Dependent(), hosted.Map(), hosted.Loop())
 
 // world is one instance and everything around it.
 type world struct {
@@ -281,6 +281,7 @@ type cached struct {
 	Active, Paused, Waiting, Live, Unknown int
 	Hosted, Pooling, Giving                int
 	ToJudge                                []int32
+	Fans                                   map[int32]items
 }
 
 func snapshot(s *State) cached {
@@ -293,6 +294,14 @@ func snapshot(s *State) cached {
 	for _, i := range slices.Concat(s.toJudge, s.fresh) {
 		if s.row[i] < 0 && s.verdict[i] == pending && s.left[i] == 0 && s.chosen(i) {
 			c.ToJudge = append(c.ToJudge, i)
+		}
+	}
+	for i, f := range s.fans {
+		if len(f.rows) > 0 {
+			if c.Fans == nil {
+				c.Fans = map[int32]items{}
+			}
+			c.Fans[i] = items{rows: slices.Clone(f.rows), live: f.live, done: f.done, failed: f.failed}
 		}
 	}
 	slices.Sort(c.ToJudge)

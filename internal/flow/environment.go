@@ -60,9 +60,12 @@ type WorkerGroup struct {
 	Description string `json:"description,omitempty"`
 }
 
-// GroupOf returns the worker group of a task in a run that was started so: the task's own, else that of the start,
-// else that of the workflow.
+// GroupOf returns the worker group of a task, or of what it does with each item, in a run that was started so: its own,
+// else that of the start, else that of the workflow.
 func (w *Workflow) GroupOf(t *Task, start Start) string {
+	if t.Inner != nil {
+		t = t.Inner
+	}
 	return cmp.Or(t.WorkerGroup, start.WorkerGroup, w.WorkerGroup, DefaultGroup)
 }
 

@@ -2,7 +2,11 @@
 
 package flow
 
-import "math"
+import (
+	"math"
+	"strconv"
+	"strings"
+)
 
 // NoExit is the exit code of an attempt that has none.
 const NoExit int32 = math.MinInt32
@@ -12,7 +16,7 @@ const NoExit int32 = math.MinInt32
 type TaskRow struct {
 	ID       ID
 	Instance ID
-	Name     string // of the task; "T:compensate" for what undoes T
+	Name     string // of the task; "T:compensate" for what undoes T, "T[3]" for an item of T
 	Type     string
 	State    TaskState
 	Valid    bool  // false: a later row superseded it
@@ -24,6 +28,7 @@ type TaskRow struct {
 	Kill        KillIntent // durable until the worker confirms
 	Warned      uint8      // timeouts that raised their alert in this attempt, bit set
 	Compensates ID         // the row this one undoes
+	Item        int32      // of a map, or the round of a loop: its index + 1; 0: it is neither
 	EligibleAt  Time       // start of timeout.queue of the present attempt
 	StartedAt   Time       // of the first attempt's process
 	EndedAt     Time       // of the row
@@ -42,6 +47,22 @@ func (t *TaskRow) Pooling() bool { return t.State == TaskQueued && t.Claim != 0 
 
 // Hosted tells whether it has begun and waits in the engine.
 func (t *TaskRow) Hosted() bool { return t.State == TaskRunning && Hosted(t.Type) }
+
+// ItemName is the name of the row of an item of a map, or of a round of a loop.
+func ItemName(task string, index int) string { return task + "[" + strconv.Itoa(index) + "]" }
+
+// CutItem takes the name of such a row apart. A task may have such a name too: TaskRow.Item tells.
+func CutItem(name string) (task string, index int, ok bool) {
+	open := strings.LastIndexByte(name, '[')
+	if open < 1 || !strings.HasSuffix(name, "]") {
+		return "", 0, false
+	}
+	index, err := strconv.Atoi(name[open+1 : len(name)-1])
+	if err != nil || ItemName(name[:open], index) != name || index < 0 {
+		return "", 0, false
+	}
+	return name[:open], index, true
+}
 
 // Child is the run that it began, 0 if it has none: what a remote job is to other types.
 func (t *TaskRow) Child() ID {
@@ -142,6 +163,11 @@ const (
 	ReasonRecursion   = "recursion"
 	ReasonOptions     = "options"
 	ReasonDependent   = "dependent"
+	ReasonMap         = "map"
+	ReasonLoop        = "loop"
+	ReasonItems       = "items_failed"
+	ReasonRound       = "round_failed"
+	ReasonMaxRounds   = "max_rounds"
 	// ReasonDependentFailed: what a dependent waits for has failed.
 	ReasonDependentFailed = "dependent_failed"
 	// ReasonTurn is why a run waits that is one too many; ReasonDiscarded why it ended at once.

@@ -15,6 +15,8 @@ const (
 	MaxReason             = 1 << 10
 	MaxName               = 128 // characters
 	MaxTasks              = 10_000
+	MaxItems              = 10_000  // of a map
+	MaxRounds             = 1_000   // of a loop
 	MaxFile               = 8 << 20 // one YAML document set
 	MaxResource           = 8 << 20 // one file beside it
 )

@@ -93,6 +93,7 @@ type Task struct {
 	Compensate    *Compensation     `json:"compensate,omitempty"`
 	Branches      []Branch          `json:"branches,omitempty"` // switch and conditions: the arms
 	Decide        string            `json:"decide,omitempty"`   // conditions: the expression
+	Inner         *Task             `json:"inner,omitempty"`    // map and loop: what is done with each item, or in each round
 }
 
 // Branch is one arm of a switch (When, in order; the default has Default) or of a conditions
@@ -220,12 +221,20 @@ const (
 	TypeApproval    = "approval"
 	TypeSubWorkflow = "sub_workflow"
 	TypeDependent   = "dependent"
+	TypeMap         = "map"
+	TypeLoop        = "loop"
 )
+
+// DefaultItem is the name of the parameter that an item is in when the map names none.
+const DefaultItem = "item"
+
+// Fans tells whether tasks of a type have rows for items or rounds beside their own.
+func Fans(typ string) bool { return typ == TypeMap || typ == TypeLoop }
 
 // Hosted tells whether the engine itself runs tasks of a type.
 func Hosted(typ string) bool {
 	switch typ {
-	case TypeWait, TypeApproval, TypeSubWorkflow, TypeDependent:
+	case TypeWait, TypeApproval, TypeSubWorkflow, TypeDependent, TypeMap, TypeLoop:
 		return true
 	}
 	return false

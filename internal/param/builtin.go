@@ -21,7 +21,7 @@ type Builtins struct {
 	ExecutePath  string // work folder of the task
 
 	// Engine holds the engine's other dotted names of this attempt: shard.index,
-	// shard.total, shard.param, map.item, map.index, map.total. May be nil.
+	// shard.total, shard.param, map.item, map.index, map.total, loop.index. May be nil.
 	Engine map[string]string
 }
 
@@ -35,6 +35,14 @@ const (
 	nameTask      = "system.task.definition.name"
 	nameTaskRow   = "system.task.instance.id"
 	nameExecution = "system.task.execute.path"
+)
+
+// Names of an item of a map, and of a round of a loop.
+const (
+	MapItem   = "map.item"
+	MapIndex  = "map.index"
+	MapTotal  = "map.total"
+	LoopIndex = "loop.index"
 )
 
 // BuiltinNames lists the built-in parameters that exist in a task, sorted,

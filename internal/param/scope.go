@@ -82,6 +82,10 @@ func (s *Scope) find(name string, from level) (found, bool) {
 
 // typeOf returns the type of the nearest declaration; without one a value is text.
 func (s *Scope) typeOf(name string) Type {
+	switch name {
+	case MapIndex, MapTotal, LoopIndex:
+		return TypeInteger
+	}
 	for _, p := range [...]*Params{s.Local, s.Declared, s.Project} {
 		if t, ok := p.Type(name); ok {
 			return t

@@ -75,7 +75,7 @@ func TestExamplesAreAccepted(t *testing.T) {
 
 func goodFiles(t *testing.T) []spec.Source {
 	var out []spec.Source
-	for _, name := range archives(t) {
+	for _, name := range append(archives(t), "testdata/hosted/fan.txtar") {
 		a, err := txtar.ParseFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -157,6 +157,9 @@ func writeWith(t *flow.Task) *yaml.Node {
 		}
 		return conditionsKeys.write(&c)
 	}
+	if flow.Fans(t.Type) {
+		return writeFan(t)
+	}
 	if _, sugar := plainScript(t.Type, t.With); sugar {
 		return nil
 	}

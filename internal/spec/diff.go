@@ -129,6 +129,11 @@ func (d *differ) contents(before, after *flow.Workflow) {
 			for _, f := range t.Files {
 				do(file{join("tasks", t.Name) + ".files", f.Path}, f.SHA256)
 			}
+			if t.Inner != nil {
+				for _, f := range t.Inner.Files {
+					do(file{join("tasks", t.Name) + ".with.task.files", f.Path}, f.SHA256)
+				}
+			}
 			if t.Compensate != nil {
 				for _, f := range t.Compensate.Files {
 					do(file{join("tasks", t.Name) + ".compensate.files", f.Path}, f.SHA256)

@@ -14,6 +14,8 @@ import (
 
 	"baton/internal/flow"
 	"baton/internal/spec"
+	"baton/internal/task"
+	"baton/internal/task/all"
 )
 
 // TestExportOfGolden exports every good document of the golden files and reads it back.
@@ -28,6 +30,38 @@ func TestExportOfGolden(t *testing.T) {
 		for _, d := range docs {
 			roundTrip(t, d)
 		}
+	}
+}
+
+// TestExportOfHosted does the same with the types that ship, for a task within a task.
+func TestExportOfHosted(t *testing.T) {
+	t.Parallel()
+	a, err := txtar.ParseFile("testdata/hosted/fan.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := task.NewSet(all.Types()...)
+	docs, errs := spec.Parse(sources(a), set, spec.Defaults{})
+	if len(errs) > 0 || len(docs) != 1 {
+		t.Fatal(errs)
+	}
+	planned(t, docs[0], set)
+	file, err := spec.Export(docs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, errs := spec.Parse([]spec.Source{{Name: "export.yaml", Content: file}}, set, spec.Defaults{})
+	if len(errs) > 0 || len(again) != 1 {
+		t.Fatalf("%v\n%s", errs, file)
+	}
+	if diff := cmp.Diff(docs[0].Workflow, again[0].Workflow); diff != "" {
+		t.Errorf("%s\n%s", diff, file)
+	}
+	if got := spec.Resources(docs[0]); !slices.Equal(got, []string{"load.sh"}) {
+		t.Errorf("files %v", got)
+	}
+	if got := spec.Workflows(docs[0]); len(got) != 1 || got[0].Workflow != "child" || got[0].By != "children" {
+		t.Errorf("workflows %+v", got)
 	}
 }
 

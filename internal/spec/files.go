@@ -27,6 +27,11 @@ func EachFile(doc flow.Document, do func(*flow.File)) {
 		for f := range t.Files {
 			do(&t.Files[f])
 		}
+		if t.Inner != nil {
+			for f := range t.Inner.Files {
+				do(&t.Inner.Files[f])
+			}
+		}
 		if t.Compensate == nil {
 			continue
 		}

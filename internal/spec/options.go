@@ -22,6 +22,8 @@ type options struct {
 	kind  string
 	with  value
 	extra map[string]value
+	// beside are options that are kept elsewhere: what a map does with each item.
+	beside []string
 }
 
 // read returns the options as JSON, in order of the schema, so that the order of a file makes no new
@@ -34,7 +36,7 @@ func (o options) read() (json.RawMessage, []string) {
 	out.WriteByte('{')
 	for _, opt := range schema.Options {
 		v, ok := given[opt.Name]
-		if !ok {
+		if !ok || slices.Contains(o.beside, opt.Name) {
 			continue
 		}
 		if opt.Kind == task.FileOption && v.isScalar() && !v.isNull() {

@@ -14,6 +14,8 @@ import (
 
 	"baton/internal/flow"
 	"baton/internal/spec"
+	"baton/internal/task"
+	"baton/internal/task/all"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -22,7 +24,22 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // the documents.
 func TestParse(t *testing.T) {
 	t.Parallel()
-	for _, name := range archives(t) {
+	parseArchives(t, archives(t), types)
+}
+
+// TestParseHosted is the same with the types that ship, for those that the engine runs itself.
+func TestParseHosted(t *testing.T) {
+	t.Parallel()
+	names, err := filepath.Glob("testdata/hosted/*.txtar")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no testdata: %v", err)
+	}
+	parseArchives(t, names, task.NewSet(all.Types()...))
+}
+
+func parseArchives(t *testing.T, names []string, types *task.Set) {
+	t.Helper()
+	for _, name := range names {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			t.Parallel()
 			a, err := txtar.ParseFile(name)

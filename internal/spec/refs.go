@@ -28,6 +28,8 @@ type scope struct {
 	g    *graph
 	task int  // number of the task, noTask outside of one
 	self bool // a compensation also sees the outputs of the task it undoes
+	// inner is the map or loop within which it stands.
+	inner *flow.Task
 }
 
 const noTask = -1
@@ -86,6 +88,8 @@ func (r *reader) taskReferences(w *workflow, g *graph, i int) {
 		}
 	case flow.TypeSubWorkflow:
 		r.notItself(w, at.at("with"))
+	case flow.TypeMap, flow.TypeLoop:
+		s.fanReferences(at, t)
 	}
 	if c, ok := at.get("compensate"); ok && c.isMap() {
 		s.self = true
@@ -123,7 +127,7 @@ func (s scope) common(at value, kind string, mode flow.Substitute) {
 	}
 	schema := s.types.schemas[kind]
 	for k, v := range with.entries() {
-		if o, known := schema.Option(k.Value); known {
+		if o, known := schema.Option(k.Value); known && (!flow.Fans(kind) || !slices.Contains(besideOf(kind), k.Value)) {
 			s.option(v, kind, o.Kind, mode)
 		}
 	}
@@ -135,7 +139,7 @@ func (s scope) option(v value, taskType string, kind task.Kind, mode flow.Substi
 		s.texts(v)
 	case task.Script:
 		s.script(v, taskType, mode)
-	case task.Expression, task.ExpressionMap, task.Plain, task.DataSourceOption, task.FileOption, task.Tasks:
+	case task.Expression, task.ExpressionMap, task.Plain, task.DataSourceOption, task.FileOption, task.Tasks, task.Nested:
 		// evaluated by the type itself, or no text with references
 	}
 }
@@ -199,6 +203,9 @@ func (s scope) script(v value, taskType string, mode flow.Substitute) {
 // given tells the parameters that the file itself gives the task.
 func (s scope) given(name string) bool {
 	name = norm.NFC.String(name)
+	if s.inner != nil && (name == s.item() || slices.ContainsFunc(s.inner.Inner.Params, func(p flow.Pair) bool { return p.Name == name })) {
+		return true
+	}
 	return s.declared(name) || s.task >= 0 && slices.ContainsFunc(s.g.w.Tasks[s.task].Params, func(p flow.Pair) bool { return p.Name == name })
 }
 
@@ -283,8 +290,10 @@ func (s scope) ref(ref param.Ref) (message, near string) {
 		}
 		near = s.problems.nearest(ref.Name, param.BuiltinNames())
 		return withNear(fmt.Sprintf("there is no built-in parameter %s", shown(ref.Name)), near), near
-	case "shard", "map":
-		return fmt.Sprintf("%s exists only in a task with %s, which is not supported yet", shown(ref.Name), map[string]string{"shard": "shards", "map": "type map"}[head]), ""
+	case "shard":
+		return fmt.Sprintf("%s exists only in a task with shards, which is not supported yet", shown(ref.Name)), ""
+	case "map", "loop":
+		return s.fanRef(ref.Name, head)
 	}
 	if near = s.problems.nearest(head, s.g.allNames()); near != "" {
 		near += strings.TrimPrefix(ref.Name, head)

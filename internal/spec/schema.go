@@ -29,6 +29,7 @@ func JSONSchema(types *task.Set) []byte {
 	defs := object{
 		"task":         withTypes(taskKeys.schema(), types, true),
 		"compensation": withTypes(compensationKeys.schema(), types, false),
+		"inner":        withTypes(innerKeys.schema(), types, false),
 	}
 	var choose []any
 	var others []any

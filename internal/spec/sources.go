@@ -24,6 +24,9 @@ func DataSources(doc flow.Document, types *task.Set) map[string]string {
 		if t.Compensate != nil {
 			used(out, types, t.Name, t.Compensate.Type, t.Compensate.With)
 		}
+		if t.Inner != nil {
+			used(out, types, t.Name, t.Inner.Type, t.Inner.With)
+		}
 	}
 	return out
 }
@@ -60,6 +63,9 @@ func Workflows(doc flow.Document) []flow.UsedWorkflow {
 	var out []flow.UsedWorkflow
 	seen := map[flow.UsedWorkflow]bool{}
 	for _, t := range doc.Workflow.Tasks {
+		if t.Inner != nil {
+			t.Type, t.With = t.Inner.Type, t.Inner.With
+		}
 		if t.Type != flow.TypeSubWorkflow && t.Type != flow.TypeDependent {
 			continue
 		}

@@ -12,6 +12,21 @@ import (
 	"baton/internal/task"
 )
 
+// Keys that a task has, and what a map does with each item has too.
+var (
+	taskKeyParams     = field("params", "Parameters of this task alone.", asPairs, func(t *flow.Task) *[]flow.Pair { return &t.Params }).alias("parameters", "localParams", "variables")
+	taskKeySubstitute = field("substitute", "What is put into a script as text: env, only names with a dot and $[…]; text, also ${name} of parameters; none, nothing. The environment has them always.",
+		defaulting(oneOf(flow.SubstituteEnv, flow.SubstituteText, flow.SubstituteNone), flow.SubstituteEnv), func(t *flow.Task) *flow.Substitute { return &t.Substitute }).ofWork()
+	taskKeyRetry    = field("retry", "How often and when a failed try is followed by another.", asRetry, func(t *flow.Task) *flow.Retry { return &t.Retry }).alias("retries", "retry_policy", "retryPolicy", "failRetryTimes").ofWork()
+	taskKeyEnv      = field("env", "Environment variables: a text, or {env: NAME} or {file: PATH}, a secret taken where the task runs.", asEnvironment, func(t *flow.Task) *[]flow.EnvVar { return &t.Env }).alias("environ", "environmentVariables").ofWork()
+	taskKeyFiles    = field("files", "Files beside this one, put into the work folder by their base name, the executable bit kept.", asFiles, func(t *flow.Task) *[]flow.File { return &t.Files }).alias("resources", "resourceList").ofWork()
+	taskKeyTimeout  = field("timeout", "How long a try may wait and run.", asTaskTimeout, func(t *flow.Task) *flow.Timeout { return &t.Timeout }).ofWork()
+	taskKeyDelivery = field("delivery", "Promise about starts: at_least_once, again after a worker was lost; at_most_once, never again without a person.",
+		defaulting(oneOf(flow.AtLeastOnce, flow.AtMostOnce), flow.AtLeastOnce), func(t *flow.Task) *flow.Delivery { return &t.Delivery }).ofWork()
+	taskKeyPriority    = field("priority", "What goes first of what is ready at the same moment; the workflow's where it is left out.", asPriority, func(t *flow.Task) *flow.Priority { return &t.Priority })
+	taskKeyWorkerGroup = field("worker_group", "Group of workers that run it; the workflow's where it is left out.", asName, func(t *flow.Task) *string { return &t.WorkerGroup }).alias("workerGroup", "queue").ofWork()
+)
+
 var taskKeys = newTable("a task",
 	runKey(func(t *flow.Task) (string, []byte) { return t.Type, t.With }),
 	typeKey(func(t *flow.Task) (string, []byte) { return t.Type, t.With }),
@@ -23,21 +38,19 @@ var taskKeys = newTable("a task",
 	field("join", "When it starts, of what it needs: all_succeeded, all_done, any_succeeded, none_failed, or an expression such as a.succeeded and not b.failed.",
 		defaulting(asText, flow.JoinAllSucceeded), func(t *flow.Task) *string { return &t.Join }).alias("trigger_rule", "rule"),
 	field("when", "Expression over the parameters; where it is false the task is skipped.", asText, func(t *flow.Task) *string { return &t.When }).alias("if", "condition"),
-	field("params", "Parameters of this task alone.", asPairs, func(t *flow.Task) *[]flow.Pair { return &t.Params }).alias("parameters", "localParams", "variables"),
-	field("substitute", "What is put into a script as text: env, only names with a dot and $[…]; text, also ${name} of parameters; none, nothing. The environment has them always.",
-		defaulting(oneOf(flow.SubstituteEnv, flow.SubstituteText, flow.SubstituteNone), flow.SubstituteEnv), func(t *flow.Task) *flow.Substitute { return &t.Substitute }).ofWork(),
-	field("retry", "How often and when a failed try is followed by another.", asRetry, func(t *flow.Task) *flow.Retry { return &t.Retry }).alias("retries", "retry_policy", "retryPolicy", "failRetryTimes").ofWork(),
-	field("env", "Environment variables: a text, or {env: NAME} or {file: PATH}, a secret taken where the task runs.", asEnvironment, func(t *flow.Task) *[]flow.EnvVar { return &t.Env }).alias("environ", "environmentVariables").ofWork(),
-	field("files", "Files beside this one, put into the work folder by their base name, the executable bit kept.", asFiles, func(t *flow.Task) *[]flow.File { return &t.Files }).alias("resources", "resourceList").ofWork(),
-	field("timeout", "How long a try may wait and run.", asTaskTimeout, func(t *flow.Task) *flow.Timeout { return &t.Timeout }).ofWork(),
+	taskKeyParams,
+	taskKeySubstitute,
+	taskKeyRetry,
+	taskKeyEnv,
+	taskKeyFiles,
+	taskKeyTimeout,
 	field("delay", "Wait after everything it needs has ended.", asDuration, func(t *flow.Task) *flow.Duration { return &t.Delay }).alias("delayTime", "wait"),
-	field("delivery", "Promise about starts: at_least_once, again after a worker was lost; at_most_once, never again without a person.",
-		defaulting(oneOf(flow.AtLeastOnce, flow.AtMostOnce), flow.AtLeastOnce), func(t *flow.Task) *flow.Delivery { return &t.Delivery }).ofWork(),
+	taskKeyDelivery,
 	field("pool", "Slots that it takes of a Pool of the project while it has an attempt.", pointer(asPoolUse), func(t *flow.Task) **flow.PoolUse { return &t.Pool }).
 		alias("taskGroup", "task_group", "taskGroupId", "mutex", "semaphore").ofWork(),
 	later[flow.Task]("shards", "the task in many pieces at once"),
-	field("priority", "What goes first of what is ready at the same moment; the workflow's where it is left out.", asPriority, func(t *flow.Task) *flow.Priority { return &t.Priority }),
-	field("worker_group", "Group of workers that run it; the workflow's where it is left out.", asName, func(t *flow.Task) *string { return &t.WorkerGroup }).alias("workerGroup", "queue").ofWork(),
+	taskKeyPriority,
+	taskKeyWorkerGroup,
 	field("environment", "Name of an Environment: how its process is prepared on the worker; the workflow's where it is left out.", asName, func(t *flow.Task) *string { return &t.Environment }).alias("environmentCode").ofWork(),
 	later[flow.Task]("tenant", "operating system user that runs the task"),
 	field("disabled", "True: it does not run and counts as succeeded for what follows.", asBoolean, func(t *flow.Task) *bool { return &t.Disabled }).alias("disable", "skip"),
@@ -60,7 +73,7 @@ var asTask = shape[flow.Task]{
 		}
 		taskKeys.read(r, v, &t)
 		w := r.work(v)
-		t.Type, t.With, t.Branches, t.Decide = w.kind, w.with, w.branches, w.decide
+		t.Type, t.With, t.Branches, t.Decide, t.Inner = w.kind, w.with, w.branches, w.decide, w.inner
 		switch {
 		case decides(t.Type):
 			r.noWork(v, t.Type)
@@ -100,10 +113,14 @@ func isProcess(t task.Type) bool {
 
 // noWork refuses what would be ignored: what the engine itself runs has no process that could have it.
 func (r *reader) noWork(v value, kind string, but ...string) {
+	remedy := "remove it"
+	if flow.Fans(kind) {
+		remedy = "write it in with.task"
+	}
 	for k, child := range v.entries() {
 		if i, known := taskKeys.index[k.Value]; known && taskKeys.keys[i].work && !slices.Contains(but, taskKeys.keys[i].name) {
 			r.failAt(k.Line, k.Column, child.path(), flow.CodeInvalidFile,
-				fmt.Sprintf("a task of type %s needs no worker, so %s does nothing; remove it", kind, k.Value))
+				fmt.Sprintf("a task of type %s needs no worker, so %s does nothing; %s", kind, k.Value, remedy))
 		}
 	}
 }

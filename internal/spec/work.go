@@ -18,7 +18,7 @@ const (
 )
 
 // laterTypes are task types of the contract that this version refuses.
-var laterTypes = []string{"map", "loop", "handler"}
+var laterTypes = []string{"handler"}
 
 // typeTable is the task types of one Parse with their schemas made once: ten thousand tasks ask.
 type typeTable struct {
@@ -48,6 +48,7 @@ type work struct {
 	files    []string // resources named by options
 	branches []flow.Branch
 	decide   string
+	inner    *flow.Task // of a map or a loop
 }
 
 // The three keys are read together by work, after the map they stand in; the table has them for the
@@ -151,6 +152,10 @@ func (r *reader) work(v value) work {
 		return w
 	}
 	o := options{reader: r, kind: w.kind, with: with, extra: map[string]value{}}
+	if flow.Fans(w.kind) {
+		o.beside = besideOf(w.kind)
+		w.inner = r.inner(w.kind, with)
+	}
 	if sugared {
 		o.extra[optionScript] = run
 	}

@@ -82,22 +82,22 @@ WITH live AS MATERIALIZED (
 , new_task AS (
     INSERT INTO task (
         instance_id, id, name, type, state, valid, run_times, reason, next_check,
-        held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs, claim, given,
+        held, kill, warned, compensates, item, eligible_at, started_at, ended_at, outputs, claim, given,
         number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
         exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak)
     SELECT
         instance_id, id, name, type, state, valid, run_times, reason, next_check,
-        held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs, claim, given,
+        held, kill, warned, compensates, item, eligible_at, started_at, ended_at, outputs, claim, given,
         number, infra, CASE WHEN granted THEN base + nextval('baton_token') ELSE token END,
         session, worker, attempt_state, confirmed, ref, cause, class,
         exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak
     FROM generation, unnest(
         ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::smallint[], ?::bool[], ?::int[], ?::text[], ?::bigint[],
-        ?::bool[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::bool[],
+        ?::bool[], ?::smallint[], ?::smallint[], ?::bigint[], ?::int[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::bool[],
         ?::int[], ?::int[], ?::bigint[], ?::bigint[], ?::text[], ?::smallint[], ?::bool[], ?::text[], ?::text[], ?::text[],
         ?::int[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bool[]
     ) AS u (instance_id, id, name, type, state, valid, run_times, reason, next_check,
-        held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs, claim, given,
+        held, kill, warned, compensates, item, eligible_at, started_at, ended_at, outputs, claim, given,
         number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
         exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak, granted)
     WHERE (instance_id IN (SELECT id FROM gate)) IS TRUE

@@ -101,7 +101,7 @@ func (s *sqliteDB) children(c *flow.Change, granted map[flow.ID]int64) error {
 		a := &t.Attempt
 		if _, err := s.touched(sqliteInsertTask,
 			int64(t.Instance), int64(t.ID), t.Name, t.Type, t.State, t.Valid, t.RunTimes, t.Reason, int64(t.NextCheck),
-			t.Held, t.Kill, t.Warned, int64(t.Compensates), int64(t.EligibleAt), int64(t.StartedAt), int64(t.EndedAt), string(t.Outputs),
+			t.Held, t.Kill, t.Warned, int64(t.Compensates), t.Item, int64(t.EligibleAt), int64(t.StartedAt), int64(t.EndedAt), string(t.Outputs),
 			a.Number, a.Infra, tokenOf(t, granted), a.Session, a.Worker, a.State, a.Confirmed, a.Ref, a.Cause, string(a.Class),
 			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt), a.CPU, a.Memory,
 			int64(t.Claim), t.Given); err != nil {
@@ -266,12 +266,12 @@ const sqliteUpdateInstance = `
 const sqliteInsertTask = `
 	INSERT INTO task (
 		instance_id, id, name, type, state, valid, run_times, reason, next_check,
-		held, kill, warned, compensates, eligible_at, started_at, ended_at, outputs,
+		held, kill, warned, compensates, item, eligible_at, started_at, ended_at, outputs,
 		number, infra, token, session, worker, attempt_state, confirmed, ref, cause, class,
 		exit_code, refused, granted_at, attempt_started_at, beat_at, attempt_ended_at, cpu_used, memory_peak,
 		claim, given)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-		$18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)`
+		$18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38)`
 
 const sqliteUpdateTask = `
 	UPDATE task SET

@@ -156,7 +156,7 @@ func (m *Master) ofTask(ctx context.Context, run *flow.FoundRun, name string) (b
 	}
 	rows, err := all(ctx, m.DB, m.read(forEngine), func(s scanner) (t taskState, err error) {
 		return t, s.Scan(&t.state, &t.reason, &t.ended, doc{&t.outputs})
-	}, `SELECT t.state, t.reason, t.ended_at, t.outputs FROM task t WHERE t.instance_id = $1 AND t.name = $2 AND t.valid ORDER BY t.id DESC LIMIT 1`, run.ID, name)
+	}, `SELECT t.state, t.reason, t.ended_at, t.outputs FROM task t WHERE t.instance_id = $1 AND t.name = $2 AND t.valid AND t.item = 0 ORDER BY t.id DESC LIMIT 1`, run.ID, name)
 	if err != nil {
 		return false, err
 	}
@@ -186,7 +186,7 @@ func endings(c *flow.Change) []ending {
 		out = append(out, ending{i.ID, i.Workflow, "", i.DataTime})
 	}
 	add := func(t *flow.TaskRow) {
-		if t.Valid && t.State.Ended() && t.Compensates == 0 {
+		if t.Valid && t.State.Ended() && t.Compensates == 0 && t.Item == 0 {
 			out = append(out, ending{i.ID, i.Workflow, t.Name, i.DataTime})
 		}
 	}

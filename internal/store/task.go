@@ -22,7 +22,7 @@ const inlineColumns = `
 
 const taskColumns = `
 	t.instance_id, t.id, t.name, t.type, t.state, t.valid, t.run_times, t.reason, t.next_check,
-	t.held, t.kill, t.warned, t.compensates, t.eligible_at, t.started_at, t.ended_at, t.outputs,
+	t.held, t.kill, t.warned, t.compensates, t.item, t.eligible_at, t.started_at, t.ended_at, t.outputs,
 	t.claim, t.given,` + inlineColumns
 
 func attemptFields(a *flow.AttemptRow) []any {
@@ -37,7 +37,7 @@ func scanTask(s scanner) (flow.TaskRow, error) {
 	var t flow.TaskRow
 	err := s.Scan(append([]any{
 		&t.Instance, &t.ID, &t.Name, &t.Type, &t.State, &t.Valid, &t.RunTimes, &t.Reason, &t.NextCheck,
-		&t.Held, &t.Kill, &t.Warned, &t.Compensates, &t.EligibleAt, &t.StartedAt, &t.EndedAt,
+		&t.Held, &t.Kill, &t.Warned, &t.Compensates, &t.Item, &t.EligibleAt, &t.StartedAt, &t.EndedAt,
 		doc{&t.Outputs},
 		&t.Claim, &t.Given,
 	}, attemptFields(&t.Attempt)...)...)

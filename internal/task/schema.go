@@ -35,6 +35,7 @@ const (
 	DataSourceOption Kind = "datasource"     // name of a DataSource of the project
 	FileOption       Kind = "file"           // a resource beside the file, put into the work folder
 	Tasks            Kind = "tasks"          // names of tasks of the same workflow
+	Nested           Kind = "task"           // a task within the task: kept beside the options, not among them
 )
 
 // Option is one key of `with:`.
@@ -165,7 +166,7 @@ func (o Option) check(raw json.RawMessage) *flow.Error {
 		if !ok || slices.ContainsFunc(l, func(x any) bool { return !isScalar(x) }) {
 			return bad("a list of texts")
 		}
-	case AnyValue:
+	case AnyValue, Nested:
 	}
 	if len(o.Enum) > 0 && isText && !template && !slices.Contains(o.Enum, text) {
 		return bad("one of " + strings.Join(o.Enum, ", "))
@@ -222,6 +223,8 @@ func (o Option) jsonSchema() map[string]any {
 	case TextList, Tasks:
 		p["oneOf"] = []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": scalar}}}
 	case AnyValue:
+	case Nested:
+		p["$ref"] = "#/$defs/inner"
 	case Text, Script, Expression, Plain, DataSourceOption, FileOption:
 		p["type"] = scalar
 	}

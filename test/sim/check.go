@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -169,8 +170,14 @@ func (w *World) checkRun(in *flow.Loaded, begins map[int64][]Entry, say func(str
 	}
 	valid := map[string]int{}
 	rows := map[string][]flow.TaskRow{}
+	items := map[string][]flow.TaskRow{} // by the name of their map or loop
 	for _, row := range in.Tasks {
-		rows[row.Name] = append(rows[row.Name], row)
+		if row.Item != 0 {
+			task, _, _ := flow.CutItem(row.Name)
+			items[task] = append(items[task], row)
+		} else {
+			rows[row.Name] = append(rows[row.Name], row)
+		}
 		if row.Valid {
 			valid[row.Name]++
 		}
@@ -189,8 +196,52 @@ func (w *World) checkRun(in *flow.Loaded, begins map[int64][]Entry, say func(str
 	// Downstream begins after upstream ended.
 	for _, t := range def.Workflow.Tasks {
 		for _, u := range t.Needs {
-			w.checkEdge(id, rows[u], rows[t.Name], begins, say)
+			w.checkEdge(id, rows[u], slices.Concat(rows[t.Name], items[t.Name]), begins, say)
 		}
+	}
+}
+
+// checkItems is asked of every change: a map has no more items under way than it allows, and when it ends all that its
+// list has are over.
+func checkItems(in *flow.Loaded, def flow.Definition, say func(string, ...any)) {
+	for _, t := range def.Workflow.Tasks {
+		if t.Type != flow.TypeMap || in.Instance.DryRun {
+			continue
+		}
+		var o struct{ Parallel int }
+		_ = json.Unmarshal(t.With, &o) // fan wrote it
+		live, ended := 0, 0
+		for _, row := range in.Tasks {
+			if task, _, _ := flow.CutItem(row.Name); row.Item == 0 || !row.Valid || task != t.Name {
+				continue
+			}
+			if row.State.Ended() {
+				ended++
+			} else {
+				live++
+			}
+		}
+		if live > o.Parallel {
+			say("run %d: %d items of %s are under way, %d may be", in.Instance.ID, live, t.Name, o.Parallel)
+		}
+		for _, row := range in.Tasks {
+			if row.Name == t.Name && row.Valid {
+				checkMap(in.Instance.ID, row, live, ended, say)
+			}
+		}
+	}
+}
+
+func checkMap(run flow.ID, row flow.TaskRow, live, ended int, say func(string, ...any)) {
+	if row.State.Ended() && live > 0 {
+		say("run %d: %s is %s and has %d items under way", run, row.Name, row.State, live)
+	}
+	if (row.State == flow.TaskSucceeded || row.State == flow.TaskFailed && row.Reason == flow.ReasonItems) && ended != mapped {
+		say("run %d: %s is %s with %d of %d items", run, row.Name, row.State, ended, mapped)
+	}
+	var out struct{ Results []json.RawMessage }
+	if row.State == flow.TaskSucceeded && (json.Unmarshal(row.Outputs, &out) != nil || len(out.Results) != mapped) {
+		say("run %d: %s gave %s", run, row.Name, row.Outputs)
 	}
 }
 
@@ -203,8 +254,11 @@ func (w *World) checkRow(in *flow.Loaded, row flow.TaskRow, def flow.Definition,
 		}
 		last = max(last, e.Token)
 	}
-	i := slices.IndexFunc(def.Workflow.Tasks, func(t flow.Task) bool { return t.Name == row.Name })
-	if i >= 0 && def.Workflow.Tasks[i].Delivery == flow.AtMostOnce && len(begun) > 1 {
+	owner, _, _ := flow.CutItem(row.Name)
+	once := slices.ContainsFunc(def.Workflow.Tasks, func(t flow.Task) bool {
+		return t.Name == row.Name && t.Delivery == flow.AtMostOnce || t.Name == owner && t.Inner != nil && t.Inner.Delivery == flow.AtMostOnce
+	})
+	if once && len(begun) > 1 {
 		say("task %s of %d runs at most once and began %d times", row.Name, id, len(begun))
 	}
 	// Two attempts of one row never run at the same time.

@@ -30,7 +30,7 @@ func (simTask) Schema() task.Schema                 { return task.Schema{} }
 func (simTask) Check(json.RawMessage) []*flow.Error { return nil }
 
 func types() *task.Set {
-	return task.NewSet(simTask{}, simCall{}, hosted.Wait(), hosted.SubWorkflow(), hosted.Dependent())
+	return task.NewSet(simTask{}, simCall{}, hosted.Wait(), hosted.SubWorkflow(), hosted.Dependent(), hosted.Map(), hosted.Loop())
 }
 
 // workflow makes a random definition: up to twelve tasks, needing earlier ones.
@@ -95,9 +95,32 @@ func (w *World) workflow(id flow.ID) flow.Definition {
 			t.With = json.RawMessage(fmt.Sprintf(`{"any": [{"workflow": "w%d", "window": %q}, {"workflow": "w%d", "window": "same"}], "on_failure": %q}`,
 				other, []string{"currentHour", "today", "last1Days"}[w.rng.IntN(3)], int(lastWorkflow), []string{"wait", "fail"}[w.rng.IntN(2)]))
 		}
+		if !flow.Hosted(t.Type) && w.rng.IntN(8) == 0 {
+			t = w.fan(t)
+		}
 		def.Workflow.Tasks = append(def.Workflow.Tasks, t)
 	}
 	return def
+}
+
+// mapped is what every map goes over.
+const mapped = 5
+
+// fan makes a map or a loop of a task: it is then what is done with each item.
+func (w *World) fan(t flow.Task) flow.Task {
+	inner := flow.Task{Type: t.Type, Retry: t.Retry, Delivery: t.Delivery, WorkerGroup: t.WorkerGroup, Timeout: t.Timeout}
+	out := flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Compensate: t.Compensate, Inner: &inner}
+	if w.rng.IntN(4) == 0 {
+		out.Timeout = flow.Timeout{Run: flow.Duration(30 * time.Second)}
+	}
+	if w.rng.IntN(3) == 0 {
+		out.Type = flow.TypeLoop
+		out.With = json.RawMessage(fmt.Sprintf(`{"until": "loop.index >= %d", "delay": "%dms"}`, w.rng.IntN(3), w.rng.IntN(3)*400))
+		return out
+	}
+	out.Type = flow.TypeMap
+	out.With = json.RawMessage(fmt.Sprintf(`{"over": [1, 2, 3, 4, %d], "parallel": %d, "allow_failed": "%d%%"}`, mapped, 1+w.rng.IntN(mapped), w.rng.IntN(3)*20))
+	return out
 }
 
 // lastWorkflow is the last of those that play makes.

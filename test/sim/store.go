@@ -525,6 +525,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 		}
 		stored.Tasks[i] = grant(u.Row)
 	}
+	checkItems(stored, s.defs[ch.Instance.Workflow], s.violation)
 	for _, g := range ch.Grants {
 		i := slices.IndexFunc(stored.Tasks, func(r flow.TaskRow) bool { return r.ID == g })
 		tokens = append(tokens, stored.Tasks[i].Attempt.Token)

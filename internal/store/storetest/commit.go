@@ -69,7 +69,7 @@ func testFields(w *world) {
 		for _, old := range ch.NewTasks {
 			var t flow.TaskRow
 			fill(reflect.ValueOf(&t).Elem(), &n)
-			t.ID, t.Instance, t.Name, t.Type, t.RunTimes, t.Compensates = old.ID, old.Instance, old.Name, old.Type, old.RunTimes, old.Compensates
+			t.ID, t.Instance, t.Name, t.Type, t.RunTimes, t.Compensates, t.Item = old.ID, old.Instance, old.Name, old.Type, old.RunTimes, old.Compensates, old.Item
 			t.Attempt.Task, t.Attempt.Class = t.ID, flow.ClassUser
 			rows = append(rows, t)
 			up.Tasks = append(up.Tasks, flow.TaskUpdate{Row: t, Sources: 1 << old.State})

@@ -28,6 +28,8 @@ func Types() []task.Type {
 		hosted.Approval(),
 		hosted.SubWorkflow(),
 		hosted.Dependent(),
+		hosted.Map(),
+		hosted.Loop(),
 		noop.New(),
 	}
 }

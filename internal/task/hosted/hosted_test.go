@@ -5,12 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	"baton/internal/flow"
 	"baton/internal/task"
 )
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	types := map[string]task.Type{"wait": Wait(), "approval": Approval(), "sub_workflow": SubWorkflow()}
+	types := map[string]task.Type{"wait": Wait(), "approval": Approval(), "sub_workflow": SubWorkflow(), "map": Map(), "loop": Loop()}
 	for _, c := range []struct{ kind, options, want string }{
 		{"wait", `{"for": "10s"}`, ""},
 		{"wait", `{"until": "$[yyyy-MM-dd] 06:00"}`, ""},
@@ -29,8 +30,25 @@ func TestCheck(t *testing.T) {
 		{"sub_workflow", `{"workflow": "child", "project": "p"}`, ""},
 		{"sub_workflow", `{"workflow": "${which}"}`, ""},
 		{"sub_workflow", `{"workflow": "a/b"}`, "workflow: "},
+		{"map", `{"over": [1, "a", {"b": 2}], "as": "每日", "batch": "2", "parallel": 3, "allow_failed": "12.5%"}`, ""},
+		{"map", `{"over": "${list}", "batch": "${n}", "parallel": "${n}", "allow_failed": "${n}"}`, ""},
+		{"map", `{"over": "[1, 2]"}`, ""},
+		{"map", `{"over": "a, b"}`, "over is a list"},
+		{"map", `{"over": {"a": 1}}`, "over is a list"},
+		{"map", `{"over": 7}`, "over is a list"},
+		{"map", `{"over": "null"}`, "over is a list"},
+		{"map", `{"over": [` + strings.Repeat("1,", flow.MaxItems) + `1]}`, "over has 10001 items"},
+		{"map", `{"batch": 2, "over": [` + strings.Repeat("1,", flow.MaxItems) + `1]}`, ""},
+		{"map", `{"over": [], "as": "map.item"}`, "no name of a parameter"},
+		{"map", `{"over": [], "parallel": 0}`, "parallel is a number from 1"},
+		{"map", `{"over": [], "batch": 0}`, "batch is a number from 1"},
+		{"map", `{"over": [], "allow_failed": "101%"}`, "allow_failed is a number"},
+		{"map", `{"over": [], "allow_failed": "-1"}`, "allow_failed is a number"},
+		{"loop", `{"until": "true", "max": 1000, "delay": "3s"}`, ""},
+		{"loop", `{"until": "true", "max": 1001}`, "max is a number from 1 to 1000"},
+		{"loop", `{"until": "true", "max": 0}`, "max is a number from 1"},
 	} {
-		t.Run(c.kind+" "+c.options, func(t *testing.T) {
+		t.Run(c.kind+" "+flow.Text(c.options, 60), func(t *testing.T) {
 			t.Parallel()
 			kind := types[c.kind]
 			raw := json.RawMessage(c.options)
