@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -22,15 +23,6 @@ type approvalOptions struct {
 	Default   string     `json:"default"`
 }
 
-func (s *State) approvalOptions(r int32) (approvalOptions, error) {
-	var o approvalOptions
-	out, err := s.render(r)
-	if err == nil {
-		err = json.Unmarshal(out.options, &o)
-	}
-	return o, err
-}
-
 func (s *State) beginApproval(r int32, raw json.RawMessage, env Env, fx *Effects) {
 	var o approvalOptions
 	if err := json.Unmarshal(raw, &o); err != nil {
@@ -44,7 +36,7 @@ func (s *State) beginApproval(r int32, raw json.RawMessage, env Env, fx *Effects
 
 // approvalReason says who is waited for, and how to answer.
 func (s *State) approvalReason(row *flow.TaskRow) string {
-	o, _ := s.approvalOptions(s.RowByID(row.ID))
+	o, _ := optionsOf[approvalOptions](s, s.RowByID(row.ID))
 	who := "a person"
 	if len(o.Approvers) > 0 {
 		who = strings.Join(o.Approvers, " or ")
@@ -73,29 +65,32 @@ func (s *State) approvalVerb(r int32, v flow.Verb, env Env, fx *Effects) refusal
 	case !row.Hosted():
 		return refuse("task %q is %s; it asks for nothing yet", row.Name, row.State)
 	}
-	o, err := s.approvalOptions(r)
+	o, err := optionsOf[approvalOptions](s, r)
 	if err != nil {
 		return refuse("%s", err)
 	}
 	if !mayApprove(o.Approvers, v.By) {
-		return refuse("%s may not decide about task %q; %s may", nameOr(v.By, "somebody without a name"), row.Name, strings.Join(o.Approvers, ", "))
+		return refuse("%s may not decide about task %q; %s may", cmp.Or(v.By, "somebody without a name"), row.Name, strings.Join(o.Approvers, ", "))
 	}
 	if !approve {
+		if why := s.badOutputs(decision("rejected", v, v.Fields)); why != "" {
+			return refuse("%s", why)
+		}
 		s.reject(r, v, env, fx)
 		return ""
 	}
-	if len(o.Options) > 0 && v.Choice == "" && o.Default == "" {
+	if v.Choice = cmp.Or(v.Choice, o.Default); len(o.Options) > 0 && v.Choice == "" {
 		return refuse("choose one of %s", strings.Join(o.Options, ", "))
 	}
-	if v.Choice == "" {
-		v.Choice = o.Default
-	}
 	if v.Choice != "" && !slices.Contains(o.Options, v.Choice) {
-		return refuse("%q is no choice; one of %s", v.Choice, nameOr(strings.Join(o.Options, ", "), "none"))
+		return refuse("%q is no choice; one of %s", v.Choice, cmp.Or(strings.Join(o.Options, ", "), "none"))
 	}
 	fields, err := o.Form.Fill(v.Fields)
 	if err != nil {
 		return refuse("%s", err)
+	}
+	if why := s.badOutputs(decision("approved", v, fields)); why != "" {
+		return refuse("%s", why)
 	}
 	s.approve(r, v, fields, env, fx)
 	return ""
@@ -112,13 +107,6 @@ func mayApprove(approvers []string, by string) bool {
 	return len(approvers) == 0
 }
 
-func nameOr(name, otherwise string) string {
-	if name == "" {
-		return otherwise
-	}
-	return name
-}
-
 // approve ends an approval well, with what was said as outputs.
 func (s *State) approve(r int32, v flow.Verb, fields map[string]string, env Env, fx *Effects) {
 	s.succeedHosted(r, decision("approved", v, fields), env, fx)
@@ -128,7 +116,7 @@ func (s *State) reject(r int32, v flow.Verb, env Env, fx *Effects) {
 	row := &s.Rows[r]
 	row.Outputs = decision("rejected", v, v.Fields)
 	s.giving++
-	why := "by " + nameOr(v.By, "hand")
+	why := "by " + cmp.Or(v.By, "hand")
 	if v.Comment != "" {
 		why += ": " + v.Comment
 	}
@@ -148,7 +136,7 @@ func decision(word string, v flow.Verb, fields map[string]string) []byte {
 
 // approvalTimeout decides in the place of a person who did not, when the task says how.
 func (s *State) approvalTimeout(r int32, env Env, fx *Effects) bool {
-	o, err := s.approvalOptions(r)
+	o, err := optionsOf[approvalOptions](s, r)
 	if err != nil {
 		return false
 	}

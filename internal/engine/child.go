@@ -11,8 +11,8 @@ import (
 	"baton/internal/param"
 )
 
-// MaxDepth is how deep runs may lie in one another.
-const MaxDepth = 20
+// maxDepth is how deep runs may lie in one another.
+const maxDepth = 20
 
 // causeRerun marks a superseded row whose run is to do everything again, not only what failed.
 const causeRerun = "rerun"
@@ -24,15 +24,6 @@ type childOptions struct {
 	Workflow string                     `json:"workflow"`
 	Project  string                     `json:"project"`
 	Params   map[string]json.RawMessage `json:"params"`
-}
-
-func (s *State) childOptions(r int32) (childOptions, error) {
-	var o childOptions
-	out, err := s.render(r)
-	if err == nil {
-		err = json.Unmarshal(out.options, &o)
-	}
-	return o, err
 }
 
 func (s *State) beginChild(r int32, raw json.RawMessage, env Env, fx *Effects) {
@@ -78,7 +69,7 @@ func (s *State) beginRun(r int32, a Looked, env Env, fx *Effects) {
 		s.orderChild(r, verb, env)
 		return
 	}
-	o, err := s.childOptions(r)
+	o, err := optionsOf[childOptions](s, r)
 	if err != nil {
 		s.failHosted(r, flow.ReasonParameter, err.Error(), env, fx)
 		return
@@ -89,7 +80,7 @@ func (s *State) beginRun(r int32, a Looked, env Env, fx *Effects) {
 	}
 	def := &a.Plan.Def
 	within := append(slices.Clone(s.start.Within), s.Inst.Workflow)
-	if slices.Contains(within, def.ID) || len(within) > MaxDepth {
+	if slices.Contains(within, def.ID) || len(within) > maxDepth {
 		s.failHosted(r, flow.ReasonRecursion, fmt.Sprintf("workflow %s would run within itself, and without an end", def.Name), env, fx)
 		return
 	}
@@ -216,6 +207,6 @@ func (s *State) childTold(e ChildTold, env Env, fx *Effects) {
 }
 
 func (s *State) childName(r int32) string {
-	o, _ := s.childOptions(r)
+	o, _ := optionsOf[childOptions](s, r)
 	return o.Workflow
 }

@@ -47,15 +47,6 @@ type dependentOptions struct {
 	PassOutputs any        `json:"pass_outputs"` // a boolean, or a text that a template gave
 }
 
-func (s *State) dependentOptions(r int32) (dependentOptions, error) {
-	var o dependentOptions
-	out, err := s.render(r)
-	if err == nil {
-		err = json.Unmarshal(out.options, &o)
-	}
-	return o, err
-}
-
 // leaves lists the leaves from left to right.
 func (d *dependency) leaves(out []*dependency) []*dependency {
 	if d.Workflow != "" {
@@ -134,14 +125,16 @@ func (s *State) beginDependent(r int32, raw json.RawMessage, env Env, fx *Effect
 
 // lookedUpstream goes on with how the upstreams of a row stand.
 func (s *State) lookedUpstream(r int32, found []flow.FoundUpstream, env Env, fx *Effects) {
-	o, err := s.dependentOptions(r)
+	o, err := optionsOf[dependentOptions](s, r)
 	if err != nil {
 		s.failHosted(r, flow.ReasonParameter, err.Error(), env, fx)
 		return
 	}
 	asked, err := s.upstreams(&o)
-	if err != nil || len(found) != len(asked) {
-		return // another row's: it is asked again
+	if err != nil || len(found) != len(asked) { // the question was of another program: soon it is asked again
+		s.Rows[r].NextCheck = env.Now.Add(followSoon)
+		s.touch(r)
+		return
 	}
 	k := 0
 	up := o.upshot(func() flow.Upshot { k++; return standingOf(asked[k-1], found[k-1]) })

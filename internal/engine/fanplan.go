@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -36,7 +37,10 @@ func (p *Plan) compileFan(n *node, types *task.Set) error {
 	t.Params = append(slices.Clone(n.Params), t.Params...)
 	t.Priority = t.Priority.Or(n.Priority)
 	n.inner = &node{Task: &t}
-	if err := p.compileInner(n.inner, types); err != nil {
+	if err := p.compileTries(n.inner); err != nil {
+		return err
+	}
+	if err := p.compileTry(n.inner, types); err != nil {
 		return err
 	}
 	var o struct {
@@ -49,9 +53,7 @@ func (p *Plan) compileFan(n *node, types *task.Set) error {
 		}
 	}
 	if n.Type == flow.TypeMap {
-		if n.as = o.As; n.as == "" {
-			n.as = flow.DefaultItem
-		}
+		n.as = cmp.Or(o.As, flow.DefaultItem)
 		return nil
 	}
 	var err error

@@ -36,6 +36,16 @@ func (s *State) host(r int32, env Env, fx *Effects) {
 	}
 }
 
+// optionsOf renders and reads the options of a row.
+func optionsOf[T any](s *State, r int32) (T, error) {
+	var o T
+	out, err := s.render(r)
+	if err == nil {
+		err = json.Unmarshal(out.options, &o)
+	}
+	return o, err
+}
+
 // hostAgain goes on with one that was paused: what it waits for is what it was.
 func (s *State) hostAgain(r int32, env Env, fx *Effects) {
 	row := &s.Rows[r]
@@ -136,12 +146,12 @@ func (s *State) Lookup(r int32) (flow.Lookup, bool) {
 		return q, false
 	}
 	if row.Type == flow.TypeDependent {
-		if o, err := s.dependentOptions(r); err == nil {
+		if o, err := optionsOf[dependentOptions](s, r); err == nil {
 			q.Upstreams, _ = s.upstreams(&o)
 		}
 		return q, true
 	}
-	o, _ := s.childOptions(r)
+	o, _ := optionsOf[childOptions](s, r)
 	q.Project, q.Workflow = cmp.Or(o.Project, s.Plan.Def.Project), o.Workflow
 	q.Child, _ = s.lastChild(r)
 	return q, true
@@ -220,8 +230,7 @@ func (s *State) awaitEvent(r int32, name string) {
 
 // awaitAgain goes on with a wait for an event.
 func (s *State) awaitAgain(r int32) {
-	var o waitOptions
-	if out, err := s.render(r); err == nil && json.Unmarshal(out.options, &o) == nil {
+	if o, err := optionsOf[waitOptions](s, r); err == nil {
 		s.awaitEvent(r, o.Event)
 	}
 }

@@ -134,21 +134,18 @@ func (p *Plan) link(i int32) error {
 
 func (p *Plan) compileNode(i int32, types *task.Set) error {
 	n := &p.nodes[i]
-	var err error
-	if n.rules, err = attempt.Compile(n.Retry); err != nil {
+	if err := p.compileTries(n); err != nil {
 		return err
 	}
 	if err := p.compileJoin(n); err != nil {
 		return err
 	}
+	var err error
 	if n.When != "" {
 		if n.when, err = param.CompileExpression(n.When); err != nil {
 			return err
 		}
 	}
-	t := n.Timeout
-	n.timed = t.Queue > 0 || t.Start > 0 || t.Run > 0 || t.Heartbeat > 0
-	p.timed = p.timed || n.timed
 	switch n.Type {
 	case flow.TypeSwitch:
 		for _, b := range n.Branches {
@@ -177,11 +174,9 @@ func (p *Plan) compileNode(i int32, types *task.Set) error {
 			return fmt.Errorf("pool.key: %w", err)
 		}
 	}
-	if n.work, err = p.compileWork(types, n.Type, n.With, n.Params, n.Env, n.Files, n.Substitute); err != nil {
+	if err := p.compileTry(n, types); err != nil {
 		return err
 	}
-	n.work.patterns = attempt.LogPatterns(n.Retry)
-	n.work.timeout = n.Timeout
 	if flow.Fans(n.Type) {
 		if err := p.compileFan(n, types); err != nil {
 			return err
@@ -204,14 +199,21 @@ func (p *Plan) compileNode(i int32, types *task.Set) error {
 	return nil
 }
 
-// compileInner compiles what is done with each item of a map, or in each round of a loop.
-func (p *Plan) compileInner(n *node, types *task.Set) error {
+// compileTries compiles when a task, or what is done with each item of a map, is tried again, and how long it may take.
+func (p *Plan) compileTries(n *node) error {
 	var err error
 	if n.rules, err = attempt.Compile(n.Retry); err != nil {
 		return err
 	}
-	n.timed = n.Timeout != (flow.Timeout{})
+	t := n.Timeout
+	n.timed = t.Queue > 0 || t.Start > 0 || t.Run > 0 || t.Heartbeat > 0
 	p.timed = p.timed || n.timed
+	return nil
+}
+
+// compileTry compiles what one try does.
+func (p *Plan) compileTry(n *node, types *task.Set) error {
+	var err error
 	if n.work, err = p.compileWork(types, n.Type, n.With, n.Params, n.Env, n.Files, n.Substitute); err != nil {
 		return err
 	}

@@ -190,10 +190,7 @@ func (c *Core) deliver(item flow.InboxItem) {
 		}
 		p.ev = engine.VerbGiven{Inbox: item.ID, Verb: v}
 	case flow.InboxResult:
-		var r handedResult
-		if err := json.Unmarshal(item.Payload, &r); err != nil {
-			r = handedResult{}
-		}
+		r := payloadOf[handedResult](item)
 		p.ev = engine.Ended{Task: r.Task, Result: r.Result}
 	case flow.InboxAdmission:
 		var a flow.Admission
@@ -202,29 +199,13 @@ func (c *Core) deliver(item flow.InboxItem) {
 		}
 		p.ev = engine.Admitted{Inbox: item.ID, Admission: a}
 	case flow.InboxSlots:
-		var g flow.GivenSlots
-		if err := json.Unmarshal(item.Payload, &g); err != nil {
-			g = flow.GivenSlots{} // for no row
-		}
-		p.ev = engine.SlotsGiven{GivenSlots: g}
+		p.ev = engine.SlotsGiven{GivenSlots: payloadOf[flow.GivenSlots](item)}
 	case flow.InboxChild:
-		var n flow.ChildNews
-		if err := json.Unmarshal(item.Payload, &n); err != nil {
-			n = flow.ChildNews{} // of no run
-		}
-		p.ev = engine.ChildTold{ChildNews: n}
+		p.ev = engine.ChildTold{ChildNews: payloadOf[flow.ChildNews](item)}
 	case flow.InboxEvent:
-		var n flow.EventNews
-		if err := json.Unmarshal(item.Payload, &n); err != nil {
-			n = flow.EventNews{} // for no row
-		}
-		p.ev = engine.EventHeard{EventNews: n}
+		p.ev = engine.EventHeard{EventNews: payloadOf[flow.EventNews](item)}
 	case flow.InboxUpstream:
-		var n flow.UpstreamNews
-		if err := json.Unmarshal(item.Payload, &n); err != nil {
-			n = flow.UpstreamNews{} // of no row
-		}
-		p.ev = engine.UpstreamTold{UpstreamNews: n}
+		p.ev = engine.UpstreamTold{UpstreamNews: payloadOf[flow.UpstreamNews](item)}
 	default:
 		c.skip(item) // of a newer version; its masters consume it
 		return
@@ -238,6 +219,15 @@ func (c *Core) deliver(item flow.InboxItem) {
 	}
 	c.seen[item.ID] = true
 	c.route(item.Instance, p)
+}
+
+// payloadOf is what an item says; one that cannot be read is for no row.
+func payloadOf[T any](item flow.InboxItem) T {
+	var v, none T
+	if json.Unmarshal(item.Payload, &v) != nil {
+		return none
+	}
+	return v
 }
 
 // skip leaves an item alone, and keeps it from filling every page that is read, until its instance is

@@ -3,6 +3,8 @@
 package master
 
 import (
+	"slices"
+
 	"baton/internal/engine"
 	"baton/internal/flow"
 )
@@ -63,24 +65,24 @@ func (c *Core) spread(ch flow.Change) {
 
 // heardOf has the inboxes of runs read, by whoever has them.
 func (c *Core) heardOf(runs []flow.ID) {
-	if len(runs) == 0 {
-		return
-	}
-	c.polls.pokes++
-	c.readInbox()
-	c.claim()
-	for _, id := range runs {
-		if c.insts[id] == nil { // parked, or another master's
-			c.emit(TellAll{})
-			return
-		}
+	switch elsewhere := func(id flow.ID) bool { return c.insts[id] == nil }; {
+	case len(runs) == 0:
+	case slices.ContainsFunc(runs, elsewhere): // parked, or another master's
+		c.tellAll()
+	default:
+		c.lookIntoInboxes()
 	}
 }
 
 // tellAll has looked for what is in inboxes, here and by the other masters.
 func (c *Core) tellAll() {
+	c.lookIntoInboxes()
+	c.emit(TellAll{})
+}
+
+// lookIntoInboxes reads what was told to runs of this master, and claims parked ones that were told something.
+func (c *Core) lookIntoInboxes() {
 	c.polls.pokes++
 	c.readInbox()
 	c.claim()
-	c.emit(TellAll{})
 }

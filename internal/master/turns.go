@@ -83,8 +83,6 @@ func (c *Core) admitted(e Admitted) {
 		c.turns.all, c.turns.after = true, e.Next
 	}
 	if e.Given > 0 {
-		c.polls.pokes++
-		c.readInbox()
-		c.claim()
+		c.lookIntoInboxes()
 	}
 }
