@@ -110,7 +110,7 @@ func TestNetOfBackfills(t *testing.T) {
 	if len(every[AdvanceBackfills](b)) > 0 {
 		t.Error("that was a second ago")
 	}
-	b.now = b.now.Add(backfillsEvery)
+	b.now = b.now.Add(allEvery)
 	b.step(Polled{Waiting: flow.Waiting{Backfills: true}})
 	one[AdvanceBackfills](b)
 	b.step(BackfillsAdvanced{Err: errors.New("gone")})

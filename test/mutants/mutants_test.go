@@ -157,7 +157,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "nobody looks for what ended of a backfill where its master died",
-		file: "internal/master/backfills.go", old: "b.looked, b.all, b.after = now, true, 0", new: "b.looked = now",
+		file: "internal/master/asks.go", old: "a.looked, a.all = now, true", new: "a.looked = now",
 		pkg: "./test/sim", run: "TestHistories", args: []string{"-seeds", "400"},
 	},
 	{
