@@ -74,7 +74,7 @@ func (s *State) approvalVerb(r int32, v flow.Verb, env Env, fx *Effects) refusal
 	}
 	if !approve {
 		if why := s.badOutputs(decision("rejected", v, v.Fields)); why != "" {
-			return refuse("%s", why)
+			return refuse("task %q cannot keep this answer: %s", row.Name, why)
 		}
 		s.reject(r, v, env, fx)
 		return ""
@@ -90,7 +90,7 @@ func (s *State) approvalVerb(r int32, v flow.Verb, env Env, fx *Effects) refusal
 		return refuse("%s", err)
 	}
 	if why := s.badOutputs(decision("approved", v, fields)); why != "" {
-		return refuse("%s", why)
+		return refuse("task %q cannot keep this answer: %s", row.Name, why)
 	}
 	s.approve(r, v, fields, env, fx)
 	return ""

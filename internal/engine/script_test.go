@@ -185,6 +185,8 @@ func (p *player) play(command, input string) string {
 		for _, a := range args[1:] {
 			choice, chosen := strings.CutPrefix(a, "choose=")
 			switch {
+			case a == "long": // a comment that fits no output
+				v.Comment = strings.Repeat("x", flow.MaxOutputsPerTask)
 			case a == "compensate" && v.Name == flow.VerbStop:
 				v.Compensate = true
 			case a == "parent":
