@@ -193,7 +193,11 @@ func (c *conn) dial(network, address string, timeout, most time.Duration, config
 		if c.closing.Load() {
 			raw.Close()
 		}
-		return &bounded{raw, most}, nil
+		raw = &bounded{raw, most}
+		if c.once {
+			raw = &unnumbered{Conn: raw}
+		}
+		return raw, nil
 	}
 	pause := time.NewTimer(100 * time.Millisecond) // that asks again at once; a server that is not there answers at once
 	defer pause.Stop()
@@ -215,6 +219,36 @@ func (b *bounded) bound(t time.Time) time.Time {
 
 func (b *bounded) SetReadDeadline(t time.Time) error  { return b.Conn.SetReadDeadline(b.bound(t)) }
 func (b *bounded) SetWriteDeadline(t time.Time) error { return b.Conn.SetWriteDeadline(b.bound(t)) }
+
+// unnumbered takes the number of the transaction (zxid) out of every answer but the first, which
+// has none. The client underneath keeps the last one to ask a next server from there on, which a
+// watch never does; and when an answer comes early it reads it while another goroutine writes it
+// (sendSetWatches against recvLoop in version 1.0.4). A number of zero it does not write.
+//
+// An answer is a length of four bytes, then the id of four, the number of eight, and the rest.
+type unnumbered struct {
+	net.Conn
+	answers int
+	at      int    // in this answer, its length counted
+	length  uint32 // of what comes after the length
+}
+
+func (u *unnumbered) Read(p []byte) (int, error) {
+	n, err := u.Conn.Read(p)
+	for i := range p[:n] {
+		switch {
+		case u.at < 4:
+			u.length = u.length<<8 | uint32(p[i])
+		case u.answers > 0 && u.at >= 8 && u.at < 16:
+			p[i] = 0
+		}
+		u.at++
+		if u.at >= 4 && u.at-4 == int(u.length) {
+			u.answers, u.at, u.length = u.answers+1, 0, 0
+		}
+	}
+	return n, err
+}
 
 // close ends the session, within about a second, and the connection. The client underneath may
 // not be closed while something is asked: it would answer and be answered into the same memory.
