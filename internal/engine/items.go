@@ -17,6 +17,7 @@ const toldItems = 3
 // items are those of one map, or the rounds of one loop; derived.
 type items struct {
 	rows   []int32 // by index: 1 + the valid row, 0 for none
+	begun  int     // all before this index have a row
 	live   int     // that have not ended
 	done   int
 	failed int
@@ -61,6 +62,14 @@ func (f *items) keepItem(index int, r int32) {
 		f.rows = append(f.rows, 0)
 	}
 	f.rows[index] = r + 1
+}
+
+// next is the first index that has no row yet.
+func (f *items) next() int {
+	for f.begun < len(f.rows) && f.rows[f.begun] != 0 {
+		f.begun++
+	}
+	return f.begun
 }
 
 // liveItems counts what a map or loop has that is not over.
@@ -124,10 +133,8 @@ func (s *State) drive(i int32, env Env, fx *Effects) {
 }
 
 func (s *State) driveMap(i, r int32, f *items, env Env, fx *Effects) {
-	for index := 0; index < len(f.plan.list) && (f.plan.parallel == 0 || f.live < f.plan.parallel); index++ {
-		if index >= len(f.rows) || f.rows[index] == 0 {
-			s.beginItem(i, index, 0, env, fx)
-		}
+	for index := f.next(); index < len(f.plan.list) && (f.plan.parallel == 0 || f.live < f.plan.parallel); index = f.next() {
+		s.beginItem(i, index, 0, env, fx)
 	}
 	if f.live > 0 {
 		return
@@ -167,10 +174,7 @@ func (s *State) driveLoop(i, r int32, f *items, env Env, fx *Effects) {
 	if f.live > 0 {
 		return
 	}
-	rounds := slices.Index(f.rows, 0)
-	if rounds < 0 {
-		rounds = len(f.rows)
-	}
+	rounds := f.next()
 	if rounds == 0 {
 		s.beginItem(i, 0, 0, env, fx)
 		return
