@@ -102,14 +102,9 @@ func (s *State) render(r int32) (rendered, error) {
 		out.options = w.options.raw
 		return out, nil
 	}
-	n, _ := s.node(row)
-	i := s.Plan.index[n.Name]
-	scope := s.scope(i, row)
-	var err error
-	if row.Item != 0 {
-		if err = s.bind(scope, i, row); err != nil {
-			return out, err
-		}
+	scope, err := s.scopeOf(row)
+	if err != nil {
+		return out, err
 	}
 	if out.options, err = w.options.render(nil, scope); err != nil {
 		return out, fmt.Errorf("with.%w", err)
@@ -219,6 +214,17 @@ func (s *State) scope(i int32, row *flow.TaskRow) *param.Scope {
 		Start: s.given, Local: local, Upstream: s.upstream(i, row), Global: s.globals,
 		Declared: s.Plan.declared, Project: s.Plan.project, Builtin: s.builtins(n.Name, row),
 	}
+}
+
+// scopeOf is what names mean to a row: an item or a round sees more than its task.
+func (s *State) scopeOf(row *flow.TaskRow) (*param.Scope, error) {
+	n, _ := s.node(row)
+	i := s.Plan.index[n.Name]
+	scope := s.scope(i, row)
+	if row.Item == 0 {
+		return scope, nil
+	}
+	return scope, s.bind(scope, i, row)
 }
 
 // endScope is what names mean when the run ends: every task is upstream.

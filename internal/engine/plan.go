@@ -169,11 +169,6 @@ func (p *Plan) compileNode(i int32, types *task.Set) error {
 		}
 		return nil
 	}
-	if n.Pool != nil && !flow.Hosted(n.Type) {
-		if n.pool, err = param.Compile(n.Pool.Key); err != nil {
-			return fmt.Errorf("pool.key: %w", err)
-		}
-	}
 	if err := p.compileTry(n, types); err != nil {
 		return err
 	}
@@ -219,6 +214,11 @@ func (p *Plan) compileTry(n *node, types *task.Set) error {
 	}
 	n.work.patterns = attempt.LogPatterns(n.Retry)
 	n.work.timeout = n.Timeout
+	if n.Pool != nil && !flow.Hosted(n.Type) {
+		if n.pool, err = param.Compile(n.Pool.Key); err != nil {
+			return fmt.Errorf("pool.key: %w", err)
+		}
+	}
 	return nil
 }
 

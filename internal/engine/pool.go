@@ -40,7 +40,11 @@ func (s *State) lineUp(r int32, env Env, fx *Effects) {
 func (s *State) poolKey(r int32) (flow.PoolKey, error) {
 	row := &s.Rows[r]
 	n, _ := s.node(row)
-	key, err := n.pool.Render(s.scope(s.Plan.index[n.Name], row))
+	var key string
+	scope, err := s.scopeOf(row)
+	if err == nil {
+		key, err = n.pool.Render(scope)
+	}
 	if err == nil && len(key) > flow.MaxPoolKey {
 		err = fmt.Errorf("it has %d bytes; %d are allowed", len(key), flow.MaxPoolKey)
 	}

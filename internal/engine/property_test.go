@@ -88,7 +88,7 @@ func drawFan(t *rapid.T, task *flow.Task) {
 	}
 	inner := *task
 	task.Inner = &inner
-	task.Retry, task.Delivery, task.Timeout = flow.Retry{}, "", flow.Timeout{Run: task.Timeout.Run, Action: task.Timeout.Action}
+	task.Retry, task.Delivery, task.Pool, task.Timeout = flow.Retry{}, "", nil, flow.Timeout{Run: task.Timeout.Run, Action: task.Timeout.Action}
 	inner.Name, inner.Needs, inner.When, inner.Compensate, inner.Disabled, inner.IgnoreFailure, inner.Delay = "", nil, "", nil, false, false, 0
 	if kind == 0 {
 		task.Type = flow.TypeLoop

@@ -63,13 +63,10 @@ type WorkerGroup struct {
 // GroupOf returns the worker group of a task, or of what it does with each item, in a run that was started so: its own,
 // else that of the start, else that of the workflow.
 func (w *Workflow) GroupOf(t *Task, start Start) string {
-	if t.Inner != nil {
-		t = t.Inner
-	}
-	return cmp.Or(t.WorkerGroup, start.WorkerGroup, w.WorkerGroup, DefaultGroup)
+	return cmp.Or(t.Work().WorkerGroup, start.WorkerGroup, w.WorkerGroup, DefaultGroup)
 }
 
 // EnvironmentOf returns the environment of a task in a run that was started so, likewise; "" is none.
 func (w *Workflow) EnvironmentOf(t *Task, start Start) string {
-	return cmp.Or(t.Environment, start.Environment, w.Environment)
+	return cmp.Or(t.Work().Environment, start.Environment, w.Environment)
 }

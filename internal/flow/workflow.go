@@ -96,6 +96,14 @@ type Task struct {
 	Inner         *Task             `json:"inner,omitempty"`    // map and loop: what is done with each item, or in each round
 }
 
+// Work is what is done by workers: the task itself, or what a map or loop does with each item.
+func (t *Task) Work() *Task {
+	if t.Inner != nil {
+		return t.Inner
+	}
+	return t
+}
+
 // Branch is one arm of a switch (When, in order; the default has Default) or of a conditions
 // task (Name "then" or "else").
 type Branch struct {

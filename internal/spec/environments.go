@@ -97,7 +97,7 @@ func Environments(w *flow.Workflow, start flow.Start, types *task.Set) []flow.En
 		if name == "" {
 			continue
 		}
-		if typ, ok := types.Get(t.Type); ok && isProcess(typ) || t.Compensate != nil && undoes(t.Compensate, types) {
+		if typ, ok := types.Get(t.Work().Type); ok && isProcess(typ) || t.Compensate != nil && undoes(t.Compensate, types) {
 			out = append(out, flow.EnvironmentUse{Task: t.Name, Environment: name, Group: w.GroupOf(t, start)})
 		}
 	}

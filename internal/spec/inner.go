@@ -29,9 +29,7 @@ var innerKeys = newTable("what is done with each item",
 		return writeOptions(t.With)
 	}),
 	taskKeyParams, taskKeySubstitute, taskKeyRetry, taskKeyEnv, taskKeyFiles, taskKeyTimeout, taskKeyDelivery,
-	later[flow.Task]("pool", "a limit shared with other tasks"),
-	taskKeyPriority, taskKeyWorkerGroup,
-	later[flow.Task]("environment", "named settings of the workers"),
+	taskKeyPool, taskKeyPriority, taskKeyWorkerGroup, taskKeyEnvironment,
 	later[flow.Task]("tenant", "operating system user that runs the task"),
 )
 
@@ -130,6 +128,7 @@ func (s scope) fanReferences(at value, t *flow.Task) {
 	s.inner = t
 	if v, ok := with.get(optionTask); ok && v.isMap() {
 		s.common(v, t.Inner.Type, t.Inner.Substitute)
+		s.poolKey(v)
 		return
 	}
 	s.common(at.withOnly(childOptions(with)), flow.TypeSubWorkflow, "")

@@ -70,9 +70,7 @@ func (r *reader) taskReferences(w *workflow, g *graph, i int) {
 	if v, ok := at.get("join"); ok && t.Join != "" {
 		s.join(v, t)
 	}
-	if v, ok := at.at("pool").get("key"); ok {
-		s.texts(v)
-	}
+	s.poolKey(at)
 	switch t.Type {
 	case flow.TypeSwitch:
 		if cases, ok := at.at("with").get("cases"); ok {
@@ -94,6 +92,12 @@ func (r *reader) taskReferences(w *workflow, g *graph, i int) {
 	if c, ok := at.get("compensate"); ok && c.isMap() {
 		s.self = true
 		s.common(c, t.Compensate.Type, t.Substitute)
+	}
+}
+
+func (s scope) poolKey(at value) {
+	if v, ok := at.at("pool").get("key"); ok {
+		s.texts(v)
 	}
 }
 

@@ -23,6 +23,9 @@ var (
 	taskKeyTimeout  = field("timeout", "How long a try may wait and run.", asTaskTimeout, func(t *flow.Task) *flow.Timeout { return &t.Timeout }).ofWork()
 	taskKeyDelivery = field("delivery", "Promise about starts: at_least_once, again after a worker was lost; at_most_once, never again without a person.",
 		defaulting(oneOf(flow.AtLeastOnce, flow.AtMostOnce), flow.AtLeastOnce), func(t *flow.Task) *flow.Delivery { return &t.Delivery }).ofWork()
+	taskKeyPool = field("pool", "Slots that it takes of a Pool of the project while it has an attempt.", pointer(asPoolUse), func(t *flow.Task) **flow.PoolUse { return &t.Pool }).
+			alias("taskGroup", "task_group", "taskGroupId", "mutex", "semaphore").ofWork()
+	taskKeyEnvironment = field("environment", "Name of an Environment: how its process is prepared on the worker; the workflow's where it is left out.", asName, func(t *flow.Task) *string { return &t.Environment }).alias("environmentCode").ofWork()
 	taskKeyPriority    = field("priority", "What goes first of what is ready at the same moment; the workflow's where it is left out.", asPriority, func(t *flow.Task) *flow.Priority { return &t.Priority })
 	taskKeyWorkerGroup = field("worker_group", "Group of workers that run it; the workflow's where it is left out.", asName, func(t *flow.Task) *string { return &t.WorkerGroup }).alias("workerGroup", "queue").ofWork()
 )
@@ -46,12 +49,11 @@ var taskKeys = newTable("a task",
 	taskKeyTimeout,
 	field("delay", "Wait after everything it needs has ended.", asDuration, func(t *flow.Task) *flow.Duration { return &t.Delay }).alias("delayTime", "wait"),
 	taskKeyDelivery,
-	field("pool", "Slots that it takes of a Pool of the project while it has an attempt.", pointer(asPoolUse), func(t *flow.Task) **flow.PoolUse { return &t.Pool }).
-		alias("taskGroup", "task_group", "taskGroupId", "mutex", "semaphore").ofWork(),
+	taskKeyPool,
 	later[flow.Task]("shards", "the task in many pieces at once"),
 	taskKeyPriority,
 	taskKeyWorkerGroup,
-	field("environment", "Name of an Environment: how its process is prepared on the worker; the workflow's where it is left out.", asName, func(t *flow.Task) *string { return &t.Environment }).alias("environmentCode").ofWork(),
+	taskKeyEnvironment,
 	later[flow.Task]("tenant", "operating system user that runs the task"),
 	field("disabled", "True: it does not run and counts as succeeded for what follows.", asBoolean, func(t *flow.Task) *bool { return &t.Disabled }).alias("disable", "skip"),
 	field("ignore_failure", "True: its failure does not fail the run.", asBoolean, func(t *flow.Task) *bool { return &t.IgnoreFailure }).alias("continue_on_error", "allow_failure"),

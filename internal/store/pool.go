@@ -70,7 +70,7 @@ func (db *DB) applyPool(ctx context.Context, q querier, p *flow.Pool, reset bool
 
 // checkPools refuses tasks whose pool does not exist, and those that could never have what they ask for.
 func (db *DB) checkPools(ctx context.Context, q querier, project flow.ID, w *flow.Workflow) error {
-	if !slices.ContainsFunc(w.Tasks, func(t flow.Task) bool { return t.Pool != nil }) {
+	if !slices.ContainsFunc(w.Tasks, func(t flow.Task) bool { return t.Work().Pool != nil }) {
 		return nil
 	}
 	have := map[string]int{}
@@ -85,20 +85,23 @@ func (db *DB) checkPools(ctx context.Context, q querier, project flow.ID, w *flo
 		have[p.Name] = max(p.Slots, p.File.Slots) // a verb may have made it smaller for a while
 	}
 	for _, t := range w.Tasks {
-		if t.Pool == nil {
+		pool, field := t.Work().Pool, "tasks."+t.Name+".pool"
+		if pool == nil {
 			continue
 		}
-		field := "tasks." + t.Name + ".pool"
-		slots, known := have[t.Pool.Name]
+		if t.Inner != nil {
+			field = "tasks." + t.Name + ".with.task.pool"
+		}
+		slots, known := have[pool.Name]
 		switch {
 		case !known:
-			e := flow.Errorf(flow.CodeBadRequest, field, "task %s: project %s has no pool %q; apply it first, or in the same file", t.Name, w.Project, t.Pool.Name)
-			if e.Suggestion = flow.Nearest(t.Pool.Name, names); e.Suggestion != "" {
+			e := flow.Errorf(flow.CodeBadRequest, field, "task %s: project %s has no pool %q; apply it first, or in the same file", t.Name, w.Project, pool.Name)
+			if e.Suggestion = flow.Nearest(pool.Name, names); e.Suggestion != "" {
 				e.Message += `; did you mean "` + e.Suggestion + `"?`
 			}
 			return e
-		case t.Pool.Takes() > slots && slots > 0: // one without slots is as if it were closed
-			return flow.Errorf(flow.CodeBadRequest, field, "task %s asks for %s of pool %s, which has %d: it would wait for ever", t.Name, flow.CountSlots(t.Pool.Takes()), t.Pool.Name, slots)
+		case pool.Takes() > slots && slots > 0: // one without slots is as if it were closed
+			return flow.Errorf(flow.CodeBadRequest, field, "task %s asks for %s of pool %s, which has %d: it would wait for ever", t.Name, flow.CountSlots(pool.Takes()), pool.Name, slots)
 		}
 	}
 	return nil

@@ -108,7 +108,7 @@ const mapped = 5
 
 // fan makes a map or a loop of a task: it is then what is done with each item.
 func (w *World) fan(t flow.Task) flow.Task {
-	inner := flow.Task{Type: t.Type, Retry: t.Retry, Delivery: t.Delivery, WorkerGroup: t.WorkerGroup, Timeout: t.Timeout}
+	inner := flow.Task{Type: t.Type, Retry: t.Retry, Delivery: t.Delivery, WorkerGroup: t.WorkerGroup, Timeout: t.Timeout, Pool: t.Pool}
 	out := flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Compensate: t.Compensate, Inner: &inner}
 	if w.rng.IntN(4) == 0 {
 		out.Timeout = flow.Timeout{Run: flow.Duration(30 * time.Second)}

@@ -356,6 +356,10 @@ func testPoolFiles(w *world) {
 	w.same(flow.PoolRow{Pool: *file(3, false).Pool, File: *file(3, false).Pool}, row())
 	refused(`did you mean "dw"`, user("dv", 1))
 	refused("which has 3", user("dw", 4))
+	items := user("dw", 4)
+	inner := items.Workflow.Tasks[0]
+	items.Workflow.Tasks[0] = flow.Task{Name: "a", Type: flow.TypeMap, Inner: &inner}
+	refused("which has 3", items)
 	w.same([]string{"unchanged"}, change(file(3, false)))
 	w.same([]string{"updated"}, change(file(2, true)))
 	w.same(true, row().Closed)
