@@ -180,6 +180,7 @@ func (s *Server) load(ctx context.Context, id flow.ID) (flow.Run, []flow.TaskRow
 	}
 	if !run.State.Ended() {
 		s.sayPools(ctx, run, rows)
+		s.sayChildren(ctx, rows)
 	}
 	return run, rows, err
 }

@@ -82,7 +82,7 @@ const straySQL = `
 				WHEN 8 THEN i.reason = ''
 				ELSE i.wake_at = 0 AND NOT EXISTS (
 					SELECT 1 FROM task t
-					WHERE t.instance_id = i.id AND t.valid AND (t.state = 6 OR t.state < 7 AND t.held OR t.state = 4 AND t.attempt_state = 0 AND t.reason <> ''
+					WHERE t.instance_id = i.id AND t.valid AND (t.state = 6 OR t.state < 7 AND t.held OR t.state = 4 AND t.attempt_state = 0 AND t.reason <> '' AND NOT (` + overBelow + `)
 						OR t.state = 2 AND t.claim > 0 AND NOT t.given)) END -- slots are looked for again and again
 			AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.instance_id = i.id AND b.state = 0))
 	+
@@ -91,6 +91,11 @@ const straySQL = `
 			AND t.instance_id = i.id AND t.valid AND t.state < 7 AND t.state NOT IN (5, 6)
 			AND t.reason = '' AND t.next_check = 0
 			AND NOT (t.state IN (3, 4) AND t.attempt_state IN (1, 2, 3)))`
+
+// overBelow: the run that a task waits for has ended, or is not there.
+const overBelow = `t.type = '` + flow.TypeSubWorkflow + `' AND t.ref <> ''
+	AND NOT EXISTS (SELECT 1 FROM instance c WHERE c.id = CAST(t.ref AS BIGINT) AND c.state < 9)
+	AND NOT EXISTS (SELECT 1 FROM command c WHERE c.id = CAST(t.ref AS BIGINT))`
 
 // Stray counts non-terminal rows that have neither a reason nor a next check.
 func (db *DB) Stray(ctx context.Context) (int, error) {

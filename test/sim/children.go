@@ -4,6 +4,7 @@ package sim
 
 import (
 	"encoding/json"
+	"strings"
 
 	"baton/internal/flow"
 )
@@ -35,6 +36,30 @@ func (w *World) adopt(id, parent flow.ID) {
 	}
 	w.known[id] = true
 	w.born = append(w.born, &accepted{id: id})
+}
+
+// checkBelow: a run that is stopped leaves nothing behind of what its tasks began, but what people took up again.
+func (s *Store) checkBelow(in *flow.Loaded, outcomes []flow.Outcome) {
+	for _, o := range outcomes {
+		if o.Applied && (o.Verb == flow.VerbRecover || o.Verb == flow.VerbRerun) && !strings.HasPrefix(o.By, "run ") {
+			if s.takenUp == nil {
+				s.takenUp = map[flow.ID]bool{}
+			}
+			s.takenUp[in.Instance.ID] = true
+		}
+	}
+	if in.Instance.State != flow.InstanceStopped {
+		return
+	}
+	for _, row := range in.Tasks {
+		child := row.Child()
+		if child == 0 || !row.Valid || s.takenUp[child] {
+			continue
+		}
+		if below := s.instances[child]; below == nil || !below.Instance.State.Ended() && below.Instance.State != flow.InstanceQuarantined {
+			s.violation("run %d is stopped, and run %d, which its task %s began, is not", in.Instance.ID, child, row.Name)
+		}
+	}
 }
 
 // checkChildren: each task began one run and no more, and came to what that run came to.

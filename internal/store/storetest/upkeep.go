@@ -96,6 +96,18 @@ func testStray(w *world) {
 	up.Tasks[2].Row.NextCheck = 0
 	w.committed(up)
 	count(1, "a task that nobody will look at")
+
+	waitsFor := func(child flow.ID) {
+		run := w.begin(w.submit(), 1)
+		run.Instance.Owner, run.Grants = 0, nil
+		row := &run.NewTasks[0]
+		row.Type, row.State, row.Reason, row.Attempt = flow.TypeSubWorkflow, flow.TaskRunning, "child: waits", flow.AttemptRow{Ref: child.String()}
+		w.committed(run)
+	}
+	waitsFor(ch.Instance.ID)
+	count(1, "the run that it waits for goes on")
+	waitsFor(w.parked(flow.InstanceSucceeded, 0).Instance.ID)
+	count(2, "a task that waits for a run which has ended")
 }
 
 func testUntaken(w *world) {
