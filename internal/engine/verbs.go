@@ -177,10 +177,9 @@ func (s *State) recover(v flow.Verb, env Env, fx *Effects) refusal {
 	default:
 		return refuse("the run is %s; wait until it has ended, or stop it first", s.Inst.State)
 	}
-	undone := make(map[flow.ID]bool)
+	undone := s.undone()
 	for r := range s.Rows {
 		if row := &s.Rows[r]; row.Valid && row.Compensates != 0 {
-			undone[row.Compensates] = true
 			s.setAside(int32(r))
 		}
 	}
@@ -222,6 +221,33 @@ func (s *State) rerun(env Env, fx *Effects) refusal {
 	s.Inst.StartedAt = env.Now
 	s.Inst.PausedFor = 0
 	return ""
+}
+
+// undone are the rows that were undone, and those that ran on the strength of them: what is done again comes before what
+// needs it. What a person settled stays as it was settled.
+func (s *State) undone() map[flow.ID]bool {
+	undone := make(map[flow.ID]bool)
+	for r := range s.Rows {
+		if row := &s.Rows[r]; row.Valid && row.Compensates != 0 {
+			undone[row.Compensates] = true
+		}
+	}
+	if len(undone) == 0 {
+		return undone
+	}
+	again := make([]bool, len(s.Plan.nodes))
+	for _, i := range s.Plan.topo {
+		if s.row[i] < 0 {
+			continue
+		}
+		row := &s.Rows[s.row[i]]
+		after := slices.ContainsFunc(s.Plan.nodes[i].up, func(u int32) bool { return again[u] })
+		again[i] = undone[row.ID] || after
+		if after && row.State == flow.TaskSucceeded {
+			undone[row.ID] = true
+		}
+	}
+	return undone
 }
 
 // reopen lets an ended or paused run go on with the rows that are left valid.
