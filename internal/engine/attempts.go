@@ -198,6 +198,9 @@ func (s *State) ended(e Ended, env Env, fx *Effects) {
 	case flow.AttemptKilled:
 		s.killedAttempt(r, res, env, fx)
 	case flow.AttemptLost:
+		if row.Kill == flow.KillTimeout {
+			row.Kill = flow.KillNone // it had ended with its worker before the timeout could end it
+		}
 		s.gone(r, res.Cause, res.Reason, env, fx)
 	default:
 		a.State, a.Class = flow.AttemptFailed, res.Class
