@@ -111,10 +111,7 @@ func (s *State) succeedHosted(r int32, outputs []byte, env Env, fx *Effects) {
 		s.failHosted(r, flow.ReasonOutputs, why, env, fx)
 		return
 	}
-	if len(outputs) > 0 {
-		s.Rows[r].Outputs = outputs
-		s.giving++
-	}
+	s.giveOutputs(r, outputs)
 	s.endRow(r, flow.TaskSucceeded, "", env)
 }
 
