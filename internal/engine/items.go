@@ -21,6 +21,7 @@ type items struct {
 	live   int     // that have not ended
 	done   int
 	failed int
+	given  int // bytes of the outputs of those that are done
 
 	plan *fanPlan // rendered when it is needed
 }
@@ -53,6 +54,7 @@ func (s *State) countItem(row *flow.TaskRow, by int) {
 		f.failed += by
 	default:
 		f.done += by
+		f.given += by * len(row.Outputs)
 	}
 }
 
@@ -133,6 +135,10 @@ func (s *State) drive(i int32, env Env, fx *Effects) {
 }
 
 func (s *State) driveMap(i, r int32, f *items, env Env, fx *Effects) {
+	if f.given > flow.MaxOutputsPerTask {
+		s.driveFull(r, f, env, fx)
+		return
+	}
 	for index := f.next(); index < len(f.plan.list) && (f.plan.parallel == 0 || f.live < f.plan.parallel); index = f.next() {
 		s.beginItem(i, index, 0, env, fx)
 	}
@@ -160,7 +166,8 @@ func (s *State) driveMap(i, r int32, f *items, env Env, fx *Effects) {
 		}
 	}
 	if float64(failed) <= f.plan.allowed {
-		s.succeedHosted(r, fmt.Appendf(nil, `{"results":[%s]}`, results), env, fx)
+		results = fmt.Appendf(nil, `{"results":[%s]}`, results)
+		s.succeedBeside(r, results, len(results)-f.given, env, fx) // of items that gave nothing nothing counts
 		return
 	}
 	more := ""
@@ -168,6 +175,39 @@ func (s *State) driveMap(i, r int32, f *items, env Env, fx *Effects) {
 		more = fmt.Sprintf(" and %d more", failed-len(names))
 	}
 	s.failHosted(r, flow.ReasonItems, fmt.Sprintf("%d of %d items failed: %s%s; `baton recover` runs only these again", failed, len(f.plan.list), strings.Join(names, ", "), more), env, fx)
+}
+
+// driveFull ends a map whose items gave more than a task may hand on: what of them was not sent out yet is not done for
+// nothing.
+func (s *State) driveFull(r int32, f *items, env Env, fx *Effects) {
+	for _, item := range f.rows {
+		if item == 0 {
+			continue
+		}
+		if row := &s.Rows[item-1]; !row.State.Ended() && !row.Placed() && !row.Hosted() && row.State != flow.TaskUnknown {
+			s.endRow(item-1, flow.TaskKilled, flow.ReasonOutputs, env)
+		}
+	}
+	if f.live > 0 {
+		if s.Rows[r].Reason != fanFull {
+			s.Rows[r].Reason = fanFull
+			s.touch(r)
+		}
+		return
+	}
+	given, over := 0, ""
+	for _, item := range f.rows {
+		if item == 0 || s.Rows[item-1].State.Failure() {
+			continue
+		}
+		if given += len(s.Rows[item-1].Outputs); given > flow.MaxOutputsPerTask {
+			over = s.Rows[item-1].Name
+			break
+		}
+	}
+	s.failHosted(r, flow.ReasonOutputs, fmt.Sprintf(
+		"%s takes what the items hand on together to %d bytes, and a task may hand on %d KiB, so no other item begins: have each write what is large into a file or a table and hand on its name; `baton recover` does all of them again",
+		over, given, flow.MaxOutputsPerTask>>10), env, fx)
 }
 
 func (s *State) driveLoop(i, r int32, f *items, env Env, fx *Effects) {
@@ -235,6 +275,8 @@ func (s *State) fanAgain(r int32) {
 	s.toDrive(i)
 }
 
+const fanFull = flow.ReasonMap + ": its items gave more than a task may hand on; waits until nothing of its items is left"
+
 const fanKilling = flow.ReasonKilling + ": waits until nothing of its items is left"
 
 // fanReason says what it waits for. How many items are over is counted when somebody asks: the row is not written for
@@ -301,10 +343,10 @@ func (s *State) setItemsAside(i int32, all bool) {
 }
 
 // itemsAgain sets aside what a map or loop whose row is set aside has to do again. What an item came to is kept, unless
-// all of it is done again, or the loop would come to the same end.
+// all of it is done again, or it would come to the same end.
 func (s *State) itemsAgain(row *flow.TaskRow, undone bool) {
 	if flow.Fans(row.Type) && row.Compensates == 0 {
-		all := undone || row.State == flow.TaskSucceeded || row.Reason == flow.ReasonMaxRounds || row.Type == flow.TypeLoop && row.Reason == flow.ReasonExpression
+		all := undone || row.State == flow.TaskSucceeded || row.Reason == flow.ReasonMaxRounds || row.Type == flow.TypeMap && row.Reason == flow.ReasonOutputs || row.Type == flow.TypeLoop && row.Reason == flow.ReasonExpression
 		s.setItemsAside(s.Plan.index[row.Name], all)
 	}
 }

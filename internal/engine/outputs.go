@@ -12,11 +12,14 @@ import (
 
 // badOutputs tells why outputs cannot be kept, "" when they can. One bad row must not fail a group
 // commit, nor the outputs of one run fill the store.
-func (s *State) badOutputs(raw []byte) string {
+func (s *State) badOutputs(raw []byte) string { return s.badBeside(raw, 0) }
+
+// badBeside does not count so many bytes of them.
+func (s *State) badBeside(raw []byte, free int) string {
 	switch {
 	case len(raw) == 0:
 		return ""
-	case len(raw) > flow.MaxOutputsPerTask:
+	case len(raw)-free > flow.MaxOutputsPerTask:
 		return fmt.Sprintf("its outputs have %d bytes; %d are allowed", len(raw), flow.MaxOutputsPerTask)
 	}
 	if _, err := DecodeTexts(raw); err != nil {
