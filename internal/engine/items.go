@@ -4,7 +4,9 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -243,6 +245,9 @@ func (s *State) beginItem(i int32, index int, delay flow.Duration, env Env, fx *
 	r := s.addRow(flow.ItemName(n.Name, index), n.Type, env)
 	row := &s.Rows[r]
 	row.Item = int32(index) + 1
+	if s.Plan.nodes[i].Type == flow.TypeMap {
+		row.Digest = digestOf(s.items(i).plan.list[index])
+	}
 	row.EligibleAt = env.Now.Add(delay.Std())
 	s.items(i).keepItem(index, r)
 	if delay > 0 {
@@ -261,8 +266,30 @@ func (s *State) beginFan(r int32, env Env, fx *Effects) {
 		return
 	}
 	s.items(i).plan = p
+	s.keepEqual(i)
 	s.Rows[r].Reason = s.fanReason(i)
 	s.toDrive(i)
+}
+
+// digestOf tells items apart. It is never 0.
+func digestOf(item json.RawMessage) int64 {
+	h := fnv.New64a()
+	h.Write([]byte(textOf(item)))
+	return int64(h.Sum64() | 1)
+}
+
+// keepEqual sets aside what items of an earlier try came to that are not, or not any more, at their place in the list.
+func (s *State) keepEqual(i int32) {
+	f := s.items(i)
+	for index, item := range f.rows {
+		if s.Plan.nodes[i].Type != flow.TypeMap || item == 0 {
+			continue
+		}
+		if index >= len(f.plan.list) || s.Rows[item-1].Digest != digestOf(f.plan.list[index]) {
+			s.setAside(item - 1)
+			f.rows[index], f.begun = 0, 0
+		}
+	}
 }
 
 // fanAgain goes on with one that was paused.

@@ -177,7 +177,7 @@ func newTaskColumns(rows []task) []any {
 		column(rows, func(t task) bool { return t.row.Valid }),
 		column(rows, func(t task) int32 { return t.row.RunTimes }),
 	}, waitColumns(rows), []any{
-		column(rows, func(t task) int64 { return int64(t.row.Compensates) }),
+		column(rows, func(t task) int64 { return t.row.Regards() }),
 		column(rows, func(t task) int32 { return t.row.Item }),
 	}, lateColumns(rows))
 }
