@@ -113,9 +113,7 @@ func (s *State) approve(r int32, v flow.Verb, fields map[string]string, env Env,
 }
 
 func (s *State) reject(r int32, v flow.Verb, env Env, fx *Effects) {
-	row := &s.Rows[r]
-	row.Outputs = decision("rejected", v, v.Fields)
-	s.giving++
+	s.giveOutputs(r, decision("rejected", v, v.Fields))
 	why := "by " + cmp.Or(v.By, "hand")
 	if v.Comment != "" {
 		why += ": " + v.Comment

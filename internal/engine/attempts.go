@@ -264,33 +264,8 @@ func (s *State) succeed(r int32, res flow.Result, env Env, fx *Effects) {
 		return
 	}
 	row.Attempt.State, row.Attempt.Cause, row.Attempt.Class = flow.AttemptSucceeded, "", ""
-	if len(res.Outputs) > 0 {
-		row.Outputs = res.Outputs
-		s.giving++
-	}
+	s.giveOutputs(r, res.Outputs)
 	s.endRow(r, flow.TaskSucceeded, "", env)
-}
-
-// badOutputs tells why outputs cannot be kept, "" when they can. One bad row must not fail a group
-// commit, nor the outputs of one run fill the store.
-func (s *State) badOutputs(raw []byte) string {
-	switch {
-	case len(raw) == 0:
-		return ""
-	case len(raw) > flow.MaxOutputsPerTask:
-		return fmt.Sprintf("its outputs have %d bytes; %d are allowed", len(raw), flow.MaxOutputsPerTask)
-	}
-	if _, err := DecodeTexts(raw); err != nil {
-		return "its outputs are no JSON object: " + err.Error()
-	}
-	total := len(raw)
-	for r := range s.Rows {
-		total += len(s.Rows[r].Outputs)
-	}
-	if total > flow.MaxOutputsPerInstance {
-		return fmt.Sprintf("the outputs of the run have %d bytes with it; %d are allowed", total, flow.MaxOutputsPerInstance)
-	}
-	return ""
 }
 
 // tryAgain decides after a failure of the user's class: another try, or the end.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -18,6 +19,7 @@ type bare struct {
 	token  int64
 	queue  []int32
 	steps  int
+	first  json.RawMessage // outputs of what runs first
 }
 
 func (d *bare) apply(ev Event) {
@@ -51,7 +53,11 @@ func (d *bare) run(plan *Plan) {
 		d.apply(Placed{Row: r, Session: 1, Worker: "w1"})
 		task, token := d.s.Rows[r].ID, d.s.Rows[r].Attempt.Token
 		d.apply(Started{Task: task, Token: token, At: d.now})
-		d.apply(Ended{Task: task, Result: flow.Result{Token: token, State: flow.AttemptSucceeded, ExitCode: 0, Started: d.now, Ended: d.now, Confirmed: true}})
+		res := flow.Result{Token: token, State: flow.AttemptSucceeded, ExitCode: 0, Started: d.now, Ended: d.now, Confirmed: true}
+		if i == 0 {
+			res.Outputs = d.first
+		}
+		d.apply(Ended{Task: task, Result: res})
 		d.steps++
 	}
 	if d.s.Inst.State != flow.InstanceSucceeded {
@@ -83,10 +89,33 @@ func fanOf(n int, typ string) flow.Workflow {
 	return w
 }
 
+// mapOf is a map over a list of n that a task before it gives, and that list.
+func mapOf(n int) (w flow.Workflow, list json.RawMessage) {
+	w = chainOf(2, "shell")
+	w.Tasks[1].Type, w.Tasks[1].With = flow.TypeMap, json.RawMessage(`{"over":"${list}"}`)
+	w.Tasks[1].Inner = &flow.Task{Type: "shell", With: json.RawMessage(`{"script":"echo ${map.item}"}`)}
+	items := make([]string, n)
+	for i := range items {
+		items[i] = "i" + strconv.Itoa(i%10)
+	}
+	list, _ = json.Marshal(map[string][]string{"list": items})
+	return w, list
+}
+
+func benchmarkMap(b *testing.B, n int) {
+	b.Helper()
+	def, list := mapOf(n)
+	benchmark(b, def, &bare{now: epoch, first: list})
+}
+
 func benchmarkRun(b *testing.B, def flow.Workflow) {
 	b.Helper()
+	benchmark(b, def, &bare{now: epoch})
+}
+
+func benchmark(b *testing.B, def flow.Workflow, d *bare) {
+	b.Helper()
 	plan := compileTest(b, def)
-	d := &bare{now: epoch}
 	b.ReportAllocs()
 	b.ResetTimer()
 	used := cpu()
@@ -112,6 +141,11 @@ func BenchmarkChain10Shell(b *testing.B) { benchmarkRun(b, chainOf(10, "shell"))
 func BenchmarkFan1000(b *testing.B)      { benchmarkRun(b, fanOf(1000, "call")) }
 func BenchmarkFan1000Shell(b *testing.B) { benchmarkRun(b, fanOf(1000, "shell")) }
 func BenchmarkFan10000(b *testing.B)     { benchmarkRun(b, fanOf(9998, "call")) }
+
+// What an item of a map costs does not depend on how many there are.
+func BenchmarkMap1000(b *testing.B)  { benchmarkMap(b, 1000) }
+func BenchmarkMap5000(b *testing.B)  { benchmarkMap(b, 5000) }
+func BenchmarkMap10000(b *testing.B) { benchmarkMap(b, 10000) }
 
 func BenchmarkLoad10(b *testing.B) {
 	plan := compileTest(b, chainOf(10, "shell"))

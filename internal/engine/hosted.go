@@ -107,14 +107,16 @@ func (s *State) failHosted(r int32, reason, why string, env Env, fx *Effects) {
 
 // succeedHosted ends a task with outputs.
 func (s *State) succeedHosted(r int32, outputs []byte, env Env, fx *Effects) {
-	if why := s.badOutputs(outputs); why != "" {
+	s.succeedBeside(r, outputs, 0, env, fx)
+}
+
+// succeedBeside does not count so many bytes of them.
+func (s *State) succeedBeside(r int32, outputs []byte, free int, env Env, fx *Effects) {
+	if why := s.badBeside(outputs, free); why != "" {
 		s.failHosted(r, flow.ReasonOutputs, why, env, fx)
 		return
 	}
-	if len(outputs) > 0 {
-		s.Rows[r].Outputs = outputs
-		s.giving++
-	}
+	s.giveOutputs(r, outputs)
 	s.endRow(r, flow.TaskSucceeded, "", env)
 }
 

@@ -4,7 +4,9 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -21,6 +23,7 @@ type items struct {
 	live   int     // that have not ended
 	done   int
 	failed int
+	given  int // bytes of the outputs of those that are done
 
 	plan *fanPlan // rendered when it is needed
 }
@@ -53,6 +56,7 @@ func (s *State) countItem(row *flow.TaskRow, by int) {
 		f.failed += by
 	default:
 		f.done += by
+		f.given += by * len(row.Outputs)
 	}
 }
 
@@ -133,6 +137,10 @@ func (s *State) drive(i int32, env Env, fx *Effects) {
 }
 
 func (s *State) driveMap(i, r int32, f *items, env Env, fx *Effects) {
+	if f.given > flow.MaxOutputsPerTask {
+		s.driveFull(r, f, env, fx)
+		return
+	}
 	for index := f.next(); index < len(f.plan.list) && (f.plan.parallel == 0 || f.live < f.plan.parallel); index = f.next() {
 		s.beginItem(i, index, 0, env, fx)
 	}
@@ -160,7 +168,8 @@ func (s *State) driveMap(i, r int32, f *items, env Env, fx *Effects) {
 		}
 	}
 	if float64(failed) <= f.plan.allowed {
-		s.succeedHosted(r, fmt.Appendf(nil, `{"results":[%s]}`, results), env, fx)
+		results = fmt.Appendf(nil, `{"results":[%s]}`, results)
+		s.succeedBeside(r, results, len(results)-f.given, env, fx) // of items that gave nothing nothing counts
 		return
 	}
 	more := ""
@@ -168,6 +177,39 @@ func (s *State) driveMap(i, r int32, f *items, env Env, fx *Effects) {
 		more = fmt.Sprintf(" and %d more", failed-len(names))
 	}
 	s.failHosted(r, flow.ReasonItems, fmt.Sprintf("%d of %d items failed: %s%s; `baton recover` runs only these again", failed, len(f.plan.list), strings.Join(names, ", "), more), env, fx)
+}
+
+// driveFull ends a map whose items gave more than a task may hand on: what of them was not sent out yet is not done for
+// nothing.
+func (s *State) driveFull(r int32, f *items, env Env, fx *Effects) {
+	for _, item := range f.rows {
+		if item == 0 {
+			continue
+		}
+		if row := &s.Rows[item-1]; !row.State.Ended() && !row.Placed() && !row.Hosted() && row.State != flow.TaskUnknown {
+			s.endRow(item-1, flow.TaskKilled, flow.ReasonOutputs, env)
+		}
+	}
+	if f.live > 0 {
+		if s.Rows[r].Reason != fanFull {
+			s.Rows[r].Reason = fanFull
+			s.touch(r)
+		}
+		return
+	}
+	given, over := 0, ""
+	for _, item := range f.rows {
+		if item == 0 || s.Rows[item-1].State.Failure() {
+			continue
+		}
+		if given += len(s.Rows[item-1].Outputs); given > flow.MaxOutputsPerTask {
+			over = s.Rows[item-1].Name
+			break
+		}
+	}
+	s.failHosted(r, flow.ReasonOutputs, fmt.Sprintf(
+		"%s takes what the items hand on together to %d bytes, and a task may hand on %d KiB, so no other item begins: have each write what is large into a file or a table and hand on its name; `baton recover` does all of them again",
+		over, given, flow.MaxOutputsPerTask>>10), env, fx)
 }
 
 func (s *State) driveLoop(i, r int32, f *items, env Env, fx *Effects) {
@@ -203,6 +245,9 @@ func (s *State) beginItem(i int32, index int, delay flow.Duration, env Env, fx *
 	r := s.addRow(flow.ItemName(n.Name, index), n.Type, env)
 	row := &s.Rows[r]
 	row.Item = int32(index) + 1
+	if s.Plan.nodes[i].Type == flow.TypeMap {
+		row.Digest = digestOf(s.items(i).plan.list[index])
+	}
 	row.EligibleAt = env.Now.Add(delay.Std())
 	s.items(i).keepItem(index, r)
 	if delay > 0 {
@@ -221,8 +266,30 @@ func (s *State) beginFan(r int32, env Env, fx *Effects) {
 		return
 	}
 	s.items(i).plan = p
+	s.keepEqual(i)
 	s.Rows[r].Reason = s.fanReason(i)
 	s.toDrive(i)
+}
+
+// digestOf tells items apart. It is never 0.
+func digestOf(item json.RawMessage) int64 {
+	h := fnv.New64a()
+	h.Write([]byte(textOf(item)))
+	return int64(h.Sum64() | 1)
+}
+
+// keepEqual sets aside what items of an earlier try came to that are not, or not any more, at their place in the list.
+func (s *State) keepEqual(i int32) {
+	f := s.items(i)
+	for index, item := range f.rows {
+		if s.Plan.nodes[i].Type != flow.TypeMap || item == 0 {
+			continue
+		}
+		if index >= len(f.plan.list) || s.Rows[item-1].Digest != digestOf(f.plan.list[index]) {
+			s.setAside(item - 1)
+			f.rows[index], f.begun = 0, 0
+		}
+	}
 }
 
 // fanAgain goes on with one that was paused.
@@ -234,6 +301,8 @@ func (s *State) fanAgain(r int32) {
 	}
 	s.toDrive(i)
 }
+
+const fanFull = flow.ReasonMap + ": its items gave more than a task may hand on; waits until nothing of its items is left"
 
 const fanKilling = flow.ReasonKilling + ": waits until nothing of its items is left"
 
@@ -301,10 +370,10 @@ func (s *State) setItemsAside(i int32, all bool) {
 }
 
 // itemsAgain sets aside what a map or loop whose row is set aside has to do again. What an item came to is kept, unless
-// all of it is done again, or the loop would come to the same end.
+// all of it is done again, or it would come to the same end.
 func (s *State) itemsAgain(row *flow.TaskRow, undone bool) {
 	if flow.Fans(row.Type) && row.Compensates == 0 {
-		all := undone || row.State == flow.TaskSucceeded || row.Reason == flow.ReasonMaxRounds || row.Type == flow.TypeLoop && row.Reason == flow.ReasonExpression
+		all := undone || row.State == flow.TaskSucceeded || row.Reason == flow.ReasonMaxRounds || row.Type == flow.TypeMap && row.Reason == flow.ReasonOutputs || row.Type == flow.TypeLoop && row.Reason == flow.ReasonExpression
 		s.setItemsAside(s.Plan.index[row.Name], all)
 	}
 }

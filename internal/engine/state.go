@@ -44,10 +44,12 @@ type State struct {
 	pooling int     // valid rows that wait for slots of their pool
 	unknown int     // valid rows in state unknown
 	giving  int     // valid rows with outputs
+	handed  int     // bytes of the outputs of all rows
 	fresh   []int32 // nodes to judge
 	toJudge []int32
 
-	looking map[int32]bool // rows that wait for what is being looked up
+	texts   map[int32]map[string]string // outputs of rows, decoded when they were first asked for
+	looking map[int32]bool              // rows that wait for what is being looked up
 
 	fans    map[int32]*items // of nodes that are maps or loops; derived
 	driving []int32          // of these, whose items are to be looked at
@@ -168,6 +170,11 @@ func (s *State) Size() int {
 	for i := range s.Rows {
 		n += 320 + len(s.Rows[i].Outputs) + len(s.Rows[i].Reason)
 	}
+	for _, texts := range s.texts {
+		for name, text := range texts {
+			n += 48 + len(name) + len(text)
+		}
+	}
 	for _, f := range s.fans {
 		n += 4 * cap(f.rows)
 		if f.plan != nil {
@@ -204,7 +211,7 @@ func (s *State) rebuild() {
 	if s.row == nil {
 		s.row, s.verdict, s.left = make([]int32, n), make([]verdict, n), make([]int32, n)
 	}
-	s.active, s.paused, s.waiting, s.live, s.hosted, s.pooling, s.unknown, s.giving = 0, 0, 0, 0, 0, 0, 0, 0
+	s.active, s.paused, s.waiting, s.live, s.hosted, s.pooling, s.unknown, s.giving, s.handed = 0, 0, 0, 0, 0, 0, 0, 0, 0
 	s.fans, s.driving = nil, nil
 	for i := range n {
 		s.row[i], s.verdict[i], s.left[i] = -1, pending, 0
@@ -216,6 +223,7 @@ func (s *State) rebuild() {
 	}
 	for r := range s.Rows {
 		row := &s.Rows[r]
+		s.handed += len(row.Outputs)
 		if !row.Valid {
 			continue
 		}

@@ -29,6 +29,7 @@ type TaskRow struct {
 	Warned      uint8      // timeouts that raised their alert in this attempt, bit set
 	Compensates ID         // the row this one undoes
 	Item        int32      // of a map, or the round of a loop: its index + 1; 0: it is neither
+	Digest      int64      // of an item of a map: what it is about; 0 for all others. Compensates is 0 then
 	EligibleAt  Time       // start of timeout.queue of the present attempt
 	StartedAt   Time       // of the first attempt's process
 	EndedAt     Time       // of the row
@@ -47,6 +48,24 @@ func (t *TaskRow) Pooling() bool { return t.State == TaskQueued && t.Claim != 0 
 
 // Hosted tells whether it has begun and waits in the engine.
 func (t *TaskRow) Hosted() bool { return t.State == TaskRunning && Hosted(t.Type) }
+
+// Regards is what keeps apart rows of one name for good, in one number: the row that a compensation undoes, or the
+// digest of an item.
+func (t *TaskRow) Regards() int64 {
+	if t.Item != 0 {
+		return t.Digest
+	}
+	return int64(t.Compensates)
+}
+
+// Regard takes that number in.
+func (t *TaskRow) Regard(n int64) {
+	if t.Item != 0 {
+		t.Digest = n
+		return
+	}
+	t.Compensates = ID(n)
+}
 
 // ItemName is the name of the row of an item of a map, or of a round of a loop.
 func ItemName(task string, index int) string { return task + "[" + strconv.Itoa(index) + "]" }

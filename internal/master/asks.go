@@ -1,6 +1,7 @@
 package master
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -16,10 +17,14 @@ const allEvery = 10 * time.Second
 // then, of all there is, in case a change was not seen.
 type asks[K comparable] struct {
 	wanted map[K][]flow.ID // and the runs that are asked about with it
-	asking bool
-	all    bool // of every one that something waits for
-	after  K    // how far that has come
+	last   K               // of these, what was asked about last: it is the turn of those after it
+	all    bool            // of every one that something waits for
+	after  K               // how far that has come
 	looked flow.Time
+
+	asking bool
+	asked  question[K]
+	failed bool // the last one: nothing is asked before the next poll
 }
 
 func (a *asks[K]) want(k K, runs ...flow.ID) {
@@ -29,53 +34,72 @@ func (a *asks[K]) want(k K, runs ...flow.ID) {
 	a.wanted[k] = append(a.wanted[k], runs...)
 }
 
-// net has all of them asked about now and then while something waits.
+// net, with every poll, has all of them asked about now and then while something waits.
 func (a *asks[K]) net(waits bool, now flow.Time) {
+	a.failed = false
 	if waits && now.Sub(a.looked) >= allEvery {
 		a.looked, a.all = now, true
 		a.after = *new(K)
 	}
 }
 
-// question is one of some keys, in order, and the runs named with them; without keys, of all after one.
+// question is one of some keys and the runs named with each; without keys, of all after one.
 type question[K comparable] struct {
 	keys  []K
-	runs  []flow.ID
+	named map[K][]flow.ID
 	after K
 }
 
-// next takes the next question, of most keys at most; false while one is asked, or there is none.
-func (a *asks[K]) next(most int, compare func(K, K) int) (question[K], bool) {
-	var q question[K]
-	if a.asking || len(a.wanted) == 0 && !a.all {
-		return q, false
-	}
-	a.asking = true
-	q.keys = slices.SortedFunc(maps.Keys(a.wanted), compare)
-	q.keys = q.keys[:min(len(q.keys), most)]
+// runs are those that are named.
+func (q *question[K]) runs() []flow.ID {
+	var out []flow.ID
 	for _, k := range q.keys {
-		q.runs = append(q.runs, a.wanted[k]...)
+		out = append(out, q.named[k]...)
+	}
+	return out
+}
+
+// next takes the next question, of most keys at most; false while one is asked, or there is none. However much is
+// wanted, each key has its turn, and of all is asked every other time until they are through.
+func (a *asks[K]) next(most int, compare func(K, K) int) (question[K], bool) {
+	if a.asking || a.failed || len(a.wanted) == 0 && !a.all {
+		return question[K]{}, false
+	}
+	ofAll := a.all && (len(a.wanted) == 0 || len(a.asked.keys) > 0)
+	a.asking, a.asked = true, question[K]{}
+	if ofAll {
+		a.all, a.asked.after = false, a.after
+		return a.asked, true
+	}
+	keys := slices.SortedFunc(maps.Keys(a.wanted), compare)
+	turn, _ := slices.BinarySearchFunc(keys, a.last, func(k, last K) int { return cmp.Or(compare(k, last), -1) })
+	keys = slices.Concat(keys[turn:], keys[:turn])
+	keys = keys[:min(len(keys), most)]
+	a.asked = question[K]{keys: keys, named: map[K][]flow.ID{}}
+	for _, k := range keys {
+		a.asked.named[k] = a.wanted[k]
 		delete(a.wanted, k)
 	}
-	if len(q.keys) == 0 {
-		a.all, q.after = false, a.after
-	}
-	return q, true
+	a.last = keys[len(keys)-1]
+	return a.asked, true
 }
 
 // answered notes what is left to ask: of those to be asked about again, and of all after next, unless it is zero. It
-// is false if the question failed; all are then asked about with the next poll, as what was written is not known.
+// is false if the question failed; as what was written is not known, it is then asked again after the next poll.
 func (a *asks[K]) answered(err error, again []K, next K) bool {
 	a.asking = false
 	if err != nil {
-		a.looked = 0
-		return false
+		a.failed = true
+		again = a.asked.keys
+		if len(again) == 0 && !a.all {
+			a.all, a.after = true, a.asked.after
+		}
 	}
 	for _, k := range again {
-		a.want(k)
+		a.want(k, a.asked.named[k]...)
 	}
-	if next != *new(K) {
+	if err == nil && next != *new(K) {
 		a.all, a.after = true, next
 	}
-	return true
+	return err == nil
 }

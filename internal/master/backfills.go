@@ -44,7 +44,7 @@ func (c *Core) advanceBackfills() {
 	if !ok {
 		return
 	}
-	ask := AdvanceBackfills{Backfills: q.keys, Runs: q.runs, After: q.after}
+	ask := AdvanceBackfills{Backfills: q.keys, Runs: q.runs(), After: q.after}
 	for range startsAtOnce {
 		ask.IDs = append(ask.IDs, c.idOfMine())
 	}

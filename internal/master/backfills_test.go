@@ -41,7 +41,7 @@ func TestBackfillGoesOnWhenARunEnds(t *testing.T) {
 	if len(every[ReadCommands](b)) != 1 {
 		t.Error("what was ordered is not taken at once")
 	}
-	if e := one[AdvanceBackfills](b); len(e.Backfills) != 1 || len(e.Runs) != 0 {
+	if e := one[AdvanceBackfills](b); len(e.Backfills) != 1 || len(e.Runs) != 1 {
 		t.Errorf("there was more to decide: %+v", e)
 	}
 	b.step(BackfillsAdvanced{})

@@ -116,7 +116,10 @@ type (
 		Slot, Slots int
 	}
 	// Fire writes decisions about timings, and is answered by Fired.
-	Fire struct{ Firings []flow.Firing }
+	Fire struct {
+		Firings []flow.Firing
+		Stack   []byte // of decisions that panicked, for the log
+	}
 	// Admit gives turns of workflows that limit their runs, of all that wait when none is named, and is answered
 	// by Admitted.
 	Admit struct {

@@ -29,6 +29,7 @@ type fires struct {
 	writing bool
 	more    bool // there is more than was read, or decided
 	most    int  // timings at once: fewer after a failure, for one of them may be its cause
+	culprit culprit
 	tables  map[tableKey]*timetable.Table
 }
 
@@ -66,24 +67,24 @@ func (c *Core) dueRead(e DueRead) {
 	}
 	c.firesAt(e.Due.Next, e.Due.Now)
 	c.fires.more = len(e.Due.Timings) >= c.fires.most
-	var firings []flow.Firing
+	var out Fire
 	rows := 0
 	for _, t := range e.Due.Timings {
-		table := c.table(t)
-		if table == nil {
-			continue // a newer program wrote it, which looks at it
-		}
 		if rows >= rowsAtOnce {
 			c.fires.more = true
 			break
 		}
-		f := c.firing(t, table.Decide(t, e.Due.Now))
+		f, stack, ok := c.decide(t, e.Due.Now)
+		if !ok {
+			continue
+		}
 		rows += 1 + len(f.Fires) + len(f.Commands)
-		firings = append(firings, f)
+		out.Firings = append(out.Firings, f)
+		out.Stack = append(out.Stack, stack...)
 	}
-	if len(firings) > 0 {
+	if len(out.Firings) > 0 {
 		c.fires.writing = true
-		c.emit(Fire{firings})
+		c.emit(out)
 	}
 }
 
@@ -161,6 +162,7 @@ func (c *Core) fired(e Fired) {
 	if e.Err != nil {
 		c.fires.next = c.now.Add(c.cfg.Poll)
 		c.fires.most = max(len(e.Firings)/2, 1)
+		c.fires.refused(e)
 		return
 	}
 	c.fires.most = min(max(2*c.fires.most, 1), timingsAtOnce)

@@ -2,10 +2,12 @@ package master
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"baton/internal/flow"
+	"baton/internal/timetable"
 )
 
 func everyMinute(id flow.ID, after flow.Time) flow.Timing {
@@ -112,5 +114,66 @@ func TestFiredRunsAreOfMySlot(t *testing.T) {
 	}
 	if len(seen) != 20 {
 		t.Errorf("%d runs of 20 times", len(seen))
+	}
+}
+
+// dueNow has the core read timings that are due, and returns what it writes of them.
+func (b *bench) dueNow(timings ...flow.Timing) []flow.Firing {
+	b.t.Helper()
+	b.step(Polled{Waiting: flow.Waiting{NextFire: b.now, Now: b.now}})
+	one[ReadDue](b)
+	b.step(DueRead{Due: flow.DueTimings{Now: b.now, Timings: timings}})
+	return one[Fire](b).Firings
+}
+
+// checkPutOff: a timing keeps its times, is looked at later, and a person hears of it.
+func checkPutOff(t *testing.T, f flow.Firing, now flow.Time, why string) {
+	t.Helper()
+	if len(f.Fires)+len(f.Commands) > 0 || f.NewAfter != f.After || f.Next != now.Add(putOffFor) {
+		t.Errorf("%+v", f)
+	}
+	if f.Alert == nil || f.Alert.Kind != flow.AlertFireMissed || !strings.Contains(f.Alert.Message, "schedule s:") || !strings.Contains(f.Alert.Message, why) {
+		t.Errorf("%+v", f.Alert)
+	}
+}
+
+// One that panics is put off, and holds up no other.
+func TestTimingThatPanicsIsPutOff(t *testing.T) {
+	t.Parallel()
+	b := crashed(t)
+	b.step(PeersRead{}, CommandsRead{})
+	b.core.fires.tables = map[tableKey]*timetable.Table{{5, 1}: {}} // it has no zone, no times, nothing
+	f := b.dueNow(everyMinute(5, b.now.Add(-time.Minute)), everyMinute(6, b.now.Add(-time.Minute)))
+	if len(f) != 2 || f[1].Schedule != 6 || len(f[1].Commands) != 1 {
+		t.Fatalf("%+v", f)
+	}
+	checkPutOff(t, f[0], b.now, "nil pointer")
+}
+
+// One whose decision the store refuses is found out, and put off; what the store says of itself tells nothing of it.
+func TestTimingThatCannotBeWrittenIsPutOff(t *testing.T) {
+	t.Parallel()
+	b := crashed(t)
+	b.step(PeersRead{}, CommandsRead{})
+	timings := []flow.Timing{everyMinute(5, b.now.Add(-time.Minute)), everyMinute(6, b.now.Add(-time.Minute))}
+	refusal := errors.New("a constraint is violated")
+	f := b.dueNow(timings...)
+	b.step(Fired{Firings: f, Err: refusal})
+	b.now = b.now.Add(time.Second)
+	f = b.dueNow(timings[0])
+	b.step(Fired{Firings: f, Err: flow.Errorf(flow.CodeUnavailable, "store", "it is away")})
+	b.now = b.now.Add(time.Second)
+	if f = b.dueNow(timings[0]); len(f[0].Commands) != 1 {
+		t.Fatalf("it is put off because the store was away: %+v", f)
+	}
+	b.step(Fired{Firings: f, Err: refusal})
+	b.now = b.now.Add(time.Second)
+	f = b.dueNow(timings[0])
+	checkPutOff(t, f[0], b.now, "a constraint is violated")
+	b.step(Fired{Firings: f, Written: []bool{true}})
+	one[ReadDue](b)
+	b.step(DueRead{Due: flow.DueTimings{Now: b.now, Timings: timings[1:]}})
+	if f = one[Fire](b).Firings; len(f[0].Commands) != 1 {
+		t.Errorf("%+v", f)
 	}
 }

@@ -337,6 +337,9 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 		done, err := m.store.AdvanceBackfills(asking, owner, e.Backfills, e.Runs, e.After, e.IDs, now)
 		m.answer(ctx, "advance backfills", err, BackfillsAdvanced{done, err})
 	case Fire:
+		if len(e.Stack) > 0 {
+			m.log.LogAttrs(ctx, slog.LevelError, "a schedule is put off", slog.String("stack", string(e.Stack)))
+		}
 		written, err := m.store.Fire(asking, owner, e.Firings)
 		m.answer(ctx, "fire", err, Fired{e.Firings, written, err})
 	case Probe:

@@ -5,6 +5,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,28 +47,16 @@ func (m *Master) Admit(ctx context.Context, workflows []flow.ID, after flow.ID) 
 			out.Next = workflows[len(workflows)-1]
 		}
 	}
-	var faults []error
-	for _, w := range workflows {
-		given := 0
-		err := m.write(ctx, forEngine, func(q querier) (err error) {
-			given, err = m.admit(ctx, q, w)
-			return err
-		})
-		if err != nil {
-			faults = append(faults, fmt.Errorf("workflow %s: %w", w, err))
-			out.Again = append(out.Again, w)
-			continue
-		}
+	out.Again, err = apart(ctx, m, workflows, workflowNamed, func(q querier, w flow.ID) (int, error) {
+		return m.admit(ctx, q, w)
+	}, func(_ flow.ID, given int) (more bool) {
 		out.Given += given
-		if given >= admitAtOnce {
-			out.Again = append(out.Again, w)
-		}
-	}
-	if len(faults) == len(workflows) {
-		return out, m.wrap("give turns", errors.Join(faults...))
-	}
-	return out, nil
+		return given >= admitAtOnce
+	})
+	return out, m.wrap("give turns", err)
 }
+
+func workflowNamed(id flow.ID) string { return "workflow " + id.String() }
 
 func scanSeat(s scanner) (flow.Seat, error) {
 	var x flow.Seat
@@ -84,7 +73,10 @@ const toldNow = "ARRAY(SELECT b.instance_id FROM inbox b WHERE b.state = 0 AND b
 func (m *Master) admit(ctx context.Context, q querier, workflow flow.ID) (int, error) {
 	var e flow.Execution
 	if err := q.QueryRowContext(ctx, m.text("SELECT run_limit, run_over FROM workflow WHERE id = $1 FOR UPDATE"), workflow).Scan(&e.Limit, &e.Over); err != nil {
-		return 0, notFound(err, "there is no workflow %s", workflow)
+		if errors.Is(err, sql.ErrNoRows) {
+			return 0, nil // nor are there runs of it
+		}
+		return 0, err
 	}
 	active, err := all(ctx, m.DB, q, scanSeat, `
 		SELECT id, run_times, state FROM (

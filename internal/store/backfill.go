@@ -89,10 +89,7 @@ func (db *DB) OrderBackfill(ctx context.Context, id flow.ID, o flow.BackfillOrde
 		if err != nil {
 			return notFound(err, "there is no backfill %s; `baton get backfills` lists them", id)
 		}
-		// What was recovered since is of it again.
-		if _, err := exec(ctx, db, q, `
-			UPDATE backfill_item SET state = 1, reason = ''
-			WHERE backfill_id = $1 AND state IN (9, 10) AND (SELECT i.state FROM instance i WHERE i.id = backfill_item.instance_id) < 9`, id); err != nil {
+		if err := db.reopen(ctx, q, &b, nil); err != nil {
 			return err
 		}
 		x := advancing{DB: db, q: q, b: &b, now: now}
@@ -121,8 +118,7 @@ func (db *DB) lockBackfill(ctx context.Context, q querier, id flow.ID) (flow.Bac
 
 // AdvanceBackfills has dates of backfills begin for which there is room, and ends those that are through. With none
 // named, those are looked at that go on, some at a time, after the one with that id. Of runs is known that they ended
-// or went on again. ids are for the runs that begin; owner must be alive, for they are nobody else's only for so
-// long. One that cannot be decided about now holds up no other.
+// or went on again. ids are for the runs that begin; owner must be alive, for they are nobody else's only for so long.
 func (m *Master) AdvanceBackfills(ctx context.Context, owner int64, backfills, runs []flow.ID, after flow.ID, ids []flow.ID, now flow.Time) (out flow.Advanced, err error) {
 	if len(backfills) == 0 {
 		backfills, err = all(ctx, m.DB, m.read(forEngine), scanID, "SELECT f.id FROM backfill f WHERE f.state <= 3 AND f.id > $2 ORDER BY f.id LIMIT $1", backfillsAtOnce, after)
@@ -133,57 +129,57 @@ func (m *Master) AdvanceBackfills(ctx context.Context, owner int64, backfills, r
 			out.Next = backfills[len(backfills)-1]
 		}
 	}
-	var faults []error
-	for _, id := range backfills {
-		left := ids
-		next := func() (id flow.ID) {
+	var left []flow.ID
+	out.Again, err = apart(ctx, m, backfills, backfillNamed, func(q querier, id flow.ID) (advanced, error) {
+		left = ids
+		return m.advanceOne(ctx, q, owner, id, runs, func() (id flow.ID) {
 			if len(left) > 0 {
 				id, left = left[0], left[1:]
 			}
 			return id
-		}
-		var did advanced
-		err := m.write(ctx, forEngine, func(q querier) error {
-			left, did = ids, advanced{}
-			b, err := m.lockBackfill(ctx, q, id)
-			if errors.Is(err, sql.ErrNoRows) {
-				return nil // pruned: its runs are all that is left of it
-			}
-			if err != nil {
-				return err
-			}
-			epoch, err := one(ctx, m.DB, q, scalar[int64], "SELECT epoch FROM fence WHERE incarnation = $1 FOR SHARE", owner)
-			if err != nil || epoch != 1 {
-				return errors.Join(err, fmt.Errorf("advance: %w", flow.ErrFenced))
-			}
-			if err := m.reopen(ctx, q, b.ID, runs); err != nil {
-				return err
-			}
-			did, err = m.advance(ctx, q, &b, next, now)
-			return err
-		})
-		if err != nil {
-			faults = append(faults, fmt.Errorf("backfill %s: %w", id, err))
-			continue
-		}
+		}, now)
+	}, func(_ flow.ID, did advanced) (more bool) {
 		ids = left
 		out.Started += did.started
-		if did.more {
-			out.Again = append(out.Again, id)
-		}
-	}
-	return out, m.wrap("advance backfills", errors.Join(faults...))
+		return did.more
+	})
+	return out, m.wrap("advance backfills", err)
 }
 
-// reopen has runs looked at again that had ended: a person may have recovered them.
-func (db *DB) reopen(ctx context.Context, q querier, backfill flow.ID, runs []flow.ID) error {
-	if len(runs) == 0 {
-		return nil
+func backfillNamed(id flow.ID) string { return "backfill " + id.String() }
+
+// advanceOne has one backfill go on, while owner lives.
+func (m *Master) advanceOne(ctx context.Context, q querier, owner int64, id flow.ID, runs []flow.ID, next func() flow.ID, now flow.Time) (advanced, error) {
+	b, err := m.lockBackfill(ctx, q, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return advanced{}, nil // pruned: its runs are all that is left of it
 	}
-	_, err := exec(ctx, db, q, `
+	if err != nil {
+		return advanced{}, err
+	}
+	epoch, err := one(ctx, m.DB, q, scalar[int64], "SELECT epoch FROM fence WHERE incarnation = $1 FOR SHARE", owner)
+	if err != nil || epoch != 1 {
+		return advanced{}, errors.Join(err, fmt.Errorf("advance: %w", flow.ErrFenced))
+	}
+	if err := m.reopen(ctx, q, &b, runs); err != nil {
+		return advanced{}, err
+	}
+	return m.advance(ctx, q, &b, next, now)
+}
+
+// reopen has dates looked at again that had ended: those whose run goes on, for a person has recovered it, and those
+// of the runs that are named. Of runs that go on only those are read that a backfill of the workflow began.
+func (db *DB) reopen(ctx context.Context, q querier, b *flow.Backfill, runs []flow.ID) error {
+	code, err := triggerCode(flow.TriggerBackfill)
+	if err != nil {
+		return err
+	}
+	_, err = exec(ctx, db, q, `
+		WITH looked AS (
+			SELECT i.id FROM instance i WHERE i.workflow_id = $2 AND i.state IN (1, 2, 3, 4, 5, 6, 7, 8) AND i.trigger + 0 = $3
+			UNION ALL SELECT i.id FROM instance i WHERE i.id = ANY($4))
 		UPDATE backfill_item SET state = 1, reason = ''
-		WHERE instance_id > 0 AND instance_id = ANY($2) AND backfill_id = $1 AND state > 1
-			AND (SELECT i.state FROM instance i WHERE i.id = backfill_item.instance_id) IS NOT NULL`, backfill, db.list(runs))
+		WHERE instance_id > 0 AND instance_id = ANY(ARRAY(SELECT id FROM looked)) AND backfill_id + 0 = $1 AND state + 0 > 1`, b.ID, b.Workflow, code, db.list(runs))
 	return err
 }
 

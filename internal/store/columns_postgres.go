@@ -177,7 +177,7 @@ func newTaskColumns(rows []task) []any {
 		column(rows, func(t task) bool { return t.row.Valid }),
 		column(rows, func(t task) int32 { return t.row.RunTimes }),
 	}, waitColumns(rows), []any{
-		column(rows, func(t task) int64 { return int64(t.row.Compensates) }),
+		column(rows, func(t task) int64 { return t.row.Regards() }),
 		column(rows, func(t task) int32 { return t.row.Item }),
 	}, lateColumns(rows))
 }
@@ -322,12 +322,10 @@ func endingColumns(rows []ending) []any {
 	}
 }
 
-func sortClaims(cs []*flow.Claim) {
-	slices.SortFunc(cs, func(a, b *flow.Claim) int { return cmp.Compare(a.ID, b.ID) })
-}
-
 func claimColumns(rows []*flow.Claim) []any {
-	return append(unclaimColumns(rows),
+	return []any{
+		column(rows, func(c *flow.Claim) int64 { return int64(c.Instance) }),
+		column(rows, func(c *flow.Claim) int64 { return int64(c.ID) }),
 		column(rows, func(c *flow.Claim) int64 { return int64(c.Task) }),
 		column(rows, func(c *flow.Claim) int64 { return int64(c.Project) }),
 		column(rows, func(c *flow.Claim) string { return c.Pool }),
@@ -335,12 +333,5 @@ func claimColumns(rows []*flow.Claim) []any {
 		column(rows, func(c *flow.Claim) int32 { return int32(c.Slots) }),
 		column(rows, func(c *flow.Claim) int16 { return int16(c.Priority) }),
 		column(rows, func(c *flow.Claim) int64 { return int64(c.At) }),
-	)
-}
-
-func unclaimColumns(rows []*flow.Claim) []any {
-	return []any{
-		column(rows, func(c *flow.Claim) int64 { return int64(c.Instance) }),
-		column(rows, func(c *flow.Claim) int64 { return int64(c.ID) }),
 	}
 }

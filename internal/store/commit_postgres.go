@@ -176,7 +176,7 @@ func newPlan(b *sortedBatch) *plan {
 		unfollow       []int64
 		ended          []ending
 		claims         []*flow.Claim
-		unclaims       []*flow.Claim
+		unclaims       []int64
 	)
 	for _, c := range b.changes {
 		if c.Command != 0 {
@@ -221,7 +221,7 @@ func newPlan(b *sortedBatch) *plan {
 			claims = append(claims, &c.Claims[i])
 		}
 		for i := range c.Unclaims {
-			unclaims = append(unclaims, &c.Unclaims[i])
+			unclaims = append(unclaims, int64(c.Unclaims[i].ID))
 		}
 	}
 	p := &plan{args: []any{b.owner, b.epoch}}
@@ -278,8 +278,7 @@ func newPlan(b *sortedBatch) *plan {
 		p.add("claims", claimColumns(claims)...)
 	}
 	if len(unclaims) > 0 {
-		sortClaims(unclaims)
-		p.add("unclaims", unclaimColumns(unclaims)...)
+		p.add("unclaims", unclaims)
 	}
 	return p
 }

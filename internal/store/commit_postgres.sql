@@ -6,8 +6,14 @@
 -- Rows to update are found in a LATERAL subquery and then met by ctid. A plain join on the key
 -- leaves the planner free to read the whole index as the outer side, which costs nothing while a
 -- table is empty, and the plan stays when it is not: no setting forbids that. OFFSET 0 keeps the
--- subquery one. What must hold is repeated outside, because that is what is checked again when
--- the row was changed under us.
+-- subquery one. A row that another transaction changed while this one waited for it has a new
+-- ctid, so it is met no more, whatever else holds of it. That is right where another change must
+-- win. A row of instance is changed elsewhere only with a greater seq (a claim, a takeover, a
+-- quarantine): this commit is then of a run that is gone. Rows of task and inbox are changed
+-- elsewhere only by who has locked their instance and raised its seq, so no such change lies between
+-- the gate and them. Claims on pools are changed by who gives slots, beside their run: those are met
+-- by key, and by values that are known before the lock is waited for. What is looked at again after
+-- that wait may be no part of this statement that writes.
 --
 -- "(x IN (SELECT …)) IS TRUE" keeps the planner from making a join of it: with hash joins off
 -- that would be a nested loop over two lists, while a subplan is hashed.
@@ -240,12 +246,9 @@ WITH live AS MATERIALIZED (
 )
 
 -- name: unclaims
+-- Who gives slots may hold the row: the array is of this statement's beginning, so the row is still met when it is free.
 , unclaimed AS (
-    DELETE FROM pool_claim c
-    USING unnest(?::bigint[], ?::bigint[]) AS u (instance_id, id)
-    CROSS JOIN LATERAL (
-        SELECT x.ctid AS at FROM pool_claim x WHERE x.id = u.id AND x.instance_id = u.instance_id OFFSET 0) AS row
-    WHERE c.ctid = row.at AND c.id = u.id AND (u.instance_id IN (SELECT id FROM gate)) IS TRUE
+    DELETE FROM pool_claim WHERE id = ANY (?::bigint[]) AND (instance_id = ANY (ARRAY(SELECT id FROM gate))) IS TRUE
 )
 
 -- name: end

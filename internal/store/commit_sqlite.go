@@ -101,7 +101,7 @@ func (s *sqliteDB) children(c *flow.Change, granted map[flow.ID]int64) error {
 		a := &t.Attempt
 		if _, err := s.touched(sqliteInsertTask,
 			int64(t.Instance), int64(t.ID), t.Name, t.Type, t.State, t.Valid, t.RunTimes, t.Reason, int64(t.NextCheck),
-			t.Held, t.Kill, t.Warned, int64(t.Compensates), t.Item, int64(t.EligibleAt), int64(t.StartedAt), int64(t.EndedAt), string(t.Outputs),
+			t.Held, t.Kill, t.Warned, t.Regards(), t.Item, int64(t.EligibleAt), int64(t.StartedAt), int64(t.EndedAt), string(t.Outputs),
 			a.Number, a.Infra, tokenOf(t, granted), a.Session, a.Worker, a.State, a.Confirmed, a.Ref, a.Cause, string(a.Class),
 			a.ExitCode, a.Refused, int64(a.GrantedAt), int64(a.StartedAt), int64(a.BeatAt), int64(a.EndedAt), a.CPU, a.Memory,
 			int64(t.Claim), t.Given); err != nil {

@@ -33,29 +33,15 @@ func (m *Master) GiveSlots(ctx context.Context, keys []flow.PoolKey, after flow.
 			out.Next = keys[len(keys)-1]
 		}
 	}
-	var faults []error
-	for _, k := range keys {
-		var given []flow.Claim
-		err := m.write(ctx, forEngine, func(q querier) (err error) {
-			given, err = m.giveSlots(ctx, q, k, sweep)
-			return err
-		})
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", k.Named(), err))
-			out.Again = append(out.Again, k)
-			continue
-		}
+	out.Again, err = apart(ctx, m, keys, flow.PoolKey.Named, func(q querier, k flow.PoolKey) ([]flow.Claim, error) {
+		return m.giveSlots(ctx, q, k, sweep)
+	}, func(_ flow.PoolKey, given []flow.Claim) (more bool) {
 		for _, c := range given {
 			out.Runs = append(out.Runs, c.Instance)
 		}
-		if len(given) >= slotsAtOnce {
-			out.Again = append(out.Again, k)
-		}
-	}
-	if len(faults) > 0 && len(faults) == len(keys) {
-		return out, m.wrap("give slots", errors.Join(faults...))
-	}
-	return out, nil
+		return len(given) >= slotsAtOnce
+	})
+	return out, m.wrap("give slots", err)
 }
 
 // waitedFor finds what is waited for after a key: one step along the index for each.

@@ -54,3 +54,50 @@ func TestSlotsBehindAnotherGiver(t *testing.T) {
 		t.Errorf("a second one has the only slot: %v", got.Runs)
 	}
 }
+
+// A run gives its claims back while they are given their slots: they are gone when both have ended.
+func TestUnclaimBehindAGiver(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 2} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.New(t)
+			db := open(t, dsn)
+			w := storetest.NewWorld(t, db)
+			var ups []flow.Change
+			for _, ch := range w.Claims(n) {
+				up := storetest.Next(ch.Instance)
+				up.Unclaims = ch.Claims
+				ups = append(ups, up)
+			}
+			other := connect(t, dsn, "giver")
+			tx, err := other.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tx.Exec(t.Context(), "UPDATE pool_claim SET given_at = 1"); err != nil {
+				t.Fatal(err)
+			}
+			committed := make(chan error, 1)
+			go func() {
+				results, err := w.Commit(ups...)
+				for _, r := range results {
+					if r.Fate != flow.Committed {
+						t.Errorf("%+v", r)
+					}
+				}
+				committed <- err
+			}()
+			waitForLock(t, connect(t, dsn, "test"), fmt.Sprint("baton/", w.Me))
+			if err := tx.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-committed; err != nil {
+				t.Fatal(err)
+			}
+			if p, err := db.Pool(t.Context(), "p", "dw", 10); err != nil || p.Used+p.Waiting != 0 {
+				t.Errorf("%d used, %d waiting, %v: it was given back", p.Used, p.Waiting, err)
+			}
+		})
+	}
+}

@@ -35,12 +35,14 @@ func attemptFields(a *flow.AttemptRow) []any {
 
 func scanTask(s scanner) (flow.TaskRow, error) {
 	var t flow.TaskRow
+	var regards int64 // column compensates
 	err := s.Scan(append([]any{
 		&t.Instance, &t.ID, &t.Name, &t.Type, &t.State, &t.Valid, &t.RunTimes, &t.Reason, &t.NextCheck,
-		&t.Held, &t.Kill, &t.Warned, &t.Compensates, &t.Item, &t.EligibleAt, &t.StartedAt, &t.EndedAt,
+		&t.Held, &t.Kill, &t.Warned, &regards, &t.Item, &t.EligibleAt, &t.StartedAt, &t.EndedAt,
 		doc{&t.Outputs},
 		&t.Claim, &t.Given,
 	}, attemptFields(&t.Attempt)...)...)
+	t.Regard(regards)
 	if t.Attempt.Number == 0 {
 		t.Attempt.Task = 0 // there was none yet
 	}

@@ -242,6 +242,42 @@ func testBackfillHalts(w *world) {
 	w.same("failed 1:succeeded 2:succeeded 3:stopped 4:succeeded 5:succeeded", w.stands(id))
 }
 
+// A run that was recovered goes on beside no more than may, although nobody told its backfill.
+func testBackfillCountsRecovered(w *world) {
+	id := w.plan(4, nil)
+	w.ends(id, 0, flow.InstanceFailed)
+	w.same("running 1:failed 2:submitted 3:- 4:-", w.stands(id))
+	up := next(w.load(w.item(id, 0).Instance).Instance)
+	up.Instance.State, up.Instance.RunTimes, up.Instance.EndedAt = flow.InstanceRunning, 2, 0
+	w.committed(up)
+	w.ends(id, 1, flow.InstanceSucceeded)
+	w.same("running 1:running 2:succeeded 3:- 4:-", w.stands(id), "one goes on, and one at a time may")
+	up = w.turns(up, flow.InstanceSucceeded)
+	w.advance(id, up.Instance.ID)
+	w.same("running 1:succeeded 2:succeeded 3:submitted 4:-", w.stands(id))
+
+	up = next(up.Instance) // and one that had succeeded is done again
+	up.Instance.State, up.Instance.RunTimes, up.Instance.EndedAt = flow.InstanceQueued, 3, 0
+	w.committed(up)
+	w.ends(id, 2, flow.InstanceSucceeded)
+	w.same("running 1:queued 2:succeeded 3:succeeded 4:-", w.stands(id))
+}
+
+// One that cannot be decided about holds up no other, and is named: an error says that all failed.
+func testBackfillsApart(w *world) {
+	stuck, ending := w.plan(2, nil), w.plan(1, nil)
+	w.turns(w.took(stuck, 0), flow.InstanceSucceeded)
+	last := w.turns(w.took(ending, 0), flow.InstanceSucceeded).Instance.ID
+	taken := []flow.ID{w.submit().ID} // of another run: nothing can begin with it
+	got := must(w.m.AdvanceBackfills(w.ctx, w.me, []flow.ID{stuck, ending}, []flow.ID{last}, 0, taken, now))(w)
+	w.same(flow.Advanced{Again: []flow.ID{stuck}}, got)
+	w.same("succeeded 1:succeeded", w.stands(ending))
+	w.same("running 1:succeeded 2:-", w.stands(stuck))
+	if _, err := w.m.AdvanceBackfills(w.ctx, w.me, []flow.ID{stuck}, nil, 0, taken, now); err == nil {
+		w.Error("nothing could be done, and nobody hears of it")
+	}
+}
+
 func testBackfillPauses(w *world) {
 	id := w.plan(3, nil)
 	w.ok(w.tell(id, flow.BackfillOrder{Verb: flow.VerbPause}))

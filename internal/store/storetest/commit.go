@@ -45,11 +45,16 @@ func testFields(w *world) {
 		fill(reflect.ValueOf(&i).Elem(), &n)
 		i.ID, i.Owner, i.Trigger, i.Seq = c.ID, w.me, flow.TriggerBackfill, 1
 		ch := flow.Change{Instance: i, Command: c.ID}
-		for range 3 {
+		for k := range 3 {
 			var t flow.TaskRow
 			fill(reflect.ValueOf(&t).Elem(), &n)
 			t.ID, t.Instance, t.Attempt.Class = w.id(), c.ID, flow.ClassInfrastructure
 			t.Attempt.Task = t.ID
+			if k == 0 { // no row is both
+				t.Item, t.Digest = 0, 0
+			} else {
+				t.Compensates = 0
+			}
 			ch.NewTasks = append(ch.NewTasks, t)
 		}
 		w.committed(ch)
@@ -69,7 +74,8 @@ func testFields(w *world) {
 		for _, old := range ch.NewTasks {
 			var t flow.TaskRow
 			fill(reflect.ValueOf(&t).Elem(), &n)
-			t.ID, t.Instance, t.Name, t.Type, t.RunTimes, t.Compensates, t.Item = old.ID, old.Instance, old.Name, old.Type, old.RunTimes, old.Compensates, old.Item
+			t.ID, t.Instance, t.Name, t.Type, t.RunTimes, t.Item = old.ID, old.Instance, old.Name, old.Type, old.RunTimes, old.Item
+			t.Compensates, t.Digest = old.Compensates, old.Digest
 			t.Attempt.Task, t.Attempt.Class = t.ID, flow.ClassUser
 			rows = append(rows, t)
 			up.Tasks = append(up.Tasks, flow.TaskUpdate{Row: t, Sources: 1 << old.State})

@@ -94,6 +94,8 @@ func Run(t *testing.T, open Open) {
 		{"backfills/advanced at once", testBackfillRace},
 		{"backfills/halted by a failure", testBackfillHalts},
 		{"backfills/paused", testBackfillPauses},
+		{"backfills/recovered", testBackfillCountsRecovered},
+		{"backfills/apart", testBackfillsApart},
 		{"backfills/stopped", testBackfillStops},
 		{"backfills/pruned", testBackfillPrune},
 		{"backfills/bounds", testBackfillBounds},
