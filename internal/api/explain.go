@@ -118,10 +118,14 @@ func (s *Server) explain(ctx context.Context, run flow.Run, rows []flow.TaskRow,
 		return e, err
 	}
 	failed := func(t flow.TaskExplanation) bool { return t.State == flow.TaskFailed.String() }
-	if !slices.ContainsFunc(e.Tasks, failed) {
+	itself := e.State == flow.InstanceFailed && e.Reason == flow.ReasonParameter // not a task of it
+	if !itself && !slices.ContainsFunc(e.Tasks, failed) {
 		return e, nil
 	}
 	said, err := s.failures(ctx, run.ID)
+	if _, sentence, found := strings.Cut(said[""], " failed: "); itself && found {
+		e.Reason += ": " + sentence
+	}
 	for i := range e.Tasks {
 		if t := &e.Tasks[i]; failed(*t) {
 			t.Reason = said.why(t.Name, t.Reason)
@@ -130,14 +134,14 @@ func (s *Server) explain(ctx context.Context, run flow.Run, rows []flow.TaskRow,
 	return e, err
 }
 
-// failures is what the alerts of a run say of its failed tasks, by name: the rows have codes only.
+// failures is what the alerts of a run say of its failed tasks, by name, and of itself: the rows have codes only.
 type failures map[string]string
 
 func (s *Server) failures(ctx context.Context, run flow.ID) (failures, error) {
 	alerts, err := s.store.Alerts(ctx, flow.AlertFilter{Instance: run, Limit: 500})
 	said := failures{}
 	for _, a := range alerts.Items { // newest first
-		if _, newer := said[a.Task]; !newer && a.Kind == flow.AlertTaskFailed {
+		if _, newer := said[a.Task]; !newer && (a.Kind == flow.AlertTaskFailed || a.Kind == flow.AlertRunFailed) {
 			said[a.Task] = a.Message
 		}
 	}

@@ -79,6 +79,8 @@ type Definitions interface {
 	EnvironmentAt(ctx context.Context, name string, at flow.Time) (flow.Environment, error)
 	// WorkerGroups lists the declared worker groups by name.
 	WorkerGroups(ctx context.Context) ([]flow.WorkerGroup, error)
+	// Turn tells how a queued run stands.
+	Turn(ctx context.Context, id flow.ID) (flow.TurnStanding, error)
 	// Pools lists the pools of a project by name, "" those of all, each with so many of those that hold slots, and as
 	// many of those that wait.
 	Pools(ctx context.Context, project string, claims int) ([]flow.PoolStanding, error)

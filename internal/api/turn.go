@@ -11,44 +11,56 @@ import (
 	"baton/internal/flow"
 )
 
-const (
-	turnsNamed = 3  // runs that a reason names
-	turnsRead  = 50 // runs that are looked at for it
-)
+// turnsNamed bounds the runs that a reason names.
+const turnsNamed = 3
 
-// sayTurn gives a queued run the names of those before it: those that go on, then those that were submitted before
-// it. What cannot be found out now is left as it is.
+// sayTurn says what a queued run waits for as it is now: the runs before it, those that go on and those that were
+// submitted before it, and the moment at which the rate lets it begin. What cannot be found out is left as it is.
 func (s *Server) sayTurn(ctx context.Context, r *flow.Run) {
-	why, found := strings.CutSuffix(r.Reason, flow.TurnWaits)
-	if r.State != flow.InstanceQueued || !found {
+	if r.State != flow.InstanceQueued || !strings.HasSuffix(r.Reason, flow.TurnWaits) {
 		return
 	}
-	going := flow.RunFilter{Project: r.ProjectName, Workflow: r.WorkflowName, Limit: turnsRead}
-	for st := flow.InstanceRunning; st <= flow.InstanceQuarantined; st++ {
-		going.States = append(going.States, st)
+	t, err := s.store.Turn(ctx, r.ID)
+	if err != nil || !t.Rule.Waits() {
+		return // or nothing is limited any more, and it is about to begin
 	}
-	queued := flow.RunFilter{Project: r.ProjectName, Workflow: r.WorkflowName, Limit: turnsRead, Cursor: r.ID, States: []flow.InstanceState{flow.InstanceQueued}}
-	var before []string
-	more := false
-	for _, f := range []flow.RunFilter{going, queued} {
-		p, err := s.store.Instances(ctx, f)
-		if err != nil {
-			return
-		}
-		more = more || p.Next != 0
-		for _, other := range slices.Backward(p.Items) {
-			before = append(before, fmt.Sprintf("%s (%s)", other.ID, other.State))
-		}
+	r.Reason = t.Rule.Reason(t.Key) + beforeIt(t)
+	r.WakeAt = flow.Earliest(r.WakeAt, t.At)
+}
+
+// beforeIt ends the reason of a run that waits for its turn.
+func beforeIt(t flow.TurnStanding) string {
+	var parts []string
+	if names := turnNames(slices.Concat(t.Going, t.Before), t.More); names != "" {
+		parts = append(parts, "before it: "+names)
 	}
-	if len(before) == 0 {
-		return
+	switch {
+	case t.At != 0 && t.More:
+		parts = append(parts, fmt.Sprintf("the first of them may begin at %s", t.At))
+	case t.At != 0:
+		parts = append(parts, fmt.Sprintf("it may begin at %s", t.At))
+	}
+	if len(parts) == 0 {
+		return flow.TurnWaits
+	}
+	return "; " + strings.Join(parts, "; ")
+}
+
+// turnNames names the first of some runs.
+func turnNames(runs []flow.Seat, more bool) string {
+	if len(runs) == 0 {
+		return ""
+	}
+	names := make([]string, min(len(runs), turnsNamed))
+	for i := range names {
+		names[i] = fmt.Sprintf("%s (%s)", runs[i].ID, runs[i].State)
 	}
 	rest := ""
-	switch n := len(before) - turnsNamed; {
+	switch n := len(runs) - turnsNamed; {
 	case more:
 		rest = ", and many more"
 	case n > 0:
 		rest = fmt.Sprintf(", and %d more", n)
 	}
-	r.Reason = why + "; before it: " + strings.Join(before[:min(len(before), turnsNamed)], ", ") + rest
+	return strings.Join(names, ", ") + rest
 }

@@ -3,6 +3,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -28,8 +29,38 @@ type Workflow struct {
 	Description string            `json:"description"`
 	Labels      map[string]string `json:"labels"`
 	Tasks       int               `json:"tasks" doc:"How many"`
+	Execution   *Execution        `json:"execution,omitempty" doc:"How many runs go on at a time; not there: any number"`
+	Rate        *Rate             `json:"rate,omitempty" doc:"How many runs begin in a time; not there: any number"`
 	CreatedAt   flow.Time         `json:"created_at" nullable:"false" doc:"When this version was made"`
 	Definition  json.RawMessage   `json:"definition,omitempty" doc:"The definition itself, when one workflow is read"`
+}
+
+// Execution is a limit of the runs that go on.
+type Execution struct {
+	Limit int     `json:"limit"`
+	Over  string  `json:"over" doc:"What becomes of one more: wait, discard or stop_oldest"`
+	Key   *string `json:"key" doc:"The limit is one of the runs for which this has the same value; null: of all"`
+}
+
+// Rate is a limit of the runs that begin.
+type Rate struct {
+	Starts int     `json:"starts"`
+	Per    string  `json:"per" doc:"In how long"`
+	Key    *string `json:"key" doc:"The rate is one of the runs for which this has the same value; null: of all"`
+}
+
+func executionOf(e flow.Execution) *Execution {
+	if e.Limit == 0 {
+		return nil
+	}
+	return &Execution{Limit: e.Limit, Over: string(cmp.Or(e.Over, flow.OverWait)), Key: text(e.Key)}
+}
+
+func rateOf(r flow.Rate) *Rate {
+	if r.Starts == 0 {
+		return nil
+	}
+	return &Rate{Starts: r.Starts, Per: r.Per.String(), Key: text(r.Key)}
 }
 
 func projectOf(p flow.Project) Project {
@@ -44,6 +75,7 @@ func workflowOf(d flow.Definition) Workflow {
 	w := Workflow{
 		ID: d.ID.String(), Project: d.Project, Name: d.Name, Version: d.Version, Description: d.Workflow.Description,
 		Labels: d.Workflow.Labels, Tasks: len(d.Workflow.Tasks), CreatedAt: d.CreatedAt,
+		Execution: executionOf(d.Workflow.Execution), Rate: rateOf(d.Workflow.Rate),
 	}
 	if w.Labels == nil {
 		w.Labels = map[string]string{}

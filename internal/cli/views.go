@@ -116,11 +116,32 @@ func workflowView() view[api.Workflow] {
 			{head: "NAME", cell: func(w api.Workflow) string { return shorten(w.Name, 32) }},
 			{head: "VERSION", cell: func(w api.Workflow) string { return "v" + strconv.Itoa(int(w.Version)) }},
 			{head: "TASKS", cell: func(w api.Workflow) string { return strconv.Itoa(w.Tasks) }},
+			{head: "TURNS", cell: turnsOf},
 			{head: "CHANGED", cell: func(w api.Workflow) string { return age(w.CreatedAt) }},
 			{head: "LABELS", wide: true, cell: func(w api.Workflow) string { return pairs(w.Labels) }},
 			{head: "DESCRIPTION", cell: func(w api.Workflow) string { return shorten(firstOf(w.Description), 32) }},
 		},
 	}
+}
+
+// turnsOf says how many runs of a workflow go on, or begin, at a time.
+func turnsOf(w api.Workflow) string {
+	var parts []string
+	var key *string
+	if e := w.Execution; e != nil {
+		parts, key = append(parts, fmt.Sprintf("%d at a time", e.Limit)), e.Key
+	}
+	if r := w.Rate; r != nil {
+		parts, key = append(parts, fmt.Sprintf("%d in %s", r.Starts, r.Per)), r.Key
+	}
+	if len(parts) == 0 {
+		return "-"
+	}
+	text := strings.Join(parts, ", ")
+	if key != nil {
+		text += " by " + shorten(*key, 24)
+	}
+	return text
 }
 
 func projectView() view[api.Project] {

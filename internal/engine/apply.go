@@ -229,7 +229,9 @@ func (s *State) begin(env Env, _ *Effects) {
 		return
 	}
 	if s.Limited() {
-		s.queue(env)
+		if err := s.queueFirst(env); err != nil {
+			s.keyless(err, env)
+		}
 		return
 	}
 	s.Inst.StartedAt = env.Now

@@ -25,6 +25,7 @@ type change struct {
 	unfollow []flow.ID
 	claims   []flow.Claim
 	unclaims []flow.Claim
+	keyed    bool // the run that exists got its key
 }
 
 // Effects are orders to be carried out after the commit, by row index. They say nothing that the
@@ -73,7 +74,7 @@ func (s *State) Take(command flow.ID) (flow.Change, []int32) {
 	out := flow.Change{
 		Instance: s.Inst, Command: command,
 		Past: c.past, Inbox: c.inbox, Outcomes: c.outcomes, Alerts: c.alerts, Commands: c.commands, News: c.news, Follows: c.follows, Unfollow: c.unfollow,
-		Claims: c.claims, Unclaims: c.unclaims,
+		Claims: c.claims, Unclaims: c.unclaims, Keyed: c.keyed,
 	}
 	// Those that are over follow nothing any more, whatever they began to follow since the last commit.
 	out.Follows = slices.DeleteFunc(out.Follows, func(f flow.Follow) bool { return slices.Contains(c.unfollow, f.Row) })

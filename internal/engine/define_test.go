@@ -74,6 +74,13 @@ func defineSetting(w *flow.Workflow, text string) error {
 		w.Deadlines = append(w.Deadlines, d)
 	case "limit":
 		w.Execution.Limit, err = strconv.Atoi(arg)
+	case "rate": // starts per
+		words := strings.Fields(arg)
+		if w.Rate.Starts, err = strconv.Atoi(words[0]); err == nil {
+			w.Rate.Per, err = flow.ParseDuration(words[1])
+		}
+	case "key":
+		w.Execution.Key, w.Rate.Key = arg, arg
 	case "group":
 		w.WorkerGroup = arg
 	case "environment":

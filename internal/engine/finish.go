@@ -130,6 +130,7 @@ func (s *State) handled(row *flow.TaskRow) bool {
 	return !undo && (n.IgnoreFailure || slices.ContainsFunc(n.handlers, s.chosen))
 }
 
+// finish ends the run, with its outputs.
 func (s *State) finish(end flow.InstanceState, reason string, env Env) {
 	why := ""
 	if end == flow.InstanceSucceeded && !s.Inst.DryRun {
@@ -144,6 +145,11 @@ func (s *State) finish(end flow.InstanceState, reason string, env Env) {
 			s.touch(int32(r))
 		}
 	}
+	s.end(end, reason, why, env)
+}
+
+// end ends the run. why is a sentence about a failure, "" for one that its tasks tell.
+func (s *State) end(end flow.InstanceState, reason, why string, env Env) {
 	s.setInst(end)
 	s.Inst.EndedAt, s.Inst.PausedAt, s.Inst.Prior, s.Inst.Reason = env.Now, 0, 0, reason
 	if end == flow.InstanceFailed {

@@ -227,11 +227,16 @@ func (s *State) scopeOf(row *flow.TaskRow) (*param.Scope, error) {
 	return scope, s.bind(scope, i, row)
 }
 
-// endScope is what names mean when the run ends: every task is upstream.
-func (s *State) endScope() *param.Scope {
-	sc := &param.Scope{
+// runScope is what names mean for a run before any of its tasks.
+func (s *State) runScope() *param.Scope {
+	return &param.Scope{
 		Start: s.given, Global: s.globals, Declared: s.Plan.declared, Project: s.Plan.project, Builtin: s.builtins("", nil),
 	}
+}
+
+// endScope is what names mean when the run ends: every task is upstream.
+func (s *State) endScope() *param.Scope {
+	sc := s.runScope()
 	for _, i := range s.Plan.topo {
 		if u, ok := s.outputsOf(i, 1); ok {
 			sc.Upstream = append(sc.Upstream, u)
@@ -277,6 +282,12 @@ func CheckStart(plan *Plan, start flow.Start, now flow.Time) error {
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	_, err = New(plan, flow.Command{ID: 1, Start: spec, At: now})
-	return err
+	s, err := New(plan, flow.Command{ID: 1, Start: spec, At: now})
+	if err != nil {
+		return err
+	}
+	if _, err := s.turnKey(); err != nil {
+		return flow.Errorf(flow.CodeBadRequest, "params", "%s", err)
+	}
+	return nil
 }

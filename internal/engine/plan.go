@@ -24,7 +24,8 @@ type Plan struct {
 	outputs   []compiledOutput
 	runLimit  flow.Timeout
 	deadlines []deadline
-	declared  *param.Params // of the workflow
+	turnKey   *param.Template // that runs share which wait for each other; nil: all do
+	declared  *param.Params   // of the workflow
 	project   *param.Params
 }
 
@@ -99,6 +100,9 @@ func Compile(def flow.Definition, types *task.Set) (*Plan, error) {
 		p.outputs = append(p.outputs, compiledOutput{o.Name, t})
 	}
 	if err := p.compileDeadlines(); err != nil {
+		return nil, fmt.Errorf("compile %s: %w", def.Name, err)
+	}
+	if err := p.compileTurns(); err != nil {
 		return nil, fmt.Errorf("compile %s: %w", def.Name, err)
 	}
 	return p, p.sort()

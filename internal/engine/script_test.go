@@ -217,7 +217,15 @@ func (p *player) play(command, input string) string {
 		row := w.s.Rows[w.row(args[0])]
 		w.apply(ChildTold{flow.ChildNews{Child: row.Child(), Row: row.ID, State: state, Reason: "task_failed", Outputs: json.RawMessage(strings.Join(args[2:], " "))}})
 	case "admit":
-		w.apply(Admitted{Inbox: 77, Admission: flow.Admission{Discard: len(args) > 0}})
+		a := flow.Admission{Discard: slices.Contains(args, "discard")}
+		if len(args) > 0 && !a.Discard { // so long ago
+			ago, err := flow.ParseDuration(args[0])
+			if err != nil {
+				p.Fatalf("%v", err)
+			}
+			a.At = w.now.Add(-ago.Std())
+		}
+		w.apply(Admitted{Inbox: 77, Admission: a})
 	case "give": // TASK [stale]: it gets the slots of its pool that it claimed, or once had claimed
 		if len(args) > 1 {
 			w.apply(SlotsGiven{flow.GivenSlots{Task: w.s.Rows[w.row(args[0])].ID, Claim: 7}})

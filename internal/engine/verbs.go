@@ -88,7 +88,7 @@ func (s *State) resume(env Env, fx *Effects) refusal {
 		return ""
 	case flow.InstanceQueued:
 		if s.restsQueued() {
-			s.Inst.Prior, s.Inst.Reason = 0, turnReason(s.Plan.Def.Workflow.Execution)
+			s.Inst.Prior, s.Inst.Reason = 0, s.turnReason()
 		}
 		return ""
 	case flow.InstancePaused, flow.InstancePausing:
@@ -316,6 +316,11 @@ func (s *State) release(env Env, fx *Effects) refusal {
 		if err := s.resolveParams(); err != nil {
 			return refuse("it cannot begin: %s", err)
 		}
+		key, err := s.turnKey()
+		if err != nil {
+			return refuse("it cannot begin: %s", err)
+		}
+		s.Inst.TurnKey, s.change.keyed = key, key != ""
 		if to = flow.InstanceQueued; !s.Limited() {
 			to, s.Inst.StartedAt = flow.InstanceRunning, env.Now
 		}
@@ -323,7 +328,7 @@ func (s *State) release(env Env, fx *Effects) refusal {
 	s.setInst(to)
 	s.Inst.Prior = 0
 	if to == flow.InstanceQueued {
-		s.Inst.Reason = turnReason(s.Plan.Def.Workflow.Execution)
+		s.Inst.Reason = s.turnReason()
 	}
 	if to.Ended() {
 		s.Inst.Reason = endReason(to)

@@ -43,6 +43,8 @@ type Change struct {
 	// Claims ask for slots of pools; Unclaims are those that are done with, granted or not.
 	Claims   []Claim
 	Unclaims []Claim
+	// Keyed: the TurnKey of an instance that exists is written too, which a new one has from the start.
+	Keyed bool
 	// Grants lists the ids of task rows (new or updated) whose Attempt gets its token in this
 	// commit. The order is that of CommitResult.Tokens.
 	Grants []ID

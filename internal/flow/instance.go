@@ -27,6 +27,7 @@ type Instance struct {
 	Zone      string // IANA name for $[…]
 	Trigger   string // manual, schedule, backfill, sub_workflow, trigger
 	Key       string // idempotency key of the start, "" none
+	TurnKey   string // by which it waits for its turn, "" none
 	Reason    string
 	Spec      []byte // JSON of Start: how the run was started, immutable
 	Params    []byte // JSON object of resolved globals, name → text

@@ -15,6 +15,7 @@ type Workflow struct {
 	Params      []Param           `json:"params,omitempty"` // in order of the file
 	Timezone    string            `json:"timezone,omitempty"`
 	Execution   Execution         `json:"execution,omitzero"`
+	Rate        Rate              `json:"rate,omitzero"`
 	Failure     Failure           `json:"failure,omitempty"`
 	Priority    Priority          `json:"priority,omitempty"`
 	Timeout     Timeout           `json:"timeout,omitzero"`

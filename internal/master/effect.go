@@ -120,11 +120,11 @@ type (
 		Firings []flow.Firing
 		Stack   []byte // of decisions that panicked, for the log
 	}
-	// Admit gives turns of workflows that limit their runs, of all that wait when none is named, and is answered
-	// by Admitted.
+	// Admit gives turns to runs that wait for them, by all keys by which some do when none is named, some at a time,
+	// after one, and is answered by Admitted.
 	Admit struct {
-		Workflows []flow.ID
-		After     flow.ID
+		Keys  []flow.TurnKey
+		After flow.TurnKey
 	}
 	// GiveSlots gives slots of pools to those that wait for them, of all that something waits for when none is
 	// named, some at a time, after one, and is answered by SlotsGiven.

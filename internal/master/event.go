@@ -169,8 +169,8 @@ type (
 	// Admitted answers Admit.
 	Admitted struct {
 		flow.Admitted
-		Workflows []flow.ID
-		Err       error
+		Keys []flow.TurnKey
+		Err  error
 	}
 	// LookedUp answers LookUp.
 	LookedUp struct {

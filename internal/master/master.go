@@ -323,8 +323,8 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 		due, err := m.store.Due(asking, e.Limit, e.Slot, e.Slots)
 		m.answer(ctx, "read what is due", err, DueRead{due, err})
 	case Admit:
-		given, err := m.store.Admit(asking, e.Workflows, e.After)
-		m.answer(ctx, "give turns", err, Admitted{given, e.Workflows, err})
+		given, err := m.store.Admit(asking, e.Keys, e.After)
+		m.answer(ctx, "give turns", err, Admitted{given, e.Keys, err})
 	case GiveSlots:
 		given, err := m.store.GiveSlots(asking, e.Keys, e.After)
 		m.answer(ctx, "give slots of pools", err, SlotsGiven{given, err})

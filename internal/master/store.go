@@ -87,9 +87,9 @@ type Store interface {
 	// and the commands, and returns which were written, by their place. A fenced owner writes none.
 	Fire(ctx context.Context, owner int64, firings []flow.Firing) ([]bool, error)
 
-	// Admit gives the turns of workflows that limit how many of their runs go on, of all of which a run waits when
-	// none is named, some at a time, after one: items in inboxes, each given once.
-	Admit(ctx context.Context, workflows []flow.ID, after flow.ID) (flow.Admitted, error)
+	// Admit gives turns to runs that wait for each other, by workflow and key: items in inboxes, each given once. With
+	// no key named, those are looked at by which some run waits, some at a time, after one.
+	Admit(ctx context.Context, keys []flow.TurnKey, after flow.TurnKey) (flow.Admitted, error)
 
 	// GiveSlots gives slots of pools that are free to those that wait for them, in order: an item in the inbox of each
 	// run, once for each claim. With no key named, those are looked at that something waits for, some at a time, after

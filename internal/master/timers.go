@@ -62,6 +62,7 @@ func (c *Core) tick() {
 		c.polls.parked = 0
 		c.claim()
 	}
+	c.turns.due(c.now)
 	c.resendKills()
 	c.suspectAbsent()
 	c.loseAbsent()
@@ -148,7 +149,7 @@ func (c *Core) polled(e Polled) {
 
 // nextTick is when Tick has something to do.
 func (c *Core) nextTick() flow.Time {
-	at := flow.Earliest(c.polls.next, c.polls.parked, c.fleet.next(c.now))
+	at := flow.Earliest(c.polls.next, c.polls.parked, c.turns.next, c.fleet.next(c.now))
 	if !c.fires.reading && !c.fires.writing {
 		at = flow.Earliest(at, c.fires.next)
 	}

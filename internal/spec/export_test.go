@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -133,6 +134,18 @@ func duration() *rapid.Generator[flow.Duration] {
 	return rapid.Map(rapid.Int64Range(0, int64(flow.MaxDuration)/1000), func(n int64) flow.Duration { return flow.Duration(n * 1000) })
 }
 
+// turns draws what is said of the turns of runs.
+func turns(t *rapid.T, w *flow.Workflow) {
+	key := maybe(t, text(), "turn key")
+	if rapid.Bool().Draw(t, "limited") {
+		over := rapid.SampledFrom([]flow.Over{"", flow.OverDiscard, flow.OverStopOldest}).Draw(t, "over")
+		w.Execution = flow.Execution{Limit: rapid.IntRange(1, 3).Draw(t, "limit"), Over: over, Key: key}
+	}
+	if rapid.Bool().Draw(t, "rated") {
+		w.Rate = flow.Rate{Starts: rapid.SampledFrom([]int{1, flow.MaxStarts}).Draw(t, "starts"), Per: rapid.SampledFrom([]flow.Duration{flow.Duration(time.Microsecond), flow.MaxRatePer}).Draw(t, "per"), Key: key}
+	}
+}
+
 func workflow(t *rapid.T) *flow.Workflow {
 	w := &flow.Workflow{
 		Project: named().Draw(t, "project"), Name: named().Draw(t, "name"), RenamedFrom: maybe(t, named(), "from"), Description: maybe(t, text(), "description"),
@@ -142,6 +155,7 @@ func workflow(t *rapid.T) *flow.Workflow {
 		Environment: maybe(t, named(), "environment"),
 		Timeout:     maybe(t, rapid.Map(duration().Filter(func(d flow.Duration) bool { return d > 0 }), func(d flow.Duration) flow.Timeout { return flow.Timeout{Run: d, Action: flow.TimeoutWarn} }), "timeout"),
 	}
+	turns(t, w)
 	for i := range rapid.IntRange(0, 3).Draw(t, "params") {
 		p := flow.Param{Name: fmt.Sprintf("p%d", i)}
 		if rapid.Bool().Draw(t, "typed") {

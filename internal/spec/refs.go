@@ -51,6 +51,12 @@ func (r *reader) references(w *workflow, g *graph) {
 			s.refsOnly(v)
 		}
 	}
+	for _, part := range []string{"execution", "rate"} {
+		if key, ok := w.at.at(part).get("key"); ok {
+			s := scope{reader: r, g: g, task: noTask - atStart}
+			s.texts(key)
+		}
+	}
 	if outputs, ok := w.at.get("outputs"); ok {
 		s := scope{reader: r, g: g, task: noTask - atEnd}
 		s.texts(outputs)
@@ -324,7 +330,7 @@ func (s scope) before(name string, u int) string {
 	case s.task == noTask-atEnd:
 		return ""
 	case s.task == noTask-atStart:
-		return fmt.Sprintf("%s is an output of task %s; a parameter of the workflow has its value before any task runs", shown(name), shown(task))
+		return fmt.Sprintf("%s is an output of task %s; this text has its value before any task runs", shown(name), shown(task))
 	case s.task == u && s.self, s.task != u && s.g.upstream(s.task, u):
 		return ""
 	case s.task == u:

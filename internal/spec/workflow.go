@@ -52,7 +52,8 @@ var workflowKeys = newTable("a workflow",
 		workflowPart(func(w *flow.Workflow) *flow.Timeout { return &w.Timeout })),
 	field("deadlines", "Times of day by which a run must have begun or ended: the first such moment after it was due.", asDeadlines,
 		workflowPart(func(w *flow.Workflow) *[]flow.Deadline { return &w.Deadlines })).alias("sla", "deadline"),
-	later[workflow]("rate", "how many runs may start in a time"),
+	field("rate", "How many runs may begin in a time; others wait.", mapped(rateKeys, yaml.FlowStyle, nil),
+		workflowPart(func(w *flow.Workflow) *flow.Rate { return &w.Rate })).alias("rate_limit", "rateLimit", "throttle"),
 	field("worker_group", "Group of workers that run its tasks.", defaulting(asName, flow.DefaultGroup),
 		workflowPart(func(w *flow.Workflow) *string { return &w.WorkerGroup })).alias("workerGroup", "queue"),
 	field("environment", "Name of an Environment: how the processes of its tasks are prepared on the workers.", asName,
@@ -137,6 +138,7 @@ func (r *reader) workflow(doc value, project string) *flow.Workflow {
 		w.Project = project
 	}
 	r.checkSchedules(&w)
+	r.checkTurns(&w)
 	if len(w.tasks) > 0 {
 		g := r.link(&w)
 		r.references(&w, g)

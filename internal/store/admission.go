@@ -1,5 +1,5 @@
-// Turns: of a workflow that limits how many of its runs go on at a time, one transaction at a time decides whose
-// turn it is.
+// Turns: of a workflow that limits how many of its runs go on at a time, or begin in a time, one transaction at a time
+// decides whose turn it is.
 
 package store
 
@@ -8,9 +8,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"slices"
-	"strings"
+	"time"
 
 	"baton/internal/flow"
 )
@@ -18,45 +16,79 @@ import (
 const (
 	// admitAtOnce bounds the runs that one decision tells something.
 	admitAtOnce = 200
-	// admitWorkflows bounds the workflows that are looked at when none is named.
-	admitWorkflows = 100
+	// admitKeys bounds the keys that are looked at when none is named.
+	admitKeys = 100
 )
 
-// executionRow is what a workflow's newest version says of its runs, as columns.
-func executionRow(e flow.Execution) (limit int, over string) {
-	if e.Limit > 0 && e.Over == "" {
-		e.Over = flow.OverWait
+// ruleColumns are what a workflow's newest version says of the turns of its runs, as scanRule reads it.
+const ruleColumns = "run_limit, run_over, run_key, rate_starts, rate_per"
+
+// ruleArgs are its values.
+func ruleArgs(r flow.TurnRule) []any {
+	if r.Execution.Limit > 0 && r.Execution.Over == "" {
+		r.Execution.Over = flow.OverWait
 	}
-	return e.Limit, string(e.Over)
+	return []any{r.Execution.Limit, string(r.Execution.Over), r.Key(), r.Rate.Starts, r.Rate.Per.Std().Microseconds()}
 }
 
-// Admit gives the turns of workflows that are free to those that wait for them: an item in the inbox of each run
-// whose turn has come, or never will. Who is told is told once. With no workflow named, those are looked at of
-// which a run waits, some at a time, after the one with that id. The holders are counted anew each time; the lock on
-// the workflow makes one writer of all. One that cannot be decided about now holds up no other.
-func (m *Master) Admit(ctx context.Context, workflows []flow.ID, after flow.ID) (out flow.Admitted, err error) {
-	if len(workflows) == 0 {
-		workflows, err = all(ctx, m.DB, m.read(forEngine), scanID, `
-			SELECT w.id FROM workflow w WHERE w.turns AND w.id > $2
-				AND (SELECT i.id FROM instance i WHERE i.workflow_id = w.id AND i.state = 2 ORDER BY i.trigger + 0, i.id + 0 LIMIT 1) IS NOT NULL
-			ORDER BY w.id LIMIT $1`, admitWorkflows, after)
-		if err != nil {
+func scanRule(s scanner) (r flow.TurnRule, err error) {
+	var micros int64
+	err = s.Scan(&r.Execution.Limit, &r.Execution.Over, &r.Execution.Key, &r.Rate.Starts, &micros)
+	r.Rate.Per, r.Rate.Key = flow.Duration(time.Duration(micros)*time.Microsecond), r.Execution.Key
+	return r, err
+}
+
+// Admit gives turns to those that wait for them: an item in the inbox of each run whose turn has come, or never will.
+// Who is told is told once. With no key named, those are looked at by which a run waits, some at a time, after one. The
+// holders are counted anew each time; the lock on the workflow makes one writer of all. One that cannot be decided
+// about now holds up no other.
+func (m *Master) Admit(ctx context.Context, keys []flow.TurnKey, after flow.TurnKey) (out flow.Admitted, err error) {
+	if len(keys) == 0 {
+		if keys, err = m.waitedTurns(ctx, after); err != nil {
 			return out, m.wrap("look for turns", err)
 		}
-		if len(workflows) == admitWorkflows {
-			out.Next = workflows[len(workflows)-1]
+		if len(keys) == admitKeys {
+			out.Next = keys[len(keys)-1]
 		}
 	}
-	out.Again, err = apart(ctx, m, workflows, workflowNamed, func(q querier, w flow.ID) (int, error) {
-		return m.admit(ctx, q, w)
-	}, func(_ flow.ID, given int) (more bool) {
-		out.Given += given
-		return given >= admitAtOnce
+	out.Again, err = apart(ctx, m, keys, turnNamed, func(q querier, k flow.TurnKey) (turnsGiven, error) { return m.admit(ctx, q, k) }, func(k flow.TurnKey, came turnsGiven) (more bool) {
+		out.Given += came.given
+		if came.in > 0 {
+			out.Later = append(out.Later, flow.TurnWait{TurnKey: k, In: came.in})
+		}
+		return came.given >= admitAtOnce
 	})
 	return out, m.wrap("give turns", err)
 }
 
-func workflowNamed(id flow.ID) string { return "workflow " + id.String() }
+func turnNamed(k flow.TurnKey) string { return "workflow " + k.Workflow.String() }
+
+// turnsGiven is what a decision about one key came to.
+type turnsGiven struct {
+	given int
+	in    time.Duration // until turns are to be given again though nobody asks; 0: until somebody does
+}
+
+// waitedTurns finds the keys after one by which runs wait: one step along the index for each.
+func (m *Master) waitedTurns(ctx context.Context, after flow.TurnKey) ([]flow.TurnKey, error) {
+	var out []flow.TurnKey
+	for len(out) < admitKeys {
+		next, err := one(ctx, m.DB, m.read(forEngine), scanTurnKey, `
+			SELECT workflow_id, turn_key FROM instance
+			WHERE state = 2 AND (workflow_id, turn_key) > ($1, $2) ORDER BY workflow_id, turn_key, id + 0 LIMIT 1`, after.Workflow, after.Key)
+		if errors.Is(err, sql.ErrNoRows) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, next)
+		after = next
+	}
+	return out, nil
+}
+
+func scanTurnKey(s scanner) (k flow.TurnKey, err error) { return k, s.Scan(&k.Workflow, &k.Key) }
 
 func scanSeat(s scanner) (flow.Seat, error) {
 	var x flow.Seat
@@ -64,77 +96,55 @@ func scanSeat(s scanner) (flow.Seat, error) {
 	return x, err
 }
 
-// toldNow are the runs that were told something which they have not taken in. What was taken in has changed their
-// state: a queued run that is not among them was told nothing.
-const toldNow = "ARRAY(SELECT b.instance_id FROM inbox b WHERE b.state = 0 AND b.kind = 'admission'"
-
-// admit decides about one workflow. The lock on its row is taken first: what is counted then nobody else changes
+// admit decides about one key. The lock on its workflow is taken first: what is counted then nobody else changes
 // for the worse, since runs begin by this alone and all that ends meanwhile makes room.
-func (m *Master) admit(ctx context.Context, q querier, workflow flow.ID) (int, error) {
-	var e flow.Execution
-	if err := q.QueryRowContext(ctx, m.text("SELECT run_limit, run_over FROM workflow WHERE id = $1 FOR UPDATE"), workflow).Scan(&e.Limit, &e.Over); err != nil {
-		if errors.Is(err, sql.ErrNoRows) {
-			return 0, nil // nor are there runs of it
-		}
-		return 0, err
+func (m *Master) admit(ctx context.Context, q querier, k flow.TurnKey) (came turnsGiven, err error) {
+	rule, err := one(ctx, m.DB, q, scanRule, "SELECT "+ruleColumns+" FROM workflow WHERE id = $1 FOR UPDATE", k.Workflow)
+	if errors.Is(err, sql.ErrNoRows) {
+		return came, nil // nor are there runs of it
 	}
-	active, err := all(ctx, m.DB, q, scanSeat, `
-		SELECT id, run_times, state FROM (
-			SELECT * FROM (
-				SELECT i.id, i.run_times, i.state FROM instance i WHERE i.workflow_id = $1 AND i.state IN (3, 4, 5, 6, 7, 8) ORDER BY i.id + 0 LIMIT $2) AS going
-			UNION ALL SELECT * FROM (
-				SELECT i.id, i.run_times, i.state FROM instance i WHERE i.id = ANY(`+toldNow+` AND b.dedup LIKE '`+string(flow.OrderAdmit)+`:%')) AND i.workflow_id = $1 AND i.state = 2) AS told) AS a
-		ORDER BY id LIMIT $2`, workflow, e.Limit+admitAtOnce)
 	if err != nil {
-		return 0, err
+		return came, err
 	}
-	newest := e.Over == flow.OverStopOldest && e.Limit > 0
-	waiting, err := all(ctx, m.DB, q, scanSeat, waitingSQL(newest), workflow, admitAtOnce)
-	if err != nil || len(waiting) == 0 {
-		return 0, err
+	of := lineOf{m.DB, q, rule, k}
+	var line flow.Line
+	if line.Waiting, err = of.waiting(ctx); err != nil || len(line.Waiting) == 0 {
+		return came, err
 	}
-	if newest {
-		slices.Reverse(waiting)
+	if line.Going, err = of.going(ctx); err != nil {
+		return came, err
+	}
+	if line.Starts, err = of.starts(ctx); err != nil {
+		return came, err
 	}
 	// What was submitted before and no master has taken yet goes first.
-	first, err := all(ctx, m.DB, q, scanID, "SELECT id FROM command WHERE workflow_id = $1 ORDER BY id LIMIT 1", workflow)
+	first, err := all(ctx, m.DB, q, scanID, "SELECT id FROM command WHERE workflow_id = $1 ORDER BY id LIMIT 1", k.Workflow)
 	if err != nil {
-		return 0, err
+		return came, err
 	}
-	var before flow.ID
 	if len(first) > 0 {
-		before = first[0]
+		line.Before = first[0]
 	}
-	return m.orderAll(ctx, q, e.Turns(active, waiting, before))
-}
-
-// waitingSQL reads the queued runs of a workflow that were told nothing, in order of submission: a stream of the
-// index for each trigger, merged, so that what waits behind is not read.
-func waitingSQL(newest bool) string {
-	way := ""
-	if newest {
-		way = " DESC"
+	if line.Now, err = one(ctx, m.DB, q, scalar[flow.Time], "SELECT baton_now()"); err != nil {
+		return came, err
 	}
-	var parts []string
-	for code := 1; code < len(triggers); code++ {
-		parts = append(parts, fmt.Sprintf(`SELECT * FROM (
-			SELECT i.id, i.run_times, i.state FROM instance i
-			WHERE i.workflow_id = $1 AND i.state = 2 AND i.trigger + 0 = %d AND NOT (i.id = ANY(`+toldNow+`)))
-			ORDER BY i.id + 0%s LIMIT $2) AS t%d`, code, way, code))
+	orders, later := rule.Give(line)
+	if later != 0 {
+		came.in = later.Sub(line.Now)
 	}
-	return "SELECT id, run_times, state FROM (" + strings.Join(parts, " UNION ALL ") + ") AS w ORDER BY id" + way + " LIMIT $2"
+	if err := of.began(ctx, orders, line.Now); err != nil {
+		return came, err
+	}
+	came.given, err = m.orderAll(ctx, q, orders, line.Now)
+	return came, err
 }
 
 // orderAll puts orders into inboxes, each once, and returns how many were not there yet.
-func (m *Master) orderAll(ctx context.Context, q querier, orders []flow.Order) (given int, err error) {
+func (m *Master) orderAll(ctx context.Context, q querier, orders []flow.Order, now flow.Time) (given int, err error) {
 	if len(orders) == 0 {
 		return 0, nil
 	}
 	tokens, err := m.nextTokens(ctx, q, len(orders))
-	if err != nil {
-		return 0, err
-	}
-	now, err := one(ctx, m.DB, q, scalar[flow.Time], "SELECT baton_now()")
 	if err != nil {
 		return 0, err
 	}

@@ -90,13 +90,13 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, d flow.Document, now
 			_, err = exec(ctx, db, q, "UPDATE workflow SET name = $2 WHERE id = $1", id, w.Name)
 		}
 	}
-	limit, over := executionRow(w.Execution)
+	rule := ruleArgs(w.Turns())
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		out.Change = "created"
 		id, err = one(ctx, db, q, scanID, `
-			INSERT INTO workflow (project_id, name, version, priority, run_limit, run_over, turns)
-			VALUES ($1, $2, 1, $3, CAST($4 AS INTEGER), $5, CAST($4 AS INTEGER) > 0) RETURNING id`, project, w.Name, w.Priority, limit, over)
+			INSERT INTO workflow (project_id, name, version, priority, `+ruleColumns+`)
+			VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8) RETURNING id`, append([]any{project, w.Name, w.Priority}, rule...)...)
 	case err == nil && sameJSON([]byte(old), body):
 		out.Change, out.Version = "unchanged", version
 		changed, err := db.applySchedules(ctx, q, project, id, w.Schedules, d.Reset)
@@ -107,8 +107,8 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, d flow.Document, now
 	case err == nil:
 		var n int64
 		n, err = exec(ctx, db, q, `
-			UPDATE workflow SET version = version + 1, priority = $3, run_limit = CAST($4 AS INTEGER), run_over = $5, turns = turns OR CAST($4 AS INTEGER) > 0
-			WHERE id = $1 AND version = $2`, id, version, w.Priority, limit, over)
+			UPDATE workflow SET version = version + 1, priority = $3, (`+ruleColumns+`) = ($4, $5, $6, $7, $8)
+			WHERE id = $1 AND version = $2`, append([]any{id, version, w.Priority}, rule...)...)
 		if err == nil && n == 0 {
 			err = errRaced
 		}

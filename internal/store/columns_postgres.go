@@ -112,7 +112,9 @@ func createdColumns(rows []inst) []any {
 		column(rows, func(i inst) int64 { return int64(i.Parent) }),
 		column(rows, func(i inst) int64 { return int64(i.ParentRow) }),
 		column(rows, func(i inst) int64 { return int64(i.SubmittedAt) }),
-	}, timeColumns(rows))
+	}, timeColumns(rows), []any{
+		column(rows, func(i inst) string { return i.TurnKey }),
+	})
 }
 
 func movedColumns(rows []inst) []any {

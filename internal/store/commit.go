@@ -49,6 +49,9 @@ func (m *Master) Commit(ctx context.Context, batch flow.Batch) (flow.CommitResul
 		b.changes = append(b.changes, c)
 	}
 	b.results = make([]flow.ChangeResult, len(b.changes))
+	if err := m.giveKeys(ctx, b); err != nil {
+		return flow.CommitResult{}, m.wrap("commit", err)
+	}
 	if err := m.bisect(ctx, b); err != nil {
 		return flow.CommitResult{}, m.wrap("commit", err)
 	}
@@ -56,6 +59,26 @@ func (m *Master) Commit(ctx context.Context, batch flow.Batch) (flow.CommitResul
 		out.Changes[at] = b.results[i]
 	}
 	return out, nil
+}
+
+// giveKeys writes the keys of runs that got one after they were made: those that were quarantined before they began and
+// are released now. It goes ahead of the commit, which need not have a column for what hardly ever happens: a run's key
+// is the same whenever it is rendered, and says nothing of a run that does not wait.
+func (m *Master) giveKeys(ctx context.Context, b *sortedBatch) error {
+	for _, c := range b.changes {
+		if !c.Keyed || c.Command != 0 {
+			continue
+		}
+		err := m.statement(ctx, forEngine, func(q querier) error {
+			_, err := exec(ctx, m.DB, q, "UPDATE instance SET turn_key = $4 WHERE id = $1 AND owner = $2 AND seq = $3 AND state = 8",
+				c.Instance.ID, b.owner, c.Instance.Seq-1, c.Instance.TurnKey)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m *Master) bisect(ctx context.Context, b *sortedBatch) error {

@@ -35,13 +35,13 @@ WITH live AS MATERIALIZED (
         id, project_id, workflow_id, version, state, prior, seq, owner, engine,
         wake_at, run_times, dry_run, fail_fast, undo, warned, due, priority,
         data_time, zone, trigger, key, reason, spec, params, outputs, holds, parent_id,
-        parent_row, submitted_at, started_at, ended_at, paused_at, paused_for, told_until)
+        parent_row, submitted_at, started_at, ended_at, paused_at, paused_for, told_until, turn_key)
     SELECT u.*
     FROM unnest(
         ?::bigint[], ?::bigint[], ?::bigint[], ?::int[], ?::smallint[], ?::smallint[], ?::bigint[], ?::bigint[], ?::int[],
         ?::bigint[], ?::int[], ?::bool[], ?::bool[], ?::bool[], ?::bool[], ?::bool[], ?::smallint[],
         ?::bigint[], ?::text[], ?::smallint[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[],
-        ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) AS u (id)
+        ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[]) AS u (id)
     WHERE (u.id IN (SELECT id FROM taken)) IS TRUE
     RETURNING id
 )

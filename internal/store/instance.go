@@ -14,7 +14,7 @@ const instanceColumns = `
 	i.id, i.project_id, i.workflow_id, i.version, i.state, i.prior, i.seq, i.owner, i.engine,
 	i.wake_at, i.run_times, i.dry_run, i.fail_fast, i.undo, i.warned, i.due, i.priority,
 	i.data_time, i.zone, i.trigger, i.key, i.reason, i.spec, i.params, i.outputs, i.holds, i.parent_id,
-	i.parent_row, i.submitted_at, i.started_at, i.ended_at, i.paused_at, i.paused_for, i.told_until`
+	i.parent_row, i.submitted_at, i.started_at, i.ended_at, i.paused_at, i.paused_for, i.told_until, i.turn_key`
 
 func instanceFields(i *flow.Instance) []any {
 	return []any{
@@ -28,7 +28,7 @@ func instanceFields(i *flow.Instance) []any {
 		doc{&i.Outputs},
 		doc{&i.Holds},
 		&i.Parent,
-		&i.ParentRow, &i.SubmittedAt, &i.StartedAt, &i.EndedAt, &i.PausedAt, &i.PausedFor, &i.ToldUntil,
+		&i.ParentRow, &i.SubmittedAt, &i.StartedAt, &i.EndedAt, &i.PausedAt, &i.PausedFor, &i.ToldUntil, &i.TurnKey,
 	}
 }
 
@@ -112,9 +112,9 @@ const insertInstance = `
 		id, project_id, workflow_id, version, state, prior, seq, owner, engine,
 		wake_at, run_times, dry_run, fail_fast, undo, warned, due, priority,
 		data_time, zone, trigger, key, reason, spec, params, outputs, holds, parent_id,
-		parent_row, submitted_at, started_at, ended_at, paused_at, paused_for, told_until)
+		parent_row, submitted_at, started_at, ended_at, paused_at, paused_for, told_until, turn_key)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-		$18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)`
+		$18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)`
 
 func instanceArgs(i *flow.Instance) ([]any, error) {
 	code, err := triggerCode(i.Trigger)
@@ -122,6 +122,6 @@ func instanceArgs(i *flow.Instance) ([]any, error) {
 		int64(i.ID), int64(i.Project), int64(i.Workflow), i.Version, i.State, i.Prior, i.Seq, i.Owner, i.Engine,
 		int64(i.WakeAt), i.RunTimes, i.DryRun, i.FailFast, i.Undo, i.Warned, i.Due, i.Priority,
 		int64(i.DataTime), i.Zone, code, i.Key, i.Reason, string(i.Spec), string(i.Params), string(i.Outputs), string(i.Holds), int64(i.Parent),
-		int64(i.ParentRow), int64(i.SubmittedAt), int64(i.StartedAt), int64(i.EndedAt), int64(i.PausedAt), i.PausedFor, int64(i.ToldUntil),
+		int64(i.ParentRow), int64(i.SubmittedAt), int64(i.StartedAt), int64(i.EndedAt), int64(i.PausedAt), i.PausedFor, int64(i.ToldUntil), i.TurnKey,
 	}, err
 }

@@ -55,6 +55,12 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 		if err := db.pruneBackfill(ctx, q, before); err != nil {
 			return err
 		}
+		// Of keys of which nothing has begun since: what begins does it for its own.
+		if _, err := exec(ctx, db, q, `
+			DELETE FROM turn WHERE (workflow_id, key, given_at, instance_id) IN (
+				SELECT workflow_id, key, given_at, instance_id FROM turn WHERE expires_at < baton_now() ORDER BY expires_at LIMIT $1)`, claimLimit); err != nil {
+			return err
+		}
 		_, err = exec(ctx, db, q, `
 			DELETE FROM idempotency WHERE (project_id, workflow_id, key) IN (
 				SELECT project_id, workflow_id, key FROM idempotency WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)`,

@@ -13,7 +13,7 @@ const waitingAsInstance = `
 	SELECT c.id, c.project_id, c.workflow_id, c.version, 1 AS state, 0 AS prior, 0 AS seq, 0 AS owner, 0 AS engine,
 		0 AS wake_at, 1 AS run_times, c.dry_run, FALSE AS fail_fast, FALSE AS undo, FALSE AS warned, FALSE AS due, c.priority,
 		c.data_time, c.zone, c.trigger, c.key, '` + flow.ReasonSubmitted + `' AS reason, c.start AS spec, '' AS params, '' AS outputs, '' AS holds, 0 AS parent_id,
-		0 AS parent_row, c.submitted_at, 0 AS started_at, 0 AS ended_at, 0 AS paused_at, 0 AS paused_for, 0 AS told_until
+		0 AS parent_row, c.submitted_at, 0 AS started_at, 0 AS ended_at, 0 AS paused_at, 0 AS paused_for, 0 AS told_until, '' AS turn_key
 	FROM command c`
 
 // runColumns adds the names to the columns of i.

@@ -71,6 +71,21 @@ var mutants = []mutant{
 		pkg: "./internal/store", run: "TestSlotsBehindAnotherGiver",
 	},
 	{
+		name: "turns are given without the lock on their workflow, PostgreSQL",
+		file: "internal/store/admission.go", old: "FROM workflow WHERE id = $1 FOR UPDATE", new: "FROM workflow WHERE id = $1",
+		pkg: "./internal/store", run: "TestTurnsBehindAnotherGiver",
+	},
+	{
+		name: "what began lately is not counted when turns are given",
+		file: "internal/flow/rate.go", old: "return min(n, max(w.Starts-len(w.starts), 0))", new: "return min(n, w.Starts)",
+		pkg: "./internal/store", run: "TestSQLite/rates",
+	},
+	{
+		name: "a run begins whose turn was not given",
+		file: "internal/flow/turn.go", old: "room = max(r.Execution.Limit-len(l.Going), 0)", new: "room = r.Execution.Limit",
+		pkg: "./test/sim", run: "TestHistories",
+	},
+	{
 		name: "what is held is not counted when slots are given",
 		file: "internal/flow/pool.go", old: "free := p.Slots - held", new: "free := p.Slots",
 		pkg: "./internal/store", run: "TestSQLite/pools",

@@ -148,11 +148,11 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 		m.later(life, read, func() master.Event { return master.GroupsRead{Groups: s.servedGroups()} })
 	case master.Admit:
 		m.write(life, func() master.Event {
-			given := s.admit(e.Workflows)
+			given := s.admit(e.Keys)
 			if m.w.chance(m.w.cfg.Unknown) {
-				return master.Admitted{Workflows: e.Workflows, Err: errUnknown}
+				return master.Admitted{Keys: e.Keys, Err: errUnknown}
 			}
-			return master.Admitted{Admitted: given, Workflows: e.Workflows}
+			return master.Admitted{Admitted: given, Keys: e.Keys}
 		})
 	case master.GiveSlots:
 		m.write(life, func() master.Event {
@@ -347,7 +347,7 @@ func unanswered(fx master.Effect) master.Event {
 	case master.ReadGroups:
 		ev = master.GroupsRead{Err: errUnknown}
 	case master.Admit:
-		ev = master.Admitted{Workflows: e.Workflows, Err: errUnknown}
+		ev = master.Admitted{Keys: e.Keys, Err: errUnknown}
 	case master.GiveSlots:
 		ev = master.SlotsGiven{Err: errUnknown}
 	case master.LookUp:

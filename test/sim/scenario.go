@@ -43,6 +43,14 @@ func (w *World) workflow(id flow.ID) flow.Definition {
 	if w.rng.IntN(4) == 0 {
 		def.Workflow.Execution = flow.Execution{Limit: 1 + w.rng.IntN(2), Over: []flow.Over{"", "", flow.OverDiscard, flow.OverStopOldest}[w.rng.IntN(4)]}
 	}
+	if w.rng.IntN(4) == 0 {
+		def.Workflow.Rate = flow.Rate{Starts: 1 + w.rng.IntN(3), Per: flow.Duration(time.Duration(1+w.rng.IntN(8000)) * time.Millisecond)}
+	}
+	if def.Workflow.Turns().Waits() && w.rng.IntN(2) == 0 {
+		fallback := "a"
+		def.Workflow.Params = []flow.Param{{Name: "region", Default: &fallback}}
+		def.Workflow.Execution.Key, def.Workflow.Rate.Key = "${region}", "${region}"
+	}
 	n := 1 + w.rng.IntN(12)
 	for i := range n {
 		t := flow.Task{Name: fmt.Sprintf("t%d", i), Type: "sim"}
@@ -168,7 +176,7 @@ func (w *World) play() []*accepted {
 			}
 			w.store.submit(flow.Command{
 				ID: a.id, Project: 1, Workflow: workflow, Version: 1, Priority: flow.Priority(w.rng.IntN(6)),
-				Start: spec(flow.Start{}), At: w.now,
+				Start: spec(w.startOf(workflow)), At: w.now,
 			})
 			w.log("run %d is accepted", a.id)
 			if w.rng.IntN(4) > 0 {
@@ -180,6 +188,14 @@ func (w *World) play() []*accepted {
 		})
 	}
 	return runs
+}
+
+// startOf is an order to run a workflow, one of two regions if it has any.
+func (w *World) startOf(workflow flow.ID) flow.Start {
+	if w.store.rule(workflow).Key() == "" {
+		return flow.Start{}
+	}
+	return flow.Start{Params: map[string]string{"region": []string{"a", "b"}[w.rng.IntN(2)]}}
 }
 
 func (w *World) poke() {

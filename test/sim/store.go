@@ -24,6 +24,7 @@ type Store struct {
 	commands  map[flow.ID]flow.Command
 	inbox     map[flow.ID]flow.InboxItem
 	dedup     map[string]flow.ID
+	starts    map[flow.TurnKey][]flow.Time // turns that were given
 	outcomes  map[flow.ID]flow.Outcome
 	past      []flow.AttemptRow
 	alerts    []flow.Alert
@@ -59,7 +60,7 @@ type Store struct {
 func newStore(w *World) *Store {
 	return &Store{
 		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
-		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
+		dedup: map[string]flow.ID{}, starts: map[flow.TurnKey][]flow.Time{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
 		fenced: map[int64]bool{}, homes: map[int64]string{}, hellos: map[string]int64{}, leases: map[int64]flow.Time{}, names: map[int64]string{},
 		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, triers: map[flow.ID][]trial{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease, schedules: newSchedules(), backfills: map[flow.ID]*dated{},
 		pools: map[string]flow.Pool{}, claims: map[flow.ID]claim{}, swept: map[flow.ID]bool{}, passed: map[flow.ID]bool{},

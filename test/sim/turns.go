@@ -1,9 +1,10 @@
-// Turns: the store's model of who may go on, and the check that no more do than may.
+// Turns: the store's model of who may go on, and the checks that no more do than may, and that no more begin in a time.
 
 package sim
 
 import (
 	"slices"
+	"time"
 
 	"baton/internal/flow"
 )
@@ -14,45 +15,82 @@ func active(in *flow.Loaded) bool {
 	return st >= flow.InstanceRunning && !st.Ended()
 }
 
-// admit gives the turns of workflows, as the real store does: with none named, of all of which a run waits.
-func (s *Store) admit(workflows []flow.ID) (out flow.Admitted) {
-	if len(workflows) == 0 {
-		for _, id := range sorted(s.instances) {
-			if in := s.instances[id].Instance; in.State == flow.InstanceQueued {
-				workflows = append(workflows, in.Workflow)
+// admit gives turns, as the real store does: with no key named, by all by which a run waits.
+func (s *Store) admit(keys []flow.TurnKey) (out flow.Admitted) {
+	if len(keys) == 0 {
+		for _, in := range s.instances {
+			if in.Instance.State == flow.InstanceQueued {
+				keys = append(keys, turnKeyOf(in.Instance))
 			}
 		}
-		slices.Sort(workflows)
-		workflows = slices.Compact(workflows)
+		slices.SortFunc(keys, flow.TurnKey.Compare)
+		keys = slices.Compact(keys)
 	}
-	for _, w := range workflows {
-		out.Given += s.admitOne(w, s.defs[w].Workflow.Execution)
+	for _, k := range keys {
+		given, in := s.admitOne(k)
+		out.Given += given
+		if in > 0 {
+			out.Later = append(out.Later, flow.TurnWait{TurnKey: k, In: in})
+		}
 	}
 	return out
 }
 
-func (s *Store) admitOne(workflow flow.ID, e flow.Execution) (given int) {
-	var going, waiting []flow.Seat
+// turnKeyOf is what a run waits by. No workflow here is changed, so all versions have the key, or none.
+func turnKeyOf(in flow.Instance) flow.TurnKey {
+	return flow.TurnKey{Workflow: in.Workflow, Key: in.TurnKey}
+}
+
+func (s *Store) rule(workflow flow.ID) flow.TurnRule {
+	def := s.defs[workflow].Workflow
+	return def.Turns()
+}
+
+func (s *Store) admitOne(k flow.TurnKey) (given int, in time.Duration) {
+	line := flow.Line{Before: s.firstCommand(k.Workflow), Now: s.w.now}
 	for _, id := range sorted(s.instances) {
 		in := s.instances[id]
 		seat := flow.Seat{ID: id, Times: in.Instance.RunTimes, State: in.Instance.State}
 		queued := in.Instance.State == flow.InstanceQueued
 		switch {
-		case in.Instance.Workflow != workflow:
+		case turnKeyOf(in.Instance) != k:
 		case active(in), queued && s.told(seat, flow.OrderAdmit):
-			going = append(going, seat)
+			line.Going = append(line.Going, seat)
 		case queued && !s.told(seat, flow.OrderDiscard):
-			waiting = append(waiting, seat)
+			line.Waiting = append(line.Waiting, seat)
 		}
 	}
-	for _, o := range e.Turns(going, waiting, s.firstCommand(workflow)) {
+	rule := s.rule(k.Workflow)
+	line.Starts = s.starts[k][max(len(s.starts[k])-rule.Rate.Starts, 0):]
+	orders, later := rule.Give(line)
+	for _, o := range orders {
 		if s.told(o.Seat, o.Kind) {
 			continue
 		}
 		given++
 		s.order(o.Item(s.ids.Next(s.w.now), s.w.now))
+		if o.Kind == flow.OrderAdmit {
+			s.start(k, rule.Rate)
+		}
 	}
-	return given
+	if later != 0 {
+		in = later.Sub(s.w.now)
+	}
+	return given, in
+}
+
+// start notes that a run's turn was given, and that no stretch of the rate's length has more than it says.
+func (s *Store) start(k flow.TurnKey, rate flow.Rate) {
+	s.starts[k] = append(s.starts[k], s.w.now)
+	n := 0
+	for _, at := range s.starts[k] {
+		if s.w.now.Sub(at) < rate.Per.Std() {
+			n++
+		}
+	}
+	if rate.Starts > 0 && n > rate.Starts {
+		s.violation("%d runs of w%d with key %q begin within %s, of at most %d", n, k.Workflow, k.Key, rate.Per, rate.Starts)
+	}
 }
 
 // told tells whether a run was given an order of a kind, this time that it runs.
@@ -71,29 +109,32 @@ func (s *Store) firstCommand(workflow flow.ID) flow.ID {
 	return 0
 }
 
-// checkTurn: a run that begins is one of no more than may go on.
+// checkTurn: a run that begins was told so, is one of no more than may go on, and was not overtaken.
 func (s *Store) checkTurn(before, now flow.Instance) {
-	limit := s.defs[now.Workflow].Workflow.Execution.Limit
-	if limit == 0 || before.State != flow.InstanceQueued || now.State != flow.InstanceRunning {
+	rule := s.rule(now.Workflow)
+	if !rule.Waits() || before.State != flow.InstanceQueued || now.State != flow.InstanceRunning {
 		return
+	}
+	if !s.told(flow.Seat{ID: now.ID, Times: now.RunTimes}, flow.OrderAdmit) {
+		s.violation("run %d begins although nobody said that its turn has come", now.ID)
 	}
 	on := 0
 	for _, in := range s.instances {
-		if in.Instance.Workflow == now.Workflow && in.Instance.ID != now.ID && active(in) && in.Instance.State != flow.InstanceQuarantined {
+		if turnKeyOf(in.Instance) == turnKeyOf(now) && in.Instance.ID != now.ID && active(in) && in.Instance.State != flow.InstanceQuarantined {
 			on++
 		}
 	}
-	if e := s.defs[now.Workflow].Workflow.Execution; e.Over == "" && now.RunTimes == 1 {
+	if rule.Execution.Over == "" && now.RunTimes == 1 {
 		for _, id := range sorted(s.instances) {
 			in := s.instances[id].Instance
 			told := s.told(flow.Seat{ID: id, Times: in.RunTimes}, flow.OrderAdmit)
-			if id < now.ID && in.Workflow == now.Workflow && in.State == flow.InstanceQueued && in.RunTimes == 1 && !told {
+			if id < now.ID && turnKeyOf(in) == turnKeyOf(now) && in.State == flow.InstanceQueued && in.RunTimes == 1 && !told {
 				s.violation("run %d begins before %d, which was submitted before it", now.ID, id)
 			}
 		}
 	}
-	if on >= limit {
-		s.violation("run %d begins beside %d others of its workflow, which has at most %d at a time", now.ID, on, limit)
+	if limit := rule.Execution.Limit; limit > 0 && on >= limit {
+		s.violation("run %d begins beside %d others of its workflow with key %q, which has at most %d at a time", now.ID, on, now.TurnKey, limit)
 	}
 }
 
@@ -105,14 +146,15 @@ func (s *Store) behindPoison(in flow.Instance) bool {
 	}
 	held := 0
 	for id, other := range s.instances {
-		if other.Instance.Workflow != in.Workflow || other.Instance.State == flow.InstanceQueued {
+		if turnKeyOf(other.Instance) != turnKeyOf(in) || other.Instance.State == flow.InstanceQueued {
 			continue
 		}
 		if other.Instance.State == flow.InstanceQuarantined && s.poison[id] || s.abovePoison(id) {
 			held++
 		}
 	}
-	return held >= s.defs[in.Workflow].Workflow.Execution.Limit
+	limit := s.rule(in.Workflow).Execution.Limit
+	return limit > 0 && held >= limit
 }
 
 // abovePoison tells whether a run waits for one that it began and that only a person can move on, or for slots that

@@ -68,7 +68,7 @@ func testFields(w *world) {
 		up.Instance = changed
 		u := &up.Instance
 		u.ID, u.Owner, u.Seq, u.Project, u.Workflow, u.Version = keep.ID, w.me, keep.Seq, keep.Project, keep.Workflow, keep.Version
-		u.DryRun, u.DataTime, u.Zone, u.Trigger, u.Key, u.Spec = keep.DryRun, keep.DataTime, keep.Zone, keep.Trigger, keep.Key, keep.Spec
+		u.DryRun, u.DataTime, u.Zone, u.Trigger, u.Key, u.TurnKey, u.Spec = keep.DryRun, keep.DataTime, keep.Zone, keep.Trigger, keep.Key, keep.TurnKey, keep.Spec
 		u.Parent, u.SubmittedAt = keep.Parent, keep.SubmittedAt
 		var rows []flow.TaskRow
 		for _, old := range ch.NewTasks {

@@ -43,6 +43,15 @@ func (w *World) Run(n int) flow.Change { w.w.Helper(); return w.w.run(n) }
 // Next is the following change of an instance.
 func Next(i flow.Instance) flow.Change { return next(i) }
 
+// Rated has two runs wait for a key of which one a month may begin.
+func (w *World) Rated() flow.TurnKey {
+	w.w.Helper()
+	w.w.rule(0, "", 1, month, "${k}")
+	w.w.queuedBy("eu")
+	w.w.queuedBy("eu")
+	return flow.TurnKey{Workflow: w.w.wf.ID, Key: "eu"}
+}
+
 // Load reads an instance that this master holds.
 func (w *World) Load(id flow.ID) flow.Loaded { w.w.Helper(); return w.w.load(id) }
 
@@ -109,6 +118,12 @@ func (w *World) Everything() {
 	x.limit(flow.Execution{Limit: 1})
 	x.queued()
 	x.admit()
+	for _, over := range []flow.Over{"", flow.OverStopOldest} {
+		x.rule(1, over, 1, month, "${k}")
+		x.queuedBy("")
+		must(x.db.Turn(x.ctx, x.queuedBy("eu")))(x)
+		x.admitBy("", "eu")
+	}
 	plan := x.plan(3, func(b *flow.Backfill) { b.Halt = true })
 	x.ends(plan, 0, flow.InstanceFailed)
 	x.ok(x.tell(plan, flow.BackfillOrder{Verb: flow.VerbResume, OnFailure: flow.OnFailureContinue}))

@@ -56,7 +56,7 @@ func (w *world) told() []string {
 
 func (w *world) admit() int {
 	w.Helper()
-	return must(w.m.Admit(w.ctx, nil, 0))(w).Given
+	return must(w.m.Admit(w.ctx, nil, flow.TurnKey{}))(w).Given
 }
 
 func testTurns(w *world) {
@@ -139,7 +139,7 @@ func testTurnsRace(w *world) {
 	given := 0
 	for range 8 {
 		g.Go(func() error {
-			a, err := w.m.Admit(w.ctx, nil, 0)
+			a, err := w.m.Admit(w.ctx, nil, flow.TurnKey{})
 			mu.Lock()
 			defer mu.Unlock()
 			given += a.Given
@@ -185,10 +185,10 @@ func testTurnsOfMany(w *world) {
 		w.committed(ch)
 	}
 	given, looks := 0, 0
-	for after := flow.ID(0); ; looks++ {
+	for after := (flow.TurnKey{}); ; looks++ {
 		a := must(w.m.Admit(w.ctx, nil, after))(w)
 		given += a.Given
-		if after = a.Next; after == 0 {
+		if after = a.Next; after == (flow.TurnKey{}) {
 			break
 		}
 	}

@@ -1,10 +1,12 @@
 package flow
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
 
+// Without a rate the limit alone decides.
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	run := func(ids ...ID) (out []Seat) {
@@ -41,7 +43,12 @@ func TestTurns(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var got []string
-			for _, order := range c.e.Turns(c.going, c.waiting, c.before) {
+			orders, later := TurnRule{Execution: c.e}.Give(Line{Going: c.going, Waiting: c.waiting, Before: c.before, Now: 7})
+			behind := func(w Seat) bool { return c.before != 0 && w.ID > c.before && w.Times == 1 }
+			if (later != 0) != slices.ContainsFunc(c.waiting, behind) {
+				t.Errorf("later is %d", later)
+			}
+			for _, order := range orders {
 				item := order.Item(9, 8)
 				if item.Instance != order.ID || item.Dedup != order.Dedup() || (item.Kind == InboxVerb) != (order.Kind == OrderOust) || (order.Why != "") != (order.Kind == OrderDiscard) {
 					t.Errorf("%+v says %+v, %s", order, item, item.Payload)
