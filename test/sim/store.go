@@ -496,6 +496,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 	stored.Instance = ch.Instance
 	if ch.Command != 0 {
 		s.checkParallel(ch.Instance)
+		s.checkLevels(ch.Instance)
 	}
 	s.takes[id] = 0
 	var tokens []int64

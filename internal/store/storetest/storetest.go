@@ -97,6 +97,8 @@ func Run(t *testing.T, open Open) {
 		{"backfills/stopped", testBackfillStops},
 		{"backfills/pruned", testBackfillPrune},
 		{"backfills/bounds", testBackfillBounds},
+		{"backfills/levels", testBackfillLevels},
+		{"backfills/levels steered", testBackfillLevelsSteered},
 		{"turns/in order", testTurns},
 		{"turns/discard", testTurnsDiscard},
 		{"turns/of the newest", testTurnsOfTheNewest},
