@@ -27,6 +27,10 @@ type Orders interface {
 	// Order inserts an inbox item. An item with the same Dedup is returned instead of inserted.
 	// Not found: there is no such instance (or command).
 	Order(ctx context.Context, item flow.InboxItem) (flow.ID, error)
+	// RerunDownstream orders a run to be rerun by the item, and with it of each of some workflows the last run for the same
+	// data time, those that go on aside: all of it or nothing. The first of what it returns is the run itself. A conflict:
+	// it is not at rest.
+	RerunDownstream(ctx context.Context, first flow.InboxItem, workflows []flow.ID, next func() flow.ID) ([]flow.Downstream, error)
 	// Outcome returns what became of an inbox item, nil while it is not known.
 	Outcome(ctx context.Context, inbox flow.ID) (*flow.Outcome, error)
 }

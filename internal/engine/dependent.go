@@ -231,6 +231,8 @@ func runText(run flow.FoundRun) string {
 	switch {
 	case run.ID == 0:
 		return "no run yet"
+	case run.Rerun:
+		return fmt.Sprintf("run %s is about to be rerun", run.ID)
 	case run.Task != 0:
 		return fmt.Sprintf("%s in run %s", run.Task, run.ID)
 	default:

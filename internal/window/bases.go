@@ -16,7 +16,7 @@ func (w Window) Bases(of []time.Time, zone *time.Location) []Interval {
 	moments := slices.SortedFunc(slices.Values(of), time.Time.Compare)
 	c := clock{zone}
 	var out []Interval
-	var done instant = -far
+	done := -far
 	for _, m := range moments {
 		start, end := w.reach(m.Unix())
 		for at := max(w.unit(c, start), done); at <= end; at = done {

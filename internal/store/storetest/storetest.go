@@ -97,6 +97,8 @@ func Run(t *testing.T, open Open) {
 		{"backfills/stopped", testBackfillStops},
 		{"backfills/pruned", testBackfillPrune},
 		{"backfills/bounds", testBackfillBounds},
+		{"rerun with dependents", testRerunDownstream},
+		{"rerun with dependents refused", testRerunDownstreamRefused},
 		{"backfills/levels", testBackfillLevels},
 		{"backfills/levels steered", testBackfillLevelsSteered},
 		{"turns/in order", testTurns},
