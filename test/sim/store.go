@@ -53,6 +53,7 @@ type Store struct {
 	passed    map[flow.ID]bool // runs of which a task may have gone past its pool
 	schedules
 	backfills map[flow.ID]*dated
+	together  []together
 	revisions int64 // given out
 }
 
@@ -538,6 +539,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 	for _, it := range ch.Inbox {
 		delete(s.inbox, it)
 	}
+	s.checkTogether(stored)
 	for _, o := range ch.Outcomes {
 		if _, twice := s.outcomes[o.Inbox]; twice {
 			s.violation("verb %s (inbox %d) was carried out twice", o.Verb, o.Inbox)
