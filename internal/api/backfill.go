@@ -3,20 +3,16 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"baton/internal/flow"
-	"baton/internal/timetable"
 )
 
 // BackfillRequest is an order to run a workflow for each of many dates.
@@ -32,6 +28,7 @@ type BackfillRequest struct {
 	OnFailure string            `json:"on_failure,omitempty" enum:"continue,stop" doc:"What a date that did not succeed does to those that have not begun; default continue"`
 	Params    map[string]string `json:"params,omitempty" doc:"Of each run; they go before those of the schedule"`
 	Priority  string            `json:"priority,omitempty" enum:"highest,high,medium,low,lowest"`
+	Cascade   bool              `json:"cascade,omitempty" doc:"Also run the workflows that depend on it, and those that depend on them, for the dates that look at its dates"`
 	Preview   bool              `json:"preview,omitempty" doc:"Tell what would run, and start nothing"`
 }
 
@@ -44,13 +41,14 @@ type BackfillSummary struct {
 	Reason    *string           `json:"reason" doc:"'code: a sentence': why it did not succeed, or does not go on"`
 	Schedule  *string           `json:"schedule" doc:"Whose times the dates are; null: the midnights of the workflow's zone, or a list"`
 	Timezone  string            `json:"timezone" doc:"Of the dates"`
-	From      flow.Time         `json:"from" nullable:"false" doc:"Its earliest date"`
-	To        flow.Time         `json:"to" nullable:"false" doc:"Its latest date"`
+	From      flow.Time         `json:"from" nullable:"false" doc:"Its earliest date, those of dependents aside"`
+	To        flow.Time         `json:"to" nullable:"false" doc:"Its latest date, those of dependents aside"`
 	Order     string            `json:"order" enum:"asc,desc"`
 	Parallel  int               `json:"parallel"`
 	OnFailure string            `json:"on_failure" enum:"continue,stop"`
 	Params    map[string]string `json:"params"`
-	Progress  BackfillProgress  `json:"progress"`
+	Cascaded  int               `json:"cascaded" doc:"How many of its dates are of workflows that depend on its own"`
+	Progress  BackfillProgress  `json:"progress" doc:"Of all dates"`
 	CreatedAt flow.Time         `json:"created_at" doc:"Null in a preview"`
 	EndedAt   flow.Time         `json:"ended_at"`
 }
@@ -69,17 +67,35 @@ type BackfillProgress struct {
 // Backfill is a backfill with its dates.
 type Backfill struct {
 	BackfillSummary
-	Existing bool           `json:"existing,omitempty" doc:"The idempotency key was known: this is the backfill that it made"`
-	Warnings []string       `json:"warnings,omitempty" doc:"What may be a slip of the pen, or will wait"`
-	Items    []BackfillItem `json:"items" doc:"In the order in which they begin"`
+	Existing bool     `json:"existing,omitempty" doc:"The idempotency key was known: this is the backfill that it made"`
+	Warnings []string `json:"warnings,omitempty" doc:"What may be a slip of the pen, or will wait"`
+	// Workflows is empty without cascade.
+	Workflows []BackfillWorkflow `json:"workflows" doc:"With cascade its own and those that depend on it, by level, each once for each schedule that gives it dates; also those that are left out. Else empty"`
+	Items     []BackfillItem     `json:"items" doc:"In the order in which they begin"`
+}
+
+// BackfillWorkflow is one workflow of a backfill with cascade.
+type BackfillWorkflow struct {
+	Project  string           `json:"project"`
+	Workflow string           `json:"workflow"`
+	Level    int              `json:"level" doc:"0: its own; the dates of a level begin when all of those before it have ended"`
+	Schedule *string          `json:"schedule" doc:"Whose times the dates are; null: none's"`
+	Timezone string           `json:"timezone" doc:"Of the dates"`
+	From     flow.Time        `json:"from" doc:"Its earliest date; null: it has none"`
+	To       flow.Time        `json:"to" doc:"Its latest date"`
+	Progress BackfillProgress `json:"progress"`
+	Reason   *string          `json:"reason" doc:"'code: a sentence': why it has no dates, or not all that may depend"`
 }
 
 // BackfillItem is one date of a backfill.
 type BackfillItem struct {
+	Project  string    `json:"project"`
+	Workflow string    `json:"workflow"`
+	Level    int       `json:"level" doc:"0: of the workflow of the backfill itself; else of one that depends on it"`
 	DataTime flow.Time `json:"data_time" nullable:"false"`
 	Instance *string   `json:"instance" doc:"Its run; null: it has not begun"`
 	State    string    `json:"state" doc:"waiting; skipped, when the backfill ended before it began; else the state of its run"`
-	Reason   *string   `json:"reason" doc:"Of its run, when that has ended otherwise than well"`
+	Reason   *string   `json:"reason" doc:"Of its run, unless that has succeeded: what it waits for, or why it did not"`
 }
 
 type backfillIn struct {
@@ -98,24 +114,25 @@ func (s *Server) createBackfill(ctx context.Context, in *backfillIn) (*backfillO
 	if err != nil {
 		return nil, s.didYouMean(ctx, StartRequest{Project: r.Project, Workflow: r.Workflow}, err)
 	}
-	b, dates, err := s.plan(ctx, r, def)
+	p, err := s.plan(ctx, r, def)
 	if err != nil {
 		return nil, err
 	}
-	first := b.Start
-	first.DataTime = dates[0]
-	if err := s.engine.Check(def, first); err != nil {
+	if err := s.checkPlan(p); err != nil {
 		return nil, err
 	}
-	warnings := s.doubts(ctx, def, b.Start)
-	if n := future(dates, b.CreatedAt); n > 0 {
-		warnings = append(warnings, fmt.Sprintf("dates that have not come yet: %d of %d; they are run all the same", n, len(dates)))
+	warnings := s.doubts(ctx, def, p.backfill.Start)
+	if n := future(p.items, p.backfill.CreatedAt); n > 0 {
+		warnings = append(warnings, fmt.Sprintf("dates that have not come yet: %d of %d; they are run all the same", n, len(p.items)))
+	}
+	if r.Cascade && len(p.parts) == 1 {
+		warnings = append(warnings, fmt.Sprintf("no workflow depends on %s: cascade adds nothing", def.Name))
 	}
 	if r.Preview {
-		return &backfillOut{http.StatusOK, previewOf(b, def, dates, warnings)}, nil
+		return &backfillOut{http.StatusOK, previewOf(p, warnings)}, nil
 	}
-	b.ID = s.nextID()
-	id, existing, err := s.store.CreateBackfill(ctx, b, dates, in.Key, digestOfBackfill(r), s.nextID)
+	p.backfill.ID = s.nextID()
+	id, existing, err := s.store.CreateBackfill(ctx, p.backfill, p.parts, p.items, in.Key, digestOfBackfill(r), s.nextID)
 	if err != nil {
 		return nil, err
 	}
@@ -133,9 +150,9 @@ func (s *Server) createBackfill(ctx context.Context, in *backfillIn) (*backfillO
 }
 
 // future counts dates that have not come.
-func future(dates []flow.Time, now flow.Time) (n int) {
-	for _, d := range dates {
-		if d > now {
+func future(items []flow.BackfillItem, now flow.Time) (n int) {
+	for _, i := range items {
+		if i.DataTime > now {
 			n++
 		}
 	}
@@ -147,223 +164,6 @@ func digestOfBackfill(r BackfillRequest) string {
 	raw, _ := json.Marshal(r) // texts, numbers and maps of texts: it cannot fail, and keys are sorted
 	sum := sha256.Sum256(raw)
 	return flow.BackfillDigest + hex.EncodeToString(sum[:])
-}
-
-// plan makes a backfill of a request, and its dates in the order in which they begin.
-func (s *Server) plan(ctx context.Context, r BackfillRequest, def flow.Definition) (flow.Backfill, []flow.Time, error) {
-	zone := cmp.Or(def.Workflow.Timezone, "UTC")
-	b := flow.Backfill{
-		Project: def.ProjectID, Workflow: def.ID, State: flow.BackfillRunning, Zone: zone, Descending: r.Order == "desc", Parallel: 1,
-		Halt: r.OnFailure == flow.OnFailureStop, CreatedAt: flow.At(time.Now()),
-		Start: flow.Start{Trigger: flow.TriggerBackfill},
-	}
-	if r.Parallel != nil {
-		b.Parallel = *r.Parallel
-	}
-	if b.Parallel < 1 || b.Parallel > flow.MaxBackfillParallel {
-		return b, nil, flow.Errorf(flow.CodeBadRequest, "parallel", "parallel %d: between 1 and %d runs go on at a time", b.Parallel, flow.MaxBackfillParallel)
-	}
-	if r.Priority != "" {
-		var err error
-		if b.Start.Priority, err = flow.ParsePriority(r.Priority); err != nil {
-			return b, nil, err
-		}
-	}
-	asked, err := rangeOf(r, zone)
-	if err != nil {
-		return b, nil, err
-	}
-	table, schedule, err := s.scheduleFor(ctx, r, zone)
-	if err != nil {
-		return b, nil, err
-	}
-	if schedule != nil {
-		b.Zone, b.Start.Schedule = schedule.Timezone, schedule.Name
-		b.Start.Params = paramsOf(schedule.Params)
-	}
-	if len(r.Params) > 0 {
-		b.Start.Params = maps.Clone(b.Start.Params)
-		if b.Start.Params == nil {
-			b.Start.Params = map[string]string{}
-		}
-		maps.Copy(b.Start.Params, r.Params)
-	}
-	dates := asked.dates
-	if dates == nil {
-		if dates, err = datesOf(table, schedule, asked); err != nil {
-			return b, nil, err
-		}
-	}
-	b.Dates = len(dates)
-	if b.Descending {
-		slices.Reverse(dates)
-	}
-	return b, dates, nil
-}
-
-func paramsOf(pairs []flow.Pair) map[string]string {
-	if len(pairs) == 0 {
-		return nil
-	}
-	out := make(map[string]string, len(pairs))
-	for _, p := range pairs {
-		out[p.Name] = p.Value
-	}
-	return out
-}
-
-// asked is which dates a request wants: a range, or a list in ascending order.
-type asked struct {
-	from, to flow.Time
-	dates    []flow.Time
-}
-
-func rangeOf(r BackfillRequest, zone string) (asked, error) {
-	var a asked
-	loc, err := time.LoadLocation(zone)
-	if err != nil {
-		return a, flow.Errorf(flow.CodeBadRequest, "from", "the workflow's timezone %q is not known on this server", zone)
-	}
-	switch {
-	case len(r.Dates) > 0 && r.From+r.To != "":
-		return a, flow.Errorf(flow.CodeBadRequest, "dates", "a range (from, to) and a list (dates) exclude each other: say one of them")
-	case len(r.Dates) > 0:
-		a.dates, err = listOfDates(r.Dates, loc)
-		return a, err
-	case r.From == "" && r.To == "":
-		return a, flow.Errorf(flow.CodeBadRequest, "from", "which dates? Say a range (from, to: both included) or a list (dates)")
-	case r.From == "":
-		return a, flow.Errorf(flow.CodeBadRequest, "from", "from when? A range has both ends")
-	case r.To == "":
-		return a, flow.Errorf(flow.CodeBadRequest, "to", "to when? A range has both ends")
-	}
-	if a.from, err = dateOf("from", r.From, loc); err != nil {
-		return a, err
-	}
-	if a.to, err = dateOf("to", r.To, loc); err != nil {
-		return a, err
-	}
-	if a.from > a.to {
-		return a, flow.Errorf(flow.CodeBadRequest, "to", "to (%s) is before from (%s); from is the earlier end, and order: desc begins with the latest date", r.To, r.From)
-	}
-	return a, nil
-}
-
-func listOfDates(texts []string, loc *time.Location) ([]flow.Time, error) {
-	if n := len(texts); n > flow.MaxBackfillDates {
-		return nil, flow.Errorf(flow.CodeBadRequest, "dates", "these are %d dates, and a backfill has at most %d; make several of them", n, flow.MaxBackfillDates)
-	}
-	known := map[flow.Time]string{}
-	var out []flow.Time
-	for _, text := range texts {
-		at, err := dateOf("dates", text, loc)
-		if err != nil {
-			return nil, err
-		}
-		if before, twice := known[at]; twice {
-			return nil, flow.Errorf(flow.CodeBadRequest, "dates", "%s and %s are the same moment; each date is run once", before, text)
-		}
-		known[at] = text
-		out = append(out, at)
-	}
-	slices.Sort(out)
-	return out, nil
-}
-
-func dateOf(field, text string, loc *time.Location) (flow.Time, error) {
-	t, ok := flow.ParseMoment(strings.TrimSpace(text), loc)
-	switch {
-	case !ok:
-		return 0, flow.Errorf(flow.CodeBadRequest, field, "%q is no moment that there is; write 2026-03-01, \"2026-03-01 02:00:00\" or 2026-03-01T02:00:00Z", text)
-	case t.Unix() <= 0:
-		return 0, flow.Errorf(flow.CodeBadRequest, field, "%s is before 1970; data times are later", text)
-	}
-	return flow.At(t), nil
-}
-
-// scheduleFor is the schedule of a backfill: the one that is named, or the only one; without any, nil and every midnight.
-func (s *Server) scheduleFor(ctx context.Context, r BackfillRequest, zone string) (*timetable.Table, *flow.Schedule, error) {
-	have, err := s.schedulesOf(ctx, r.Project, r.Workflow)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(have) == 0 && r.Schedule == "" {
-		t, err := timetable.New(timetable.Daily(zone), nil)
-		return t, nil, err
-	}
-	names := make([]string, len(have))
-	for i, h := range have {
-		names[i] = h.Schedule.Name
-	}
-	at := slices.Index(names, r.Schedule)
-	switch {
-	case r.Schedule == "" && len(have) == 1:
-		at = 0
-	case r.Schedule == "":
-		return nil, nil, flow.Errorf(flow.CodeBadRequest, "schedule", "workflow %s has %d schedules: %s; say whose dates, and whose parameters, are meant", r.Workflow, len(have), someOf(names))
-	case at < 0:
-		return nil, nil, s.noSchedule(ctx, SchedulesPath{r.Project, r.Workflow}, r.Schedule, have)
-	}
-	chosen := have[at].Schedule
-	var days *flow.Calendar
-	if chosen.Calendar != "" { // of a disabled schedule the row has none
-		all, err := s.store.Calendars(ctx, r.Project)
-		if err != nil {
-			return nil, nil, err
-		}
-		if i := slices.IndexFunc(all, func(c flow.Calendar) bool { return c.Name == chosen.Calendar }); i >= 0 {
-			days = &all[i]
-		}
-	}
-	t, err := timetable.New(chosen, days)
-	return t, &chosen, err
-}
-
-func (s *Server) schedulesOf(ctx context.Context, project, workflow string) ([]flow.ScheduleRow, error) {
-	var have []flow.ScheduleRow
-	for after := flow.ID(0); ; {
-		p, err := s.store.Schedules(ctx, project, workflow, 500, after)
-		if err != nil {
-			return nil, err
-		}
-		have = append(have, p.Items...)
-		if after = p.Next; after == 0 {
-			return have, nil
-		}
-	}
-}
-
-// datesOf are the times of a schedule in a range: some, and not too many.
-func datesOf(t *timetable.Table, schedule *flow.Schedule, a asked) ([]flow.Time, error) {
-	of := "no midnight"
-	if schedule != nil {
-		of = "no time of schedule " + schedule.Name
-	}
-	say := func(at flow.Time) string { return at.Std().In(t.Zone()).Format(time.RFC3339) }
-	dates, about := t.Between(a.from, a.to, flow.MaxBackfillDates)
-	switch next, more := t.Next(a.to); {
-	case len(dates) == 0 && more:
-		return nil, flow.Errorf(flow.CodeBadRequest, "from", "%s lies from %s to %s; the next one is %s", of, say(a.from), say(a.to), say(next))
-	case len(dates) == 0:
-		return nil, flow.Errorf(flow.CodeBadRequest, "from", "%s lies from %s to %s, and none comes after that: %s", of, say(a.from), say(a.to), t.WhyNever())
-	case about > len(dates):
-		return nil, flow.Errorf(flow.CodeBadRequest, "to", "these would be about %d dates, and a backfill has at most %d; split the range: there are %d up to %s",
-			about, flow.MaxBackfillDates, len(dates), say(dates[len(dates)-1]))
-	}
-	return dates, nil
-}
-
-// previewOf shows a backfill that was not made.
-func previewOf(b flow.Backfill, def flow.Definition, dates []flow.Time, warnings []string) Backfill {
-	n := flow.NamedBackfill{Backfill: b, ProjectName: def.Project, WorkflowName: def.Name, From: slices.Min(dates), To: slices.Max(dates)}
-	n.CreatedAt = 0
-	for _, at := range dates {
-		n.Items = append(n.Items, flow.BackfillItem{DataTime: at})
-	}
-	n.Counts.Waiting = len(dates)
-	out := backfillOf(n)
-	out.ID, out.State, out.Warnings = nil, "preview", warnings
-	return out
 }
 
 // BackfillPath names a backfill.
@@ -462,10 +262,8 @@ func backfillSummaryOf(b flow.NamedBackfill) BackfillSummary {
 	out := BackfillSummary{
 		ID: text(b.ID.String()), Project: b.ProjectName, Workflow: b.WorkflowName, State: b.State.String(), Reason: text(b.Reason),
 		Schedule: text(b.Start.Schedule), Timezone: b.Zone, From: b.From, To: b.To, Order: "asc", Parallel: b.Parallel, OnFailure: flow.OnFailureContinue,
-		Params: b.Start.Params, CreatedAt: b.CreatedAt, EndedAt: b.EndedAt,
-		Progress: BackfillProgress{
-			Total: b.Dates, Waiting: b.Counts.Waiting, Running: b.Counts.Going, Succeeded: b.Counts.Succeeded, Failed: b.Counts.Failed, Stopped: b.Counts.Stopped,
-		},
+		Params: b.Start.Params, Cascaded: b.Cascaded, CreatedAt: b.CreatedAt, EndedAt: b.EndedAt,
+		Progress: progressOf(b.Dates, b.Counts, b.State.Ended()),
 	}
 	if b.Descending {
 		out.Order = "desc"
@@ -476,16 +274,30 @@ func backfillSummaryOf(b flow.NamedBackfill) BackfillSummary {
 	if out.Params == nil {
 		out.Params = map[string]string{}
 	}
-	if b.State.Ended() {
-		out.Progress.Skipped, out.Progress.Waiting = out.Progress.Waiting, 0
+	return out
+}
+
+func progressOf(total int, c flow.BackfillCounts, over bool) BackfillProgress {
+	out := BackfillProgress{Total: total, Waiting: c.Waiting, Running: c.Going, Succeeded: c.Succeeded, Failed: c.Failed, Stopped: c.Stopped}
+	if over {
+		out.Skipped, out.Waiting = out.Waiting, 0
 	}
 	return out
 }
 
 func backfillOf(b flow.NamedBackfill) Backfill {
-	out := Backfill{BackfillSummary: backfillSummaryOf(b), Items: make([]BackfillItem, len(b.Items))}
+	out := Backfill{BackfillSummary: backfillSummaryOf(b), Items: make([]BackfillItem, len(b.Items)), Workflows: make([]BackfillWorkflow, len(b.Parts))}
+	for i, p := range b.Parts {
+		out.Workflows[i] = BackfillWorkflow{
+			Project: p.ProjectName, Workflow: p.WorkflowName, Level: p.Level, Schedule: text(p.Start.Schedule), Timezone: p.Zone,
+			From: p.From, To: p.To, Progress: progressOf(p.Dates, p.Counts, b.State.Ended()), Reason: text(p.Reason),
+		}
+	}
 	for i, item := range b.Items {
-		to := BackfillItem{DataTime: item.DataTime, State: item.State.String()}
+		to := BackfillItem{Project: b.ProjectName, Workflow: b.WorkflowName, Level: item.Level, DataTime: item.DataTime, State: item.State.String()}
+		if item.Part > 0 {
+			to.Project, to.Workflow = b.Parts[item.Part].ProjectName, b.Parts[item.Part].WorkflowName
+		}
 		switch {
 		case item.State == 0 && b.State.Ended():
 			to.State = "skipped"

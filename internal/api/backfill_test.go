@@ -29,6 +29,32 @@ tasks: {a: {run: echo}}
 name: two
 schedules: [{name: hourly, every: 1h}, {name: secondly, cron: "* * * * * ?"}, {name: past, at: 2020-01-01}]
 tasks: {a: {run: echo}}
+---
+name: report
+project: mart
+timezone: Asia/Shanghai
+schedules: [{name: morning, cron: "0 0 8 * * ?"}, {name: never, cron: "0 0 9 * * ?", enabled: false}]
+tasks: {a: {type: dependent, with: {all: [{project: default, workflow: daily, window: today}]}}}
+---
+name: lonely
+tasks: {a: {type: dependent, with: {all: [{workflow: daily, window: last1Days}]}}}
+---
+name: busy
+schedules: [{name: secondly, cron: "* * * * * ?", params: {n: "1"}}]
+tasks: {a: {type: dependent, with: {all: [{workflow: plain, window: today}]}}}
+---
+name: circle
+tasks: {a: {type: dependent, with: {all: [{workflow: round, window: same}]}}}
+---
+name: round
+tasks: {a: {type: dependent, with: {all: [{workflow: circle, window: same}]}}}
+---
+name: sun
+tasks: {a: {run: echo}}
+---
+name: mars
+schedules: [{name: daily, cron: "0 0 0 * * ?", params: {region: mars}}]
+tasks: {a: {type: dependent, with: {all: [{workflow: sun, window: same}]}}}
 `
 
 // What is wrong with an order of a backfill is said in words that help.
@@ -65,6 +91,9 @@ func TestBackfillRefusals(t *testing.T) {
 		{"parallel 0", `{"workflow": "daily", "from": "2026-01-01", "to": "2026-01-09", "parallel": 0}`, 400, "between 1 and 500"},
 		{"parallel 501", `{"workflow": "daily", "from": "2026-01-01", "to": "2026-01-09", "parallel": 501}`, 400, "between 1 and 500"},
 		{"an order", `{"workflow": "daily", "from": "2026-01-01", "to": "2026-01-09", "order": "up"}`, 400, `"field":"order"`},
+		{"a circle", `{"workflow": "circle", "dates": ["2026-01-01"], "cascade": true}`, 409, "in a circle: default/circle, default/round, default/circle"},
+		{"too many of a dependent", `{"workflow": "plain", "dates": ["2026-01-01"], "cascade": true}`, 400, "at most 10000 dates over all, and with those of default/busy"},
+		{"a dependent that cannot be run", `{"workflow": "sun", "dates": ["2026-01-01"], "cascade": true}`, 400, "default/mars depends on it, and cannot be run: region"},
 		{"a workflow", `{"workflow": "dialy", "from": "2026-01-01", "to": "2026-01-09"}`, 404, "did you mean"},
 	} {
 		a := w.do(http.MethodPost, "/api/v1/backfills", c.body)
@@ -123,6 +152,52 @@ func TestBackfillPreview(t *testing.T) {
 		if run.Trigger != flow.TriggerBackfill || run.DataTime != made.Items[0].DataTime {
 			t.Errorf("%s: %+v", c.name, run.Summary)
 		}
+	}
+}
+
+// With cascade a preview shows who is run besides, and what is made is the same.
+func TestBackfillCascade(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.apply(dailyYAML)
+	order := `{"workflow": "daily", "from": "2026-01-01", "to": "2026-01-06", "parallel": 9, "cascade": true, "params": {"region": "eu"}%s}`
+	var shown, made api.Backfill
+	w.decode(w.do(http.MethodPost, "/api/v1/backfills", fmt.Sprintf(order, `, "preview": true`)), &shown)
+	w.decode(w.do(http.MethodPost, "/api/v1/backfills", fmt.Sprintf(order, "")), &made)
+	for name, b := range map[string]api.Backfill{"shown": shown, "made": made} {
+		var items, workflows []string
+		for _, i := range b.Items {
+			items = append(items, fmt.Sprintf("%d %s/%s %s %t", i.Level, i.Project, i.Workflow, i.DataTime, i.Instance != nil))
+		}
+		for _, p := range b.Workflows {
+			reason, schedule := "", ""
+			if p.Reason != nil {
+				reason, _, _ = strings.Cut(*p.Reason, ":")
+			}
+			if p.Schedule != nil {
+				schedule = *p.Schedule
+			}
+			workflows = append(workflows, fmt.Sprintf("%d %s/%s %s %s %d %s", p.Level, p.Project, p.Workflow, schedule, p.From, p.Progress.Total, reason))
+		}
+		begun := fmt.Sprint(name == "made")
+		if got, want := strings.Join(items, "\n"), strings.ReplaceAll(`0 default/daily 2026-01-01T18:00:00Z BEGUN
+0 default/daily 2026-01-04T18:00:00Z BEGUN
+1 mart/report 2026-01-02T00:00:00Z false
+1 mart/report 2026-01-05T00:00:00Z false`, "BEGUN", begun); got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+		}
+		if got, want := strings.Join(workflows, "\n"), `0 default/daily nightly 2026-01-01T18:00:00Z 2 
+1 default/lonely   0 unknown
+1 mart/report morning 2026-01-02T00:00:00Z 2 `; got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+		}
+		if b.Cascaded != 2 || b.Progress.Total != 4 || b.From != shown.Items[0].DataTime || b.To != shown.Items[1].DataTime {
+			t.Errorf("%s: %+v", name, b.BackfillSummary)
+		}
+	}
+	a := w.do(http.MethodPost, "/api/v1/backfills", `{"workflow": "two", "dates": ["2026-01-01"], "schedule": "hourly", "cascade": true, "preview": true}`)
+	if !strings.Contains(a.body, "no workflow depends on two") || !strings.Contains(a.body, `"workflows":[]`) {
+		t.Errorf("%s", a.body)
 	}
 }
 

@@ -97,7 +97,7 @@ func instanceVerbs() []Route {
 		verb(flow.VerbPause, "Pause a run: what runs finishes, nothing new starts"),
 		verb(flow.VerbResume, "Go on with a paused run"),
 		verb(flow.VerbRecover, "Take up what failed, was killed or never ran, in the same run"),
-		verb(flow.VerbRerun, "Run everything again in the same run"),
+		to(post, "/instances/{instance}/rerun", InstanceOperate, "rerun-instance", "Run everything again in the same run", (*Server).rerunInstance, accepted),
 		verb(flow.VerbRelease, "Try again with a quarantined run"),
 		to(post, "/instances/{instance}/stop", InstanceOperate, "stop-instance", "Kill what runs and end the run", (*Server).stopInstance, accepted),
 	}

@@ -27,6 +27,10 @@ type Orders interface {
 	// Order inserts an inbox item. An item with the same Dedup is returned instead of inserted.
 	// Not found: there is no such instance (or command).
 	Order(ctx context.Context, item flow.InboxItem) (flow.ID, error)
+	// RerunDownstream orders a run to be rerun by the item, and with it of each of some workflows the last run for the same
+	// data time, those that go on aside: all of it or nothing. The first of what it returns is the run itself. A conflict:
+	// it is not at rest.
+	RerunDownstream(ctx context.Context, first flow.InboxItem, workflows []flow.ID, next func() flow.ID) ([]flow.Downstream, error)
 	// Outcome returns what became of an inbox item, nil while it is not known.
 	Outcome(ctx context.Context, inbox flow.ID) (*flow.Outcome, error)
 }
@@ -110,9 +114,9 @@ type Definitions interface {
 // Backfills are runs of a workflow for each of many dates.
 type Backfills interface {
 	// CreateBackfill writes a backfill with its dates, in the order in which they begin, and has the first begin: all of
-	// it or nothing. next gives ids. With a key that is known it returns the backfill of the first call and existing=true, or a
+	// it or nothing. parts are its own workflow and those that depend on it. next gives ids. With a key that is known it returns the backfill of the first call and existing=true, or a
 	// conflict when digest differs.
-	CreateBackfill(ctx context.Context, b flow.Backfill, dates []flow.Time, key, digest string, next func() flow.ID) (id flow.ID, existing bool, err error)
+	CreateBackfill(ctx context.Context, b flow.Backfill, parts []flow.BackfillPart, items []flow.BackfillItem, key, digest string, next func() flow.ID) (id flow.ID, existing bool, err error)
 	// OrderBackfill pauses, resumes or stops a backfill, with what follows from it at once. A conflict says why it
 	// is not possible; what is so already is no error.
 	OrderBackfill(ctx context.Context, id flow.ID, o flow.BackfillOrder, next func() flow.ID, now flow.Time) error

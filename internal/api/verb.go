@@ -22,6 +22,17 @@ const (
 type Ordered struct {
 	Outcome  string   `json:"outcome" enum:"applied,accepted" doc:"applied; or accepted: durable, but not carried out yet"`
 	Instance Instance `json:"instance"`
+	// Downstream is of a rerun that takes them along.
+	Downstream []OrderedToo `json:"downstream,omitempty" doc:"Runs that depend on it and were to be rerun, too"`
+}
+
+// OrderedToo is a run that depends on one that is rerun.
+type OrderedToo struct {
+	ID       string  `json:"id"`
+	Project  string  `json:"project"`
+	Workflow string  `json:"workflow"`
+	Outcome  string  `json:"outcome" enum:"applied,accepted,refused" doc:"refused: it is not rerun"`
+	Reason   *string `json:"reason" doc:"Why it is not rerun"`
 }
 
 type orderedOut struct {
@@ -119,6 +130,11 @@ func (s *Server) stopInstance(ctx context.Context, in *stopIn) (*orderedOut, err
 
 // order records a verb, wakes the owner of the run and tells what became of it.
 func (s *Server) order(ctx context.Context, instance string, verb flow.Verb) (*orderedOut, error) {
+	return s.orderBy(ctx, instance, verb, func(item flow.InboxItem) (flow.ID, error) { return s.store.Order(ctx, item) })
+}
+
+// orderBy gives a verb in some way, which returns the order's id.
+func (s *Server) orderBy(ctx context.Context, instance string, verb flow.Verb, give func(flow.InboxItem) (flow.ID, error)) (*orderedOut, error) {
 	id, err := flow.ParseID(instance)
 	if err != nil {
 		return nil, err
@@ -134,7 +150,7 @@ func (s *Server) order(ctx context.Context, instance string, verb flow.Verb) (*o
 	events := s.masters.Watch(watch, id)
 	item := flow.InboxItem{ID: s.nextID(), Instance: id, Kind: flow.InboxVerb, Payload: payload, At: flow.At(time.Now())}
 	item.Dedup = "verb:" + item.ID.String()
-	item.ID, err = s.store.Order(ctx, item)
+	item.ID, err = give(item)
 	if err != nil {
 		return nil, err
 	}
@@ -149,12 +165,24 @@ func (s *Server) order(ctx context.Context, instance string, verb flow.Verb) (*o
 		}
 		return nil, flow.Errorf(flow.CodeConflict, "", "%s", outcome.Reason)
 	}
-	answer := &orderedOut{Status: http.StatusOK, Body: Ordered{Outcome: "applied"}}
+	answer := &orderedOut{Status: http.StatusOK, Body: Ordered{Outcome: outcomeWord(outcome)}}
 	if outcome == nil {
-		answer.Status, answer.Body.Outcome = http.StatusAccepted, "accepted"
+		answer.Status = http.StatusAccepted
 	}
 	answer.Body.Instance, err = s.instance(ctx, id)
 	return answer, err
+}
+
+// outcomeWord says what became of an order; nil: it is not known yet.
+func outcomeWord(o *flow.Outcome) string {
+	switch {
+	case o == nil:
+		return "accepted"
+	case o.Applied:
+		return "applied"
+	default:
+		return "refused"
+	}
 }
 
 // givenTo are the verbs that wait to be carried out on a run.
@@ -181,7 +209,18 @@ func (s *Server) knowsTaskOf(ctx context.Context, id flow.ID, verb flow.Verb) er
 
 // outcome waits for what becomes of an inbox item; nil: it is not known in time.
 func (s *Server) outcome(ctx context.Context, item flow.ID, events <-chan Event) (*flow.Outcome, error) {
-	over := time.NewTimer(outcomeWait)
+	return s.outcomeWithin(ctx, item, events, outcomeWait)
+}
+
+// outcomeUntil waits until a time, and looks once in any case.
+func (s *Server) outcomeUntil(ctx context.Context, item flow.ID, over time.Time) (*flow.Outcome, error) {
+	watch, cancel := s.until(ctx)
+	defer cancel()
+	return s.outcomeWithin(watch, item, nil, time.Until(over))
+}
+
+func (s *Server) outcomeWithin(ctx context.Context, item flow.ID, events <-chan Event, wait time.Duration) (*flow.Outcome, error) {
+	over := time.NewTimer(wait)
 	defer over.Stop()
 	net := time.NewTicker(outcomeNet)
 	defer net.Stop()

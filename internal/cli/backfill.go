@@ -4,7 +4,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -52,6 +51,9 @@ has several. A workflow without a schedule is run for every midnight of its zone
 workflow's zone; a date without a time is its midnight, also behind --to: to include the second of march write
 --to "2026-03-02 23:59:59".
 
+--cascade also runs the workflows whose dependent tasks wait for this one, and those that wait for them: for the times of their
+schedules that look at a date of the backfill, level by level, each when all dates before it have ended.
+
 --preview tells exactly what would run, and starts nothing. What is started is written as a whole or not at all, and goes on by
 itself: ` + "`baton get backfills ID -w`" + ` follows it.
 
@@ -62,6 +64,7 @@ begins. --resume goes on when it is recovered, or at once with --on-failure cont
   baton backfill daily-orders --from 2026-01-01 --to 2026-03-31 --parallel 4 --on-failure stop
   baton backfill daily-orders --dates 2026-01-05,2026-02-17 -p region=us
   baton backfill daily-orders --from "2026-03-01 12:00:00" --to 2026-03-31 --schedule nightly --order desc
+  baton backfill daily-orders --from 2026-01-01 --to 2026-01-31 --cascade --preview
   baton backfill --pause 7301444403200000
   baton backfill --resume 7301444403200000 --on-failure continue`,
 	}
@@ -76,6 +79,7 @@ begins. --resume goes on when it is recovered, or at once with --on-failure cont
 	fl.StringArrayVarP(&f.params, "param", "p", nil, "parameter k=v of each run, as often as needed")
 	fl.StringVar(&f.Priority, "priority", "", "highest, high, medium, low or lowest")
 	fl.StringVar(&f.key, "key", "", "idempotency key: the same key answers the first backfill")
+	fl.BoolVar(&f.Cascade, "cascade", false, "also run the workflows that depend on it, for the dates that look at its dates")
 	fl.BoolVar(&f.Preview, "preview", false, "tell what would run, and start nothing")
 	fl.StringVar(&f.pause, "pause", "", "the `ID` of a backfill: have no date of it begin; what runs goes on")
 	fl.StringVar(&f.resume, "resume", "", "the `ID` of a backfill that is paused, or that a failure ended: go on")
@@ -109,7 +113,7 @@ func onlyVerb(cmd *cobra.Command, said, args []string) error {
 	if len(args) > 0 {
 		return usagef("--%s takes the id of a backfill, and no NAME: what is %q for?", said[0], args[0])
 	}
-	for _, name := range []string{"from", "to", "dates", "schedule", "order", "parallel", "on-failure", "param", "priority", "key", "preview"} {
+	for _, name := range []string{"from", "to", "dates", "schedule", "order", "parallel", "on-failure", "param", "priority", "key", "cascade", "preview"} {
 		if cmd.Flags().Changed(name) && (name != "on-failure" || said[0] != flow.VerbResume) {
 			return usagef("--%s is for a new backfill; --%s changes one that there is", name, said[0])
 		}
@@ -179,8 +183,9 @@ func (a *app) writeBackfill(w io.Writer, b api.Backfill, word, hint string) erro
 
 // planText is what a backfill will do, in words.
 func planText(b api.BackfillSummary) string {
-	parts := []string{fmt.Sprintf("%s from %s to %s", datesText(b.Progress.Total), dateIn(b, b.From), dateIn(b, b.To))}
-	if b.Progress.Total == 1 {
+	own := b.Progress.Total - b.Cascaded
+	parts := []string{fmt.Sprintf("%s from %s to %s", datesText(own), dateIn(b, b.From), dateIn(b, b.To))}
+	if own == 1 {
 		parts[0] = "1 date, " + dateIn(b, b.From)
 	}
 	if b.Schedule != nil {
@@ -200,6 +205,9 @@ func planText(b api.BackfillSummary) string {
 	if b.OnFailure == flow.OnFailureStop {
 		parts = append(parts, "until one fails")
 	}
+	if b.Cascaded > 0 {
+		parts = append(parts, "then "+datesText(b.Cascaded)+" of dependents")
+	}
 	return strings.Join(parts, ", ")
 }
 
@@ -211,8 +219,12 @@ func datesText(n int) string {
 }
 
 // progressText is how far a backfill has come: 12/90 succeeded, 1 failed, 1 running.
-func progressText(b api.BackfillSummary) string {
-	n := b.Progress
+func progressText(b api.BackfillSummary) string { return progressOfDates(b.Progress) }
+
+func progressOfDates(n api.BackfillProgress) string {
+	if n.Total == 0 {
+		return "-"
+	}
 	parts := []string{fmt.Sprintf("%d/%d succeeded", n.Succeeded, n.Total)}
 	for _, part := range []struct {
 		n    int
@@ -239,38 +251,6 @@ func inZone(b api.BackfillSummary, at flow.Time) time.Time {
 		zone = time.UTC
 	}
 	return at.Std().In(zone)
-}
-
-const (
-	// datesShown is how many dates are told one by one where not all were asked for.
-	datesShown = 100
-	// endsShown is how many of more are told at each end.
-	endsShown = 10
-)
-
-// printPreview tells what would run: of very many the first and the last, unless all are wanted.
-func (a *app) printPreview(got answer[api.Backfill]) error {
-	b := got.Value
-	names := make([]string, len(b.Items))
-	for i, item := range b.Items {
-		names[i] = dateIn(b.BackfillSummary, item.DataTime)
-	}
-	return a.print(got.Raw, names, func(w io.Writer) error {
-		if err := a.writeBackfill(w, b, "would be run for", ""); err != nil {
-			return err
-		}
-		for i, name := range names {
-			if len(names) > datesShown && a.config.Output != formatWide && i >= endsShown && i < len(names)-endsShown {
-				if i == endsShown {
-					say(w, "  %s\n", a.paint().dim(fmt.Sprintf("… %d more; -o wide shows them", len(names)-2*endsShown)))
-				}
-				continue
-			}
-			say(w, "  %s\n", name)
-		}
-		say(w, "%s\n", a.paint().dim("nothing was started; without --preview it is"))
-		return nil
-	})
 }
 
 func (a *app) getBackfills() *cobra.Command {
@@ -310,97 +290,6 @@ func (a *app) getBackfills() *cobra.Command {
 	return c
 }
 
-func (a *app) getBackfill(ctx context.Context, id string, watch bool) error {
-	c := a.client()
-	if watch {
-		return watchBackfill(ctx, a, c, id)
-	}
-	got, err := ask[api.Backfill](ctx, c, read(path("backfills", id), nil))
-	if err != nil {
-		return err
-	}
-	b := got.Value
-	return a.print(got.Raw, []string{or(b.ID, "")}, func(w io.Writer) error {
-		if err := a.writeBackfill(w, b, b.State, ""); err != nil {
-			return err
-		}
-		items, hint := b.Items, ""
-		if len(items) > datesShown && a.config.Output != formatWide {
-			items = slices.DeleteFunc(slices.Clone(items), func(i api.BackfillItem) bool { return slices.Contains(plainStates, i.State) })
-			hint = "the others are waiting, skipped or have succeeded; -o wide shows all"
-		}
-		if len(items) > 0 {
-			if err := itemView(b.BackfillSummary).write(w, items, a.look()); err != nil {
-				return err
-			}
-		}
-		if hint != "" {
-			say(w, "%s\n", a.paint().dim(hint))
-		}
-		return nil
-	})
-}
-
-// plainStates are those of dates that nobody looks for among many.
-var plainStates = []string{"waiting", "skipped", "succeeded"}
-
-// watchBackfill follows a backfill until it has ended: the dates that changed for people, the whole object for programs.
-func watchBackfill(ctx context.Context, a *app, c *client, id string) error {
-	people := a.config.Output == formatTable || a.config.Output == formatWide
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	changed := c.changes(ctx, request{path: "/events"})
-	now := make(chan struct{})
-	close(now)
-	objects := &changing[api.BackfillSummary]{app: a, view: backfillView(), seen: map[string]string{}}
-	var rows *changing[api.BackfillItem]
-	for {
-		var got answer[api.Backfill]
-		err := patiently(ctx, func() (err error) {
-			got, err = ask[api.Backfill](ctx, c, read(path("backfills", id), nil))
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		b := got.Value
-		over := slices.Contains([]string{"stopped", "failed", "succeeded"}, b.State)
-		switch {
-		case !people:
-			err = objects.print([]json.RawMessage{got.Raw})
-		default:
-			if rows == nil {
-				rows = &changing[api.BackfillItem]{app: a, view: itemView(b.BackfillSummary), seen: map[string]string{}}
-			}
-			if err = rows.printItems(got.Raw); err == nil && over {
-				err = a.writeBackfill(a.Stdout, b, b.State, "")
-			}
-		}
-		if err != nil || over {
-			return err
-		}
-		early := changed
-		if b.Progress.Running == 0 && b.State != "paused" {
-			early = now // it is about to end, or to go on, and of that no event tells
-		}
-		if err := pause(ctx, early); err != nil {
-			return err
-		}
-	}
-}
-
-// printItems prints the dates that changed, but for those that have not begun.
-func (c *changing[T]) printItems(raw json.RawMessage) error {
-	var b struct{ Items []json.RawMessage }
-	if err := json.Unmarshal(raw, &b); err != nil {
-		return fmt.Errorf("read backfill: %w", err)
-	}
-	return c.print(slices.DeleteFunc(b.Items, func(raw json.RawMessage) bool {
-		var item api.BackfillItem
-		return json.Unmarshal(raw, &item) == nil && item.Instance == nil && item.Reason == nil
-	}))
-}
-
 func backfillView() view[api.BackfillSummary] {
 	return view[api.BackfillSummary]{
 		name: func(b api.BackfillSummary) string { return or(b.ID, "") },
@@ -418,23 +307,6 @@ func backfillView() view[api.BackfillSummary] {
 			{head: "ON FAILURE", wide: true, cell: func(b api.BackfillSummary) string { return b.OnFailure }},
 			{head: "AGE", cell: func(b api.BackfillSummary) string { return age(b.CreatedAt) }},
 			{head: "REASON", wide: true, free: true, cell: func(b api.BackfillSummary) string { return or(b.Reason, "") }},
-		},
-	}
-}
-
-func itemView(of api.BackfillSummary) view[api.BackfillItem] {
-	return view[api.BackfillItem]{
-		name: func(i api.BackfillItem) string { return i.DataTime.String() },
-		columns: []column[api.BackfillItem]{
-			{head: "DATE", cell: func(i api.BackfillItem) string { return dateIn(of, i.DataTime) }},
-			{head: "STATE", state: true, cell: func(i api.BackfillItem) string { return i.State }},
-			{head: "INSTANCE", cell: func(i api.BackfillItem) string { return or(i.Instance, "-") }},
-			{head: "REASON", free: true, cell: func(i api.BackfillItem) string {
-				if i.State == "running" { // which says as much
-					return ""
-				}
-				return or(i.Reason, "")
-			}},
 		},
 	}
 }

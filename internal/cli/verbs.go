@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"baton/internal/api"
-	"baton/internal/flow"
 )
 
 func (a *app) verbCommands() []*cobra.Command {
@@ -22,7 +21,7 @@ func (a *app) verbCommands() []*cobra.Command {
 		{"resume", "Go on with a paused run", "The same task instances go on; waits for a time keep their due time."},
 		{"stop", "Kill what runs and end the run", "Also while the run is paused, waits for a retry or has not begun. With --compensate what succeeded is undone in reverse order."},
 		{"recover", "Take up what failed, was killed or never ran", "In the same run, with its version, parameters and data time. Rows of what failed stay, superseded."},
-		{"rerun", "Run everything again in the same run", "With the run's version, parameters and data time."},
+		{"rerun", "Run everything again in the same run", "With the run's version, parameters and data time. With --downstream the last runs for the same data time of the workflows that depend\non it are rerun, too, and each waits for what comes before it anew; one that goes on is left alone, and named."},
 		{"release", "Try again with a quarantined run", ""},
 	}
 	var out []*cobra.Command
@@ -41,13 +40,13 @@ func (a *app) verbCommand(verb, short, long string) *cobra.Command {
 	case "stop":
 		c.Flags().BoolVar(&compensate, "compensate", false, "undo what succeeded, in reverse order")
 	case "rerun":
-		c.Flags().BoolVar(&downstream, "downstream", false, "also rerun the runs that depend on this one")
+		c.Flags().BoolVar(&downstream, "downstream", false, "also rerun the runs for the same data time that depend on this one")
 	}
 	c.RunE = action(func(ctx context.Context, args []string) error {
-		if downstream {
-			return flow.Errorf(flow.CodeNotSupported, "downstream", "rerun --downstream is not supported by this version")
-		}
 		q := url.Values{}
+		if downstream {
+			q.Set("downstream", "true")
+		}
 		if compensate {
 			q.Set("compensate", "true")
 		}
@@ -137,7 +136,14 @@ func (a *app) orderAndWait(ctx context.Context, c *client, r request, instance, 
 
 // outcome says what a verb did.
 func (a *app) outcome(o api.Ordered, verb string) string {
-	return fmt.Sprintf("%s %s: run %s is %s", verb, o.Outcome, o.Instance.ID, a.paint().state(string(o.Instance.State)))
+	out := fmt.Sprintf("%s %s: run %s is %s", verb, o.Outcome, o.Instance.ID, a.paint().state(string(o.Instance.State)))
+	for _, d := range o.Downstream {
+		out += fmt.Sprintf("\n  and run %s of %s: %s", d.ID, placeOf(d.Project, d.Workflow), d.Outcome)
+		if d.Reason != nil {
+			out += ", " + *d.Reason
+		}
+	}
+	return out
 }
 
 // member takes one part of an answer as it was.

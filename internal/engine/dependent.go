@@ -28,68 +28,20 @@ const (
 
 const dependentLookup = flow.ReasonDependent + ": looks at what it depends on"
 
-// dependency is a leaf, or a list of which all or any must hold.
-type dependency struct {
-	All      []dependency `json:"all"`
-	Any      []dependency `json:"any"`
-	Project  string       `json:"project"`
-	Workflow string       `json:"workflow"`
-	Task     string       `json:"task"`
-	Window   string       `json:"window"`
-}
-
 // dependentOptions are those of a dependent.
 type dependentOptions struct {
-	dependency
+	flow.Dependency
 	OnFailure   string     `json:"on_failure"`
 	Wait        string     `json:"wait"`
 	Match       flow.Match `json:"match"`
 	PassOutputs any        `json:"pass_outputs"` // a boolean, or a text that a template gave
 }
 
-// leaves lists the leaves from left to right.
-func (d *dependency) leaves(out []*dependency) []*dependency {
-	if d.Workflow != "" {
-		return append(out, d)
-	}
-	for _, list := range [2][]dependency{d.All, d.Any} {
-		for i := range list {
-			out = list[i].leaves(out)
-		}
-	}
-	return out
-}
-
-// upshot joins what the leaves come to; next takes them from left to right.
-func (d *dependency) upshot(next func() flow.Upshot) flow.Upshot {
-	if d.Workflow != "" {
-		return next()
-	}
-	got := map[flow.Upshot]int{}
-	for _, list := range [2][]dependency{d.All, d.Any} {
-		for i := range list {
-			got[list[i].upshot(next)]++
-		}
-	}
-	first, last := flow.UpshotFailed, flow.UpshotSucceeded // one that failed is enough, or all must have succeeded
-	if len(d.Any) > 0 {
-		first, last = last, first
-	}
-	switch {
-	case got[first] > 0:
-		return first
-	case got[flow.UpshotPending] > 0:
-		return flow.UpshotPending
-	default:
-		return last
-	}
-}
-
 // upstreams are the leaves of a row as questions.
 func (s *State) upstreams(o *dependentOptions) ([]flow.Upstream, error) {
 	base := s.Inst.DataTime
 	var out []flow.Upstream
-	for _, leaf := range o.leaves(nil) {
+	for _, leaf := range o.Leaves() {
 		u := flow.Upstream{Project: cmp.Or(leaf.Project, s.Plan.Def.Project), Workflow: leaf.Workflow, Task: leaf.Task, Match: cmp.Or(o.Match, flow.MatchDataTime)}
 		u.Own = u.Project == s.Plan.Def.Project && u.Workflow == s.Plan.Def.Name
 		if leaf.Window == window.Same {
@@ -137,7 +89,7 @@ func (s *State) lookedUpstream(r int32, found []flow.FoundUpstream, env Env, fx 
 		return
 	}
 	k := 0
-	up := o.upshot(func() flow.Upshot { k++; return standingOf(asked[k-1], found[k-1]) })
+	up := o.Upshot(func() flow.Upshot { k++; return standingOf(asked[k-1], found[k-1]) })
 	switch {
 	case up == flow.UpshotSucceeded:
 		var outputs []byte
@@ -279,6 +231,8 @@ func runText(run flow.FoundRun) string {
 	switch {
 	case run.ID == 0:
 		return "no run yet"
+	case run.Rerun:
+		return fmt.Sprintf("run %s is about to be rerun", run.ID)
 	case run.Task != 0:
 		return fmt.Sprintf("%s in run %s", run.Task, run.ID)
 	default:

@@ -2,7 +2,10 @@
 
 package flow
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 const (
 	// MaxBackfillDates bounds one backfill: its dates are written by one transaction, and read by one answer.
@@ -52,7 +55,8 @@ type Backfill struct {
 	Descending bool // the latest date first; that is the order of its items
 	Parallel   int  // at most so many runs at a time
 	Halt       bool // on_failure: stop: after a date that did not succeed no other begins
-	Dates      int  // how many there are
+	Dates      int  // how many there are, of all its workflows
+	Cascaded   int  // how many of them are of workflows that depend on its own
 	Reason     string
 	CreatedAt  Time
 	EndedAt    Time
@@ -60,10 +64,33 @@ type Backfill struct {
 
 // BackfillItem is one date of a backfill.
 type BackfillItem struct {
+	Part     int // whose it is: the number of a part
+	Level    int // of that part
 	DataTime Time
 	Instance ID            // its run; 0: none
 	State    InstanceState // of the run, or how it ended if that is not kept any more; 0: the date has not begun
 	Reason   string
+}
+
+// BackfillPart is one workflow of a backfill, run by the times of one schedule: part 0 is the backfill's own, the others
+// are those that depend on it.
+type BackfillPart struct {
+	Level    int // 0 for its own; a level begins when all dates of those before it have ended
+	Workflow ID
+	Start    Start
+	Zone     string
+	Dates    int
+	Reason   string // "code: a sentence": why it has no dates, or not all that may depend on it
+	// Names and counts, as people read it.
+	ProjectName  string
+	WorkflowName string
+	From, To     Time // 0: it has no dates
+	Counts       BackfillCounts
+}
+
+// Own is the part of the workflow that the backfill is of.
+func (b *Backfill) Own() BackfillPart {
+	return BackfillPart{Workflow: b.Workflow, Start: b.Start, Zone: b.Zone, Dates: b.Dates - b.Cascaded}
 }
 
 // NamedBackfill is a backfill as people read it.
@@ -71,9 +98,27 @@ type NamedBackfill struct {
 	Backfill
 	ProjectName  string
 	WorkflowName string
-	From, To     Time           // its earliest and latest date
+	From, To     Time           // its earliest and latest date, those of dependents aside
 	Items        []BackfillItem // in the order in which they begin; a list has none
+	Parts        []BackfillPart // its own and those of its dependents; none without cascade, and in a list
 	Counts       BackfillCounts
+}
+
+// Count sums up the items, and by parts if there are dependents: Parts, which were these, then begin with its own.
+func (b *NamedBackfill) Count() {
+	if len(b.Parts) > 0 {
+		own := b.Own()
+		own.ProjectName, own.WorkflowName = b.ProjectName, b.WorkflowName
+		b.Parts = slices.Insert(b.Parts, 0, own)
+	}
+	for _, i := range b.Items {
+		b.Counts.Add(i.State, 1)
+		if len(b.Parts) > 0 {
+			p := &b.Parts[i.Part]
+			p.Counts.Add(i.State, 1)
+			p.From, p.To = Earliest(p.From, i.DataTime), max(p.To, i.DataTime)
+		}
+	}
 }
 
 // BackfillCounts are the dates of a backfill by what became of them.
@@ -117,6 +162,18 @@ type BackfillStand struct {
 	Going  int // runs that have not ended
 	Failed int // dates whose run ended otherwise than succeeded, or could not be ordered
 	Left   int // dates that have not begun
+	Held   int // of them those that may not begin yet: their level has not come
+}
+
+// HeldDates counts of dates that are next, by their levels in the order in which they begin, those that may not begin
+// beside runs of some levels that go on: a level begins when all dates before it have begun and ended.
+func HeldDates(next, going []int) int {
+	for i, level := range next {
+		if level != next[0] || slices.ContainsFunc(going, func(on int) bool { return on < level }) {
+			return len(next) - i
+		}
+	}
+	return 0
 }
 
 // BackfillStep is what is done next about a backfill.
@@ -135,7 +192,11 @@ func (b *Backfill) Next(s BackfillStand) BackfillStep {
 		if b.Halt && s.Failed > 0 {
 			return b.halted(s)
 		}
-		if n := min(s.Left, max(b.Parallel-s.Going, 0)); n > 0 || s.Going > 0 {
+		room := max(b.Parallel-s.Going, 0)
+		switch n := min(s.Left-s.Held, room); {
+		case n == 0 && s.Held > 0 && room > 0:
+			return BackfillStep{0, BackfillRunning, "level: the dates of the next level begin when all before them have ended"}
+		case n > 0 || s.Going > 0:
 			return BackfillStep{n, BackfillRunning, ""}
 		}
 		return b.over(s)

@@ -31,6 +31,12 @@ func TestBackfillNext(t *testing.T) {
 			0, BackfillFailed, "on_failure: 1 of 9 dates did not succeed, so 5 were left out; `baton backfill --resume 7` goes on when it is recovered, or with --on-failure continue",
 		}},
 		{"the last one failed", BackfillRunning, 3, true, BackfillStand{Failed: 1}, BackfillStep{0, BackfillFailed, "dates: 1 of 9 dates did not succeed"}},
+		{"what is next waits for its level", BackfillRunning, 3, false, BackfillStand{Going: 1, Left: 5, Held: 5}, BackfillStep{
+			0, BackfillRunning, "level: the dates of the next level begin when all before them have ended",
+		}},
+		{"the last of a level begin", BackfillRunning, 3, false, BackfillStand{Going: 1, Left: 5, Held: 4}, BackfillStep{1, BackfillRunning, ""}},
+		{"all places are taken, whatever is held", BackfillRunning, 1, false, BackfillStand{Going: 1, Left: 1, Held: 1}, BackfillStep{0, BackfillRunning, ""}},
+		{"paused before a level", BackfillPaused, 3, false, BackfillStand{Going: 1, Left: 1, Held: 1}, BackfillStep{0, BackfillPaused, "before"}},
 		{"none failed that could halt", BackfillRunning, 3, true, BackfillStand{Left: 5}, BackfillStep{3, BackfillRunning, ""}},
 		{"paused", BackfillPaused, 3, false, BackfillStand{Left: 5}, BackfillStep{0, BackfillPaused, "before"}},
 		{"paused, the last one goes on", BackfillPaused, 3, false, BackfillStand{Going: 1}, BackfillStep{0, BackfillPaused, "before"}},
@@ -47,6 +53,27 @@ func TestBackfillNext(t *testing.T) {
 		b := Backfill{ID: 7, State: c.state, Parallel: c.parallel, Halt: c.halt, Dates: 9, Reason: "before"}
 		if got := b.Next(c.stand); got != c.want {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestHeldDates(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name        string
+		next, going []int
+		want        int
+	}{
+		{"none is left", nil, []int{0}, 0},
+		{"of one level", []int{0, 0, 0}, []int{0}, 0},
+		{"up to the next level", []int{0, 1, 1}, nil, 2},
+		{"the one before goes on", []int{1, 1}, []int{0, 1}, 2},
+		{"the one before has ended", []int{1, 1, 2}, []int{1}, 1},
+		{"a later one was taken up again", []int{0, 0}, []int{2}, 0},
+		{"the last begins", []int{3}, nil, 0},
+	} {
+		if got := HeldDates(c.next, c.going); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
 }

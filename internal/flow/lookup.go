@@ -60,6 +60,7 @@ type FoundUpstream struct {
 type FoundRun struct {
 	ID      ID
 	State   InstanceState
+	Rerun   bool      // it is ordered to be rerun together with others, and has not begun yet
 	Task    TaskState // of the task that is waited for, 0: it has no row, or the whole run is waited for
 	Reason  string    // of the task
 	EndedAt Time
@@ -79,7 +80,7 @@ const (
 // Upshot tells what the run comes to for who waits for it, or for a task of it.
 func (r FoundRun) Upshot(task string) Upshot {
 	switch {
-	case r.ID == 0:
+	case r.ID == 0 || r.Rerun:
 		return UpshotPending
 	case task == "" && r.State == InstanceSucceeded:
 		return UpshotSucceeded

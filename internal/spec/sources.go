@@ -5,7 +5,6 @@ package spec
 import (
 	"cmp"
 	"encoding/json"
-	"slices"
 	"strings"
 
 	"baton/internal/flow"
@@ -69,37 +68,18 @@ func Workflows(doc flow.Document) []flow.UsedWorkflow {
 		if t.Type != flow.TypeSubWorkflow && t.Type != flow.TypeDependent {
 			continue
 		}
-		var tree reference
+		var tree flow.Dependency // a sub_workflow has no more than one leaf of it
 		if json.Unmarshal(t.With, &tree) != nil {
 			continue
 		}
-		for _, u := range tree.used(nil) {
-			u.Project = cmp.Or(u.Project, doc.Workflow.Project)
+		for _, leaf := range tree.Leaves() {
+			u := flow.UsedWorkflow{Project: cmp.Or(leaf.Project, doc.Workflow.Project), Workflow: leaf.Workflow, Task: leaf.Task}
 			if u.Known() && !seen[u] {
 				seen[u] = true
 				u.By, u.Waits = t.Name, t.Type == flow.TypeDependent
 				out = append(out, u)
 			}
 		}
-	}
-	return out
-}
-
-// reference is what a sub_workflow or a dependent names.
-type reference struct {
-	Project  string      `json:"project"`
-	Workflow string      `json:"workflow"`
-	Task     string      `json:"task"`
-	All      []reference `json:"all"`
-	Any      []reference `json:"any"`
-}
-
-func (r reference) used(out []flow.UsedWorkflow) []flow.UsedWorkflow {
-	if r.Workflow != "" {
-		out = append(out, flow.UsedWorkflow{Project: r.Project, Workflow: r.Workflow, Task: r.Task})
-	}
-	for _, below := range slices.Concat(r.All, r.Any) {
-		out = below.used(out)
 	}
 	return out
 }

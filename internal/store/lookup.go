@@ -80,9 +80,13 @@ type candidate struct {
 
 func scanCandidate(s scanner) (candidate, error) {
 	var c candidate
-	err := s.Scan(&c.ID, &c.State, &c.EndedAt, doc{&c.Outputs}, &c.order)
+	err := s.Scan(&c.ID, &c.State, &c.EndedAt, doc{&c.Outputs}, &c.order, &c.Rerun)
 	return c, err
 }
+
+// rerunWaits tells of a run whether it is ordered to be rerun together with others. It is asked for by the statement that
+// reads the state of the run: the order is consumed by the commit that begins it anew, so no moment lies between.
+const rerunWaits = `(SELECT b.id FROM inbox b WHERE b.instance_id = i.id AND b.state = 0 AND substr(b.dedup, 1, 6) = '` + flow.DownstreamKey + `' LIMIT 1) IS NOT NULL`
 
 const (
 	// candidatesRead bounds the runs of one window that are looked at for one which ran the wanted task.
@@ -98,20 +102,20 @@ func (m *Master) counts(ctx context.Context, workflow flow.ID, u flow.Upstream, 
 	var err error
 	if u.Match == flow.MatchLatestEnd {
 		runs, err = all(ctx, m.DB, m.read(forEngine), scanCandidate, `
-			SELECT i.id, i.state, i.ended_at, i.outputs, CASE WHEN i.ended_at > 0 THEN i.ended_at ELSE i.started_at END AS last
+			SELECT i.id, i.state, i.ended_at, i.outputs, CASE WHEN i.ended_at > 0 THEN i.ended_at ELSE i.started_at END AS last, `+rerunWaits+`
 			FROM instance i
 			WHERE i.workflow_id = $1 AND i.id >= $4 AND i.id < $5 AND i.id <> $6 AND NOT i.dry_run
 				AND CASE WHEN i.ended_at > 0 THEN i.ended_at ELSE i.started_at END >= $2
 				AND CASE WHEN i.ended_at > 0 THEN i.ended_at ELSE i.started_at END < $3
 			ORDER BY last DESC, i.id DESC LIMIT $7`, workflow, w.From, w.To, firstID(w.From.Add(-longestRun)), firstID(w.To.Add(idSkew)), self, candidatesRead)
 	} else {
-		runs, err = m.candidates(ctx, workflow, w, self)
+		runs, err = m.candidates(ctx, m.read(forEngine), workflow, w, self)
 	}
 	if err != nil {
 		return flow.FoundRun{}, err
 	}
 	for _, c := range runs {
-		if u.Task == "" || c.State == flow.InstanceSubmitted {
+		if u.Task == "" || c.State == flow.InstanceSubmitted || c.Rerun {
 			return c.FoundRun, nil
 		}
 		ran, err := m.ofTask(ctx, &c.FoundRun, u.Task)
@@ -123,16 +127,16 @@ func (m *Master) counts(ctx context.Context, workflow flow.ID, u flow.Upstream, 
 }
 
 // candidates are runs for a time in a window, the last one first.
-func (m *Master) candidates(ctx context.Context, workflow flow.ID, w flow.Span, self flow.ID) ([]candidate, error) {
-	runs, err := all(ctx, m.DB, m.read(forEngine), scanCandidate, `
-		SELECT i.id, i.state, i.ended_at, i.outputs, i.data_time FROM instance i
+func (db *DB) candidates(ctx context.Context, q querier, workflow flow.ID, w flow.Span, self flow.ID) ([]candidate, error) {
+	runs, err := all(ctx, db, q, scanCandidate, `
+		SELECT i.id, i.state, i.ended_at, i.outputs, i.data_time, `+rerunWaits+` FROM instance i
 		WHERE i.workflow_id = $1 AND i.data_time / 86400000000 BETWEEN $2 AND $3 AND i.data_time >= $4 AND i.data_time < $5 AND i.id <> $6 AND NOT i.dry_run
 		ORDER BY i.data_time DESC, i.id DESC LIMIT $7`, workflow, dayOf(w.From), dayOf(w.To), w.From, w.To, self, candidatesRead)
 	if err != nil {
 		return nil, err
 	}
-	waiting, err := all(ctx, m.DB, m.read(forEngine), scanCandidate, `
-		SELECT c.id, 1, 0, '', c.data_time FROM command c
+	waiting, err := all(ctx, db, q, scanCandidate, `
+		SELECT c.id, 1, 0, '', c.data_time, FALSE FROM command c
 		WHERE c.workflow_id = $1 AND c.data_time >= $2 AND c.data_time < $3 AND NOT c.dry_run
 		ORDER BY c.data_time DESC, c.id DESC LIMIT 1`, workflow, w.From, w.To)
 	if err != nil || len(waiting) == 0 {

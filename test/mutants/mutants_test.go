@@ -171,6 +171,11 @@ var mutants = []mutant{
 		pkg: "./internal/store", run: "TestPostgres/backfills/advanced_at_once",
 	},
 	{
+		name: "a level of a backfill begins before the one before has ended",
+		file: "internal/flow/backfill.go", old: "if level != next[0] || slices.ContainsFunc", new: "if false && slices.ContainsFunc",
+		pkg: "./test/sim", run: "TestHistories", args: []string{"-seeds", "100"},
+	},
+	{
 		name: "nobody looks for what ended of a backfill where its master died",
 		file: "internal/master/asks.go", old: "a.looked, a.all = now, true", new: "a.looked = now",
 		pkg: "./test/sim", run: "TestHistories", args: []string{"-seeds", "400"},

@@ -15,24 +15,28 @@ import (
 type dated struct {
 	flow.Backfill
 	items []flow.BackfillItem
+	parts []flow.ID // the workflow of each part
 }
 
 // stand counts how the dates stand, by their runs.
 func (s *Store) stand(b *dated) (st flow.BackfillStand, going []flow.Seat) {
+	var next, levels []int
 	for _, item := range b.items {
 		in := s.instances[item.Instance]
 		switch {
 		case item.Instance == 0:
-			st.Left++
+			next = append(next, item.Level)
 		case in == nil:
 			going = append(going, flow.Seat{ID: item.Instance, Times: 1})
+			levels = append(levels, item.Level)
 		case !in.Instance.State.Ended():
 			going = append(going, flow.Seat{ID: item.Instance, Times: in.Instance.RunTimes})
+			levels = append(levels, item.Level)
 		case in.Instance.State != flow.InstanceSucceeded:
 			st.Failed++
 		}
 	}
-	st.Going = len(going)
+	st.Going, st.Left, st.Held = len(going), len(next), flow.HeldDates(next, levels)
 	return st, going
 }
 
@@ -54,7 +58,7 @@ func (s *Store) advance(b *dated, next func() flow.ID) (started int, more bool) 
 		started++
 		start := b.Start
 		start.DataTime, start.Trigger, start.Backfill = item.DataTime, flow.TriggerBackfill, b.ID
-		s.submit(flow.Command{ID: id, Project: 1, Workflow: b.Workflow, Version: 1, Priority: flow.PriorityMedium, Start: spec(start), At: s.w.now})
+		s.submit(flow.Command{ID: id, Project: 1, Workflow: b.parts[item.Part], Version: 1, Priority: flow.PriorityMedium, Start: spec(start), At: s.w.now})
 		s.w.fired = append(s.w.fired, &accepted{id: id})
 		s.w.log("backfill %d begins %d for %s", b.ID, id, item.DataTime)
 	}
@@ -126,6 +130,13 @@ func (w *World) backfill() {
 			for i := range 2 + w.rng.IntN(7) {
 				b.items = append(b.items, flow.BackfillItem{DataTime: start.Add(time.Duration(n*100+i) * time.Hour)})
 			}
+			b.parts = []flow.ID{b.Workflow}
+			for level := range w.rng.IntN(3) { // some cascade: which workflows depend on it matters to nobody here
+				b.parts = append(b.parts, flow.ID(100+w.rng.IntN(5)))
+				for i := range 1 + w.rng.IntN(3) {
+					b.items = append(b.items, flow.BackfillItem{Part: level + 1, Level: level + 1, DataTime: start.Add(time.Duration(n*100+20*(level+1)+i) * time.Hour)})
+				}
+			}
 			b.Dates = len(b.items)
 			w.store.backfills[b.ID] = b
 			w.store.advance(b, func() flow.ID { return w.store.ids.Next(w.now) })
@@ -192,6 +203,30 @@ func (s *Store) checkParallel(now flow.Instance) {
 	}
 	if on > b.Parallel {
 		s.violation("run %d of backfill %d begins as one of %d, and %d may go on at a time", now.ID, id, on, b.Parallel)
+	}
+}
+
+// checkLevels: a run that begins is of a level before which all dates have begun and ended, those aside that a person had
+// run again.
+func (s *Store) checkLevels(now flow.Instance) {
+	id, date := ofBackfill(now.Spec)
+	b := s.backfills[id]
+	if b == nil || now.RunTimes > 1 {
+		return
+	}
+	level := 0
+	for _, item := range b.items {
+		if item.DataTime == date {
+			level = item.Level
+		}
+	}
+	for _, item := range b.items {
+		if item.Level >= level {
+			continue
+		}
+		if in := s.instances[item.Instance]; in == nil || in.Instance.RunTimes == 1 && !in.Instance.State.Ended() {
+			s.violation("run %d of backfill %d begins at level %d, and that for %s of level %d has not ended", now.ID, id, level, item.DataTime, item.Level)
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func (s *Store) upstream(u flow.Upstream, self flow.ID) (f flow.FoundUpstream) {
 			}
 			look(flow.Instance{ID: id, Workflow: c.Workflow, DataTime: at, State: flow.InstanceSubmitted})
 		}
-		f.Runs = append(f.Runs, flow.FoundRun{ID: last.ID, State: last.State})
+		f.Runs = append(f.Runs, flow.FoundRun{ID: last.ID, State: last.State, Rerun: s.aboutToRerun(last.ID)})
 	}
 	return f
 }

@@ -79,6 +79,7 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 	runs := w.play()
 	w.plan()
 	w.backfill()
+	w.rerunTogether()
 	w.trouble()
 	for range cfg.Kills {
 		w.after(time.Duration(w.rng.Int64N(int64(6*time.Second))), func() { w.masters[0].crash("because it is killed") })

@@ -54,6 +54,7 @@ type Store struct {
 	passed    map[flow.ID]bool // runs of which a task may have gone past its pool
 	schedules
 	backfills map[flow.ID]*dated
+	together  []together
 	revisions int64 // given out
 }
 
@@ -497,6 +498,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 	stored.Instance = ch.Instance
 	if ch.Command != 0 {
 		s.checkParallel(ch.Instance)
+		s.checkLevels(ch.Instance)
 	}
 	s.takes[id] = 0
 	var tokens []int64
@@ -538,6 +540,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 	for _, it := range ch.Inbox {
 		delete(s.inbox, it)
 	}
+	s.checkTogether(stored)
 	for _, o := range ch.Outcomes {
 		if _, twice := s.outcomes[o.Inbox]; twice {
 			s.violation("verb %s (inbox %d) was carried out twice", o.Verb, o.Inbox)

@@ -30,11 +30,20 @@ func (w *world) plan(n int, change func(*flow.Backfill)) flow.ID {
 	if b.Descending {
 		slices.Reverse(dates)
 	}
-	id, existing, err := w.db.CreateBackfill(w.ctx, b, dates, "", "", w.id)
+	id, existing, err := w.db.CreateBackfill(w.ctx, b, nil, items(dates...), "", "", w.id)
 	w.ok(err)
 	w.same(false, existing)
 	w.same(b.ID, id)
 	return id
+}
+
+// items are dates of a backfill's own workflow.
+func items(dates ...flow.Time) []flow.BackfillItem {
+	out := make([]flow.BackfillItem, len(dates))
+	for i, at := range dates {
+		out[i].DataTime = at
+	}
+	return out
 }
 
 // stands is a backfill in a line: its state, and of each date the day and how it stands.
@@ -171,22 +180,22 @@ func testBackfillIsWhole(w *world) {
 	taken := w.submit().ID
 	ids := []flow.ID{w.id(), taken} // the second cannot be ordered: the transaction fails at its last statement
 	give := func() flow.ID { id := ids[0]; ids = ids[1:]; return id }
-	if _, _, err := w.db.CreateBackfill(w.ctx, b, []flow.Time{day, 2 * day}, "k", "d", give); err == nil {
+	if _, _, err := w.db.CreateBackfill(w.ctx, b, nil, items(day, 2*day), "k", "d", give); err == nil {
 		w.Error("an id was given twice, and it was taken")
 	}
 	w.same(flow.CodeNotFound, flow.CodeOf(second(w.db.Backfill(w.ctx, b.ID))))
 	w.same(1, len(must(w.m.Commands(w.ctx, 10, nil, flow.Turn{}))(w)))
 
-	id, existing, err := w.db.CreateBackfill(w.ctx, b, []flow.Time{day, 2 * day}, "k", "d", w.id)
+	id, existing, err := w.db.CreateBackfill(w.ctx, b, nil, items(day, 2*day), "k", "d", w.id)
 	w.ok(err)
 	w.same(false, existing)
 	again := b
 	again.ID = w.id()
-	same, existing, err := w.db.CreateBackfill(w.ctx, again, []flow.Time{3 * day}, "k", "d", w.id)
+	same, existing, err := w.db.CreateBackfill(w.ctx, again, nil, items(3*day), "k", "d", w.id)
 	w.ok(err)
 	w.same(id, same)
 	w.same(true, existing)
-	_, _, err = w.db.CreateBackfill(w.ctx, again, []flow.Time{3 * day}, "k", flow.BackfillDigest+"other", w.id)
+	_, _, err = w.db.CreateBackfill(w.ctx, again, nil, items(3*day), "k", flow.BackfillDigest+"other", w.id)
 	w.same(flow.CodeConflict, flow.CodeOf(err))
 	w.same(3, len(must(w.m.Commands(w.ctx, 10, nil, flow.Turn{}))(w)))
 }
