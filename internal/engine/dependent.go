@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -14,29 +13,20 @@ import (
 	"baton/internal/window"
 )
 
-const (
-	// Soon after a row has begun to follow it looks once more, and again: an end that was being committed when it began
-	// to follow, by a statement that did not see it, or by a master that did not know yet that somebody follows, is
-	// durable by then.
-	followSoon  = 3 * time.Second
-	followAgain = 30 * time.Second
-	// followNet is how often one looks that was told nothing.
-	followNet = time.Hour
-	// missingNet is how often one looks whose workflow does not exist.
-	missingNet = time.Minute
-)
-
 const dependentLookup = flow.ReasonDependent + ": looks at what it depends on"
 
-// dependency is a leaf, or a list of which all or any must hold.
+// dependency is a list of which all or any must hold, or a leaf.
 type dependency struct {
 	All      []dependency `json:"all"`
 	Any      []dependency `json:"any"`
-	Project  string       `json:"project"`
+	Project  *string      `json:"project"`
 	Workflow string       `json:"workflow"`
-	Task     string       `json:"task"`
+	Task     *string      `json:"task"`
 	Window   string       `json:"window"`
 }
+
+// leaf tells whether it names a workflow, also when its name came out empty: nothing is an empty list, which would hold.
+func (d *dependency) leaf() bool { return len(d.All)+len(d.Any) == 0 }
 
 // dependentOptions are those of a dependent.
 type dependentOptions struct {
@@ -49,7 +39,7 @@ type dependentOptions struct {
 
 // leaves lists the leaves from left to right.
 func (d *dependency) leaves(out []*dependency) []*dependency {
-	if d.Workflow != "" {
+	if d.leaf() {
 		return append(out, d)
 	}
 	for _, list := range [2][]dependency{d.All, d.Any} {
@@ -62,7 +52,7 @@ func (d *dependency) leaves(out []*dependency) []*dependency {
 
 // upshot joins what the leaves come to; next takes them from left to right.
 func (d *dependency) upshot(next func() flow.Upshot) flow.Upshot {
-	if d.Workflow != "" {
+	if d.leaf() {
 		return next()
 	}
 	got := map[flow.Upshot]int{}
@@ -85,12 +75,57 @@ func (d *dependency) upshot(next func() flow.Upshot) flow.Upshot {
 	}
 }
 
+// check refuses names that no workflow has: they may be made of parameters, and come out empty or as anything. at is the
+// place of the dependency.
+func (d *dependency) check(at string) error {
+	for _, list := range []struct {
+		name  string
+		below []dependency
+	}{{"all", d.All}, {"any", d.Any}} {
+		for i := range list.below {
+			if err := list.below[i].check(fmt.Sprintf("%s.%s[%d]", at, list.name, i)); err != nil {
+				return err
+			}
+		}
+	}
+	if !d.leaf() {
+		return nil
+	}
+	for _, is := range []struct {
+		name string
+		text *string
+	}{{"project", d.Project}, {"workflow", &d.Workflow}, {"task", d.Task}} {
+		if is.text == nil {
+			continue
+		}
+		if err := flow.CheckName(*is.text); err != nil {
+			return fmt.Errorf("%s.%s: %s", at, is.name, err.Message)
+		}
+	}
+	if d.Window == window.Same {
+		return nil
+	}
+	if _, err := window.Find(d.Window); err != nil {
+		return fmt.Errorf("%s.window: %w", at, err)
+	}
+	return nil
+}
+
 // upstreams are the leaves of a row as questions.
 func (s *State) upstreams(o *dependentOptions) ([]flow.Upstream, error) {
+	if err := o.check("with"); err != nil {
+		return nil, err
+	}
 	base := s.Inst.DataTime
 	var out []flow.Upstream
 	for _, leaf := range o.leaves(nil) {
-		u := flow.Upstream{Project: cmp.Or(leaf.Project, s.Plan.Def.Project), Workflow: leaf.Workflow, Task: leaf.Task, Match: cmp.Or(o.Match, flow.MatchDataTime)}
+		u := flow.Upstream{Project: s.Plan.Def.Project, Workflow: leaf.Workflow, Match: cmp.Or(o.Match, flow.MatchDataTime)}
+		if leaf.Project != nil {
+			u.Project = *leaf.Project
+		}
+		if leaf.Task != nil {
+			u.Task = *leaf.Task
+		}
 		u.Own = u.Project == s.Plan.Def.Project && u.Workflow == s.Plan.Def.Name
 		if leaf.Window == window.Same {
 			u.Windows = []flow.Span{{From: base, To: base + 1}}
@@ -151,46 +186,6 @@ func (s *State) lookedUpstream(r int32, found []flow.FoundUpstream, env Env, fx 
 		return
 	}
 	s.follow(r, &o, up, asked, found, env, fx)
-}
-
-// follow has a row wait for news of its upstreams.
-func (s *State) follow(r int32, o *dependentOptions, up flow.Upshot, asked []flow.Upstream, found []flow.FoundUpstream, env Env, fx *Effects) {
-	row := &s.Rows[r]
-	net := followNet
-	for i, f := range found {
-		if f.Workflow == 0 {
-			net = missingNet
-			continue
-		}
-		if len(asked[i].Windows) == 0 {
-			continue
-		}
-		span := flow.Span{From: asked[i].Windows[0].From, To: asked[i].Windows[len(asked[i].Windows)-1].To}
-		if asked[i].Match == flow.MatchLatestEnd {
-			span = flow.Span{From: math.MinInt64, To: math.MaxInt64} // whatever it was for
-		}
-		s.change.follows = append(s.change.follows, flow.Follow{Workflow: f.Workflow, Instance: s.Inst.ID, Row: row.ID, Task: asked[i].Task, Span: span})
-	}
-	s.touch(r)
-	first := row.NextCheck == 0
-	if up == flow.UpshotFailed {
-		s.outlast(r, o, s.waitsFor(asked, found, flow.UpshotFailed), env, fx)
-	} else {
-		row.Attempt.GrantedAt = 0
-		row.Reason = flow.Text(flow.ReasonDependent+": waits for "+s.waitsFor(asked, found, flow.UpshotPending), flow.MaxReason)
-		row.NextCheck = env.Now.Add(net)
-	}
-	if row.State.Ended() {
-		return
-	}
-	for _, after := range [2]time.Duration{followSoon, followAgain} {
-		if at := row.EligibleAt.Add(after); at > env.Now {
-			row.NextCheck = flow.Earliest(row.NextCheck, at)
-		}
-	}
-	if first { // what ended while it did not follow yet
-		s.look(r, fx)
-	}
 }
 
 // outlast waits for an upstream that failed and may be mended, for as long as the task says. Since when it has failed
@@ -310,13 +305,4 @@ func passed(found []flow.FoundUpstream) []byte {
 	}
 	raw, _ := json.Marshal(out) // of JSON: it cannot fail
 	return raw
-}
-
-// upstreamTold looks again at what a row waits for.
-func (s *State) upstreamTold(e UpstreamTold, fx *Effects) {
-	r := s.RowByID(e.Row)
-	if r < 0 || !s.Rows[r].Valid || !s.Rows[r].Hosted() || s.Rows[r].Type != flow.TypeDependent {
-		return // it is over, or rests: then it looks when it goes on
-	}
-	s.look(r, fx)
 }

@@ -79,8 +79,6 @@ func (s *State) hostAgain(r int32, env Env, fx *Effects) {
 func (s *State) hostedDue(r int32, env Env, fx *Effects) {
 	row := &s.Rows[r]
 	if row.Type == flow.TypeDependent {
-		row.NextCheck = env.Now.Add(followNet)
-		s.touch(r)
 		s.look(r, fx)
 		return
 	}
@@ -118,16 +116,26 @@ func (s *State) succeedHosted(r int32, outputs []byte, env Env, fx *Effects) {
 	s.endRow(r, flow.TaskSucceeded, "", env)
 }
 
-// look has what a row needs looked up once its change is durable. Until the answer comes the run is not let go of.
+// look has what a row needs looked up once its change is durable. Until the answer comes the run is not let go of, and a
+// dependent has no time at which it looks next: that is how whoever loads the run knows that it owes a look. A row that
+// is being looked up already is looked up once more after that, for the answer may be older than what calls for this.
 func (s *State) look(r int32, fx *Effects) {
+	if row := &s.Rows[r]; row.Type == flow.TypeDependent && row.NextCheck != 0 {
+		row.NextCheck = 0
+		s.touch(r)
+	}
+	if _, asked := s.looking[r]; asked {
+		s.looking[r] = true
+		return
+	}
 	if s.looking == nil {
 		s.looking = map[int32]bool{}
 	}
-	s.looking[r] = true
+	s.looking[r] = false
 	fx.Lookups = append(fx.Lookups, r)
 }
 
-// lookAgain has looked up what a loaded row had no answer to. Who follows is told.
+// lookAgain has looked up what a loaded row had no answer to. Who follows and owes no look is told.
 func (s *State) lookAgain(r int32, fx *Effects) {
 	row := &s.Rows[r]
 	unanswered := row.Type == flow.TypeSubWorkflow && row.Child() == 0 || row.Type == flow.TypeDependent && row.NextCheck == 0
@@ -141,7 +149,7 @@ func (s *State) lookAgain(r int32, fx *Effects) {
 func (s *State) Lookup(r int32) (flow.Lookup, bool) {
 	row := &s.Rows[r]
 	q := flow.Lookup{Task: row.ID, Instance: s.Inst.ID}
-	if !s.looking[r] || !row.Hosted() {
+	if _, asked := s.looking[r]; !asked || !row.Hosted() {
 		delete(s.looking, r)
 		return q, false
 	}
@@ -160,13 +168,16 @@ func (s *State) Lookup(r int32) (flow.Lookup, bool) {
 // looked goes on with the answer.
 func (s *State) looked(e Looked, env Env, fx *Effects) {
 	r := s.RowByID(e.Task)
-	if r < 0 || !s.looking[r] {
+	again, asked := s.looking[r]
+	if r < 0 || !asked {
 		return
 	}
 	delete(s.looking, r)
 	s.change.touched = true // it may be let go of now
 	switch row := &s.Rows[r]; {
 	case !row.Valid || !row.Hosted():
+	case again:
+		s.look(r, fx)
 	case row.Type == flow.TypeDependent:
 		s.lookedUpstream(r, e.Found.Upstreams, env, fx)
 	default:
@@ -176,9 +187,9 @@ func (s *State) looked(e Looked, env Env, fx *Effects) {
 
 // waitOptions are those of a wait.
 type waitOptions struct {
-	For   string `json:"for"`
-	Until string `json:"until"`
-	Event string `json:"event"`
+	For   string  `json:"for"`
+	Until string  `json:"until"`
+	Event *string `json:"event"`
 }
 
 func (s *State) beginWait(r int32, raw json.RawMessage, env Env, fx *Effects) {
@@ -189,8 +200,12 @@ func (s *State) beginWait(r int32, raw json.RawMessage, env Env, fx *Effects) {
 	}
 	row := &s.Rows[r]
 	switch {
-	case o.Event != "":
-		s.awaitEvent(r, o.Event)
+	case o.Event != nil:
+		if err := flow.CheckName(*o.Event); err != nil { // it may be made of parameters
+			s.failHosted(r, flow.ReasonOptions, "with.event: "+err.Message, env, fx)
+			return
+		}
+		s.awaitEvent(r, *o.Event)
 		return
 	case o.Until != "":
 		at, ok := flow.ParseMoment(o.Until, s.zone())
@@ -221,7 +236,7 @@ func (s *State) waitReason(until flow.Time) string {
 func (s *State) awaitEvent(r int32, name string) {
 	row := &s.Rows[r]
 	project := s.Plan.Def.Project
-	row.Reason = fmt.Sprintf("%s: waits for event %s of project %s; `baton event %s` sends it", flow.ReasonWait, name, project, name)
+	row.Reason = flow.Text(fmt.Sprintf("%s: waits for event %s of project %s; `baton event %s` sends it", flow.ReasonWait, name, project, name), flow.MaxReason)
 	s.touch(r)
 	s.change.follows = append(s.change.follows, flow.Follow{
 		Instance: s.Inst.ID, Row: row.ID, Task: flow.EventKey(project, name), Span: flow.Span{From: 0, To: 1},
@@ -230,8 +245,8 @@ func (s *State) awaitEvent(r int32, name string) {
 
 // awaitAgain goes on with a wait for an event.
 func (s *State) awaitAgain(r int32) {
-	if o, err := optionsOf[waitOptions](s, r); err == nil {
-		s.awaitEvent(r, o.Event)
+	if o, err := optionsOf[waitOptions](s, r); err == nil && o.Event != nil {
+		s.awaitEvent(r, *o.Event)
 	}
 }
 
@@ -246,9 +261,4 @@ func (s *State) eventHeard(e EventHeard, env Env, fx *Effects) {
 		outputs, _ = json.Marshal(e.Params) // texts: it cannot fail
 	}
 	s.succeedHosted(r, outputs, env, fx)
-}
-
-// follows tells whether a row is to be told when something happens elsewhere.
-func (s *State) follows(row *flow.TaskRow) bool {
-	return row.Hosted() && (row.Type == flow.TypeDependent || row.Type == flow.TypeWait && row.NextCheck == 0)
 }

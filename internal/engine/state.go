@@ -47,7 +47,7 @@ type State struct {
 	fresh   []int32 // nodes to judge
 	toJudge []int32
 
-	looking map[int32]bool // rows that wait for what is being looked up
+	looking map[int32]bool // rows that wait for what is being looked up; true: and for one more look after it
 
 	fans    map[int32]*items // of nodes that are maps or loops; derived
 	driving []int32          // of these, whose items are to be looked at
@@ -327,7 +327,7 @@ func (s *State) set(r int32, to flow.TaskState) {
 		}
 	}
 	if s.follows(row) && to != flow.TaskRunning {
-		s.change.unfollow = append(s.change.unfollow, row.ID)
+		s.unfollow(row)
 	}
 	row.State = to
 	if row.Valid {
