@@ -50,7 +50,7 @@ func optionsOf[T any](s *State, r int32) (T, error) {
 func (s *State) hostAgain(r int32, env Env, fx *Effects) {
 	row := &s.Rows[r]
 	s.set(r, flow.TaskRunning)
-	row.EligibleAt = env.Now
+	goOnCounting(row, env)
 	switch row.Type {
 	case flow.TypeWait:
 		if row.NextCheck == 0 {
@@ -72,6 +72,30 @@ func (s *State) hostAgain(r int32, env Env, fx *Effects) {
 		s.look(r, fx)
 	case flow.TypeMap, flow.TypeLoop:
 		s.fanAgain(r)
+	}
+}
+
+// restHosted notes since when a row rests, where an attempt keeps when it ended. The time that a wait waits for is its
+// own; a dependent follows nothing while it rests, and looks when it goes on.
+func restHosted(row *flow.TaskRow, env Env) {
+	row.Attempt.EndedAt = env.Now
+	if row.Type == flow.TypeDependent {
+		row.NextCheck = 0
+	}
+}
+
+// goOnCounting leaves the time in which a row rested out of all that counts from a moment on: its timeout, and how long a
+// dependent waits for somebody to mend something.
+func goOnCounting(row *flow.TaskRow, env Env) {
+	a := &row.Attempt
+	if a.EndedAt == 0 {
+		return
+	}
+	rested := env.Now.Sub(a.EndedAt)
+	a.EndedAt = 0
+	row.EligibleAt = row.EligibleAt.Add(rested)
+	if row.Type == flow.TypeDependent && a.GrantedAt != 0 {
+		a.GrantedAt = a.GrantedAt.Add(rested)
 	}
 }
 
