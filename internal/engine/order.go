@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"baton/internal/flow"
@@ -287,7 +288,7 @@ func (s *State) outputsOf(i int32, distance int) (param.Upstream, bool) {
 }
 
 // DecodeTexts reads a JSON object of outputs or parameters as texts: strings as they are, every
-// other value as its JSON.
+// other value as its JSON. The character NUL, which no store keeps, becomes one that stands for what cannot be shown.
 func DecodeTexts(raw []byte) (map[string]string, error) {
 	if len(raw) == 0 {
 		return nil, nil
@@ -303,7 +304,7 @@ func DecodeTexts(raw []byte) (map[string]string, error) {
 			if err := json.Unmarshal(v, &text); err != nil {
 				return nil, fmt.Errorf("output %q: %w", k, err)
 			}
-			out[k] = text
+			out[k] = strings.ReplaceAll(text, "\x00", "\uFFFD")
 			continue
 		}
 		out[k] = string(v)
