@@ -198,14 +198,16 @@ func (s *State) looked(e Looked, env Env, fx *Effects) {
 	}
 	delete(s.looking, r)
 	s.change.touched = true // it may be let go of now
-	switch row := &s.Rows[r]; {
+	row := &s.Rows[r]
+	switch {
 	case !row.Valid || !row.Hosted():
-	case again:
-		s.look(r, fx)
 	case row.Type == flow.TypeDependent:
 		s.lookedUpstream(r, e.Found.Upstreams, env, fx)
 	default:
 		s.beginRun(r, e, env, fx)
+	}
+	if _, asked := s.looking[r]; again && !asked && row.Hosted() && row.Type == flow.TypeDependent {
+		s.look(r, fx)
 	}
 }
 
