@@ -122,6 +122,7 @@ func document() huma.Config {
 	c := huma.DefaultConfig("Baton", "1")
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", "", nil
 	c.RejectUnknownQueryParameters = true
+	c.Formats = reading(c.Formats)
 	c.Info.Description = "Baton schedules and runs work on a fleet of machines. Ids are strings, times RFC 3339, lists page by `cursor`, errors are `application/problem+json` with a stable `code`."
 	c.Servers = nil
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{

@@ -50,7 +50,7 @@ func linksOf(d flow.Definition) []Link {
 			continue
 		}
 		for _, leaf := range o.Leaves() {
-			l := Link{Name{cmp.Or(leaf.Project, d.Project), leaf.Workflow}, leaf.Window, cmp.Or(o.Match, flow.MatchDataTime)}
+			l := Link{Name{leaf.ProjectIn(d.Project), leaf.Workflow}, leaf.Window, cmp.Or(o.Match, flow.MatchDataTime)}
 			if l.Upstream != nameOf(d) && !templated(l.Upstream.String()) && !slices.Contains(out, l) {
 				out = append(out, l)
 			}

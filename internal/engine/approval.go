@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -56,8 +57,8 @@ func (s *State) approvalVerb(r int32, v flow.Verb, env Env, fx *Effects) refusal
 	}
 	approve := v.Name == flow.VerbTaskApprove
 	switch {
-	case row.State == flow.TaskSucceeded && approve, row.State == flow.TaskFailed && row.Reason == flow.ReasonRejected && !approve:
-		return "" // it is so already
+	case row.State == flow.TaskSucceeded, row.State == flow.TaskFailed && row.Reason == flow.ReasonRejected:
+		return s.decidedAlready(r, v)
 	case row.State.Ended():
 		return refuse("task %q has already ended: %s (%s)", row.Name, row.State, row.Reason)
 	case row.State == flow.TaskPaused:
@@ -94,6 +95,34 @@ func (s *State) approvalVerb(r int32, v flow.Verb, env Env, fx *Effects) refusal
 	}
 	s.approve(r, v, fields, env, fx)
 	return ""
+}
+
+// decidedAlready carries out a decision about what was decided: the same one again is no error, another one is.
+func (s *State) decidedAlready(r int32, v flow.Verb) refusal {
+	row := &s.Rows[r]
+	was, err := DecodeTexts(row.Outputs)
+	if err != nil || was["decision"] == "" { // a dry run decides nothing
+		return refuse("task %q has already ended: %s", row.Name, row.State)
+	}
+	word, fields := "rejected", v.Fields
+	if v.Name == flow.VerbTaskApprove {
+		word = "approved"
+		if o, err := optionsOf[approvalOptions](s, r); err == nil {
+			v.Choice = cmp.Or(v.Choice, o.Default)
+			if filled, err := o.Form.Fill(v.Fields); err == nil {
+				fields = filled
+			}
+		}
+	}
+	v.By, v.Comment = was["by"], was["comment"] // whoever says it, and however
+	if is, err := DecodeTexts(decision(word, v, fields)); err == nil && maps.Equal(is, was) {
+		return ""
+	}
+	how := ""
+	if was["choice"] != "" {
+		how = fmt.Sprintf(" with choice %q", was["choice"])
+	}
+	return refuse("task %q was already %s by %s%s, and that is not what this decision says; what is decided stays", row.Name, was["decision"], cmp.Or(was["by"], "hand"), how)
 }
 
 // mayApprove tells whether somebody is among the approvers. Roles come with users; until then who has a token is

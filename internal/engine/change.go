@@ -76,8 +76,9 @@ func (s *State) Take(command flow.ID) (flow.Change, []int32) {
 		Past: c.past, Inbox: c.inbox, Outcomes: c.outcomes, Alerts: c.alerts, Commands: c.commands, News: c.news, Follows: c.follows, Unfollow: c.unfollow,
 		Claims: c.claims, Unclaims: c.unclaims, Keyed: c.keyed,
 	}
-	// Those that are over follow nothing any more, whatever they began to follow since the last commit.
-	out.Follows = slices.DeleteFunc(out.Follows, func(f flow.Follow) bool { return slices.Contains(c.unfollow, f.Row) })
+	// What counts is whether a row follows now: one that rested and went on since the last commit stays told.
+	out.Follows = slices.DeleteFunc(out.Follows, func(f flow.Follow) bool { return !s.followsNow(f.Row) })
+	out.Unfollow = slices.DeleteFunc(out.Unfollow, s.followsNow)
 	if c.stored < len(s.Rows) {
 		// A copy: the caller may still be writing it when the next event changes the rows.
 		out.NewTasks = append(out.NewTasks, s.Rows[c.stored:]...)

@@ -6,24 +6,11 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
 	"baton/internal/flow"
 	"baton/internal/window"
-)
-
-const (
-	// Soon after a row has begun to follow it looks once more, and again: an end that was being committed when it began
-	// to follow, by a statement that did not see it, or by a master that did not know yet that somebody follows, is
-	// durable by then.
-	followSoon  = 3 * time.Second
-	followAgain = 30 * time.Second
-	// followNet is how often one looks that was told nothing.
-	followNet = time.Hour
-	// missingNet is how often one looks whose workflow does not exist.
-	missingNet = time.Minute
 )
 
 const dependentLookup = flow.ReasonDependent + ": looks at what it depends on"
@@ -37,12 +24,51 @@ type dependentOptions struct {
 	PassOutputs any        `json:"pass_outputs"` // a boolean, or a text that a template gave
 }
 
+// checkDependency refuses names that no workflow has: they may be made of parameters, and come out empty or as anything. at is the
+// place of the dependency.
+func checkDependency(d *flow.Dependency, at string) error {
+	for _, list := range []struct {
+		name  string
+		below []flow.Dependency
+	}{{"all", d.All}, {"any", d.Any}} {
+		for i := range list.below {
+			if err := checkDependency(&list.below[i], fmt.Sprintf("%s.%s[%d]", at, list.name, i)); err != nil {
+				return err
+			}
+		}
+	}
+	if !d.Leaf() {
+		return nil
+	}
+	for _, is := range []struct {
+		name string
+		text *string
+	}{{"project", d.Project}, {"workflow", &d.Workflow}, {"task", d.Task}} {
+		if is.text == nil {
+			continue
+		}
+		if err := flow.CheckName(*is.text); err != nil {
+			return fmt.Errorf("%s.%s: %s", at, is.name, err.Message)
+		}
+	}
+	if d.Window == window.Same {
+		return nil
+	}
+	if _, err := window.Find(d.Window); err != nil {
+		return fmt.Errorf("%s.window: %w", at, err)
+	}
+	return nil
+}
+
 // upstreams are the leaves of a row as questions.
 func (s *State) upstreams(o *dependentOptions) ([]flow.Upstream, error) {
+	if err := checkDependency(&o.Dependency, "with"); err != nil {
+		return nil, err
+	}
 	base := s.Inst.DataTime
 	var out []flow.Upstream
 	for _, leaf := range o.Leaves() {
-		u := flow.Upstream{Project: cmp.Or(leaf.Project, s.Plan.Def.Project), Workflow: leaf.Workflow, Task: leaf.Task, Match: cmp.Or(o.Match, flow.MatchDataTime)}
+		u := flow.Upstream{Project: leaf.ProjectIn(s.Plan.Def.Project), Workflow: leaf.Workflow, Task: leaf.TaskName(), Match: cmp.Or(o.Match, flow.MatchDataTime)}
 		u.Own = u.Project == s.Plan.Def.Project && u.Workflow == s.Plan.Def.Name
 		if leaf.Window == window.Same {
 			u.Windows = []flow.Span{{From: base, To: base + 1}}
@@ -103,46 +129,6 @@ func (s *State) lookedUpstream(r int32, found []flow.FoundUpstream, env Env, fx 
 		return
 	}
 	s.follow(r, &o, up, asked, found, env, fx)
-}
-
-// follow has a row wait for news of its upstreams.
-func (s *State) follow(r int32, o *dependentOptions, up flow.Upshot, asked []flow.Upstream, found []flow.FoundUpstream, env Env, fx *Effects) {
-	row := &s.Rows[r]
-	net := followNet
-	for i, f := range found {
-		if f.Workflow == 0 {
-			net = missingNet
-			continue
-		}
-		if len(asked[i].Windows) == 0 {
-			continue
-		}
-		span := flow.Span{From: asked[i].Windows[0].From, To: asked[i].Windows[len(asked[i].Windows)-1].To}
-		if asked[i].Match == flow.MatchLatestEnd {
-			span = flow.Span{From: math.MinInt64, To: math.MaxInt64} // whatever it was for
-		}
-		s.change.follows = append(s.change.follows, flow.Follow{Workflow: f.Workflow, Instance: s.Inst.ID, Row: row.ID, Task: asked[i].Task, Span: span})
-	}
-	s.touch(r)
-	first := row.NextCheck == 0
-	if up == flow.UpshotFailed {
-		s.outlast(r, o, s.waitsFor(asked, found, flow.UpshotFailed), env, fx)
-	} else {
-		row.Attempt.GrantedAt = 0
-		row.Reason = flow.Text(flow.ReasonDependent+": waits for "+s.waitsFor(asked, found, flow.UpshotPending), flow.MaxReason)
-		row.NextCheck = env.Now.Add(net)
-	}
-	if row.State.Ended() {
-		return
-	}
-	for _, after := range [2]time.Duration{followSoon, followAgain} {
-		if at := row.EligibleAt.Add(after); at > env.Now {
-			row.NextCheck = flow.Earliest(row.NextCheck, at)
-		}
-	}
-	if first { // what ended while it did not follow yet
-		s.look(r, fx)
-	}
 }
 
 // outlast waits for an upstream that failed and may be mended, for as long as the task says. Since when it has failed
@@ -264,13 +250,4 @@ func passed(found []flow.FoundUpstream) []byte {
 	}
 	raw, _ := json.Marshal(out) // of JSON: it cannot fail
 	return raw
-}
-
-// upstreamTold looks again at what a row waits for.
-func (s *State) upstreamTold(e UpstreamTold, fx *Effects) {
-	r := s.RowByID(e.Row)
-	if r < 0 || !s.Rows[r].Valid || !s.Rows[r].Hosted() || s.Rows[r].Type != flow.TypeDependent {
-		return // it is over, or rests: then it looks when it goes on
-	}
-	s.look(r, fx)
 }

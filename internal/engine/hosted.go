@@ -50,7 +50,7 @@ func optionsOf[T any](s *State, r int32) (T, error) {
 func (s *State) hostAgain(r int32, env Env, fx *Effects) {
 	row := &s.Rows[r]
 	s.set(r, flow.TaskRunning)
-	row.EligibleAt = env.Now
+	goOnCounting(row, env)
 	switch row.Type {
 	case flow.TypeWait:
 		if row.NextCheck == 0 {
@@ -75,12 +75,34 @@ func (s *State) hostAgain(r int32, env Env, fx *Effects) {
 	}
 }
 
+// restHosted notes since when a row rests, where an attempt keeps when it ended. The time that a wait waits for is its
+// own; a dependent follows nothing while it rests, and looks when it goes on.
+func restHosted(row *flow.TaskRow, env Env) {
+	row.Attempt.EndedAt = env.Now
+	if row.Type == flow.TypeDependent {
+		row.NextCheck = 0
+	}
+}
+
+// goOnCounting leaves the time in which a row rested out of all that counts from a moment on: its timeout, and how long a
+// dependent waits for somebody to mend something.
+func goOnCounting(row *flow.TaskRow, env Env) {
+	a := &row.Attempt
+	if a.EndedAt == 0 {
+		return
+	}
+	rested := env.Now.Sub(a.EndedAt)
+	a.EndedAt = 0
+	row.EligibleAt = row.EligibleAt.Add(rested)
+	if row.Type == flow.TypeDependent && a.GrantedAt != 0 {
+		a.GrantedAt = a.GrantedAt.Add(rested)
+	}
+}
+
 // hostedDue carries out what a task waited for when its time has come.
 func (s *State) hostedDue(r int32, env Env, fx *Effects) {
 	row := &s.Rows[r]
 	if row.Type == flow.TypeDependent {
-		row.NextCheck = env.Now.Add(followNet)
-		s.touch(r)
 		s.look(r, fx)
 		return
 	}
@@ -120,16 +142,26 @@ func (s *State) succeedBeside(r int32, outputs []byte, free int, env Env, fx *Ef
 	s.endRow(r, flow.TaskSucceeded, "", env)
 }
 
-// look has what a row needs looked up once its change is durable. Until the answer comes the run is not let go of.
+// look has what a row needs looked up once its change is durable. Until the answer comes the run is not let go of, and a
+// dependent has no time at which it looks next: that is how whoever loads the run knows that it owes a look. A row that
+// is being looked up already is looked up once more after that, for the answer may be older than what calls for this.
 func (s *State) look(r int32, fx *Effects) {
+	if row := &s.Rows[r]; row.Type == flow.TypeDependent && row.NextCheck != 0 {
+		row.NextCheck = 0
+		s.touch(r)
+	}
+	if _, asked := s.looking[r]; asked {
+		s.looking[r] = true
+		return
+	}
 	if s.looking == nil {
 		s.looking = map[int32]bool{}
 	}
-	s.looking[r] = true
+	s.looking[r] = false
 	fx.Lookups = append(fx.Lookups, r)
 }
 
-// lookAgain has looked up what a loaded row had no answer to. Who follows is told.
+// lookAgain has looked up what a loaded row had no answer to. Who follows and owes no look is told.
 func (s *State) lookAgain(r int32, fx *Effects) {
 	row := &s.Rows[r]
 	unanswered := row.Type == flow.TypeSubWorkflow && row.Child() == 0 || row.Type == flow.TypeDependent && row.NextCheck == 0
@@ -143,7 +175,7 @@ func (s *State) lookAgain(r int32, fx *Effects) {
 func (s *State) Lookup(r int32) (flow.Lookup, bool) {
 	row := &s.Rows[r]
 	q := flow.Lookup{Task: row.ID, Instance: s.Inst.ID}
-	if !s.looking[r] || !row.Hosted() {
+	if _, asked := s.looking[r]; !asked || !row.Hosted() {
 		delete(s.looking, r)
 		return q, false
 	}
@@ -162,25 +194,30 @@ func (s *State) Lookup(r int32) (flow.Lookup, bool) {
 // looked goes on with the answer.
 func (s *State) looked(e Looked, env Env, fx *Effects) {
 	r := s.RowByID(e.Task)
-	if r < 0 || !s.looking[r] {
+	again, asked := s.looking[r]
+	if r < 0 || !asked {
 		return
 	}
 	delete(s.looking, r)
 	s.change.touched = true // it may be let go of now
-	switch row := &s.Rows[r]; {
+	row := &s.Rows[r]
+	switch {
 	case !row.Valid || !row.Hosted():
 	case row.Type == flow.TypeDependent:
 		s.lookedUpstream(r, e.Found.Upstreams, env, fx)
 	default:
 		s.beginRun(r, e, env, fx)
 	}
+	if _, asked := s.looking[r]; again && !asked && row.Hosted() && row.Type == flow.TypeDependent {
+		s.look(r, fx)
+	}
 }
 
 // waitOptions are those of a wait.
 type waitOptions struct {
-	For   string `json:"for"`
-	Until string `json:"until"`
-	Event string `json:"event"`
+	For   string  `json:"for"`
+	Until string  `json:"until"`
+	Event *string `json:"event"`
 }
 
 func (s *State) beginWait(r int32, raw json.RawMessage, env Env, fx *Effects) {
@@ -191,8 +228,12 @@ func (s *State) beginWait(r int32, raw json.RawMessage, env Env, fx *Effects) {
 	}
 	row := &s.Rows[r]
 	switch {
-	case o.Event != "":
-		s.awaitEvent(r, o.Event)
+	case o.Event != nil:
+		if err := flow.CheckName(*o.Event); err != nil { // it may be made of parameters
+			s.failHosted(r, flow.ReasonOptions, "with.event: "+err.Message, env, fx)
+			return
+		}
+		s.awaitEvent(r, *o.Event)
 		return
 	case o.Until != "":
 		at, ok := flow.ParseMoment(o.Until, s.zone())
@@ -223,7 +264,7 @@ func (s *State) waitReason(until flow.Time) string {
 func (s *State) awaitEvent(r int32, name string) {
 	row := &s.Rows[r]
 	project := s.Plan.Def.Project
-	row.Reason = fmt.Sprintf("%s: waits for event %s of project %s; `baton event %s` sends it", flow.ReasonWait, name, project, name)
+	row.Reason = flow.Text(fmt.Sprintf("%s: waits for event %s of project %s; `baton event %s` sends it", flow.ReasonWait, name, project, name), flow.MaxReason)
 	s.touch(r)
 	s.change.follows = append(s.change.follows, flow.Follow{
 		Instance: s.Inst.ID, Row: row.ID, Task: flow.EventKey(project, name), Span: flow.Span{From: 0, To: 1},
@@ -232,8 +273,8 @@ func (s *State) awaitEvent(r int32, name string) {
 
 // awaitAgain goes on with a wait for an event.
 func (s *State) awaitAgain(r int32) {
-	if o, err := optionsOf[waitOptions](s, r); err == nil {
-		s.awaitEvent(r, o.Event)
+	if o, err := optionsOf[waitOptions](s, r); err == nil && o.Event != nil {
+		s.awaitEvent(r, *o.Event)
 	}
 }
 
@@ -248,9 +289,4 @@ func (s *State) eventHeard(e EventHeard, env Env, fx *Effects) {
 		outputs, _ = json.Marshal(e.Params) // texts: it cannot fail
 	}
 	s.succeedHosted(r, outputs, env, fx)
-}
-
-// follows tells whether a row is to be told when something happens elsewhere.
-func (s *State) follows(row *flow.TaskRow) bool {
-	return row.Hosted() && (row.Type == flow.TypeDependent || row.Type == flow.TypeWait && row.NextCheck == 0)
 }

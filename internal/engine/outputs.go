@@ -5,6 +5,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"baton/internal/flow"
 	"baton/internal/param"
@@ -101,7 +102,7 @@ func (s *State) giveOutputs(r int32, outputs []byte) {
 }
 
 // DecodeTexts reads a JSON object of outputs or parameters as texts: strings as they are, every
-// other value as its JSON.
+// other value as its JSON. The character NUL, which no store keeps, becomes one that stands for what cannot be shown.
 func DecodeTexts(raw []byte) (map[string]string, error) {
 	if len(raw) == 0 {
 		return nil, nil
@@ -117,7 +118,7 @@ func DecodeTexts(raw []byte) (map[string]string, error) {
 			if err := json.Unmarshal(v, &text); err != nil {
 				return nil, fmt.Errorf("output %q: %w", k, err)
 			}
-			out[k] = text
+			out[k] = strings.ReplaceAll(text, "\x00", "\uFFFD")
 			continue
 		}
 		out[k] = string(v)

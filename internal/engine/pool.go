@@ -6,6 +6,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"baton/internal/flow"
@@ -44,6 +45,7 @@ func (s *State) poolKey(r int32) (flow.PoolKey, error) {
 	scope, err := s.scopeOf(row)
 	if err == nil {
 		key, err = n.pool.Render(scope)
+		key = flow.Text(key, math.MaxInt)
 	}
 	if err == nil && len(key) > flow.MaxPoolKey {
 		err = fmt.Errorf("it has %d bytes; %d are allowed", len(key), flow.MaxPoolKey)

@@ -338,9 +338,8 @@ func (s *State) wait(r int32, reason string, until flow.Time) {
 func (s *State) rest(r int32, env Env) {
 	row := &s.Rows[r]
 	switch {
-	case row.Hosted() && row.Type == flow.TypeDependent: // it follows nothing while it rests
-		row.NextCheck = 0
-	case row.Hosted(): // the time it waits for is its own
+	case row.Hosted():
+		restHosted(row, env)
 	case row.EligibleAt > env.Now && row.State != flow.TaskQueued:
 		row.NextCheck = row.EligibleAt
 	default:

@@ -184,6 +184,7 @@ func (p *player) play(command, input string) string {
 		v := flow.Verb{Name: args[0], By: "ann"}
 		for _, a := range args[1:] {
 			choice, chosen := strings.CutPrefix(a, "choose=")
+			name, value, fills := strings.Cut(a, "=")
 			switch {
 			case a == "long": // a comment that fits no output
 				v.Comment = strings.Repeat("x", flow.MaxOutputsPerTask)
@@ -193,6 +194,8 @@ func (p *player) play(command, input string) string {
 				v.Parent = 77
 			case chosen:
 				v.Choice = choice
+			case fills:
+				v.Fields = map[string]string{name: value}
 			default:
 				v.Task = a
 			}

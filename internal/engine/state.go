@@ -49,7 +49,7 @@ type State struct {
 	toJudge []int32
 
 	texts   map[int32]map[string]string // outputs of rows, decoded when they were first asked for
-	looking map[int32]bool              // rows that wait for what is being looked up
+	looking map[int32]bool // rows that wait for what is being looked up; true: and for one more look after it
 
 	fans    map[int32]*items // of nodes that are maps or loops; derived
 	driving []int32          // of these, whose items are to be looked at
@@ -335,7 +335,7 @@ func (s *State) set(r int32, to flow.TaskState) {
 		}
 	}
 	if s.follows(row) && to != flow.TaskRunning {
-		s.change.unfollow = append(s.change.unfollow, row.ID)
+		s.unfollow(row)
 	}
 	row.State = to
 	if row.Valid {

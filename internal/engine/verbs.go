@@ -337,5 +337,6 @@ func (s *State) release(env Env, fx *Effects) refusal {
 	s.claimAgain(env, fx)
 	again := s.Resume()
 	fx.Queued, fx.Killing = append(fx.Queued, again.Queued...), append(fx.Killing, again.Killing...)
+	fx.Lookups = append(fx.Lookups, again.Lookups...)
 	return ""
 }

@@ -3,7 +3,6 @@
 package spec
 
 import (
-	"cmp"
 	"encoding/json"
 	"strings"
 
@@ -73,7 +72,7 @@ func Workflows(doc flow.Document) []flow.UsedWorkflow {
 			continue
 		}
 		for _, leaf := range tree.Leaves() {
-			u := flow.UsedWorkflow{Project: cmp.Or(leaf.Project, doc.Workflow.Project), Workflow: leaf.Workflow, Task: leaf.Task}
+			u := flow.UsedWorkflow{Project: leaf.ProjectIn(doc.Workflow.Project), Workflow: leaf.Workflow, Task: leaf.TaskName()}
 			if u.Known() && !seen[u] {
 				seen[u] = true
 				u.By, u.Waits = t.Name, t.Type == flow.TypeDependent

@@ -118,7 +118,7 @@ func (m *Master) admit(ctx context.Context, q querier, k flow.TurnKey) (came tur
 		return came, err
 	}
 	// What was submitted before and no master has taken yet goes first.
-	first, err := all(ctx, m.DB, q, scanID, "SELECT id FROM command WHERE workflow_id = $1 ORDER BY id LIMIT 1", k.Workflow)
+	first, err := all(ctx, m.DB, q, scanID, "SELECT id FROM command WHERE workflow_id = $1 ORDER BY id + 0 LIMIT 1", k.Workflow)
 	if err != nil {
 		return came, err
 	}
@@ -171,7 +171,7 @@ func (db *DB) putAll(ctx context.Context, q querier, items []flow.InboxItem) (in
 	n, err := exec(ctx, db, q, `
 		INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at)
 		SELECT u.id, u.instance, u.kind, u.dedup, u.payload, u.at
-		FROM `+db.records("$1", "id bigint, instance bigint, kind text, dedup text, payload text, at bigint")+` WHERE true ON CONFLICT DO NOTHING`, string(raw))
+		FROM `+db.records("$1", "id bigint, instance bigint, kind text, dedup text, payload text, at bigint")+` WHERE true ON CONFLICT (dedup) DO NOTHING`, string(raw))
 	return int(n), err
 }
 

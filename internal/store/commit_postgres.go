@@ -161,6 +161,14 @@ func (p *postgresDB) commitOnce(ctx context.Context, b *sortedBatch) error {
 	return nil
 }
 
+// newsPart is the part that tells other runs.
+func newsPart(begins bool) string {
+	if begins {
+		return "news for begun"
+	}
+	return "news"
+}
+
 // newPlan chooses the parts that a batch needs.
 func newPlan(b *sortedBatch) *plan {
 	var (
@@ -262,7 +270,7 @@ func newPlan(b *sortedBatch) *plan {
 		p.add("commands", commandColumns(commands)...)
 	}
 	if len(news) > 0 {
-		p.add("news", newsColumns(news)...)
+		p.add(newsPart(len(commands) > 0), newsColumns(news)...)
 	}
 	if len(follows) > 0 {
 		p.add("follows", followColumns(follows)...)

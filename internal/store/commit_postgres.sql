@@ -187,6 +187,7 @@ WITH live AS MATERIALIZED (
         ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::int[], ?::smallint[], ?::text[], ?::text[], ?::text[], ?::smallint[], ?::bigint[],
         ?::bool[], ?::bigint[]) AS u (changed, id, project_id, workflow_id, version, priority, key, start, zone, trigger, data_time, dry_run, submitted_at)
     WHERE (u.changed IN (SELECT id FROM gate)) IS TRUE
+    RETURNING id
 )
 
 -- name: news
@@ -198,7 +199,20 @@ WITH live AS MATERIALIZED (
         AS u (changed, id, instance_id, kind, dedup, payload, created_at)
     WHERE (u.changed IN (SELECT id FROM gate)) IS TRUE
         AND (EXISTS (SELECT 1 FROM instance x WHERE x.id = u.instance_id) OR EXISTS (SELECT 1 FROM command x WHERE x.id = u.instance_id))
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (dedup) DO NOTHING
+)
+
+-- name: news for begun
+-- The same, where runs are begun: this statement does not see the commands that it writes.
+, told AS (
+    INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at)
+    SELECT u.id, u.instance_id, u.kind, u.dedup, u.payload, u.created_at
+    FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::text[], ?::bigint[])
+        AS u (changed, id, instance_id, kind, dedup, payload, created_at)
+    WHERE (u.changed IN (SELECT id FROM gate)) IS TRUE
+        AND (EXISTS (SELECT 1 FROM instance x WHERE x.id = u.instance_id) OR EXISTS (SELECT 1 FROM command x WHERE x.id = u.instance_id)
+            OR (u.instance_id IN (SELECT id FROM begun)) IS TRUE)
+    ON CONFLICT (dedup) DO NOTHING
 )
 
 -- name: follows
@@ -218,20 +232,27 @@ WITH live AS MATERIALIZED (
 )
 
 -- name: endings
--- Who follows what ends here is told. Ids as storeID makes them.
+-- Who follows what ends here is told: of the end of a task those who follow it, of the end of a run all who follow a task
+-- of it too, each by its own index. Ids as storeID makes them, and no conflict is passed over: they do not repeat.
 , heard AS (
     INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at)
     SELECT told.id, told.instance_id, 'upstream', 'news:' || told.id, '{"row":"' || told.row_id || '"}', told.now
     FROM (
-        SELECT f.row_id, f.instance_id, baton_now() AS now,
-            ((baton_now() / 1000 - 1735689600000) << 22) | 4190208 | (nextval('baton_token') & 4095) AS id
-        FROM unnest(?::bigint[], ?::bigint[], ?::text[], ?::bigint[]) AS u (changed, workflow_id, task, data_time)
-        CROSS JOIN LATERAL (
-            SELECT x.row_id, x.instance_id FROM follow x
-            WHERE x.workflow_id = u.workflow_id AND (u.task = '' OR x.task = u.task) AND x.from_time <= u.data_time AND x.to_time > u.data_time OFFSET 0) AS f
-        WHERE (u.changed IN (SELECT id FROM gate)) IS TRUE
+        SELECT f.row_id, f.instance_id, f.now,
+            ((f.now / 1000 - 1735689600000) >> 7 << 29) | ((f.token >> 12 & 127) << 22) | 4190208 | (f.token & 4095) AS id
+        FROM (
+            SELECT f.row_id, f.instance_id, baton_now() AS now, nextval('baton_token') AS token
+            FROM unnest(?::bigint[], ?::bigint[], ?::text[], ?::bigint[]) AS u (changed, workflow_id, task, data_time)
+            CROSS JOIN LATERAL (
+                SELECT x.row_id, x.instance_id FROM follow x
+                WHERE u.task = '' AND x.workflow_id = u.workflow_id AND x.from_time <= u.data_time AND x.to_time > u.data_time
+                UNION ALL
+                SELECT x.row_id, x.instance_id FROM follow x
+                WHERE u.task <> '' AND x.workflow_id = u.workflow_id AND x.task = u.task AND x.from_time <= u.data_time AND x.to_time > u.data_time
+                OFFSET 0) AS f
+            WHERE (u.changed IN (SELECT id FROM gate)) IS TRUE
+            OFFSET 0) AS f
         OFFSET 0) AS told
-    ON CONFLICT DO NOTHING
     RETURNING instance_id
 )
 

@@ -211,7 +211,7 @@ func (s *sqliteDB) tellFollowers(ctx context.Context, q querier, c *flow.Change,
 		for i, f := range told {
 			id := storeID(now, tokens[i])
 			//nolint:contextcheck // the writer has no context, see sqliteWriter.group
-			if _, err := s.touched(sqliteTell, int64(id), int64(f.instance), string(flow.InboxUpstream), "news:"+id.String(), `{"row":"`+f.row.String()+`"}`, int64(now)); err != nil {
+			if _, err := s.touched(sqliteTellUpstream, int64(id), int64(f.instance), string(flow.InboxUpstream), "news:"+id.String(), `{"row":"`+f.row.String()+`"}`, int64(now)); err != nil {
 				return fmt.Errorf("tell run %s: %w", f.instance, err)
 			}
 		}
@@ -221,9 +221,11 @@ func (s *sqliteDB) tellFollowers(ctx context.Context, q querier, c *flow.Change,
 
 // followers are the rows that follow an end.
 func (s *sqliteDB) followers(ctx context.Context, q querier, e ending) (out []follower, err error) {
-	rows, err := q.QueryContext(ctx, s.text(`
-		SELECT row_id, instance_id FROM follow
-		WHERE workflow_id = $1 AND ($2 = '' OR task = $2) AND from_time <= $3 AND to_time > $3 ORDER BY row_id`), int64(e.workflow), e.task, int64(e.dataTime))
+	text, args := sqliteFollowersOfTask, []any{int64(e.workflow), int64(e.dataTime), e.task}
+	if e.task == "" {
+		text, args = sqliteFollowersOfRun, args[:2]
+	}
+	rows, err := q.QueryContext(ctx, s.text(text), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -293,7 +295,16 @@ const sqliteTell = `
 	INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at)
 	SELECT $1, $2, $3, $4, $5, $6
 	WHERE EXISTS (SELECT 1 FROM instance WHERE id = $2) OR EXISTS (SELECT 1 FROM command WHERE id = $2)
-	ON CONFLICT DO NOTHING`
+	ON CONFLICT (dedup) DO NOTHING`
+
+// No conflict is passed over: the ids do not repeat.
+const sqliteTellUpstream = `INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at) VALUES ($1, $2, $3, $4, $5, $6)`
+
+// Of the end of a task those are told who follow it, of the end of a run all who follow a task of it too.
+const (
+	sqliteFollowersOfTask = `SELECT row_id, instance_id FROM follow WHERE workflow_id = $1 AND from_time <= $2 AND to_time > $2 AND task = $3 ORDER BY row_id`
+	sqliteFollowersOfRun  = `SELECT row_id, instance_id FROM follow WHERE workflow_id = $1 AND from_time <= $2 AND to_time > $2 ORDER BY row_id`
+)
 
 const sqliteFollow = `
 	INSERT INTO follow (workflow_id, row_id, task, from_time, to_time, instance_id) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`

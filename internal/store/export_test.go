@@ -87,6 +87,9 @@ func (db *DB) SQLitePlan(ctx context.Context, text string, args int) (plan []str
 // FirstID is the bound in ids of a bound in time.
 var FirstID = firstID
 
+// StoreID makes an id of a token.
+var StoreID = storeID
+
 // Freeze begins a transaction as masters have them, and leaves it to the caller.
 func (db *DB) Freeze(ctx context.Context) (*sql.Tx, error) {
 	return db.backend.(*postgresDB).hot.BeginTx(ctx, nil)

@@ -25,7 +25,7 @@ func (db *DB) Order(ctx context.Context, item flow.InboxItem) (flow.ID, error) {
 			INSERT INTO inbox (id, instance_id, kind, dedup, payload, created_at)
 			SELECT CAST($1 AS BIGINT), CAST($2 AS BIGINT), $3, $4, $5, CAST($6 AS BIGINT)
 			WHERE EXISTS (SELECT 1 FROM instance WHERE id = $2) OR EXISTS (SELECT 1 FROM command WHERE id = $2)
-			ON CONFLICT DO NOTHING`,
+			ON CONFLICT (dedup) DO NOTHING`,
 			item.ID, item.Instance, string(item.Kind), dedup, string(item.Payload), item.At)
 		return err
 	})

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"baton/internal/flow"
@@ -95,19 +97,34 @@ const (
 	longestRun = 30 * 24 * time.Hour
 )
 
+// latestEndsSQL reads the runs that ended in a span of time, or began there and have not ended, the last one first. Every
+// state and trigger is named, so that the range of ids is one of instance_workflow: a stream for each, and not all runs ever.
+var latestEndsSQL = func() string {
+	var states, triggered []string
+	for st := flow.InstanceSubmitted; st <= flow.InstanceSucceeded; st++ {
+		states = append(states, strconv.Itoa(int(st)))
+	}
+	for code := 1; code < len(triggers); code++ {
+		triggered = append(triggered, strconv.Itoa(code))
+	}
+	return `
+		SELECT i.id, i.state, i.ended_at, i.outputs, CASE WHEN i.ended_at > 0 THEN i.ended_at ELSE i.started_at END AS last, ` + rerunWaits + `
+		FROM instance i
+		WHERE i.workflow_id = $1 AND i.state IN (` + strings.Join(states, ", ") + `) AND i.trigger + 0 IN (` + strings.Join(triggered, ", ") + `)
+			AND i.id + 0 >= $4 AND i.id + 0 < $5 AND i.id <> $6 AND NOT i.dry_run
+			AND CASE WHEN i.ended_at > 0 THEN i.ended_at ELSE i.started_at END >= $2
+			AND CASE WHEN i.ended_at > 0 THEN i.ended_at ELSE i.started_at END < $3
+		ORDER BY last DESC, i.id DESC LIMIT $7`
+}()
+
 // counts finds the run of a window that counts: the last one, of those that ran the wanted task. What waits to begin
 // is one that has not ended.
 func (m *Master) counts(ctx context.Context, workflow flow.ID, u flow.Upstream, w flow.Span, self flow.ID) (flow.FoundRun, error) {
 	var runs []candidate
 	var err error
 	if u.Match == flow.MatchLatestEnd {
-		runs, err = all(ctx, m.DB, m.read(forEngine), scanCandidate, `
-			SELECT i.id, i.state, i.ended_at, i.outputs, CASE WHEN i.ended_at > 0 THEN i.ended_at ELSE i.started_at END AS last, `+rerunWaits+`
-			FROM instance i
-			WHERE i.workflow_id = $1 AND i.id >= $4 AND i.id < $5 AND i.id <> $6 AND NOT i.dry_run
-				AND CASE WHEN i.ended_at > 0 THEN i.ended_at ELSE i.started_at END >= $2
-				AND CASE WHEN i.ended_at > 0 THEN i.ended_at ELSE i.started_at END < $3
-			ORDER BY last DESC, i.id DESC LIMIT $7`, workflow, w.From, w.To, firstID(w.From.Add(-longestRun)), firstID(w.To.Add(idSkew)), self, candidatesRead)
+		runs, err = all(ctx, m.DB, m.read(forEngine), scanCandidate, latestEndsSQL,
+			workflow, w.From, w.To, firstID(w.From.Add(-longestRun)), firstID(w.To.Add(idSkew)), self, candidatesRead)
 	} else {
 		runs, err = m.candidates(ctx, m.read(forEngine), workflow, w, self)
 	}

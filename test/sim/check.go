@@ -75,6 +75,9 @@ func (w *World) help(a *accepted, in *flow.Loaded) {
 		case row.Held:
 			w.order(a, flow.Verb{Name: flow.VerbTaskRelease, Task: row.Name})
 			return
+		case awaitsEvent(row):
+			w.store.sendEvents(row.ID)
+			return
 		}
 	}
 }

@@ -91,6 +91,9 @@ func (w *World) workflow(id flow.ID) flow.Definition {
 		switch w.rng.IntN(16) {
 		case 0:
 			t = flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Type: flow.TypeWait, With: json.RawMessage(fmt.Sprintf(`{"for": "%dms"}`, w.rng.IntN(8000)))}
+			if w.rng.IntN(2) == 0 {
+				t.With = json.RawMessage(fmt.Sprintf(`{"event": "e%d"}`, w.rng.IntN(2)))
+			}
 		case 1, 2:
 			if id < lastWorkflow { // a later one, so that none contains itself
 				child := int(id) + 1 + w.rng.IntN(int(lastWorkflow-id))

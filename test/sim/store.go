@@ -465,6 +465,7 @@ func (s *Store) commit(b flow.Batch) (flow.CommitResult, error) {
 		res.Changes[i] = s.change(b.Owner, ch)
 		if res.Changes[i].Fate == flow.Committed {
 			res.Told = s.follow(ch, b.Followed) || res.Told
+			s.checkFollows(s.instances[ch.Instance.ID])
 		}
 	}
 	return res, nil

@@ -76,6 +76,20 @@ func testOthers(w *world) {
 	w.same([]any{flow.ID(0), true, `there is no workflow "nirgends" in project "p"`}, []any{found.Definition.ID, found.Child, found.Missing}, "the run is there, whatever became of its workflow")
 	w.same(false, ask("w", 12345).Child)
 
+	// What is begun may be told something by the same change: what it was begun for may be over already.
+	both := next(w.load(parent.Instance.ID).Instance)
+	child := w.child(parent.Instance.ID, at)
+	both.Commands, both.News = []flow.Command{child}, []flow.InboxItem{w.news(child.ID, "stop"), w.news(listener.Instance.ID, "hear"), w.news(12345, "to nobody")}
+	w.committed(both)
+	told = 0
+	for _, c := range must(w.m.Commands(w.ctx, 100, nil, flow.Turn{}))(w) {
+		if c.ID == child.ID {
+			told = len(c.Inbox)
+		}
+	}
+	w.same(1, told, "what is told by the change that begins it goes with the command")
+	w.same(0, must(w.db.Stray(w.ctx))(w))
+
 	bad := next(w.load(parent.Instance.ID).Instance)
 	bad.Commands = []flow.Command{w.child(parent.Instance.ID, at)}
 	bad.Commands[0].Start = []byte("{")
@@ -184,6 +198,43 @@ func testFollowers(w *world) {
 	w.committed(up)
 	w.same(true, w.endRun(w.run(0).Instance.ID, flow.InstanceSucceeded, true))
 	w.same(append([]flow.ID{rows[3]}, want...), w.heard())
+}
+
+// testSpans: windows that begin at the same moment are followed each.
+func testSpans(w *world) {
+	waiter := w.run(0).Instance
+	up := next(waiter)
+	row := w.id()
+	up.Follows = []flow.Follow{
+		w.followed(waiter.ID, row, "", now, now+10),
+		w.followed(waiter.ID, row, "", now, now+1000),
+		w.followed(waiter.ID, row, "", now, now+1000),
+	}
+	w.committed(up)
+	c := w.submit()
+	b := w.begin(c, 0)
+	b.Instance.DataTime = now + 500
+	w.committed(b)
+	w.same(true, w.endRun(c.ID, flow.InstanceSucceeded, true))
+	w.same([]flow.ID{row}, w.heard())
+}
+
+// testCrowd: however many follow an end, each is told.
+func testCrowd(w *world) {
+	const many = 6000
+	waiter := w.run(0).Instance
+	for range many / 500 {
+		up := next(waiter)
+		for range 500 {
+			up.Follows = append(up.Follows, w.followed(waiter.ID, w.id(), "", now, now+1))
+		}
+		w.committed(up)
+		waiter = up.Instance
+	}
+	for ends := range 2 { // one straight after the other
+		w.same(true, w.endRun(w.run(0).Instance.ID, flow.InstanceSucceeded, true))
+		w.same((ends+1)*many, len(must(w.m.Inbox(w.ctx, w.me, 3*many, nil))(w)))
+	}
 }
 
 // testUpstreams: of the runs for a window the last one counts that ran the wanted task.

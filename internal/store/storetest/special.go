@@ -191,3 +191,21 @@ func Filters(t testing.TB, db *store.DB) {
 	t.Helper()
 	testFilters(newWorld(t, func(testing.TB) *store.DB { return db }))
 }
+
+// Ends commits the end of a run that stands as told, or of a task of it, by a master that knows that somebody follows,
+// and tells whether somebody was told.
+func (w *World) Ends(run flow.Instance, task string) bool {
+	x := w.w
+	x.Helper()
+	up := next(run)
+	if task == "" {
+		up.Instance.State, up.Instance.EndedAt = flow.InstanceSucceeded, now
+	} else {
+		t := x.task(run.ID, task)
+		t.State, t.Reason, t.EndedAt = flow.TaskSucceeded, "", now
+		up.NewTasks = append(up.NewTasks, t)
+	}
+	res := must(x.m.Commit(x.ctx, flow.Batch{Owner: x.me, Epoch: x.epoch, Changes: []flow.Change{up}, Followed: true}))(x)
+	x.same([]flow.Fate{flow.Committed}, fates(res.Changes))
+	return res.Told
+}

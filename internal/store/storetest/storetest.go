@@ -88,6 +88,8 @@ func Run(t *testing.T, open Open) {
 		{"commands/tried by the living", testTrialsOfTheLiving},
 		{"commit/other runs", testOthers},
 		{"commit/followers", testFollowers},
+		{"commit/spans", testSpans},
+		{"commit/crowd", testCrowd},
 		{"commit/upstreams", testUpstreams},
 		{"backfills/in order", testBackfill},
 		{"backfills/whole", testBackfillIsWhole},

@@ -9,10 +9,10 @@ CREATE TABLE follow (
     from_time   BIGINT NOT NULL, -- of data times, up to and without to_time
     to_time     BIGINT NOT NULL,
     instance_id BIGINT NOT NULL, -- of the row
-    PRIMARY KEY (workflow_id, row_id, task, from_time)
+    PRIMARY KEY (workflow_id, task, from_time, to_time, row_id) -- who follows a task, or an event
 );
 CREATE INDEX follow_row ON follow (row_id);
-CREATE INDEX follow_event ON follow (task, row_id) WHERE workflow_id = 0; -- who waits for an event
+CREATE INDEX follow_run ON follow (workflow_id, from_time, to_time); -- who follows a run, or a task of it
 CREATE INDEX follow_instance ON follow (instance_id);
 
 -- +goose Down
