@@ -27,7 +27,7 @@ type Workflow struct {
 	Version     int32             `json:"version"`
 	Description string            `json:"description"`
 	Labels      map[string]string `json:"labels"`
-	Tasks       int               `json:"tasks" doc:"How many"`
+	Tasks       int               `json:"tasks" doc:"How many, with those that run at the end"`
 	CreatedAt   flow.Time         `json:"created_at" nullable:"false" doc:"When this version was made"`
 	Definition  json.RawMessage   `json:"definition,omitempty" doc:"The definition itself, when one workflow is read"`
 }
@@ -43,7 +43,7 @@ func projectOf(p flow.Project) Project {
 func workflowOf(d flow.Definition) Workflow {
 	w := Workflow{
 		ID: d.ID.String(), Project: d.Project, Name: d.Name, Version: d.Version, Description: d.Workflow.Description,
-		Labels: d.Workflow.Labels, Tasks: len(d.Workflow.Tasks), CreatedAt: d.CreatedAt,
+		Labels: d.Workflow.Labels, Tasks: len(d.Workflow.Tasks) + len(d.Workflow.Finally), CreatedAt: d.CreatedAt,
 	}
 	if w.Labels == nil {
 		w.Labels = map[string]string{}

@@ -171,6 +171,10 @@ func (s *State) Order(r int32) (Order, error) {
 		if o.Environment = s.environment(row); o.Environment != "" {
 			o.Group = s.group(row)
 		}
+		if s.final(row) {
+			names := s.endNames()
+			o.Env["BATON_RUN_STATE"], o.Env["BATON_RUN_FAILED_TASKS"] = names[param.RunState], names[param.RunFailedTasks]
+		}
 		// W3C trace context: the run is the trace, the attempt the span.
 		o.Env["TRACEPARENT"] = fmt.Sprintf("00-%016x%016x-%016x-01", uint64(s.Inst.Workflow), uint64(s.Inst.ID), uint64(row.Attempt.Token))
 	}
@@ -210,10 +214,14 @@ func (s *State) scope(i int32, row *flow.TaskRow) *param.Scope {
 	if row != nil {
 		local = s.work(row).local
 	}
-	return &param.Scope{
+	sc := &param.Scope{
 		Start: s.given, Local: local, Upstream: s.upstream(i, row), Global: s.globals,
 		Declared: s.Plan.declared, Project: s.Plan.project, Builtin: s.builtins(n.Name, row),
 	}
+	if n.final && s.ending {
+		sc.Builtin.Engine = s.endNames()
+	}
+	return sc
 }
 
 // scopeOf is what names mean to a row: an item or a round sees more than its task.
@@ -227,13 +235,13 @@ func (s *State) scopeOf(row *flow.TaskRow) (*param.Scope, error) {
 	return scope, s.bind(scope, i, row)
 }
 
-// endScope is what names mean when the run ends: every task is upstream.
+// endScope is what names mean when the run ends: every task is upstream but those that are still to run then.
 func (s *State) endScope() *param.Scope {
 	sc := &param.Scope{
 		Start: s.given, Global: s.globals, Declared: s.Plan.declared, Project: s.Plan.project, Builtin: s.builtins("", nil),
 	}
 	for _, i := range s.Plan.topo {
-		if u, ok := s.outputsOf(i, 1); ok {
+		if u, ok := s.outputsOf(i, 1); ok && !s.Plan.nodes[i].final {
 			sc.Upstream = append(sc.Upstream, u)
 		}
 	}
@@ -257,7 +265,7 @@ func (s *State) upstream(i int32, row *flow.TaskRow) param.Upstreams {
 	for distance := 1; len(level) > 0; distance++ {
 		var next []int32
 		for _, at := range level {
-			for _, u := range s.Plan.nodes[at].up {
+			for _, u := range s.before(at) {
 				if seen[u] || !s.chosen(u) {
 					continue
 				}
@@ -271,6 +279,15 @@ func (s *State) upstream(i int32, row *flow.TaskRow) param.Upstreams {
 		level = next
 	}
 	return ups
+}
+
+// before is what a node comes right after. What runs at the end of the run comes after all else.
+func (s *State) before(i int32) []int32 {
+	n := &s.Plan.nodes[i]
+	if n.final && len(n.up) == 0 {
+		return s.endsOfRun()
+	}
+	return n.up
 }
 
 func (s *State) outputsOf(i int32, distance int) (param.Upstream, bool) {

@@ -46,6 +46,7 @@ type State struct {
 	giving  int     // valid rows with outputs
 	fresh   []int32 // nodes to judge
 	toJudge []int32
+	ending  bool // the end is decided: what runs then has begun
 
 	looking map[int32]bool // rows that wait for what is being looked up
 
@@ -206,8 +207,12 @@ func (s *State) rebuild() {
 	}
 	s.active, s.paused, s.waiting, s.live, s.hosted, s.pooling, s.unknown, s.giving = 0, 0, 0, 0, 0, 0, 0, 0
 	s.fans, s.driving = nil, nil
+	s.ending = s.ending || len(s.Plan.finals) > 0 && slices.ContainsFunc(s.Rows, func(row flow.TaskRow) bool { return row.Valid && s.final(&row) })
 	for i := range n {
 		s.row[i], s.verdict[i], s.left[i] = -1, pending, 0
+		if s.Plan.nodes[i].final && !s.ending {
+			s.left[i]++
+		}
 		for _, u := range s.Plan.nodes[i].up {
 			if s.chosen(u) {
 				s.left[i]++

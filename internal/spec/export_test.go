@@ -172,6 +172,14 @@ func workflow(t *rapid.T) *flow.Workflow {
 			}
 		}
 	}
+	for i, n := range rapid.SliceOfNDistinct(named().Filter(func(n string) bool { return !slices.Contains(names, n) }), 0, 3, rapid.ID).Draw(t, "finally") {
+		var before []string
+		for _, u := range w.Finally {
+			before = append(before, u.Name)
+		}
+		w.Finally = append(w.Finally, aTask(t, n, before))
+		w.Finally[i].Compensate, w.Finally[i].IgnoreFailure = nil, false
+	}
 	return w
 }
 
