@@ -17,6 +17,7 @@ type Project struct {
 	Name        string            `json:"name"`
 	Description string            `json:"description"`
 	Params      map[string]string `json:"params"`
+	Weight      int               `json:"weight" doc:"Of its tasks where those of several projects wait for places on workers"`
 }
 
 // Workflow is one version of a definition.
@@ -33,7 +34,7 @@ type Workflow struct {
 }
 
 func projectOf(p flow.Project) Project {
-	out := Project{ID: p.ID.String(), Name: p.Name, Description: p.Description, Params: map[string]string{}}
+	out := Project{ID: p.ID.String(), Name: p.Name, Description: p.Description, Params: map[string]string{}, Weight: max(p.Weight, 1)}
 	for _, v := range p.Params {
 		out.Params[v.Name] = v.Value
 	}

@@ -70,6 +70,13 @@ func TestExportIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { roundTrip(t, flow.Document{Workflow: workflow(t)}) })
 }
 
+func TestExportOfProjectsIsReadBack(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		roundTrip(t, flow.Document{Project: &flow.Project{Name: named().Draw(t, "name"), Description: maybe(t, text(), "description"), Weight: maybe(t, rapid.IntRange(2, 100), "weight")}})
+	})
+}
+
 func TestExportOfEnvironmentsIsReadBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
