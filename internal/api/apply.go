@@ -173,13 +173,9 @@ func (s *Server) missingWorkflows(ctx context.Context, docs []flow.Document) []s
 				warnings = append(warnings, fmt.Sprintf("there is no workflow %s/%s, which task %s of workflow %s names: it %s until there is one", u.Project, u.Workflow, u.By, d.Workflow.Name, then))
 			case err != nil:
 				return warnings // it is applied, whatever can be said of it
-			case u.Task != "" && !slices.ContainsFunc(def.Workflow.Tasks, func(t flow.Task) bool { return t.Name == u.Task }):
+			case u.Task != "" && !slices.Contains(taskNames(&def.Workflow), u.Task):
 				text := fmt.Sprintf("workflow %s/%s has no task %q, which task %s of workflow %s waits for", u.Project, u.Workflow, u.Task, u.By, d.Workflow.Name)
-				var names []string
-				for _, t := range def.Workflow.Tasks {
-					names = append(names, t.Name)
-				}
-				if near := flow.Nearest(u.Task, names); near != "" {
+				if near := flow.Nearest(u.Task, taskNames(&def.Workflow)); near != "" {
 					text += fmt.Sprintf("; did you mean %q?", near)
 				}
 				warnings = append(warnings, text)
@@ -187,6 +183,14 @@ func (s *Server) missingWorkflows(ctx context.Context, docs []flow.Document) []s
 		}
 	}
 	return warnings
+}
+
+func taskNames(w *flow.Workflow) []string {
+	var names []string
+	for _, t := range w.AllTasks() {
+		names = append(names, t.Name)
+	}
+	return names
 }
 
 // attach puts the sums of the resources into the documents of their file, and returns an error

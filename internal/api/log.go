@@ -140,7 +140,7 @@ func (s *Server) knows(ctx context.Context, run flow.Run, task string) error {
 		return err
 	}
 	owner, _, _ := flow.CutItem(task)
-	for _, t := range def.Workflow.Tasks {
+	for _, t := range def.Workflow.AllTasks() {
 		if t.Name == task || t.Inner != nil && t.Name == owner || t.Compensate != nil && t.Name+":compensate" == task {
 			return nil
 		}

@@ -75,8 +75,8 @@ func groupsOf(docs []flow.Document) map[string]string {
 		if d.Workflow == nil {
 			continue
 		}
-		for i := range d.Workflow.Tasks {
-			group := d.Workflow.GroupOf(&d.Workflow.Tasks[i], flow.Start{})
+		for _, t := range d.Workflow.AllTasks() {
+			group := d.Workflow.GroupOf(t, flow.Start{})
 			out[group] = cmp.Or(out[group], fmt.Sprintf("workflow %s/%s", d.Workflow.Project, d.Workflow.Name))
 		}
 	}

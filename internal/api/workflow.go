@@ -18,6 +18,7 @@ type Project struct {
 	Name        string            `json:"name"`
 	Description string            `json:"description"`
 	Params      map[string]string `json:"params"`
+	Weight      int               `json:"weight" doc:"Of its tasks where those of several projects wait for places on workers"`
 }
 
 // Workflow is one version of a definition.
@@ -28,7 +29,7 @@ type Workflow struct {
 	Version     int32             `json:"version"`
 	Description string            `json:"description"`
 	Labels      map[string]string `json:"labels"`
-	Tasks       int               `json:"tasks" doc:"How many"`
+	Tasks       int               `json:"tasks" doc:"How many, with those that run at the end"`
 	Execution   *Execution        `json:"execution,omitempty" doc:"How many runs go on at a time; not there: any number"`
 	Rate        *Rate             `json:"rate,omitempty" doc:"How many runs begin in a time; not there: any number"`
 	CreatedAt   flow.Time         `json:"created_at" nullable:"false" doc:"When this version was made"`
@@ -64,7 +65,7 @@ func rateOf(r flow.Rate) *Rate {
 }
 
 func projectOf(p flow.Project) Project {
-	out := Project{ID: p.ID.String(), Name: p.Name, Description: p.Description, Params: map[string]string{}}
+	out := Project{ID: p.ID.String(), Name: p.Name, Description: p.Description, Params: map[string]string{}, Weight: max(p.Weight, 1)}
 	for _, v := range p.Params {
 		out.Params[v.Name] = v.Value
 	}
@@ -74,7 +75,7 @@ func projectOf(p flow.Project) Project {
 func workflowOf(d flow.Definition) Workflow {
 	w := Workflow{
 		ID: d.ID.String(), Project: d.Project, Name: d.Name, Version: d.Version, Description: d.Workflow.Description,
-		Labels: d.Workflow.Labels, Tasks: len(d.Workflow.Tasks), CreatedAt: d.CreatedAt,
+		Labels: d.Workflow.Labels, Tasks: len(d.Workflow.Tasks) + len(d.Workflow.Finally), CreatedAt: d.CreatedAt,
 		Execution: executionOf(d.Workflow.Execution), Rate: rateOf(d.Workflow.Rate),
 	}
 	if w.Labels == nil {

@@ -35,18 +35,16 @@ type Link struct {
 // only when it begins.
 func linksOf(d flow.Definition) []Link {
 	var out []Link
-	for _, t := range d.Workflow.Tasks {
-		if t.Inner != nil {
-			t.Type, t.With = t.Inner.Type, t.Inner.With
-		}
-		if t.Disabled || t.Type != flow.TypeDependent {
+	for _, t := range d.Workflow.AllTasks() {
+		does := t.Work()
+		if t.Disabled || does.Type != flow.TypeDependent {
 			continue
 		}
 		var o struct {
 			flow.Dependency
 			Match flow.Match `json:"match"`
 		}
-		if json.Unmarshal(t.With, &o) != nil {
+		if json.Unmarshal(does.With, &o) != nil {
 			continue
 		}
 		for _, leaf := range o.Leaves() {

@@ -292,8 +292,8 @@ func (d *doctor) groups(ctx context.Context) {
 		if err != nil || json.Unmarshal(got.Definition, &def) != nil {
 			continue // deleted meanwhile
 		}
-		for i := range def.Tasks {
-			named[def.GroupOf(&def.Tasks[i], flow.Start{})] = placeOf(w.Project, w.Name)
+		for _, t := range def.AllTasks() {
+			named[def.GroupOf(t, flow.Start{})] = placeOf(w.Project, w.Name)
 		}
 	}
 	var unserved, unused []string

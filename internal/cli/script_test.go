@@ -47,7 +47,7 @@ func TestServer(t *testing.T) {
 		Dir:                 "testdata/server",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"keep": keep, "conforms": conforms},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"keep": keep, "conforms": conforms, "until": until},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("BATON_DATA", data)

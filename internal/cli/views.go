@@ -150,6 +150,7 @@ func projectView() view[api.Project] {
 		columns: []column[api.Project]{
 			{head: "NAME", cell: func(p api.Project) string { return p.Name }},
 			{head: "PARAMS", cell: func(p api.Project) string { return dash(len(p.Params)) }},
+			{head: "WEIGHT", wide: true, cell: func(p api.Project) string { return strconv.Itoa(p.Weight) }},
 			{head: "DESCRIPTION", cell: func(p api.Project) string { return shorten(firstOf(p.Description), 60) }},
 		},
 	}

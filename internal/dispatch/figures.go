@@ -28,7 +28,7 @@ func (p *Pool) Figures() Figures {
 		}
 	}
 	for _, q := range p.queues {
-		f.Waiting[q.group] += len(q.items)
+		f.Waiting[q.group] += q.waiting
 	}
 	return f
 }

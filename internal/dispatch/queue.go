@@ -1,10 +1,9 @@
-// Queues: what waits for a place, by group and type, ordered by priority, then age.
+// Queues: what waits for a place, by group and type, ordered by priority, then by what the projects have, then age.
 
 package dispatch
 
 import (
 	"cmp"
-	"container/heap"
 	"maps"
 	"slices"
 
@@ -16,6 +15,7 @@ import (
 type Item struct {
 	Instance flow.ID
 	Task     flow.ID
+	Project  flow.ID
 	Group    string
 	Type     string
 	Priority flow.Priority
@@ -29,35 +29,67 @@ type Item struct {
 type queue struct {
 	group, typ string
 	kind       Kind
-	items      itemHeap
+	levels     [levels]level
+	waiting    int
 	told       cause // of waiting, that its items were told
 }
 
-type itemHeap []Item
+// levels are the priorities, of each first what lost its worker.
+const levels = 2 * (int(flow.PriorityLowest) + 1)
 
-func (h itemHeap) Len() int           { return len(h) }
-func (h itemHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h itemHeap) Less(i, j int) bool { return before(&h[i], &h[j]) }
-
-// before orders what waits: by priority, then what lost its worker, then age.
-func before(a, b *Item) bool {
-	if a.Priority != b.Priority {
-		return a.Priority < b.Priority
+func (it *Item) level() int {
+	n := 2 * min(int(it.Priority), int(flow.PriorityLowest))
+	if !it.Again {
+		n++
 	}
-	if a.Again != b.Again {
-		return a.Again
-	}
-	return a.seq < b.seq
-}
-func (h *itemHeap) Push(x any) { *h = append(*h, x.(Item)) }
-func (h *itemHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
+	return n
 }
 
-// Enqueue adds an item; of equal ones the first enqueued goes first.
+// head is the item that goes first, with the line it is in; nil when nothing waits.
+func (q *queue) head() (*Item, *line) {
+	if q.waiting > 0 {
+		for i := range q.levels {
+			if l := &q.levels[i]; len(l.lines) > 0 {
+				return &l.lines[0].items[0], l.lines[0]
+			}
+		}
+	}
+	return nil, nil
+}
+
+// pop takes the head of the queue.
+func (q *queue) pop() Item {
+	_, ln := q.head()
+	q.waiting--
+	return ln.pop()
+}
+
+// each goes through all that waits, in no order that means anything.
+func (q *queue) each(do func(Item)) {
+	for i := range q.levels {
+		for _, ln := range q.levels[i].lines {
+			for _, it := range ln.items {
+				do(it)
+			}
+		}
+	}
+}
+
+// before tells whether the head of a queue goes before that of another. What projects have is compared within a group.
+func (q *queue) before(other *queue) bool {
+	a, line := q.head()
+	b, others := other.head()
+	switch {
+	case a.level() != b.level():
+		return a.level() < b.level()
+	case q.group == other.group && line.share != others.share:
+		return line.share.before(others.share, a.seq < b.seq)
+	default:
+		return a.seq < b.seq
+	}
+}
+
+// Enqueue adds an item; of equal ones of a project the first enqueued goes first.
 func (p *Pool) Enqueue(it Item) {
 	p.seq++
 	it.seq = p.seq
@@ -71,7 +103,9 @@ func (p *Pool) Enqueue(it Item) {
 	if !found {
 		p.queues = slices.Insert(p.queues, i, &queue{group: it.Group, typ: it.Type, kind: p.kind(it.Type)})
 	}
-	heap.Push(&p.queues[i].items, it)
+	q := p.queues[i]
+	q.levels[it.level()].push(p.share(it.Group, it.Project), it)
+	q.waiting++
 	p.fresh = append(p.fresh, it)
 }
 
@@ -83,8 +117,12 @@ const keepQueues = 256
 // there were any.
 func (p *Pool) forgetQueues() bool {
 	before := len(p.queues)
-	p.queues = slices.DeleteFunc(p.queues, func(q *queue) bool { return len(q.items) == 0 })
+	p.queues = slices.DeleteFunc(p.queues, func(q *queue) bool { return q.waiting == 0 })
 	maps.DeleteFunc(p.choosers, func(group string, _ *assign.Chooser) bool {
+		return !slices.ContainsFunc(p.queues, func(q *queue) bool { return q.group == group })
+	})
+	maps.DeleteFunc(p.shares, func(_ shareKey, s *share) bool { return s.held == 0 && len(s.lines) == 0 })
+	maps.DeleteFunc(p.clocks, func(group string, _ *clock) bool {
 		return !slices.ContainsFunc(p.queues, func(q *queue) bool { return q.group == group })
 	})
 	return len(p.queues) < before
@@ -104,10 +142,11 @@ type Placement struct {
 func (p *Pool) Next() (Placement, bool) {
 	var from *queue
 	for _, q := range p.queues {
-		for len(q.items) > 0 && p.Holder(q.items[0].Task) != 0 {
-			heap.Pop(&q.items)
+		it, _ := q.head()
+		for ; it != nil && p.Holder(it.Task) != 0; it, _ = q.head() {
+			q.pop()
 		}
-		if len(q.items) == 0 || from != nil && !before(&q.items[0], &from.items[0]) {
+		if it == nil || from != nil && !q.before(from) {
 			continue
 		}
 		if p.placeable(q) {
@@ -118,8 +157,9 @@ func (p *Pool) Next() (Placement, bool) {
 		return Placement{}, false
 	}
 	to := p.pick(from)
-	it := heap.Pop(&from.items).(Item)
-	p.Hold(it.Task, it.Instance, to.ID, it.Type)
+	it := from.pop()
+	p.share(it.Group, it.Project).granted()
+	p.Book(it, to.ID)
 	return Placement{it, to.ID, to.Name}, true
 }
 
@@ -127,7 +167,7 @@ func (p *Pool) Next() (Placement, bool) {
 func (p *Pool) Unserved() []string {
 	var out []string
 	for _, q := range p.queues { // by group
-		if len(q.items) > 0 && !slices.Contains(out, q.group) &&
+		if q.waiting > 0 && !slices.Contains(out, q.group) &&
 			!slices.ContainsFunc(p.sessions, func(s *Session) bool { return slices.Contains(s.Groups, q.group) }) {
 			out = append(out, q.group)
 		}
@@ -135,19 +175,33 @@ func (p *Pool) Unserved() []string {
 	return out
 }
 
-// Waiting returns the instances of what waits for a group, as often as they wait. What keep refuses is
+// Waiting returns the instances of what waits for a group, as often as they wait, by age. What keep refuses is
 // forgotten.
 func (p *Pool) Waiting(group string, keep func(Item) bool) []flow.ID {
-	var out []flow.ID
+	var left []Item
 	for _, q := range p.queues {
 		if q.group != group {
 			continue
 		}
-		q.items = slices.DeleteFunc(q.items, func(it Item) bool { return !keep(it) })
-		heap.Init(&q.items)
-		for _, it := range q.items {
-			out = append(out, it.Instance)
+		var kept []Item
+		q.each(func(it Item) {
+			if keep(it) {
+				kept = append(kept, it)
+			}
+		})
+		q.waiting = len(kept)
+		for i := range q.levels {
+			q.levels[i].clear()
 		}
+		for _, it := range kept {
+			q.levels[it.level()].push(p.share(it.Group, it.Project), it)
+		}
+		left = append(left, kept...)
+	}
+	slices.SortFunc(left, func(a, b Item) int { return cmp.Compare(a.seq, b.seq) })
+	out := make([]flow.ID, len(left))
+	for i, it := range left {
+		out[i] = it.Instance
 	}
 	return out
 }
@@ -156,7 +210,7 @@ func (p *Pool) Waiting(group string, keep func(Item) bool) []flow.ID {
 func (p *Pool) Len() int {
 	n := 0
 	for _, q := range p.queues {
-		n += len(q.items)
+		n += q.waiting
 	}
 	return n
 }

@@ -107,7 +107,7 @@ func (p *Pool) Wants(s *Session) Places {
 	var n Places
 	for _, q := range p.queues {
 		if slices.Contains(s.Groups, q.group) && s.runs(q.typ) {
-			n[s.lane(q.kind)] += len(q.items)
+			n[s.lane(q.kind)] += q.waiting
 		}
 	}
 	for k := range n {
@@ -143,8 +143,11 @@ type Pool struct {
 	used     map[int64]Places               // session → slots held, likewise
 	queues   []*queue                       // by group, then type
 	choosers map[string]*assign.Chooser
-	fresh    []Item // enqueued or asked about since Untold was called
-	retold   []Item // whose cause to wait has changed
+	shares   map[shareKey]*share
+	clocks   map[string]*clock // by group
+	weights  map[flow.ID]int   // of projects
+	fresh    []Item            // enqueued or asked about since Untold was called
+	retold   []Item            // whose cause to wait has changed
 	seq      uint64
 	// Of one choice; kept for the next.
 	candidates []assign.Candidate
@@ -155,13 +158,14 @@ type holder struct {
 	instance flow.ID
 	session  int64
 	kind     Kind
+	share    *share // nil: whose it is is not known yet
 }
 
 // NewPool returns an empty pool.
 func NewPool() *Pool {
 	return &Pool{
 		held: make(map[flow.ID]holder), of: make(map[int64]map[flow.ID]struct{}), used: make(map[int64]Places),
-		choosers: make(map[string]*assign.Chooser),
+		choosers: make(map[string]*assign.Chooser), shares: make(map[shareKey]*share), clocks: make(map[string]*clock),
 	}
 }
 
@@ -209,21 +213,34 @@ func (p *Pool) find(id int64) (int, bool) {
 	return slices.BinarySearchFunc(p.sessions, id, func(s *Session, id int64) int { return cmp.Compare(s.ID, id) })
 }
 
-// Hold books a slot of a session for a task row of a type, which holds one at most.
+// Hold books a slot of a session for a task row of a type, which holds one at most. Of which project it is is not known:
+// Book says it when it is.
 func (p *Pool) Hold(task, instance flow.ID, session int64, typ string) {
+	p.hold(task, holder{instance, session, p.kind(typ), nil})
+}
+
+// Book is Hold for an item.
+func (p *Pool) Book(it Item, session int64) {
+	p.hold(it.Task, holder{it.Instance, session, p.kind(it.Type), p.share(it.Group, it.Project)})
+}
+
+func (p *Pool) hold(task flow.ID, now holder) {
 	if h, ok := p.held[task]; ok {
-		if h.session == session {
+		if h.session == now.session && (now.share == nil || now.share == h.share) {
 			return
 		}
 		p.Release(task)
 	}
-	k := p.kind(typ)
-	p.held[task] = holder{instance, session, k}
+	p.held[task] = now
+	if now.share != nil {
+		now.share.hold(1)
+	}
+	session := now.session
 	if p.of[session] == nil {
 		p.of[session] = make(map[flow.ID]struct{})
 	}
 	p.of[session][task] = struct{}{}
-	p.count(session, k, 1)
+	p.count(session, now.kind, 1)
 }
 
 // Release gives back the slot that a task row holds, if any.
@@ -233,6 +250,9 @@ func (p *Pool) Release(task flow.ID) {
 		return
 	}
 	delete(p.held, task)
+	if h.share != nil {
+		h.share.hold(-1)
+	}
 	if delete(p.of[h.session], task); len(p.of[h.session]) == 0 {
 		delete(p.of, h.session)
 	}

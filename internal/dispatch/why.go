@@ -106,6 +106,33 @@ func (p *Pool) Why(group, typ string) string {
 	return fmt.Sprintf("%s: all %d places of the %d workers of group %q are taken; it goes on when one is free", flow.ReasonNoSlot, v.slots, v.willing, group)
 }
 
+// WhyOf is Why for one item: it also says when the item's project has its share, and others go first for that.
+func (p *Pool) WhyOf(it Item) string {
+	v := p.view(it.Group, it.Type)
+	why := p.Why(it.Group, it.Type)
+	s := p.shares[shareKey{it.Group, it.Project}]
+	if v.cause() != causeFull || s == nil || s.held == 0 || !p.behind(s, it.level()) {
+		return why
+	}
+	return fmt.Sprintf("%s; its project has its share, %d: tasks of projects that have less for their weight go first", why, s.held)
+}
+
+// behind tells whether something of another project waits in the group that goes before what a project has there of a
+// level.
+func (p *Pool) behind(s *share, level int) bool {
+	for _, q := range p.queues {
+		if q.group != s.key.group {
+			continue
+		}
+		for _, ln := range q.levels[level].lines {
+			if ln.share != s && ln.share.before(s, false) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Ask has Untold return an item that waits already.
 func (p *Pool) Ask(it Item) { p.fresh = append(p.fresh, it) }
 
@@ -115,13 +142,13 @@ func (p *Pool) Ask(it Item) { p.fresh = append(p.fresh, it) }
 // number.
 func (p *Pool) Untold(most int) []Item {
 	for _, q := range p.queues {
-		if len(q.items) == 0 {
+		if q.waiting == 0 {
 			continue
 		}
 		v := p.view(q.group, q.typ)
 		if is := v.cause(); is != q.told && is != causeFree {
 			if q.told != causeFree {
-				p.retold = append(p.retold, q.items...)
+				q.each(func(it Item) { p.retold = append(p.retold, it) })
 			}
 			q.told = is
 		}

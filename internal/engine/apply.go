@@ -264,7 +264,7 @@ func (s *State) advance(env Env, fx *Effects) {
 			switch v := s.judge(i); {
 			case v == unreached:
 				s.conclude(i, unreached)
-			case s.advancing():
+			case s.advancing() && (s.Plan.nodes[i].final || !s.ending):
 				s.reach(i, v, env, fx)
 			default:
 				later = append(later, i)
@@ -287,10 +287,20 @@ func (s *State) takeFresh(done []int32) []int32 {
 
 // advancing tells whether tasks that become eligible get their rows.
 func (s *State) advancing() bool {
-	return (s.Inst.State == flow.InstanceRunning || s.Inst.State == flow.InstancePausing) && !s.closing()
+	switch s.Inst.State {
+	case flow.InstanceRunning, flow.InstancePausing, flow.InstanceStopping:
+		return !s.closing()
+	default:
+		return false
+	}
 }
 
 // granting tells whether attempts may be granted.
 func (s *State) granting() bool {
-	return s.Inst.State == flow.InstanceRunning && !s.closing() || s.Inst.State == flow.InstanceCompensating
+	switch s.Inst.State {
+	case flow.InstanceRunning, flow.InstanceStopping:
+		return !s.closing()
+	default:
+		return s.Inst.State == flow.InstanceCompensating
+	}
 }

@@ -309,10 +309,14 @@ func (s *State) rules(row *flow.TaskRow) (attempt.Rules, bool) {
 	return n.rules, false
 }
 
-// closing tells whether no new attempt is granted any more: the rest of the run is being killed.
+// closing tells whether no new attempt is granted any more: the rest of the run is being killed. What had the run end
+// does not concern the tasks that run at its end.
 func (s *State) closing() bool {
-	if s.phase() == flow.InstanceCompensating {
+	switch {
+	case s.phase() == flow.InstanceCompensating:
 		return false
+	case s.ending:
+		return s.Inst.FailFast
 	}
 	return s.phase() == flow.InstanceStopping || s.Inst.FailFast || s.Inst.Due
 }
@@ -501,7 +505,7 @@ func (s *State) strategy() flow.Failure {
 func (s *State) killAll(intent flow.KillIntent, env Env, fx *Effects) {
 	for r := range s.Rows {
 		row := &s.Rows[r]
-		if row.Valid && !row.State.Ended() && (row.Item == 0 || row.Kill != intent) { // its map had it killed
+		if row.Valid && !row.State.Ended() && s.steered(row) && (row.Item == 0 || row.Kill != intent) { // its map had it killed
 			s.kill(int32(r), intent, env, fx)
 		}
 	}

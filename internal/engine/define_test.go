@@ -4,6 +4,7 @@
 //	load <- extract | retry 2 delay 30s | run ./load.sh
 //	route <- load | case region == 'eu' -> eu | default -> rest
 //	check <- eu | if eu.succeeded -> done | else -> fix
+//	.finally                           what is below it runs at the end
 
 package engine
 
@@ -19,28 +20,30 @@ import (
 
 func define(text string) (flow.Workflow, error) {
 	var w flow.Workflow
+	tasks := &w.Tasks
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		var err error
-		if setting, ok := strings.CutPrefix(line, "."); ok {
+		if line == ".finally" {
+			tasks = &w.Finally
+		} else if setting, ok := strings.CutPrefix(line, "."); ok {
 			err = defineSetting(&w, setting)
 		} else {
-			err = defineTask(&w, line)
+			err = defineTask(tasks, line)
 		}
 		if err != nil {
 			return w, fmt.Errorf("%s: %w", line, err)
 		}
 	}
 	// A task that an arm names needs the branch, as in a file.
-	for _, b := range w.Tasks {
+	for _, b := range w.AllTasks() {
 		for _, arm := range b.Branches {
-			for _, to := range arm.To {
-				i := slices.IndexFunc(w.Tasks, func(t flow.Task) bool { return t.Name == to })
-				if i >= 0 && !slices.Contains(w.Tasks[i].Needs, b.Name) {
-					w.Tasks[i].Needs = append(w.Tasks[i].Needs, b.Name)
+			for _, t := range w.AllTasks() {
+				if slices.Contains(arm.To, t.Name) && !slices.Contains(t.Needs, b.Name) {
+					t.Needs = append(t.Needs, b.Name)
 				}
 			}
 		}
@@ -105,7 +108,7 @@ func defineSetting(w *flow.Workflow, text string) error {
 	return err
 }
 
-func defineTask(w *flow.Workflow, line string) error {
+func defineTask(tasks *[]flow.Task, line string) error {
 	parts := strings.Split(line, " | ")
 	name, needs, _ := strings.Cut(parts[0], "<-")
 	t := flow.Task{Name: strings.TrimSpace(name), Type: "shell", With: json.RawMessage(`{"script":"true"}`)}
@@ -125,7 +128,7 @@ func defineTask(w *flow.Workflow, line string) error {
 			return err
 		}
 	}
-	w.Tasks = append(w.Tasks, t)
+	*tasks = append(*tasks, t)
 	return nil
 }
 

@@ -162,6 +162,8 @@ func (s *State) whyPending(i int32, now flow.Time) string {
 		return fmt.Sprintf("not_started: the run ended before it came to this task (%s, %s)", s.Inst.State, s.Inst.Reason)
 	case s.Inst.State == flow.InstanceSubmitted:
 		return "not_started: the run waits for a master" + held
+	case s.Plan.nodes[i].final && !s.ending:
+		return finallyPending + held
 	case len(waits) > 0:
 		return "upstream: waits for " + few(waits) + held
 	default:

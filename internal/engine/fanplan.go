@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,7 +161,7 @@ func (s *State) bind(sc *param.Scope, i int32, row *flow.TaskRow) error {
 	index := int(row.Item) - 1
 	f := s.items(i)
 	if n.Type == flow.TypeLoop {
-		sc.Builtin.Engine = map[string]string{param.LoopIndex: strconv.Itoa(index)}
+		name(sc, map[string]string{param.LoopIndex: strconv.Itoa(index)})
 		if index > 0 && index <= len(f.rows) && f.rows[index-1] > 0 {
 			texts, err := DecodeTexts(s.Rows[f.rows[index-1]-1].Outputs)
 			sc.Bound = texts
@@ -183,17 +184,25 @@ func (s *State) bind(sc *param.Scope, i int32, row *flow.TaskRow) error {
 		return fmt.Errorf("the list of the map has only %d items by now", len(f.plan.list))
 	}
 	item := textOf(f.plan.list[index])
-	sc.Builtin.Engine = map[string]string{
+	name(sc, map[string]string{
 		param.MapItem: item, param.MapIndex: strconv.Itoa(index), param.MapTotal: strconv.Itoa(len(f.plan.list)),
-	}
+	})
 	sc.Bound = map[string]string{n.as: item}
 	return nil
+}
+
+// name adds names of the engine's to a scope.
+func name(sc *param.Scope, names map[string]string) {
+	if sc.Builtin.Engine != nil {
+		maps.Copy(names, sc.Builtin.Engine)
+	}
+	sc.Builtin.Engine = names
 }
 
 // roundScope is what `until` sees after a round: its outputs above all else.
 func (s *State) roundScope(i int32, round *flow.TaskRow) *param.Scope {
 	sc := s.scope(i, &s.Rows[s.row[i]])
-	sc.Builtin.Engine = map[string]string{param.LoopIndex: strconv.Itoa(int(round.Item) - 1)}
+	name(sc, map[string]string{param.LoopIndex: strconv.Itoa(int(round.Item) - 1)})
 	sc.Bound, _ = DecodeTexts(round.Outputs) // checked when the result came in
 	return sc
 }

@@ -24,17 +24,19 @@ func (s *State) conclusion(env Env, fx *Effects) bool {
 	default:
 		return false
 	}
+	if s.ending {
+		s.endCloses(env)
+		return false
+	}
 	if len(s.fresh)+len(s.toJudge) > 0 && !s.closing() {
 		return false
 	}
 	if s.Inst.State == flow.InstanceStopping && s.undoing() {
-		s.finish(flow.InstanceStopped, s.stopReason(), env)
-		return false
+		return s.decide(flow.InstanceStopped, s.stopReason(), env)
 	}
 	end, reason := s.outcome()
 	if end == flow.InstancePaused {
-		s.setInst(flow.InstancePaused)
-		s.Inst.PausedAt = env.Now
+		s.pauseNow(env)
 		return false
 	}
 	if (end == flow.InstanceFailed || end == flow.InstanceStopped && s.Inst.Undo) && s.toUndo() >= 0 && !s.Inst.DryRun {
@@ -42,7 +44,29 @@ func (s *State) conclusion(env Env, fx *Effects) bool {
 		s.Inst.Prior = end
 		return true
 	}
-	s.finish(end, reason, env)
+	return s.decide(end, reason, env)
+}
+
+func (s *State) pauseNow(env Env) {
+	s.setInst(flow.InstancePaused)
+	s.Inst.PausedAt = env.Now
+}
+
+// decide settles what the run comes to, now that its chains are over: it ends, or what runs at the end begins. It tells
+// whether that has to be judged again.
+func (s *State) decide(end flow.InstanceState, reason string, env Env) bool {
+	why := ""
+	if end == flow.InstanceSucceeded && !s.Inst.DryRun {
+		var err error
+		if s.Inst.Outputs, err = s.runOutputs(); err != nil {
+			end, reason, why = flow.InstanceFailed, flow.ReasonParameter, err.Error()
+		}
+	}
+	if len(s.Plan.finals) > 0 {
+		s.endOpens(end)
+		return true
+	}
+	s.finish(end, reason, why, env)
 	return false
 }
 
@@ -51,7 +75,7 @@ func (s *State) outcome() (flow.InstanceState, string) {
 	anyFailed, anyKilled, anyPaused := s.Inst.FailFast, false, s.paused > 0
 	for r := range s.Rows {
 		row := &s.Rows[r]
-		if !row.Valid || !row.State.Failure() || row.Compensates != 0 || row.Item != 0 {
+		if !row.Valid || !row.State.Failure() || row.Compensates != 0 || row.Item != 0 || s.final(row) {
 			continue
 		}
 		if row.State == flow.TaskKilled {
@@ -62,7 +86,7 @@ func (s *State) outcome() (flow.InstanceState, string) {
 	switch {
 	case s.Inst.Due:
 		return flow.InstanceFailed, flow.ReasonTimeout
-	case s.Inst.State == flow.InstanceStopping && (anyKilled || s.cut()):
+	case s.phase() == flow.InstanceStopping && (anyKilled || s.cut()):
 		return flow.InstanceStopped, s.stopReason()
 	case anyFailed:
 		return flow.InstanceFailed, flow.ReasonTaskFailed
@@ -82,22 +106,18 @@ func (s *State) decidedEnd() (flow.InstanceState, string) {
 			end = flow.InstanceStopped
 		}
 	}
-	switch {
-	case s.Inst.Due:
-		return end, flow.ReasonTimeout
-	case end == flow.InstanceStopped:
-		return end, s.stopReason()
-	}
-	return end, endReason(end)
+	return end, s.endReason(end)
 }
 
-// endReason is the code of an end that has no closer one.
-func endReason(end flow.InstanceState) string {
-	switch end {
-	case flow.InstanceStopped:
-		return flow.ReasonStopped
-	case flow.InstanceFailed:
+// endReason is the code of an end.
+func (s *State) endReason(end flow.InstanceState) string {
+	switch {
+	case s.Inst.Due && end == flow.InstanceFailed:
+		return flow.ReasonTimeout
+	case end == flow.InstanceFailed:
 		return flow.ReasonTaskFailed
+	case end == flow.InstanceStopped:
+		return s.stopReason()
 	default:
 		return ""
 	}
@@ -111,7 +131,7 @@ func (s *State) cut() bool {
 	found := false
 	verdicts := slices.Clone(s.verdict)
 	for _, i := range s.Plan.topo {
-		if !s.chosen(i) || s.row[i] >= 0 || s.verdict[i] != pending {
+		if !s.chosen(i) || s.row[i] >= 0 || s.verdict[i] != pending || s.Plan.nodes[i].final {
 			continue
 		}
 		if s.verdict[i] = s.judge(i); s.verdict[i] == succeeded && !s.Plan.nodes[i].Disabled {
@@ -123,22 +143,15 @@ func (s *State) cut() bool {
 	return found
 }
 
-// handled tells whether the failure of a row does not fail the run: it is ignored, or a conditions
-// task of this run names it.
+// handled tells whether the failure of a row does not fail the run: it is ignored, a conditions
+// task of this run names it, or it comes when the end is decided.
 func (s *State) handled(row *flow.TaskRow) bool {
 	n, undo := s.node(row)
-	return !undo && (n.IgnoreFailure || slices.ContainsFunc(n.handlers, s.chosen))
+	return !undo && (n.final || n.IgnoreFailure || slices.ContainsFunc(n.handlers, s.chosen))
 }
 
-// finish ends the run, with its outputs.
-func (s *State) finish(end flow.InstanceState, reason string, env Env) {
-	why := ""
-	if end == flow.InstanceSucceeded && !s.Inst.DryRun {
-		var err error
-		if s.Inst.Outputs, err = s.runOutputs(); err != nil {
-			end, reason, why = flow.InstanceFailed, flow.ReasonParameter, err.Error()
-		}
-	}
+// finish ends the run. why says more to people than the reason, "" when the rows do.
+func (s *State) finish(end flow.InstanceState, reason, why string, env Env) {
 	for r := range s.Rows {
 		if row := &s.Rows[r]; s.paused > 0 && row.Valid && row.State == flow.TaskPaused {
 			row.Reason = flow.ReasonPaused + ": the run ended while it was paused; `baton recover` goes on"
@@ -161,13 +174,22 @@ func (s *State) end(end flow.InstanceState, reason, why string, env Env) {
 }
 
 func (s *State) failureText(reason string) string {
+	if r := s.culprit(); r >= 0 {
+		row := &s.Rows[r]
+		return fmt.Sprintf("task %s %s (%s)", row.Name, row.State, row.Reason)
+	}
+	return reason
+}
+
+// culprit is the first row whose failure fails the run, -1 when there is none.
+func (s *State) culprit() int32 {
 	for r := range s.Rows {
 		row := &s.Rows[r]
 		if row.Valid && row.State.Failure() && row.Compensates == 0 && row.Item == 0 && !s.handled(row) {
-			return fmt.Sprintf("task %s %s (%s)", row.Name, row.State, row.Reason)
+			return int32(r)
 		}
 	}
-	return reason
+	return -1
 }
 
 func (s *State) runOutputs() ([]byte, error) {
@@ -209,10 +231,16 @@ func (s *State) reason() string {
 		}
 		return "pausing: what is running finishes first, tasks: " + strconv.Itoa(s.active)
 	case flow.InstanceStopping:
+		if s.ending {
+			return s.finallyReason()
+		}
 		return s.byDeadline() + "stopping: waits until what was running is gone, tasks: " + strconv.Itoa(s.active)
 	case flow.InstanceCompensating:
 		return s.byDeadline() + flow.ReasonCompensating + ": what succeeded is being undone"
 	case flow.InstanceRunning:
+		if s.ending {
+			return s.finallyReason()
+		}
 		return s.runningReason()
 	default:
 		return s.Inst.Reason
@@ -227,6 +255,14 @@ func (s *State) runningReason() string {
 		return "failure_end: a task failed; the others are being killed"
 	case s.Inst.Due:
 		return "timeout: the run's time is over; its tasks are being killed"
+	default:
+		return s.activeReason()
+	}
+}
+
+// activeReason says what goes on in a run, or what it waits for.
+func (s *State) activeReason() string {
+	switch {
 	case s.live > 0:
 		return "running: tasks are running"
 	case s.unknown > 0 && s.active == s.unknown+s.waiting:
@@ -289,8 +325,7 @@ func (s *State) nextCompensation(env Env, fx *Effects) bool {
 	u := s.toUndo()
 	if u < 0 {
 		end, reason := s.decidedEnd()
-		s.finish(end, reason, env)
-		return false
+		return s.decide(end, reason, env)
 	}
 	n, _ := s.node(&s.Rows[u])
 	r := s.addRow(s.Rows[u].Name+compensateSuffix, n.Compensate.Type, env)

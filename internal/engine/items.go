@@ -295,6 +295,9 @@ func (s *State) keepEqual(i int32) {
 // fanAgain goes on with one that was paused.
 func (s *State) fanAgain(r int32) {
 	i := s.Plan.index[s.Rows[r].Name]
+	if f := s.items(i); f.plan == nil { // whether anybody has asked for it meanwhile makes no difference to the rows
+		f.plan, _, _ = s.fanPlan(r) // what is wrong with it is told when it is driven
+	}
 	s.Rows[r].Reason = s.fanReason(i)
 	if s.Rows[r].Kill != flow.KillNone {
 		s.Rows[r].Reason = fanKilling

@@ -171,6 +171,10 @@ func (s *State) Order(r int32) (Order, error) {
 		if o.Environment = s.environment(row); o.Environment != "" {
 			o.Group = s.group(row)
 		}
+		if s.final(row) {
+			names := s.endNames()
+			o.Env["BATON_RUN_STATE"], o.Env["BATON_RUN_FAILED_TASKS"] = names[param.RunState], names[param.RunFailedTasks]
+		}
 		// W3C trace context: the run is the trace, the attempt the span.
 		o.Env["TRACEPARENT"] = fmt.Sprintf("00-%016x%016x-%016x-01", uint64(s.Inst.Workflow), uint64(s.Inst.ID), uint64(row.Attempt.Token))
 	}
@@ -210,10 +214,14 @@ func (s *State) scope(i int32, row *flow.TaskRow) *param.Scope {
 	if row != nil {
 		local = s.work(row).local
 	}
-	return &param.Scope{
+	sc := &param.Scope{
 		Start: s.given, Local: local, Upstream: s.upstream(i, row), Global: s.globals,
 		Declared: s.Plan.declared, Project: s.Plan.project, Builtin: s.builtins(n.Name, row),
 	}
+	if n.final && s.ending {
+		sc.Builtin.Engine = s.endNames()
+	}
+	return sc
 }
 
 // scopeOf is what names mean to a row: an item or a round sees more than its task.
@@ -234,11 +242,11 @@ func (s *State) runScope() *param.Scope {
 	}
 }
 
-// endScope is what names mean when the run ends: every task is upstream.
+// endScope is what names mean when the run ends: every task is upstream but those that are still to run then.
 func (s *State) endScope() *param.Scope {
 	sc := s.runScope()
 	for _, i := range s.Plan.topo {
-		if u, ok := s.outputsOf(i, 1); ok {
+		if u, ok := s.outputsOf(i, 1); ok && !s.Plan.nodes[i].final {
 			sc.Upstream = append(sc.Upstream, u)
 		}
 	}

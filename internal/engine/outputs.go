@@ -49,7 +49,7 @@ func (s *State) upstream(i int32, row *flow.TaskRow) param.Upstreams {
 	for distance := 1; len(level) > 0; distance++ {
 		var next []int32
 		for _, at := range level {
-			for _, u := range s.Plan.nodes[at].up {
+			for _, u := range s.before(at) {
 				if seen[u] || !s.chosen(u) {
 					continue
 				}
@@ -63,6 +63,15 @@ func (s *State) upstream(i int32, row *flow.TaskRow) param.Upstreams {
 		level = next
 	}
 	return ups
+}
+
+// before is what a node comes right after. What runs at the end of the run comes after all else.
+func (s *State) before(i int32) []int32 {
+	n := &s.Plan.nodes[i]
+	if n.final && len(n.up) == 0 {
+		return s.endsOfRun()
+	}
+	return n.up
 }
 
 func (s *State) outputsOf(i int32, distance int) (param.Upstream, bool) {

@@ -18,6 +18,8 @@ type Plan struct {
 	nodes []node
 	index map[string]int32
 	topo  []int32 // every node after all it needs
+	// finals are the nodes that run when the end of the run is decided. No edge leads from or to another.
+	finals []int32
 	// timed: some task has a timeout, or the workflow has one.
 	timed     bool
 	compens   bool
@@ -31,6 +33,7 @@ type Plan struct {
 
 type node struct {
 	*flow.Task
+	final    bool // runs when the end of the run is decided
 	up, down []int32
 	join     joinRule
 	expr     *param.Join // join as an expression
@@ -69,15 +72,10 @@ type compiledOutput struct {
 // Compile makes a plan of a definition that passed file validation; an error means that the
 // definition is not one.
 func Compile(def flow.Definition, types *task.Set) (*Plan, error) {
-	p := &Plan{Def: def, nodes: make([]node, len(def.Workflow.Tasks)), index: make(map[string]int32, len(def.Workflow.Tasks)), runLimit: def.Workflow.Timeout}
+	p := &Plan{Def: def, runLimit: def.Workflow.Timeout}
 	p.timed = p.runLimit.Run > 0
-	for i := range def.Workflow.Tasks {
-		t := &def.Workflow.Tasks[i]
-		if _, twice := p.index[t.Name]; twice {
-			return nil, fmt.Errorf("compile %s: task %q is defined twice", def.Name, t.Name)
-		}
-		p.index[t.Name] = int32(i)
-		p.nodes[i].Task = t
+	if err := p.collect(); err != nil {
+		return nil, fmt.Errorf("compile %s: %w", def.Name, err)
 	}
 	if err := p.compileParams(); err != nil {
 		return nil, fmt.Errorf("compile %s: %w", def.Name, err)
@@ -108,12 +106,34 @@ func Compile(def flow.Definition, types *task.Set) (*Plan, error) {
 	return p, p.sort()
 }
 
+// collect makes a node of each task: those of the graph, then those that run at the end.
+func (p *Plan) collect() error {
+	w := &p.Def.Workflow
+	n := len(w.Tasks) + len(w.Finally)
+	p.nodes, p.index = make([]node, 0, n), make(map[string]int32, n)
+	for under, t := range w.AllTasks() {
+		if _, twice := p.index[t.Name]; twice {
+			return fmt.Errorf("task %q is defined twice", t.Name)
+		}
+		i := int32(len(p.nodes))
+		p.index[t.Name] = i
+		p.nodes = append(p.nodes, node{Task: t, final: under == flow.UnderFinally})
+		if p.nodes[i].final {
+			p.finals = append(p.finals, i)
+		}
+	}
+	return nil
+}
+
 func (p *Plan) link(i int32) error {
 	n := &p.nodes[i]
 	for _, name := range n.Needs {
 		u, ok := p.index[name]
 		if !ok {
 			return fmt.Errorf("needs %q, which does not exist", name)
+		}
+		if p.nodes[u].final != n.final {
+			return fmt.Errorf("needs %q, and only one of the two runs at the end", name)
 		}
 		if !slices.Contains(n.up, u) {
 			n.up = append(n.up, u)
@@ -313,10 +333,16 @@ func (p *Plan) choose(names []string, mode flow.StartMode) ([]bool, error) {
 			walk(d, next)
 		}
 	}
+	for _, i := range p.finals {
+		in[i] = true
+	}
 	for _, name := range names {
 		i, ok := p.index[name]
-		if !ok {
+		switch {
+		case !ok:
 			return nil, flow.Errorf(flow.CodeBadRequest, "tasks", "workflow %s has no task %q", p.Def.Name, name)
+		case p.nodes[i].final:
+			return nil, flow.Errorf(flow.CodeBadRequest, "tasks", "task %q is under finally and runs at the end of every run; choose among the others", name)
 		}
 		switch mode {
 		case flow.StartOnly:

@@ -38,12 +38,34 @@ func drawWorkflow(t *rapid.T) flow.Workflow {
 		w.Tasks = append(w.Tasks, task)
 	}
 	for i := range w.Tasks {
-		drawBranches(t, &w, i)
+		drawBranches(t, w.Tasks, i)
 	}
 	for i := range w.Tasks {
 		drawJoin(t, &w.Tasks[i])
 	}
+	drawFinally(t, &w)
 	return w
+}
+
+// drawFinally adds tasks that run at the end to some workflows, named after the others.
+func drawFinally(t *rapid.T, w *flow.Workflow) {
+	n := max(0, rapid.IntRange(-2, 3).Draw(t, "finally"))
+	for i := range n {
+		task := flow.Task{Name: string(rune('a' + len(w.Tasks) + i)), Type: "shell", With: json.RawMessage(`{"script":"true"}`)}
+		if i > 0 && rapid.Bool().Draw(t, "edge at the end") {
+			task.Needs = []string{w.Finally[i-1].Name}
+		}
+		drawTask(t, &task)
+		drawFan(t, &task)
+		task.Compensate, task.IgnoreFailure = nil, false
+		w.Finally = append(w.Finally, task)
+	}
+	for i := range w.Finally {
+		drawBranches(t, w.Finally, i)
+	}
+	for i := range w.Finally {
+		drawJoin(t, &w.Finally[i])
+	}
 }
 
 func drawAction(t *rapid.T) flow.TimeoutAction {
@@ -99,17 +121,17 @@ func drawFan(t *rapid.T, task *flow.Task) {
 	task.With = json.RawMessage(rapid.SampledFrom([]string{`{"over":[]}`, `{"over":[1]}`, `{"over":[1,2,3]}`, `{"over":"[1,2,3]","parallel":1}`, `{"over":[1,2,3],"parallel":2,"allow_failed":"40%"}`}).Draw(t, "map"))
 }
 
-func drawBranches(t *rapid.T, w *flow.Workflow, i int) {
-	b := &w.Tasks[i]
+func drawBranches(t *rapid.T, tasks []flow.Task, i int) {
+	b := &tasks[i]
 	var arms [2][]string
-	if i+1 == len(w.Tasks) || rapid.IntRange(0, 4).Draw(t, "branch") != 0 {
+	if i+1 == len(tasks) || rapid.IntRange(0, 4).Draw(t, "branch") != 0 {
 		return
 	}
-	for d := i + 1; d < len(w.Tasks); d++ {
+	for d := i + 1; d < len(tasks); d++ {
 		if arm := rapid.IntRange(0, 3).Draw(t, "arm"); arm < 2 {
-			arms[arm] = append(arms[arm], w.Tasks[d].Name)
-			if !slices.Contains(w.Tasks[d].Needs, b.Name) {
-				w.Tasks[d].Needs = append(w.Tasks[d].Needs, b.Name)
+			arms[arm] = append(arms[arm], tasks[d].Name)
+			if !slices.Contains(tasks[d].Needs, b.Name) {
+				tasks[d].Needs = append(tasks[d].Needs, b.Name)
 			}
 		}
 	}
@@ -158,8 +180,8 @@ type traced struct {
 
 func (t traced) Fatalf(format string, args ...any) {
 	t.Helper()
-	for _, task := range t.w.plan.Def.Workflow.Tasks {
-		t.Logf("task %+v", task)
+	for _, task := range t.w.plan.Def.Workflow.AllTasks() {
+		t.Logf("task %+v", *task)
 	}
 	for _, s := range t.w.steps {
 		t.Logf("%s %T %+v %s", flow.Duration(s.now.Sub(epoch)), s.ev, s.ev, s.kind)
@@ -172,6 +194,7 @@ type watched struct {
 	*world
 	steps  []step
 	tokens map[flow.ID]int64
+	ends   flow.InstanceState // what was decided about the end, 0 before
 }
 
 func (w *watched) do(ev Event) {
@@ -185,6 +208,7 @@ func (w *watched) do(ev Event) {
 	w.checkEffects(rows, before)
 	w.checkState(ev)
 	w.checkOrder()
+	w.checkEnd(inst)
 }
 
 // checkMoves: rows that have ended, and runs that have, change only by a verb; attempts count up.
@@ -300,7 +324,7 @@ func (w *watched) checkState(ev Event) {
 			if row.State != flow.TaskPaused {
 				active++
 			}
-			if i.State == flow.InstanceStopping && row.State != flow.TaskUnknown && row.Kill == 0 {
+			if i.State == flow.InstanceStopping && w.s.closing() && row.State != flow.TaskUnknown && row.Kill == 0 {
 				w.t.Fatalf("the run is stopping and nobody kills %s (%s)", row.Name, row.State)
 			}
 		}
@@ -345,6 +369,56 @@ func (w *watched) checkOrder() {
 			if r := w.s.row[u]; w.s.chosen(u) && (r < 0 && w.s.verdict[u] != unreached || r >= 0 && !w.s.Rows[r].State.Ended()) {
 				w.t.Fatalf("%s got a row and %s, which it needs, has not ended", row.Name, w.s.Plan.nodes[u].Name)
 			}
+		}
+	}
+}
+
+// checkEnd: what was decided about the end is what the run comes to, and what runs at the end has run by then.
+func (w *watched) checkEnd(before flow.Instance) {
+	w.t.Helper()
+	if w.inst.RunTimes != before.RunTimes || w.inst.State == flow.InstanceQuarantined || before.State == flow.InstanceQuarantined {
+		w.ends = 0 // there is going to be another one; or it is decided anew, from the rows
+	}
+	if len(w.plan.finals) == 0 || before.State == flow.InstanceQuarantined {
+		return
+	}
+	w.checkBegun()
+	i := w.inst
+	switch {
+	case !w.s.ending || i.State == flow.InstanceQuarantined:
+	case !i.State.Ended():
+		if w.ends != 0 && w.ends != i.Prior || !i.Prior.Ended() {
+			w.t.Fatalf("that the run ends %s became %s", w.ends, i.Prior)
+		}
+		w.ends = i.Prior
+	case w.ends != 0 && w.ends != i.State:
+		w.t.Fatalf("the run was to end %s and ended %s", w.ends, i.State)
+	}
+	if before.State.Ended() || !i.State.Ended() || i.StartedAt == 0 || before.State == flow.InstanceQueued {
+		return
+	}
+	if !w.s.ending {
+		w.t.Fatalf("the run went from %s to %s without what runs at the end", before.State, i.State)
+	}
+	for _, n := range w.plan.finals {
+		if w.s.row[n] < 0 && w.s.verdict[n] != unreached && !i.FailFast {
+			w.t.Fatalf("the run ended and %s never ran", w.plan.nodes[n].Name)
+		}
+	}
+}
+
+// checkBegun: what runs at the end begins when all else is over, and nothing else does after that.
+func (w *watched) checkBegun() {
+	w.t.Helper()
+	before := func(row flow.TaskRow) bool {
+		return row.Valid && !w.s.final(&row) && !row.State.Ended() && row.State != flow.TaskPaused
+	}
+	for _, row := range w.change.NewTasks {
+		switch final := w.s.final(&row); {
+		case final && slices.ContainsFunc(w.s.Rows, before):
+			w.t.Fatalf("%s began, and tasks before it go on", row.Name)
+		case !final && w.ends != 0:
+			w.t.Fatalf("%s began when the end was decided", row.Name)
 		}
 	}
 }
@@ -557,7 +631,7 @@ func (w *watched) stopped() {
 			w.do(Ended{Task: row.ID, Result: flow.Result{Token: row.Attempt.Token, State: flow.AttemptKilled, Confirmed: true}})
 		}
 	}
-	if w.inst.State == flow.InstanceCompensating { // it was about to fail when it was stopped
+	if w.inst.State == flow.InstanceCompensating || w.s.ending { // it was about to fail when it was stopped
 		w.finish(flow.AttemptSucceeded)
 	}
 	if !w.inst.State.Ended() {

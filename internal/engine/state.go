@@ -47,6 +47,7 @@ type State struct {
 	handed  int     // bytes of the outputs of all rows
 	fresh   []int32 // nodes to judge
 	toJudge []int32
+	ending  bool // the end is decided: what runs then has begun
 
 	texts   map[int32]map[string]string // outputs of rows, decoded when they were first asked for
 	looking map[int32]bool // rows that wait for what is being looked up; true: and for one more look after it
@@ -213,8 +214,12 @@ func (s *State) rebuild() {
 	}
 	s.active, s.paused, s.waiting, s.live, s.hosted, s.pooling, s.unknown, s.giving, s.handed = 0, 0, 0, 0, 0, 0, 0, 0, 0
 	s.fans, s.driving = nil, nil
+	s.ending = s.ending || len(s.Plan.finals) > 0 && slices.ContainsFunc(s.Rows, func(row flow.TaskRow) bool { return row.Valid && s.final(&row) })
 	for i := range n {
 		s.row[i], s.verdict[i], s.left[i] = -1, pending, 0
+		if s.Plan.nodes[i].final && !s.ending {
+			s.left[i]++
+		}
 		for _, u := range s.Plan.nodes[i].up {
 			if s.chosen(u) {
 				s.left[i]++

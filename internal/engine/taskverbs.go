@@ -26,6 +26,9 @@ func (s *State) taskVerb(v flow.Verb, env Env, fx *Effects) refusal {
 	if s.Inst.State == flow.InstanceQuarantined {
 		return refuse("the run is quarantined; `baton release` or `baton stop` come first")
 	}
+	if why := s.decidedWithout(&s.Plan.nodes[i]); why != "" {
+		return why
+	}
 	r := s.row[i]
 	if r < 0 {
 		return s.unreachedVerb(v)
@@ -81,7 +84,7 @@ func (s *State) retryTask(r int32, env Env, fx *Effects) refusal {
 	if s.Inst.State.Ended() {
 		return refuse("the run has ended (%s); `baton recover` takes up what failed", s.Inst.State)
 	}
-	if s.Inst.State == flow.InstanceStopping || s.Inst.State == flow.InstanceCompensating || s.closing() {
+	if s.Inst.State == flow.InstanceCompensating || s.closing() {
 		return refuse("the run is ending: %s", s.reason())
 	}
 	switch {

@@ -132,7 +132,7 @@ func (s *State) strike(r int32, l limit, action flow.TimeoutAction, env Env, fx 
 // runDue carries out the timeout of the whole run.
 func (s *State) runDue(env Env, fx *Effects) {
 	t := s.Plan.runLimit
-	if t.Run == 0 || !s.clockRuns() || s.Inst.Due || s.runTime(env.Now) < t.Run.Std() {
+	if t.Run == 0 || !s.clockRuns() || s.runTime(env.Now) < t.Run.Std() {
 		return
 	}
 	if t.Action.Warns() && !s.Inst.Warned {
@@ -140,15 +140,22 @@ func (s *State) runDue(env Env, fx *Effects) {
 		s.change.touched = true
 		s.alert(flow.AlertRunTimeout, "", fmt.Sprintf("run of %s: timeout.run of %s is over", s.Plan.Def.Name, t.Run), env)
 	}
-	if t.Action.Fails() {
+	switch {
+	case !t.Action.Fails():
+	case s.ending:
+		s.stopFinally(flow.KillDue, env, fx)
+	default:
 		s.Inst.Due = true
 		s.change.touched = true
 		s.killAll(flow.KillDue, env, fx)
 	}
 }
 
+// clockRuns tells whether the timeout of the run counts. It strikes once; what runs at the end of a run that it has struck
+// has the timeouts of its own.
 func (s *State) clockRuns() bool {
-	return s.Inst.State == flow.InstanceRunning || s.Inst.State == flow.InstancePausing
+	struck := s.Inst.Due || s.ending && s.Inst.FailFast
+	return !struck && (s.Inst.State == flow.InstanceRunning || s.Inst.State == flow.InstancePausing)
 }
 
 // Wake returns the earliest time at which Due would do something, 0 for none. It looks at every
@@ -166,7 +173,7 @@ func (s *State) nextWake() flow.Time {
 	if s.Inst.State.AtRest() {
 		return wake
 	}
-	if t := s.Plan.runLimit; t.Run > 0 && s.clockRuns() && !s.Inst.Due && (t.Action.Fails() || !s.Inst.Warned) {
+	if t := s.Plan.runLimit; t.Run > 0 && s.clockRuns() && (t.Action.Fails() || !s.Inst.Warned) {
 		wake = flow.Earliest(wake, s.Inst.StartedAt.Add(t.Run.Std()+time.Duration(s.Inst.PausedFor)*time.Microsecond))
 	}
 	if s.waiting+s.hosted == 0 && (!s.Plan.timed && !s.unserved || s.active == 0) {

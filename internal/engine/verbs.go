@@ -117,7 +117,7 @@ func (s *State) unpauseClock(env Env) {
 func (s *State) wakeResting(env Env, fx *Effects) {
 	for r := range s.Rows {
 		row := &s.Rows[r]
-		if !row.Valid || row.State != flow.TaskPaused {
+		if !row.Valid || row.State != flow.TaskPaused || !s.steered(row) {
 			continue
 		}
 		switch {
@@ -137,11 +137,17 @@ func (s *State) wakeResting(env Env, fx *Effects) {
 }
 
 func (s *State) stop(v flow.Verb, env Env, fx *Effects) refusal {
+	if s.ending && !s.Inst.State.Ended() && v.Compensate && !s.Inst.Undo {
+		return refuse("nothing is undone any more: the run has come to its end, and only its last tasks run; stop them without --compensate")
+	}
 	switch s.Inst.State {
 	case flow.InstanceStopped:
 		return ""
 	case flow.InstanceStopping:
-		if v.Compensate && !s.Inst.Undo {
+		switch {
+		case s.ending:
+			s.stopFinally(flow.KillStop, env, fx)
+		case v.Compensate && !s.Inst.Undo:
 			s.Inst.Undo = true
 		}
 		return ""
@@ -158,9 +164,17 @@ func (s *State) stop(v flow.Verb, env Env, fx *Effects) refusal {
 		return refuse("the run has already %s", s.Inst.State)
 	case flow.InstanceRunning, flow.InstancePausing, flow.InstancePaused, flow.InstanceCompensating, flow.InstanceQuarantined:
 	}
-	s.Inst.Undo = v.Compensate
 	s.unpauseClock(env)
-	s.Inst.Prior, s.Inst.EndedAt = 0, 0
+	s.Inst.EndedAt = 0
+	if s.ending {
+		if s.Inst.State == flow.InstanceQuarantined {
+			s.Inst.Prior = s.decidedAnew()
+		}
+		s.setInst(flow.InstanceStopping)
+		s.stopFinally(flow.KillStop, env, fx)
+		return ""
+	}
+	s.Inst.Undo, s.Inst.Prior = v.Compensate, 0
 	s.setInst(flow.InstanceStopping)
 	s.killAll(flow.KillStop, env, fx)
 	return ""
@@ -177,6 +191,7 @@ func (s *State) recover(v flow.Verb, env Env, fx *Effects) refusal {
 	default:
 		return refuse("the run is %s; wait until it has ended, or stop it first", s.Inst.State)
 	}
+	s.finalsAside("recover", env)
 	undone := s.undone()
 	for r := range s.Rows {
 		if row := &s.Rows[r]; row.Valid && row.Compensates != 0 {
@@ -207,14 +222,7 @@ func (s *State) rerun(env Env, fx *Effects) refusal {
 	}
 	for r := range s.Rows {
 		if s.Rows[r].Valid {
-			if s.Rows[r].State == flow.TaskPaused {
-				s.set(int32(r), flow.TaskKilled)
-				s.Rows[r].Reason, s.Rows[r].EndedAt, s.Rows[r].NextCheck = "rerun", env.Now, 0
-			}
-			if s.Rows[r].Child() != 0 {
-				s.Rows[r].Attempt.Cause = causeRerun
-			}
-			s.setAside(int32(r))
+			s.abandon(int32(r), causeRerun, env)
 		}
 	}
 	s.reopen(env, fx)
@@ -250,6 +258,19 @@ func (s *State) undone() map[flow.ID]bool {
 	return undone
 }
 
+// abandon sets aside a row that rests, or is over, and is done again with all that it began.
+func (s *State) abandon(r int32, why string, env Env) {
+	row := &s.Rows[r]
+	if row.State == flow.TaskPaused {
+		s.set(r, flow.TaskKilled)
+		row.Reason, row.EndedAt, row.NextCheck = why, env.Now, 0
+	}
+	if row.Child() != 0 {
+		row.Attempt.Cause = causeRerun
+	}
+	s.setAside(r)
+}
+
 // reopen lets an ended or paused run go on with the rows that are left valid.
 func (s *State) reopen(env Env, fx *Effects) {
 	s.unpauseClock(env)
@@ -258,6 +279,7 @@ func (s *State) reopen(env Env, fx *Effects) {
 	}
 	s.Inst.RunTimes++
 	s.Inst.FailFast, s.Inst.Undo, s.Inst.Due, s.Inst.Warned = false, false, false, false
+	s.Inst.Prior, s.ending = 0, false
 	if s.Plan.runLimit.Run > 0 && s.runTime(env.Now) >= s.Plan.runLimit.Run.Std() {
 		// What the timeout ended would be ended again at once: the clock starts anew.
 		s.Inst.StartedAt, s.Inst.PausedFor = env.Now, 0
@@ -325,13 +347,17 @@ func (s *State) release(env Env, fx *Effects) refusal {
 			to, s.Inst.StartedAt = flow.InstanceRunning, env.Now
 		}
 	}
+	prior := flow.InstanceState(0)
+	if s.ending && !to.Ended() {
+		prior = s.decidedAnew()
+	}
 	s.setInst(to)
-	s.Inst.Prior = 0
+	s.Inst.Prior = prior
 	if to == flow.InstanceQueued {
 		s.Inst.Reason = s.turnReason()
 	}
 	if to.Ended() {
-		s.Inst.Reason = endReason(to)
+		s.Inst.Reason = s.endReason(to)
 	}
 	s.rebuild()
 	s.claimAgain(env, fx)

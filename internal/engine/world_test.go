@@ -281,6 +281,7 @@ type cached struct {
 	Active, Paused, Waiting, Live, Unknown int
 	Hosted, Pooling, Giving, Handed        int
 	ToJudge                                []int32
+	Ending                                 bool
 	Fans                                   map[int32]items
 }
 
@@ -289,7 +290,7 @@ func snapshot(s *State) cached {
 		Inst: s.Inst, Rows: slices.Clone(s.Rows), Start: s.start, In: s.in, Holds: slices.Clone(s.holds),
 		Given: maps.Clone(s.given), Globals: maps.Clone(s.globals),
 		Row: slices.Clone(s.row), Verdict: slices.Clone(s.verdict), Left: slices.Clone(s.left),
-		Active: s.active, Paused: s.paused, Waiting: s.waiting, Live: s.live, Unknown: s.unknown, Hosted: s.hosted, Pooling: s.pooling, Giving: s.giving, Handed: s.handed,
+		Active: s.active, Paused: s.paused, Waiting: s.waiting, Live: s.live, Unknown: s.unknown, Hosted: s.hosted, Pooling: s.pooling, Giving: s.giving, Handed: s.handed, Ending: s.ending,
 	}
 	for _, i := range slices.Concat(s.toJudge, s.fresh) {
 		if s.row[i] < 0 && s.verdict[i] == pending && s.left[i] == 0 && s.chosen(i) {

@@ -11,14 +11,14 @@ type Instance struct {
 	Version  int32
 
 	State     InstanceState
-	Prior     InstanceState // while quarantined: the state to come back to; while compensating: the end to come
+	Prior     InstanceState // while quarantined: the state to come back to; while compensating, and while its last tasks run: the end to come
 	Seq       int64         // grows by one with every commit
 	Owner     int64         // incarnation of the master that drives it; 0: parked or at rest
 	Engine    int32         // version of the engine that wrote it last; newer than mine: not mine
 	WakeAt    Time          // when a parked instance is looked at next
 	RunTimes  int32         // 1, and one more with each recover and rerun
 	DryRun    bool
-	FailFast  bool // failure: end has struck; the rest is being killed
+	FailFast  bool // failure: end has struck, or what runs at the end was stopped; the rest is being killed
 	Undo      bool // stop --compensate
 	Warned    bool // the run timeout has raised its alert
 	Due       bool // the run timeout has struck; the rest is being killed

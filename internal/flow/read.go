@@ -77,6 +77,7 @@ type Project struct {
 	Name        string
 	Description string
 	Params      []Pair
+	Weight      int // of its tasks where those of several projects wait for places; 0 is 1
 }
 
 // Definition is one stored version of a workflow.

@@ -5,6 +5,7 @@ package flow
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -13,6 +14,7 @@ import (
 type Settings struct {
 	Lease   time.Duration // how long leases are; none was renewed for less
 	Balance Balance
+	Weights map[ID]int // of projects; one that is not named weighs 1
 }
 
 // Renewal answers a heartbeat.
@@ -33,6 +35,23 @@ const (
 )
 
 var strategies = []Strategy{LeastLoaded, Random, RoundRobin, Weighted}
+
+// MaxProjectWeight bounds what a project weighs.
+const MaxProjectWeight = 100
+
+// ParseWeights reads weights of projects, ID=WEIGHT with commas between; what cannot be read weighs 1.
+func ParseWeights(text string) map[ID]int {
+	out := map[ID]int{}
+	for part := range strings.SplitSeq(text, ",") {
+		id, weight, _ := strings.Cut(part, "=")
+		project, err := ParseID(id)
+		n, bad := strconv.Atoi(weight)
+		if err == nil && bad == nil && n > 1 {
+			out[project] = n
+		}
+	}
+	return out
+}
 
 // Weights of workers.
 const (

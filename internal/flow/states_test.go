@@ -24,7 +24,7 @@ type stateDoc struct {
 var instanceDocs = map[InstanceState]stateDoc{
 	InstanceSubmitted:    {"", "accepted and durable; no master has begun it yet"},
 	InstanceQueued:       {"", "waits its turn: the workflow runs one after another, or its limit is reached"},
-	InstanceRunning:      {"", "its tasks run, wait, or are eligible; `reason` says which"},
+	InstanceRunning:      {"", "its tasks run, wait, or are eligible, those under `finally` when its end is decided; `reason` says which"},
 	InstancePausing:      {"", "pause was asked for; what is running finishes first, nothing new starts"},
 	InstancePaused:       {"rest", "nothing happens until `resume`; it keeps its place in a serial queue"},
 	InstanceStopping:     {"", "stop was asked for; what is running is being killed"},

@@ -166,6 +166,7 @@ const (
 	ReasonKilling      = "killing"
 	ReasonDispatched   = "dispatched"
 	ReasonCompensating = "compensating"
+	ReasonFinally      = "finally"
 	ReasonTaskFailed   = "task_failed"
 	ReasonOutputs      = "outputs"
 	// ReasonSubmitted is what a run waits for that no master has taken yet.

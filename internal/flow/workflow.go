@@ -2,7 +2,10 @@
 
 package flow
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"iter"
+)
 
 // Workflow is one version of a definition. Its JSON form is what the store keeps and what
 // versions are compared by, so fields are only added, with omitempty.
@@ -23,9 +26,33 @@ type Workflow struct {
 	WorkerGroup string            `json:"worker_group,omitempty"`
 	Environment string            `json:"environment,omitempty"`
 	Outputs     []Output          `json:"outputs,omitempty"`
-	Tasks       []Task            `json:"tasks"` // in order of the file
+	Tasks       []Task            `json:"tasks"`             // in order of the file
+	Finally     []Task            `json:"finally,omitempty"` // run when the end of a run is decided, and change nothing about it
 	// Schedules have revisions of their own: changing one makes no version.
 	Schedules []Schedule `json:"-"`
+}
+
+// Keys of a file under which tasks stand.
+const (
+	UnderTasks   = "tasks"
+	UnderFinally = "finally"
+)
+
+// AllTasks goes through the tasks, then through those that run at the end, each with the key that it stands under. Names
+// are unique over both.
+func (w *Workflow) AllTasks() iter.Seq2[string, *Task] {
+	return func(yield func(string, *Task) bool) {
+		for i := range w.Tasks {
+			if !yield(UnderTasks, &w.Tasks[i]) {
+				return
+			}
+		}
+		for i := range w.Finally {
+			if !yield(UnderFinally, &w.Finally[i]) {
+				return
+			}
+		}
+	}
 }
 
 // Deadline is a time of day, in the workflow's zone, by which a run must have begun or ended: the first such

@@ -153,7 +153,7 @@ func (c *Core) follow(in *inst, fx engine.Effects, p pending) {
 func itemOf(in *inst, r int32) dispatch.Item {
 	row := &in.st.Rows[r]
 	return dispatch.Item{
-		Instance: in.id, Task: row.ID, Group: in.st.Group(r), Type: row.Type, Priority: in.st.Priority(r),
+		Instance: in.id, Task: row.ID, Project: in.st.Inst.Project, Group: in.st.Group(r), Type: row.Type, Priority: in.st.Priority(r),
 		Again: row.Attempt.Number > 0 && row.Attempt.State == flow.AttemptLost,
 	}
 }
@@ -304,7 +304,7 @@ func (c *Core) begin(in *inst, p *engine.Plan, l flow.Loaded, err error) {
 		if !row.Placed() || !row.Attempt.State.Live() {
 			continue
 		}
-		c.pool.Hold(row.ID, in.id, row.Attempt.Session, row.Type)
+		c.pool.Book(itemOf(in, int32(r)), row.Attempt.Session)
 		cn := c.sessions[row.Attempt.Session]
 		if ev := c.presence(row, cn != nil); ev != nil {
 			presence = append(presence, ev)

@@ -65,15 +65,20 @@ func (c *Core) place() {
 	if !c.ready {
 		return // workers may be about to come back
 	}
-	why := map[[2]string]string{} // by group and type: most are of one queue
+	type queue struct {
+		group, typ string
+		project    flow.ID
+		priority   flow.Priority
+	}
+	why := map[queue]string{} // most are of one
 	for _, it := range c.pool.Untold(c.cfg.BatchRows) {
 		if in := c.insts[it.Instance]; in != nil && in.st != nil {
 			if r := in.st.RowByID(it.Task); r >= 0 {
-				queue := [2]string{it.Group, it.Type}
-				if why[queue] == "" {
-					why[queue] = c.pool.Why(it.Group, it.Type)
+				place := queue{it.Group, it.Type, it.Project, it.Priority}
+				if why[place] == "" {
+					why[place] = c.pool.WhyOf(it)
 				}
-				c.route(in.id, pending{ev: engine.Stuck{Row: r, Reason: why[queue]}})
+				c.route(in.id, pending{ev: engine.Stuck{Row: r, Reason: why[place]}})
 			}
 		}
 	}

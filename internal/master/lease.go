@@ -134,6 +134,7 @@ func (c *Core) beaten(e Beaten) {
 	c.leaseIs(e)
 	c.pace.measured(e.Memory)
 	c.pool.Balance = e.Settings.Balance
+	c.pool.SetWeights(e.Settings.Weights)
 	lost := make(map[int64]bool, len(e.Lost))
 	for _, session := range e.Lost {
 		lost[session] = true

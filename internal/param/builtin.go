@@ -21,7 +21,8 @@ type Builtins struct {
 	ExecutePath  string // work folder of the task
 
 	// Engine holds the engine's other dotted names of this attempt: shard.index,
-	// shard.total, shard.param, map.item, map.index, map.total, loop.index. May be nil.
+	// shard.total, shard.param, map.item, map.index, map.total, loop.index, run.state,
+	// run.failed_tasks. May be nil.
 	Engine map[string]string
 }
 
@@ -43,6 +44,12 @@ const (
 	MapIndex  = "map.index"
 	MapTotal  = "map.total"
 	LoopIndex = "loop.index"
+)
+
+// Names of what the tasks know of a run that run at its end.
+const (
+	RunState       = "run.state"
+	RunFailedTasks = "run.failed_tasks"
 )
 
 // BuiltinNames lists the built-in parameters that exist in a task, sorted,

@@ -167,9 +167,9 @@ func writeWith(t *flow.Task) *yaml.Node {
 }
 
 // target is where the i-th task of a branch is written.
-func (w *workflow) target(task, branch, i int) value {
-	with := w.tasks[task].at("with")
-	b := w.Tasks[task].Branches[branch]
+func (g *graph) target(task, branch, i int) value {
+	with := g.at[task].at("with")
+	b := g.tasks[task].Branches[branch]
 	switch {
 	case b.Default:
 		return with.at("default").index(i)

@@ -125,18 +125,19 @@ func (d *differ) contents(before, after *flow.Workflow) {
 	type file struct{ task, path string }
 	old := map[file]string{}
 	each := func(w *flow.Workflow, do func(file, string)) {
-		for _, t := range w.Tasks {
+		for under, t := range w.AllTasks() {
+			at := join(under, t.Name)
 			for _, f := range t.Files {
-				do(file{join("tasks", t.Name) + ".files", f.Path}, f.SHA256)
+				do(file{at + ".files", f.Path}, f.SHA256)
 			}
 			if t.Inner != nil {
 				for _, f := range t.Inner.Files {
-					do(file{join("tasks", t.Name) + ".with.task.files", f.Path}, f.SHA256)
+					do(file{at + ".with.task.files", f.Path}, f.SHA256)
 				}
 			}
 			if t.Compensate != nil {
 				for _, f := range t.Compensate.Files {
-					do(file{join("tasks", t.Name) + ".compensate.files", f.Path}, f.SHA256)
+					do(file{at + ".compensate.files", f.Path}, f.SHA256)
 				}
 			}
 		}

@@ -91,8 +91,7 @@ func Environments(w *flow.Workflow, start flow.Start, types *task.Set) []flow.En
 			out = append(out, flow.EnvironmentUse{Environment: name})
 		}
 	}
-	for i := range w.Tasks {
-		t := &w.Tasks[i]
+	for _, t := range w.AllTasks() {
 		name := w.EnvironmentOf(t, start)
 		if name == "" {
 			continue

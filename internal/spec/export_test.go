@@ -71,6 +71,13 @@ func TestExportIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { roundTrip(t, flow.Document{Workflow: workflow(t)}) })
 }
 
+func TestExportOfProjectsIsReadBack(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		roundTrip(t, flow.Document{Project: &flow.Project{Name: named().Draw(t, "name"), Description: maybe(t, text(), "description"), Weight: maybe(t, rapid.IntRange(2, 100), "weight")}})
+	})
+}
+
 func TestExportOfEnvironmentsIsReadBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -185,6 +192,14 @@ func workflow(t *rapid.T) *flow.Workflow {
 				next.Needs = append(next.Needs, t1.Name)
 			}
 		}
+	}
+	for i, n := range rapid.SliceOfNDistinct(named().Filter(func(n string) bool { return !slices.Contains(names, n) }), 0, 3, rapid.ID).Draw(t, "finally") {
+		var before []string
+		for _, u := range w.Finally {
+			before = append(before, u.Name)
+		}
+		w.Finally = append(w.Finally, aTask(t, n, before))
+		w.Finally[i].Compensate, w.Finally[i].IgnoreFailure = nil, false
 	}
 	return w
 }

@@ -22,8 +22,7 @@ func EachFile(doc flow.Document, do func(*flow.File)) {
 	if doc.Workflow == nil {
 		return
 	}
-	for i := range doc.Workflow.Tasks {
-		t := &doc.Workflow.Tasks[i]
+	for _, t := range doc.Workflow.AllTasks() {
 		for f := range t.Files {
 			do(&t.Files[f])
 		}

@@ -6,11 +6,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"baton/internal/flow"
 )
 
-// graph is the tasks of a workflow by number, in order of the file.
+// graph is the tasks of a workflow by number, in order of the file; after those of the graph itself come those that run
+// at the end, which no edge joins to the others.
 type graph struct {
 	w     *workflow
+	tasks []*flow.Task
+	at    []value // of each task
 	index map[string]int
 	up    [][]int // numbers of the tasks each one needs
 
@@ -22,15 +27,23 @@ type graph struct {
 // link resolves needs and arms into edges. Arms add themselves to the needs of the tasks they lead
 // to, so that needs alone is the truth.
 func (r *reader) link(w *workflow) *graph {
-	g := &graph{w: w, index: make(map[string]int, len(w.Tasks)), up: make([][]int, len(w.Tasks))}
-	for i := range w.Tasks {
-		g.index[w.Tasks[i].Name] = i
+	n := len(w.Tasks) + len(w.Finally)
+	g := &graph{w: w, at: slices.Concat(w.tasks, w.finally), index: make(map[string]int, n), up: make([][]int, n)}
+	for _, t := range w.AllTasks() {
+		g.tasks = append(g.tasks, t)
 	}
-	for i := range w.Tasks {
+	for i, t := range g.tasks {
+		if _, twice := g.index[t.Name]; twice && g.final(i) {
+			r.fail(g.at[i], "%s is the name of a task under tasks already; names are unique over tasks and finally", shown(t.Name))
+			continue
+		}
+		g.index[t.Name] = i
+	}
+	for i := range g.tasks {
 		r.needs(g, i)
 	}
-	for i := range w.Tasks {
-		for b := range w.Tasks[i].Branches {
+	for i := range g.tasks {
+		for b := range g.tasks[i].Branches {
 			r.arm(g, i, b)
 		}
 	}
@@ -38,8 +51,19 @@ func (r *reader) link(w *workflow) *graph {
 	return g
 }
 
+// final tells the tasks that run at the end.
+func (g *graph) final(i int) bool { return i >= len(g.w.Tasks) }
+
+// under is the key of the file that a task is under.
+func (g *graph) under(i int) string {
+	if g.final(i) {
+		return flow.UnderFinally
+	}
+	return flow.UnderTasks
+}
+
 func (r *reader) needs(g *graph, i int) {
-	t := &g.w.Tasks[i]
+	t := g.tasks[i]
 	seen := make(map[string]bool, len(t.Needs))
 	for n, need := range t.Needs {
 		if need == "" {
@@ -48,10 +72,14 @@ func (r *reader) needs(g *graph, i int) {
 		u, known := g.index[need]
 		switch {
 		case seen[need]:
-			r.fail(g.w.tasks[i].at("needs").index(n), "%s is in needs twice", shown(need))
+			r.fail(g.at[i].at("needs").index(n), "%s is in needs twice", shown(need))
 			continue
 		case !known:
-			r.noTask(g, g.w.tasks[i].at("needs").index(n), need)
+			r.noTask(g, g.at[i].at("needs").index(n), need)
+		case g.final(i) && !g.final(u):
+			r.fail(g.at[i].at("needs").index(n), "%s is under tasks, and what is under finally begins when all of those have ended; remove it from needs", shown(need))
+		case g.final(u) && !g.final(i):
+			r.fail(g.at[i].at("needs").index(n), "%s is under finally and runs when all tasks have ended; nothing under tasks can need it, so remove it from needs, or move it to tasks", shown(need))
 		default:
 			g.up[i] = append(g.up[i], u)
 		}
@@ -60,7 +88,7 @@ func (r *reader) needs(g *graph, i int) {
 }
 
 func (r *reader) arm(g *graph, i, b int) {
-	branch := &g.w.Tasks[i].Branches[b]
+	branch := &g.tasks[i].Branches[b]
 	seen := make(map[string]bool, len(branch.To))
 	for n, name := range branch.To {
 		if name == "" {
@@ -71,12 +99,14 @@ func (r *reader) arm(g *graph, i, b int) {
 		seen[name] = true
 		switch {
 		case twice:
-			r.fail(g.w.target(i, b, n), "%s is in the list twice", shown(name))
+			r.fail(g.target(i, b, n), "%s is in the list twice", shown(name))
 		case !known:
-			r.noTask(g, g.w.target(i, b, n), name)
+			r.noTask(g, g.target(i, b, n), name)
+		case g.final(i) != g.final(d):
+			r.fail(g.target(i, b, n), "%s is under %s and this task is not, so it cannot lead there", shown(name), g.under(d))
 		case !slices.Contains(g.up[d], i):
 			g.up[d] = append(g.up[d], i)
-			g.w.Tasks[d].Needs = append(g.w.Tasks[d].Needs, g.w.Tasks[i].Name)
+			g.tasks[d].Needs = append(g.tasks[d].Needs, g.tasks[i].Name)
 		}
 	}
 }
@@ -89,9 +119,9 @@ func (r *reader) noTask(g *graph, v value, name string) {
 
 func (g *graph) allNames() []string {
 	if g.names == nil {
-		g.names = make([]string, len(g.w.Tasks))
+		g.names = make([]string, len(g.tasks))
 		for i := range g.names {
-			g.names[i] = g.w.Tasks[i].Name
+			g.names[i] = g.tasks[i].Name
 		}
 	}
 	return g.names
@@ -105,7 +135,7 @@ func (r *reader) cycles(g *graph) bool {
 		cycle := g.shortest(knot)
 		names := make([]string, 0, len(cycle)+1)
 		for _, i := range append(cycle, cycle[0]) {
-			names = append(names, g.w.Tasks[i].Name)
+			names = append(names, g.tasks[i].Name)
 		}
 		if most := 12; len(names) > most {
 			names = append(names[:most/2], append([]string{fmt.Sprintf("… %d more …", len(names)-most)}, names[len(names)-most/2:]...)...)
@@ -123,18 +153,18 @@ func (r *reader) cycles(g *graph) bool {
 
 // edge is where the file says that task i needs task u: in its needs, or in an arm of u.
 func (g *graph) edge(i, u int) (value, string) {
-	name := g.w.Tasks[u].Name
-	if n := slices.Index(g.w.Tasks[i].Needs, name); n >= 0 {
-		if needs, ok := g.w.tasks[i].get("needs"); ok && (n < len(needs.node.Content) || needs.isScalar() && n == 0) {
+	name := g.tasks[u].Name
+	if n := slices.Index(g.tasks[i].Needs, name); n >= 0 {
+		if needs, ok := g.at[i].get("needs"); ok && (n < len(needs.node.Content) || needs.isScalar() && n == 0) {
 			return needs.index(n), ""
 		}
 	}
-	for b, branch := range g.w.Tasks[u].Branches {
-		if n := slices.Index(branch.To, g.w.Tasks[i].Name); n >= 0 {
-			return g.w.target(u, b, n), fmt.Sprintf(" (%s leads to %s, which therefore needs it)", name, g.w.Tasks[i].Name)
+	for b, branch := range g.tasks[u].Branches {
+		if n := slices.Index(branch.To, g.tasks[i].Name); n >= 0 {
+			return g.target(u, b, n), fmt.Sprintf(" (%s leads to %s, which therefore needs it)", name, g.tasks[i].Name)
 		}
 	}
-	return g.w.tasks[i], ""
+	return g.at[i], ""
 }
 
 // knots are the strongly connected parts with a cycle in them, each sorted, by their first task

@@ -61,13 +61,13 @@ func (r *reader) references(w *workflow, g *graph) {
 		s := scope{reader: r, g: g, task: noTask - atEnd}
 		s.texts(outputs)
 	}
-	for i := range w.Tasks {
+	for i := range g.tasks {
 		r.taskReferences(w, g, i)
 	}
 }
 
 func (r *reader) taskReferences(w *workflow, g *graph, i int) {
-	t, at := &w.Tasks[i], w.tasks[i]
+	t, at := g.tasks[i], g.at[i]
 	s := scope{reader: r, g: g, task: i}
 	s.common(at, t.Type, t.Substitute)
 	if v, ok := at.get("when"); ok {
@@ -216,7 +216,7 @@ func (s scope) given(name string) bool {
 	if s.inner != nil && (name == s.item() || slices.ContainsFunc(s.inner.Inner.Params, func(p flow.Pair) bool { return p.Name == name })) {
 		return true
 	}
-	return s.declared(name) || s.task >= 0 && slices.ContainsFunc(s.g.w.Tasks[s.task].Params, func(p flow.Pair) bool { return p.Name == name })
+	return s.declared(name) || s.task >= 0 && slices.ContainsFunc(s.g.tasks[s.task].Params, func(p flow.Pair) bool { return p.Name == name })
 }
 
 // condition checks an expression over parameters.
@@ -256,7 +256,11 @@ func (s scope) upstreams(v value, needs []string) {
 	}
 	if fault.Code == param.CodeUnknownTask {
 		if name := firstQuoted(fault.Message); s.g.isTask(name) {
-			err = &param.Error{Offset: fault.Offset, Message: fmt.Sprintf("%s is not in needs of this task; an expression knows only the tasks in needs", shown(name))}
+			message := fmt.Sprintf("%s is not in needs of this task; an expression knows only the tasks in needs", shown(name))
+			if s.g.final(s.task) && !s.g.final(s.g.index[name]) {
+				message = fmt.Sprintf("%s is under tasks; here an expression knows tasks under finally alone. How the run ended is in %s and %s, for `when` and the cases of a switch", shown(name), param.RunState, param.RunFailedTasks)
+			}
+			err = &param.Error{Offset: fault.Offset, Message: message}
 		}
 	}
 	s.failIn(v, v.node.Value, err)
@@ -304,11 +308,26 @@ func (s scope) ref(ref param.Ref) (message, near string) {
 		return fmt.Sprintf("%s exists only in a task with shards, which is not supported yet", shown(ref.Name)), ""
 	case "map", "loop":
 		return s.fanRef(ref.Name, head)
+	case "run":
+		return s.runRef(ref.Name)
 	}
 	if near = s.problems.nearest(head, s.g.allNames()); near != "" {
 		near += strings.TrimPrefix(ref.Name, head)
 	}
 	return withNear(fmt.Sprintf("%s means nothing: there is no task %s, and a parameter's name has no dot", shown(ref.Name), shown(head)), near), near
+}
+
+// runRef checks a name of what the tasks know of a run that run at its end.
+func (s scope) runRef(name string) (message, near string) {
+	names := []string{param.RunState, param.RunFailedTasks}
+	switch {
+	case s.task < 0 || !s.g.final(s.task):
+		return fmt.Sprintf("%s exists only in tasks under finally", shown(name)), ""
+	case slices.Contains(names, name):
+		return "", ""
+	}
+	near = s.problems.nearest(name, names)
+	return withNear(fmt.Sprintf("a run has no %s; there are %s", shown(name), strings.Join(names, ", ")), near), near
 }
 
 func withNear(message, near string) string {
@@ -325,10 +344,16 @@ func (s scope) declared(name string) bool {
 
 // before says why a task's output cannot be had here, "" when it can.
 func (s scope) before(name string, u int) string {
-	task := s.g.w.Tasks[u].Name
+	task := s.g.tasks[u].Name
 	switch {
+	case s.task < 0 && s.task != noTask-atStart && s.g.final(u):
+		return fmt.Sprintf("%s is an output of task %s, which is under finally; the outputs of a run are taken before that begins", shown(name), shown(task))
 	case s.task == noTask-atEnd:
 		return ""
+	case s.task >= 0 && s.g.final(s.task) && !s.g.final(u):
+		return ""
+	case s.task >= 0 && s.g.final(u) && !s.g.final(s.task):
+		return fmt.Sprintf("%s is an output of task %s, which is under finally and runs when all tasks have ended", shown(name), shown(task))
 	case s.task == noTask-atStart:
 		return fmt.Sprintf("%s is an output of task %s; this text has its value before any task runs", shown(name), shown(task))
 	case s.task == u && s.self, s.task != u && s.g.upstream(s.task, u):

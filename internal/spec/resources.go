@@ -15,6 +15,8 @@ var projectKeys = newTable("a project",
 	later[flow.Project]("renamed_from", "the project's name before"),
 	field("description", "What it is for, for people.", asText, func(p *flow.Project) *string { return &p.Description }),
 	field("params", "Parameters of every workflow of the project.", asPairs, func(p *flow.Project) *[]flow.Pair { return &p.Params }).alias("parameters"),
+	field("weight", "What it weighs where tasks of several projects wait for places on workers: one of 3 gets three for each one of a project of 1.",
+		defaulting(whole(1, flow.MaxProjectWeight), 1), func(p *flow.Project) *int { return &p.Weight }).alias("share", "priority"),
 )
 
 func (r *reader) project(doc value) *flow.Project {

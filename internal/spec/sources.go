@@ -17,7 +17,7 @@ func DataSources(doc flow.Document, types *task.Set) map[string]string {
 	if doc.Workflow == nil {
 		return out
 	}
-	for _, t := range doc.Workflow.Tasks {
+	for _, t := range doc.Workflow.AllTasks() {
 		used(out, types, t.Name, t.Type, t.With)
 		if t.Compensate != nil {
 			used(out, types, t.Name, t.Compensate.Type, t.Compensate.With)
@@ -60,22 +60,23 @@ func Workflows(doc flow.Document) []flow.UsedWorkflow {
 	}
 	var out []flow.UsedWorkflow
 	seen := map[flow.UsedWorkflow]bool{}
-	for _, t := range doc.Workflow.Tasks {
+	for _, t := range doc.Workflow.AllTasks() {
+		does := t // or does with each item
 		if t.Inner != nil {
-			t.Type, t.With = t.Inner.Type, t.Inner.With
+			does = t.Inner
 		}
-		if t.Type != flow.TypeSubWorkflow && t.Type != flow.TypeDependent {
+		if does.Type != flow.TypeSubWorkflow && does.Type != flow.TypeDependent {
 			continue
 		}
 		var tree flow.Dependency // a sub_workflow has no more than one leaf of it
-		if json.Unmarshal(t.With, &tree) != nil {
+		if json.Unmarshal(does.With, &tree) != nil {
 			continue
 		}
 		for _, leaf := range tree.Leaves() {
 			u := flow.UsedWorkflow{Project: leaf.ProjectIn(doc.Workflow.Project), Workflow: leaf.Workflow, Task: leaf.TaskName()}
 			if u.Known() && !seen[u] {
 				seen[u] = true
-				u.By, u.Waits = t.Name, t.Type == flow.TypeDependent
+				u.By, u.Waits = t.Name, does.Type == flow.TypeDependent
 				out = append(out, u)
 			}
 		}

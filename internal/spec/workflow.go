@@ -3,7 +3,6 @@
 package spec
 
 import (
-	"strings"
 	"time"
 	_ "time/tzdata" // which zones exist must not depend on the host that checks a file
 
@@ -17,6 +16,7 @@ type workflow struct {
 	flow.Workflow
 	at        value
 	tasks     []value // parallel to Tasks
+	finally   []value // parallel to Finally
 	schedules []value // parallel to Schedules
 }
 
@@ -62,7 +62,7 @@ var workflowKeys = newTable("a workflow",
 	field("outputs", "Values taken when a run ends: texts with ${…}.", asOutputs,
 		workflowPart(func(w *flow.Workflow) *[]flow.Output { return &w.Outputs })),
 	tasksKey,
-	later[workflow]("finally", "tasks that run at the end whatever happened"),
+	finallyKey,
 )
 
 // asTimezone is a zone the time zone database knows. Local is refused: it would be another one on every
@@ -82,54 +82,6 @@ var asOutputs = ordered("a map of texts, such as {total: \"${total}\"}", asText,
 	func(k, v string) flow.Output { return flow.Output{Name: k, Value: v} },
 	func(o flow.Output) (string, string) { return o.Name, o.Value })
 
-// tasksKey is the graph.
-var tasksKey = key[workflow]{
-	name: "tasks", required: true,
-	doc: "The tasks by name. Their order is given by `needs` alone.",
-	aka: []string{"steps", "jobs", "nodes", "taskDefinitionJson"},
-	schema: func() object {
-		return object{
-			"type": "object", "minProperties": 1, "maxProperties": flow.MaxTasks, "propertyNames": object{"maxLength": flow.MaxName, "pattern": `^[^/]+$`},
-			"additionalProperties": object{"$ref": "#/$defs/task"},
-		}
-	},
-	read: func(r *reader, v value, w *workflow) {
-		if n := len(v.node.Content) / 2; v.isMap() && n > flow.MaxTasks {
-			r.fail(v, "a workflow has at most %d tasks, this one has %d; split it", flow.MaxTasks, n)
-			return
-		}
-		if v.isMap() && len(v.node.Content) == 0 || v.isNull() {
-			r.fail(v, "a workflow needs at least one task: tasks: {hello: {run: echo hello}}")
-			return
-		}
-		entries, _ := pairs(r, v, "a map of tasks by name, such as {extract: {run: ./extract.sh}}", asTask, taskName)
-		w.Tasks = make([]flow.Task, len(entries))
-		w.tasks = make([]value, len(entries))
-		for i, e := range entries {
-			w.Tasks[i], w.tasks[i] = e.val, e.at
-			w.Tasks[i].Name = e.key
-		}
-	},
-	write: func(w *workflow) *yaml.Node {
-		n := &yaml.Node{Kind: yaml.MappingNode}
-		for i := range w.Tasks {
-			n.Content = append(n.Content, textNode(w.Tasks[i].Name), taskKeys.write(&w.Tasks[i]))
-		}
-		return n
-	},
-}
-
-// taskName checks what a task is called. "T:compensate" names the row that undoes T.
-func taskName(s string) string {
-	if e := flow.CheckName(s); e != nil {
-		return e.Message
-	}
-	if strings.HasSuffix(s, ":compensate") {
-		return "a task's name cannot end with :compensate; that names the run of its compensation"
-	}
-	return ""
-}
-
 // read makes the workflow of a document.
 func (r *reader) workflow(doc value, project string) *flow.Workflow {
 	w := workflow{at: doc}
@@ -139,6 +91,7 @@ func (r *reader) workflow(doc value, project string) *flow.Workflow {
 	}
 	r.checkSchedules(&w)
 	r.checkTurns(&w)
+	r.checkFinally(&w)
 	if len(w.tasks) > 0 {
 		g := r.link(&w)
 		r.references(&w, g)

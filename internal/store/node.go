@@ -371,6 +371,7 @@ func (m *Master) Heartbeat(ctx context.Context, nodes []flow.Node) (r flow.Renew
 			m.lease.Store(now)
 			// One that a newer version wrote and this one cannot read is the default.
 			r.Settings.Balance, _ = flow.ParseBalance(alive[0].balance)
+			r.Settings.Weights = flow.ParseWeights(alive[0].weights)
 		}
 		if now > wrote {
 			continue
@@ -412,7 +413,8 @@ func (m *Master) renew(ctx context.Context, rows string, length int64) (alive []
 			FROM `+m.records("$1", "incarnation bigint, slots int, running int, state text, groups text, labels text, name text, version text, lease bigint, waited bigint")+`
 			WHERE node.incarnation = u.incarnation AND (SELECT f.epoch FROM fence f WHERE f.incarnation = u.incarnation) = 1
 			RETURNING node.incarnation, (SELECT s.value FROM setting s WHERE s.key = 'lease'),
-				COALESCE((SELECT s.value FROM setting s WHERE s.key = 'balance'), '')`, rows, length)
+				COALESCE((SELECT s.value FROM setting s WHERE s.key = 'balance'), ''),
+				COALESCE((SELECT string_agg(CAST(j.id AS TEXT) || '=' || CAST(j.weight AS TEXT), ',') FROM project j WHERE j.weight > 1), '')`, rows, length)
 		return err
 	})
 	return alive, err
@@ -420,13 +422,13 @@ func (m *Master) renew(ctx context.Context, rows string, length int64) (alive []
 
 // renewal is a lease that was renewed, and the settings as they are now.
 type renewal struct {
-	incarnation    int64
-	lease, balance string
+	incarnation             int64
+	lease, balance, weights string
 }
 
 func scanRenewal(s scanner) (renewal, error) {
 	var r renewal
-	err := s.Scan(&r.incarnation, &r.lease, &r.balance)
+	err := s.Scan(&r.incarnation, &r.lease, &r.balance, &r.weights)
 	return r, err
 }
 

@@ -87,7 +87,7 @@ func TestCommandPlansPostgres(t *testing.T) {
 		fmt.Sprintf("UPDATE instance SET state = 2 WHERE id = %d", run.ID))
 	analyzedToo(t, db, func(analyzed bool) {
 		clear(seen.args)
-		if _, err := db.Master().Admit(t.Context(), []flow.ID{run.Workflow}, 0); err != nil {
+		if _, err := db.Master().Admit(t.Context(), []flow.TurnKey{{Workflow: run.Workflow}}, flow.TurnKey{}); err != nil {
 			t.Fatal(err)
 		}
 		written(t, db, "DELETE FROM inbox")

@@ -70,7 +70,8 @@ func (db *DB) applyPool(ctx context.Context, q querier, p *flow.Pool, reset bool
 
 // checkPools refuses tasks whose pool does not exist, and those that could never have what they ask for.
 func (db *DB) checkPools(ctx context.Context, q querier, project flow.ID, w *flow.Workflow) error {
-	if !slices.ContainsFunc(w.Tasks, func(t flow.Task) bool { return t.Work().Pool != nil }) {
+	pooled := func(t flow.Task) bool { return t.Work().Pool != nil }
+	if !slices.ContainsFunc(w.Tasks, pooled) && !slices.ContainsFunc(w.Finally, pooled) {
 		return nil
 	}
 	have := map[string]int{}
@@ -84,14 +85,15 @@ func (db *DB) checkPools(ctx context.Context, q querier, project flow.ID, w *flo
 		names = append(names, p.Name)
 		have[p.Name] = max(p.Slots, p.File.Slots) // a verb may have made it smaller for a while
 	}
-	for _, t := range w.Tasks {
-		pool, field := t.Work().Pool, "tasks."+t.Name+".pool"
+	for under, t := range w.AllTasks() {
+		pool, field := t.Work().Pool, under+"."+t.Name
 		if pool == nil {
 			continue
 		}
 		if t.Inner != nil {
-			field = "tasks." + t.Name + ".with.task.pool"
+			field += ".with.task"
 		}
+		field += ".pool"
 		slots, known := have[pool.Name]
 		switch {
 		case !known:

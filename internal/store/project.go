@@ -13,7 +13,7 @@ import (
 
 func scanProject(s scanner) (flow.Project, error) {
 	var p flow.Project
-	err := s.Scan(&p.ID, &p.Name, &p.Description, jsonOf(&p.Params))
+	err := s.Scan(&p.ID, &p.Name, &p.Description, jsonOf(&p.Params), &p.Weight)
 	return p, err
 }
 
@@ -31,7 +31,7 @@ func (j jsonScanner) Scan(src any) error {
 	return json.Unmarshal(b, j.v)
 }
 
-const projectColumns = "id, name, description, params"
+const projectColumns = "id, name, description, params, weight"
 
 // Project reads a project by name.
 func (db *DB) Project(ctx context.Context, name string) (flow.Project, error) {
@@ -75,8 +75,8 @@ func (db *DB) applyProject(ctx context.Context, q querier, p *flow.Project) (flo
 		params = string(b)
 	}
 	n, err := exec(ctx, db, q, `
-		UPDATE project SET description = $2, params = $3
-		WHERE id = $1 AND (description <> $2 OR params <> $3)`, id, p.Description, params)
+		UPDATE project SET description = $2, params = $3, weight = $4
+		WHERE id = $1 AND (description <> $2 OR params <> $3 OR weight <> $4)`, id, p.Description, params, p.Weight)
 	switch {
 	case created:
 		out.Change = "created"

@@ -202,12 +202,19 @@ func (w *World) checkRun(in *flow.Loaded, begins map[int64][]Entry, say func(str
 			w.checkEdge(id, rows[u], slices.Concat(rows[t.Name], items[t.Name]), begins, say)
 		}
 	}
+	for _, t := range def.Workflow.Finally {
+		for _, u := range slices.Concat(t.Needs, names(def.Workflow.Tasks)) {
+			// A run that was pausing when a task failed comes to its end with paused rows.
+			ended := slices.DeleteFunc(slices.Clone(rows[u]), func(row flow.TaskRow) bool { return row.State == flow.TaskPaused })
+			w.checkEdge(id, ended, slices.Concat(rows[t.Name], items[t.Name]), begins, say)
+		}
+	}
 }
 
 // checkItems is asked of every change: a map has no more items under way than it allows, and when it ends all that its
 // list has are over.
 func checkItems(in *flow.Loaded, def flow.Definition, say func(string, ...any)) {
-	for _, t := range def.Workflow.Tasks {
+	for _, t := range def.Workflow.AllTasks() {
 		if t.Type != flow.TypeMap || in.Instance.DryRun {
 			continue
 		}
@@ -258,7 +265,7 @@ func (w *World) checkRow(in *flow.Loaded, row flow.TaskRow, def flow.Definition,
 		last = max(last, e.Token)
 	}
 	owner, _, _ := flow.CutItem(row.Name)
-	once := slices.ContainsFunc(def.Workflow.Tasks, func(t flow.Task) bool {
+	once := slices.ContainsFunc(slices.Concat(def.Workflow.Tasks, def.Workflow.Finally), func(t flow.Task) bool {
 		return t.Name == row.Name && t.Delivery == flow.AtMostOnce || t.Name == owner && t.Inner != nil && t.Inner.Delivery == flow.AtMostOnce
 	})
 	if once && len(begun) > 1 {

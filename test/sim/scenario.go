@@ -51,67 +51,76 @@ func (w *World) workflow(id flow.ID) flow.Definition {
 		def.Workflow.Params = []flow.Param{{Name: "region", Default: &fallback}}
 		def.Workflow.Execution.Key, def.Workflow.Rate.Key = "${region}", "${region}"
 	}
-	n := 1 + w.rng.IntN(12)
-	for i := range n {
-		t := flow.Task{Name: fmt.Sprintf("t%d", i), Type: "sim"}
-		for j := range i {
-			if w.rng.IntN(3) == 0 && len(t.Needs) < 4 {
-				t.Needs = append(t.Needs, fmt.Sprintf("t%d", j))
-			}
-		}
-		if w.rng.IntN(3) == 0 {
-			t.Type = "call"
-		}
-		if w.rng.IntN(6) == 0 && len(t.Needs) > 0 {
-			t.Join = flow.JoinAllDone
-		}
-		if w.rng.IntN(2) == 0 {
-			t.Retry = flow.Retry{Times: 1 + w.rng.IntN(2), Delay: flow.Duration(time.Duration(w.rng.IntN(3)) * 200 * time.Millisecond)}
-		}
-		if w.rng.IntN(6) == 0 {
-			t.Delivery = flow.AtMostOnce
-			t.Retry = flow.Retry{}
-		}
-		if w.rng.IntN(6) == 0 {
-			t.Delay = flow.Duration(300 * time.Millisecond)
-		}
-		if w.rng.IntN(12) == 0 {
-			t.Delay = flow.Duration(40 * time.Second) // long enough to be parked
-		}
-		if w.rng.IntN(8) == 0 {
-			t.Timeout = flow.Timeout{Run: flow.Duration(500 * time.Millisecond)}
-		}
-		if w.rng.IntN(8) == 0 {
-			t.Compensate = &flow.Compensation{Type: "sim"}
-		}
-		if w.rng.IntN(6) == 0 {
-			t.WorkerGroup = "w0" // which one worker serves
-		}
-		t.Pool = w.pooled()
-		switch w.rng.IntN(16) {
-		case 0:
-			t = flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Type: flow.TypeWait, With: json.RawMessage(fmt.Sprintf(`{"for": "%dms"}`, w.rng.IntN(8000)))}
-			if w.rng.IntN(2) == 0 {
-				t.With = json.RawMessage(fmt.Sprintf(`{"event": "e%d"}`, w.rng.IntN(2)))
-			}
-		case 1, 2:
-			if id < lastWorkflow { // a later one, so that none contains itself
-				child := int(id) + 1 + w.rng.IntN(int(lastWorkflow-id))
-				t = flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Timeout: t.Timeout, Type: flow.TypeSubWorkflow, With: json.RawMessage(fmt.Sprintf(`{"workflow": "w%d"}`, child))}
-			}
-		}
-		if w.rng.IntN(16) == 0 {
-			other := 100 + w.rng.IntN(int(lastWorkflow)-99)
-			t = flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Type: flow.TypeDependent, Timeout: flow.Timeout{Run: flow.Duration(40 * time.Second)}}
-			t.With = json.RawMessage(fmt.Sprintf(`{"any": [{"workflow": "w%d", "window": %q}, {"workflow": "w%d", "window": "same"}], "on_failure": %q}`,
-				other, []string{"currentHour", "today", "last1Days"}[w.rng.IntN(3)], int(lastWorkflow), []string{"wait", "fail"}[w.rng.IntN(2)]))
-		}
-		if !flow.Hosted(t.Type) && w.rng.IntN(8) == 0 {
-			t = w.fan(t)
-		}
-		def.Workflow.Tasks = append(def.Workflow.Tasks, t)
+	for i := range 1 + w.rng.IntN(12) {
+		def.Workflow.Tasks = append(def.Workflow.Tasks, w.task(id, fmt.Sprintf("t%d", i), def.Workflow.Tasks))
+	}
+	for i := range max(0, w.rng.IntN(6)-3) {
+		t := w.task(id, fmt.Sprintf("f%d", i), def.Workflow.Finally)
+		t.Compensate = nil
+		def.Workflow.Finally = append(def.Workflow.Finally, t)
 	}
 	return def
+}
+
+// task makes a random task of a workflow, needing some of those before it.
+func (w *World) task(id flow.ID, name string, before []flow.Task) flow.Task {
+	t := flow.Task{Name: name, Type: "sim"}
+	for _, u := range before {
+		if w.rng.IntN(3) == 0 && len(t.Needs) < 4 {
+			t.Needs = append(t.Needs, u.Name)
+		}
+	}
+	if w.rng.IntN(3) == 0 {
+		t.Type = "call"
+	}
+	if w.rng.IntN(6) == 0 && len(t.Needs) > 0 {
+		t.Join = flow.JoinAllDone
+	}
+	if w.rng.IntN(2) == 0 {
+		t.Retry = flow.Retry{Times: 1 + w.rng.IntN(2), Delay: flow.Duration(time.Duration(w.rng.IntN(3)) * 200 * time.Millisecond)}
+	}
+	if w.rng.IntN(6) == 0 {
+		t.Delivery = flow.AtMostOnce
+		t.Retry = flow.Retry{}
+	}
+	if w.rng.IntN(6) == 0 {
+		t.Delay = flow.Duration(300 * time.Millisecond)
+	}
+	if w.rng.IntN(12) == 0 {
+		t.Delay = flow.Duration(40 * time.Second) // long enough to be parked
+	}
+	if w.rng.IntN(8) == 0 {
+		t.Timeout = flow.Timeout{Run: flow.Duration(500 * time.Millisecond)}
+	}
+	if w.rng.IntN(8) == 0 {
+		t.Compensate = &flow.Compensation{Type: "sim"}
+	}
+	if w.rng.IntN(6) == 0 {
+		t.WorkerGroup = "w0" // which one worker serves
+	}
+	t.Pool = w.pooled()
+	switch w.rng.IntN(16) {
+	case 0:
+		t = flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Type: flow.TypeWait, With: json.RawMessage(fmt.Sprintf(`{"for": "%dms"}`, w.rng.IntN(8000)))}
+		if w.rng.IntN(2) == 0 {
+			t.With = json.RawMessage(fmt.Sprintf(`{"event": "e%d"}`, w.rng.IntN(2)))
+		}
+	case 1, 2:
+		if id < lastWorkflow { // a later one, so that none contains itself
+			child := int(id) + 1 + w.rng.IntN(int(lastWorkflow-id))
+			t = flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Timeout: t.Timeout, Type: flow.TypeSubWorkflow, With: json.RawMessage(fmt.Sprintf(`{"workflow": "w%d"}`, child))}
+		}
+	}
+	if w.rng.IntN(16) == 0 {
+		other := 100 + w.rng.IntN(int(lastWorkflow)-99)
+		t = flow.Task{Name: t.Name, Needs: t.Needs, Join: t.Join, Type: flow.TypeDependent, Timeout: flow.Timeout{Run: flow.Duration(40 * time.Second)}}
+		t.With = json.RawMessage(fmt.Sprintf(`{"any": [{"workflow": "w%d", "window": %q}, {"workflow": "w%d", "window": "same"}], "on_failure": %q}`,
+			other, []string{"currentHour", "today", "last1Days"}[w.rng.IntN(3)], int(lastWorkflow), []string{"wait", "fail"}[w.rng.IntN(2)]))
+	}
+	if !flow.Hosted(t.Type) && w.rng.IntN(8) == 0 {
+		t = w.fan(t)
+	}
+	return t
 }
 
 // mapped is what every map goes over.
@@ -217,7 +226,7 @@ func (w *World) interfere(a *accepted) {
 				flow.VerbPause, flow.VerbResume, flow.VerbStop, flow.VerbRecover, flow.VerbRerun, flow.VerbTaskRetry, flow.VerbTaskSkip,
 				flow.VerbTaskSucceed, flow.VerbTaskKill, flow.VerbTaskHold, flow.VerbTaskRelease, flow.VerbTaskStart,
 			}
-			w.order(a, flow.Verb{Name: verbs[w.rng.IntN(len(verbs))], Task: fmt.Sprintf("t%d", w.rng.IntN(6)), Compensate: w.rng.IntN(3) == 0})
+			w.order(a, flow.Verb{Name: verbs[w.rng.IntN(len(verbs))], Task: []string{"t0", "t1", "t2", "t3", "t4", "t5", "f0", "f1"}[w.rng.IntN(8)], Compensate: w.rng.IntN(3) == 0})
 		})
 	}
 }

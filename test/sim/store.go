@@ -496,6 +496,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 		}
 	}
 	s.checkTurn(stored.Instance, ch.Instance)
+	before := stored.Instance
 	stored.Instance = ch.Instance
 	if ch.Command != 0 {
 		s.checkParallel(ch.Instance)
@@ -532,6 +533,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 	}
 	s.checkBelow(stored, ch.Outcomes)
 	checkItems(stored, s.defs[ch.Instance.Workflow], s.violation)
+	checkEnd(before, stored, s.defs[ch.Instance.Workflow], s.violation)
 	for _, g := range ch.Grants {
 		i := slices.IndexFunc(stored.Tasks, func(r flow.TaskRow) bool { return r.ID == g })
 		tokens = append(tokens, stored.Tasks[i].Attempt.Token)

@@ -65,6 +65,10 @@ func testDefinitionLists(w *world) {
 	w.same("updated", project(flow.Project{Name: "p", Description: "d", Params: []flow.Pair{{Name: "k", Value: "v"}}}))
 	w.same("unchanged", project(flow.Project{Name: "p", Description: "d", Params: []flow.Pair{{Name: "k", Value: "v"}}}))
 	w.same("created", project(flow.Project{Name: "empty"}))
+	w.same("updated", project(flow.Project{Name: "empty", Weight: 3}))
+	empty := must(w.db.Project(w.ctx, "empty"))(w)
+	w.same(3, empty.Weight)
+	w.same(map[flow.ID]int{empty.ID: 3}, must(w.m.Heartbeat(w.ctx, []flow.Node{{Incarnation: w.me}}))(w).Settings.Weights)
 	w.same([]flow.Pair{{Name: "k", Value: "v"}}, must(w.db.Workflow(w.ctx, "p", "w", 0))(w).ProjectParams)
 	w.same("d", must(w.db.Project(w.ctx, "p"))(w).Description)
 	var names []string

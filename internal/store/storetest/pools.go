@@ -360,6 +360,9 @@ func testPoolFiles(w *world) {
 	inner := items.Workflow.Tasks[0]
 	items.Workflow.Tasks[0] = flow.Task{Name: "a", Type: flow.TypeMap, Inner: &inner}
 	refused("which has 3", items)
+	last := workflow("p", "user", "a")
+	last.Workflow.Finally = []flow.Task{{Name: "z", Type: "noop", Pool: &flow.PoolUse{Name: "dv"}}}
+	refused("task z: project p has no pool", last)
 	w.same([]string{"unchanged"}, change(file(3, false)))
 	w.same([]string{"updated"}, change(file(2, true)))
 	w.same(true, row().Closed)
