@@ -99,7 +99,7 @@ func markOf(follows []flow.Follow) string {
 	}
 	h := fnv.New64a()
 	for _, f := range follows {
-		fmt.Fprintf(h, "%d %q %d %d\n", f.Workflow, f.Task, f.Span.From, f.Span.To)
+		_, _ = fmt.Fprintf(h, "%d %q %d %d\n", f.Workflow, f.Task, f.Span.From, f.Span.To) // a hash takes everything
 	}
 	return strconv.FormatUint(h.Sum64(), 16)
 }
