@@ -142,7 +142,7 @@ func (VerbGiven) event()    {}
 // broken; the caller then quarantines the instance.
 func Apply(s *State, ev Event, env Env) Effects {
 	var fx Effects
-	before := s.Inst.State
+	before, asked := s.toldState(), false
 	switch e := ev.(type) {
 	case Begin:
 		s.begin(env, &fx)
@@ -175,6 +175,7 @@ func Apply(s *State, ev Event, env Env) Effects {
 		s.due(env, &fx)
 	case VerbGiven:
 		s.verb(e, env, &fx)
+		asked = e.Verb.Parent != 0
 	case Admitted:
 		s.admitted(e, env, &fx)
 	case SlotsGiven:
@@ -191,7 +192,7 @@ func Apply(s *State, ev Event, env Env) Effects {
 		panic(fmt.Sprintf("engine: no decision for event %T", ev))
 	}
 	s.proceed(env, &fx)
-	s.tellParent(before, env)
+	s.tellParent(before, asked, env)
 	return fx
 }
 

@@ -464,10 +464,7 @@ func (s *State) refused(e Refused, env Env, fx *Effects) {
 // anew supersedes a row by a new one of the same task and judges the graph again. When something
 // before the task is being done again, the new row comes when that has ended.
 func (s *State) anew(r int32, name string, env Env, fx *Effects) {
-	s.setAside(r)
-	s.itemsAgain(&s.Rows[r], false)
-	s.undecide()
-	s.rebuild()
+	s.setAsideAgain(r)
 	i := s.Plan.index[name]
 	if s.left[i] > 0 {
 		return
@@ -480,6 +477,14 @@ func (s *State) anew(r int32, name string, env Env, fx *Effects) {
 	} else {
 		s.ready(nr, env, fx)
 	}
+	s.rebuild()
+}
+
+// setAsideAgain sets a row aside to be done again, with what was decided on the strength of it.
+func (s *State) setAsideAgain(r int32) {
+	s.setAside(r)
+	s.itemsAgain(&s.Rows[r], false)
+	s.undecide()
 	s.rebuild()
 }
 
@@ -535,7 +540,8 @@ func (s *State) kill(r int32, intent flow.KillIntent, env Env, fx *Effects) {
 		fx.Killing = append(fx.Killing, r)
 	case s.liveItems(r) > 0:
 		s.killFan(r, intent, env, fx)
-	case row.Hosted() && row.Child() != 0:
+	case row.Child() != 0: // also one that rests: nobody else would ever stop it
+		s.set(r, flow.TaskRunning)
 		row.Kill = intent
 		s.orderChild(r, flow.VerbStop, env)
 	case row.State == flow.TaskUnknown:

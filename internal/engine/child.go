@@ -151,24 +151,25 @@ func (s *State) send(to flow.ID, kind flow.InboxKind, payload []byte, env Env) {
 	s.change.news = append(s.change.news, flow.InboxItem{ID: id, Instance: to, Kind: kind, Dedup: "news:" + id.String(), Payload: payload, At: env.Now})
 }
 
-// tellParent tells the run that began this one when it ended, rests or goes on.
-func (s *State) tellParent(before flow.InstanceState, env Env) {
-	now := s.Inst.State
-	if s.Inst.Parent == 0 || now == before {
-		return
+// toldState is how the run stands for who began it: one that waits for its turn and was paused rests.
+func (s *State) toldState() flow.InstanceState {
+	if s.restsQueued() {
+		return flow.InstancePaused
 	}
-	rested := before.Ended() || before == flow.InstancePaused
-	if now.Ended() || now == flow.InstancePaused || rested {
-		s.tell(env)
-	}
+	return s.Inst.State
 }
 
-// tell tells the run that began this one how it stands.
-func (s *State) tell(env Env) {
-	if s.Inst.Parent == 0 {
+// tellParent tells the run that began this one when it ended, rests or goes on. Who gave an order is told how the run
+// stands whatever came of the order: it may have ended again with the decision that took it up, or have refused.
+func (s *State) tellParent(before flow.InstanceState, asked bool, env Env) {
+	now := s.toldState()
+	rested := func(state flow.InstanceState) bool {
+		return state.Ended() || state == flow.InstancePaused || state == flow.InstanceQuarantined
+	}
+	if s.Inst.Parent == 0 || !asked && (now == before || !rested(now) && !rested(before)) {
 		return
 	}
-	payload, _ := json.Marshal(flow.ChildNews{Child: s.Inst.ID, Row: s.Inst.ParentRow, State: s.Inst.State, Reason: s.Inst.Reason, Outputs: s.Inst.Outputs}) // it was JSON before
+	payload, _ := json.Marshal(flow.ChildNews{Child: s.Inst.ID, Row: s.Inst.ParentRow, State: now, Reason: s.Inst.Reason, Outputs: s.Inst.Outputs}) // it was JSON before
 	s.send(s.Inst.Parent, flow.InboxChild, payload, env)
 }
 
@@ -197,12 +198,24 @@ func (s *State) childTold(e ChildTold, env Env, fx *Effects) {
 	case row.Kill != flow.KillNone:
 	case e.State == flow.InstancePaused && s.resting():
 		s.rest(r, env)
-	case e.State == flow.InstancePaused:
-		row.Reason = fmt.Sprintf("%s: run %s is paused; `baton resume %s` goes on", flow.ReasonChild, e.Child, e.Child)
-		s.touch(r)
+	case row.State == flow.TaskPaused: // it goes on when this run is resumed
 	default:
-		row.Reason = childReason(e.Child, s.childName(r))
+		row.Reason = s.childStands(r, e.ChildNews)
 		s.touch(r)
+	}
+}
+
+// childStands says what a row waits for, of a run that has not ended.
+func (s *State) childStands(r int32, e flow.ChildNews) string {
+	switch e.State {
+	case flow.InstancePaused:
+		return fmt.Sprintf("%s: run %s is paused; `baton resume %s` goes on", flow.ReasonChild, e.Child, e.Child)
+	case flow.InstancePausing:
+		return fmt.Sprintf("%s: run %s is pausing; what runs of it finishes first", flow.ReasonChild, e.Child)
+	case flow.InstanceQuarantined:
+		return flow.Text(fmt.Sprintf("%s: run %s is quarantined; `baton release %s` or `baton stop %s`: %s", flow.ReasonChild, e.Child, e.Child, e.Child, e.Reason), flow.MaxReason)
+	default:
+		return childReason(e.Child, s.childName(r))
 	}
 }
 

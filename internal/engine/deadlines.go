@@ -4,7 +4,7 @@ package engine
 
 import (
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 	_ "time/tzdata" // which zones exist must not depend on the host
 
@@ -88,7 +88,7 @@ func (s *State) nextDeadline() flow.Time {
 
 // deadlinesDue tells people of those that were missed, and stops the run if one says so.
 func (s *State) deadlinesDue(env Env, fx *Effects) {
-	stop := false
+	stop := ""
 	told := s.Inst.ToldUntil
 	for i := range s.Plan.deadlines {
 		d := &s.Plan.deadlines[i]
@@ -105,25 +105,33 @@ func (s *State) deadlinesDue(env Env, fx *Effects) {
 			what = "has not begun"
 		}
 		s.alert(flow.AlertDeadline, "", fmt.Sprintf("run %d of %s %s by %s; %s", s.Inst.ID, s.Plan.Def.Name, what, d.text, s.Inst.Reason), env)
-		stop = stop || d.stop
+		if d.stop && stop == "" {
+			stop = fmt.Sprintf("%s: it %s by %s; ", flow.ReasonDeadline, what, d.text)
+		}
 	}
 	if told == s.Inst.ToldUntil {
 		return
 	}
 	s.Inst.ToldUntil = told
 	s.change.touched = true
-	if stop && s.Inst.State != flow.InstanceStopping {
+	if stop != "" && s.Inst.State != flow.InstanceStopping {
+		s.Inst.Reason = stop // until it has ended: it says who stopped it
 		s.stop(flow.Verb{Name: flow.VerbStop}, env, fx)
 	}
 }
 
+// byDeadline is how the reason of a run begins that a deadline stopped, "" if none did.
+func (s *State) byDeadline() string {
+	if !strings.HasPrefix(s.Inst.Reason, flow.ReasonDeadline+": ") {
+		return ""
+	}
+	why, _, _ := strings.Cut(s.Inst.Reason, "; ")
+	return why + "; "
+}
+
 // stopReason is why a run was stopped: by a person, or by a deadline.
 func (s *State) stopReason() string {
-	struck := func(d deadline) bool {
-		at := s.moment(&d)
-		return d.stop && at <= s.Inst.ToldUntil && s.missed(&d, at)
-	}
-	if s.Inst.RunTimes == 1 && slices.ContainsFunc(s.Plan.deadlines, struck) {
+	if s.byDeadline() != "" {
 		return flow.ReasonDeadline
 	}
 	return flow.ReasonStopped

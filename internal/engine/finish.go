@@ -82,8 +82,11 @@ func (s *State) decidedEnd() (flow.InstanceState, string) {
 			end = flow.InstanceStopped
 		}
 	}
-	if s.Inst.Due {
+	switch {
+	case s.Inst.Due:
 		return end, flow.ReasonTimeout
+	case end == flow.InstanceStopped:
+		return end, s.stopReason()
 	}
 	return end, endReason(end)
 }
@@ -177,20 +180,32 @@ func (s *State) runOutputs() ([]byte, error) {
 	return json.Marshal(out)
 }
 
+func (s *State) pausedReason() string {
+	if s.Inst.Parent != 0 {
+		return fmt.Sprintf("%s: paused by hand or with run %s, which began it; `baton resume` goes on", flow.ReasonPaused, s.Inst.Parent)
+	}
+	return flow.ReasonPaused + ": paused by hand; `baton resume` goes on"
+}
+
 // reason says what the instance waits for. Ended instances keep their code.
 func (s *State) reason() string {
 	switch s.Inst.State {
 	case flow.InstancePaused:
-		return flow.ReasonPaused + ": paused by hand; `baton resume` goes on"
+		return s.pausedReason()
+	case flow.InstanceQueued:
+		if s.restsQueued() {
+			return s.pausedReason()
+		}
+		return s.Inst.Reason
 	case flow.InstancePausing:
 		if s.live == 0 && s.unknown > 0 {
 			return unknownReason
 		}
 		return "pausing: what is running finishes first, tasks: " + strconv.Itoa(s.active)
 	case flow.InstanceStopping:
-		return "stopping: waits until what was running is gone, tasks: " + strconv.Itoa(s.active)
+		return s.byDeadline() + "stopping: waits until what was running is gone, tasks: " + strconv.Itoa(s.active)
 	case flow.InstanceCompensating:
-		return flow.ReasonCompensating + ": what succeeded is being undone"
+		return s.byDeadline() + flow.ReasonCompensating + ": what succeeded is being undone"
 	case flow.InstanceRunning:
 		return s.runningReason()
 	default:

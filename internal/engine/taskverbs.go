@@ -95,6 +95,10 @@ func (s *State) retryTask(r int32, env Env, fx *Effects) refusal {
 	default:
 		return refuse("task %q is %s and will be tried anyway; `baton task start` begins it now", row.Name, row.State)
 	}
+	if s.Inst.State == flow.InstanceQueued { // it begins with the turn of the run
+		s.setAsideAgain(r)
+		return ""
+	}
 	s.anew(r, row.Name, env, fx)
 	return ""
 }
@@ -105,7 +109,7 @@ func (s *State) settleTask(r int32, to flow.TaskState, reason string, env Env) r
 	switch {
 	case row.State == to:
 		return ""
-	case row.Placed(), row.Hosted() && row.Child() != 0, s.liveItems(r) > 0:
+	case row.Placed(), row.Child() != 0 && !row.State.Ended(), s.liveItems(r) > 0:
 		return refuse("task %q is %s; kill it first, or wait for its end", row.Name, row.State)
 	case to == flow.TaskSkipped && row.State.Success(), to == flow.TaskForcedSuccess && row.State == flow.TaskSucceeded:
 		return refuse("task %q has already succeeded", row.Name)

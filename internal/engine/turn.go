@@ -43,18 +43,34 @@ func (s *State) admitted(e Admitted, env Env, fx *Effects) {
 	case s.Inst.State != flow.InstanceQueued:
 		// It was stopped meanwhile, or had been told before.
 	case e.Discard:
-		s.Inst.EndedAt, s.Inst.PausedAt = env.Now, 0
+		s.Inst.EndedAt, s.Inst.PausedAt, s.Inst.Prior = env.Now, 0, 0
 		s.setInst(flow.InstanceStopped)
 		s.Inst.Reason = flow.ReasonDiscarded
 	default:
+		rests := s.restsQueued()
 		s.startClock(env)
+		s.Inst.Prior = 0
+		if rests {
+			s.setInst(flow.InstancePaused)
+			s.Inst.PausedAt = env.Now
+			return
+		}
 		s.setInst(flow.InstanceRunning)
-		if len(s.Rows) > 0 { // it ran before
+		if s.hasBegun() {
 			s.rebuild()
 			s.wakeResting(env, fx)
 		}
 	}
 }
+
+// restsQueued tells whether the run was paused while it waits for its turn: it keeps its place, and rests when the turn
+// has come.
+func (s *State) restsQueued() bool {
+	return s.Inst.State == flow.InstanceQueued && s.Inst.Prior == flow.InstancePaused
+}
+
+// hasBegun tells whether it ran before: one that is recovered waits for its turn again.
+func (s *State) hasBegun() bool { return len(s.Rows) > 0 }
 
 // startClock has the time of the run go on, or begin.
 func (s *State) startClock(env Env) {

@@ -58,6 +58,9 @@ func (s *State) pause(env Env) refusal {
 	switch s.Inst.State {
 	case flow.InstancePaused, flow.InstancePausing:
 		return ""
+	case flow.InstanceQueued:
+		s.Inst.Prior = flow.InstancePaused
+		return ""
 	case flow.InstanceRunning:
 	default:
 		return refuse("the run is %s; only a running one can be paused", s.Inst.State)
@@ -83,12 +86,22 @@ func (s *State) resume(env Env, fx *Effects) refusal {
 	switch s.Inst.State {
 	case flow.InstanceRunning:
 		return ""
+	case flow.InstanceQueued:
+		if s.restsQueued() {
+			s.Inst.Prior, s.Inst.Reason = 0, turnReason(s.Plan.Def.Workflow.Execution)
+		}
+		return ""
 	case flow.InstancePaused, flow.InstancePausing:
 	default:
 		return refuse("the run is %s; only a paused one can be resumed", s.Inst.State)
 	}
 	s.unpauseClock(env)
 	s.setInst(flow.InstanceRunning)
+	for r := range s.Rows { // runs that were told to pause and have not come to rest
+		if row := &s.Rows[r]; row.Valid && row.Hosted() && row.Child() != 0 && row.Kill == flow.KillNone {
+			s.orderChild(int32(r), flow.VerbResume, env)
+		}
+	}
 	s.wakeResting(env, fx)
 	return ""
 }
@@ -133,9 +146,13 @@ func (s *State) stop(v flow.Verb, env Env, fx *Effects) refusal {
 		}
 		return ""
 	case flow.InstanceSubmitted, flow.InstanceQueued:
-		s.Inst.EndedAt, s.Inst.PausedAt = env.Now, 0
+		if s.hasBegun() {
+			break // it ran before; something of it may rest
+		}
+		s.Inst.EndedAt, s.Inst.PausedAt, s.Inst.Prior = env.Now, 0, 0
+		reason := s.stopReason()
 		s.setInst(flow.InstanceStopped)
-		s.Inst.Reason = s.stopReason()
+		s.Inst.Reason = reason
 		return ""
 	case flow.InstanceFailed, flow.InstanceSucceeded:
 		return refuse("the run has already %s", s.Inst.State)
@@ -154,8 +171,7 @@ func (s *State) recover(v flow.Verb, env Env, fx *Effects) refusal {
 	case flow.InstanceFailed, flow.InstanceStopped, flow.InstancePaused:
 	case flow.InstanceSucceeded:
 		if v.Parent != 0 {
-			s.tell(env)
-			return ""
+			return "" // which hears that it has succeeded
 		}
 		return refuse("the run has succeeded; there is nothing to recover (use rerun)")
 	default:

@@ -34,7 +34,7 @@ func (m *Master) quarantine(ctx context.Context, owner int64, id flow.ID, reason
 		}
 		ended := before >= int64(flow.InstanceStopped) && before <= int64(flow.InstanceSucceeded)
 		if stopped || ended {
-			return m.leaveEnded(ctx, q, id, stopped, now)
+			return m.leaveEnded(ctx, q, id, stopped, flow.InstanceState(before), reason, now)
 		}
 		// A state that no table of states knows is what may have brought it here.
 		project, err := one(ctx, m.DB, q, scanID, `
@@ -43,7 +43,10 @@ func (m *Master) quarantine(ctx context.Context, owner int64, id flow.ID, reason
 				state = $3, reason = $2, owner = 0, wake_at = 0, takes = 0, seq = seq + 1
 			WHERE id = $1
 			RETURNING project_id`, id, reason, flow.InstanceQuarantined, flow.InstanceRunning)
-		if err != nil || again {
+		if err != nil {
+			return err
+		}
+		if err := m.tellOfUnread(ctx, q, id, flow.InstanceQuarantined, reason, now); err != nil || again {
 			return err // people were told the first time
 		}
 		return m.alertQuarantined(ctx, q, id, project, reason, now)
@@ -63,6 +66,11 @@ func (m *Master) settleVerbs(ctx context.Context, q querier, id flow.ID, again b
 	for _, item := range items {
 		var verb flow.Verb
 		_ = json.Unmarshal(item.Payload, &verb) // what cannot be read is refused
+		if verb.Parent != 0 {                   // that row waits for it from now on
+			if _, err := exec(ctx, m.DB, q, "UPDATE instance SET parent_row = $2 WHERE id = $1", id, verb.Parent); err != nil {
+				return false, err
+			}
+		}
 		state, why := inboxRefused, "the run cannot be driven: "+reason
 		switch {
 		case stopped:
@@ -79,24 +87,32 @@ func (m *Master) settleVerbs(ctx context.Context, q querier, id flow.ID, again b
 	return stopped, nil
 }
 
-// leaveEnded parks an instance that has ended, or is stopped now, for good: no news of it matters
-// any more.
-func (m *Master) leaveEnded(ctx context.Context, q querier, id flow.ID, stop bool, now flow.Time) error {
+// leaveEnded parks an instance that has ended, or is stopped now, for good: no news for it matters
+// any more. Who waits for it hears how it ended.
+func (m *Master) leaveEnded(ctx context.Context, q querier, id flow.ID, stop bool, state flow.InstanceState, reason string, now flow.Time) error {
+	var err error
 	if stop {
-		if err := m.stopUnread(ctx, q, id, now); err != nil {
-			return err
-		}
+		err = m.stopUnread(ctx, q, id, now)
+	} else {
+		err = m.tellOfUnread(ctx, q, id, state, reason, now)
+	}
+	if err != nil {
+		return err
 	}
 	if _, err := exec(ctx, m.DB, q, "UPDATE inbox SET state = $2, payload = '', settled_at = $3 WHERE instance_id = $1 AND state = 0", id, inboxConsumed, now); err != nil {
 		return err
 	}
-	_, err := exec(ctx, m.DB, q, "UPDATE instance SET owner = 0, wake_at = 0, takes = 0, seq = seq + 1 WHERE id = $1", id)
+	_, err = exec(ctx, m.DB, q, "UPDATE instance SET owner = 0, wake_at = 0, takes = 0, seq = seq + 1 WHERE id = $1", id)
 	return err
 }
 
 // stopUnread ends a quarantined instance as it stands in the store, since it cannot be read any
 // more. Whether its processes are gone nobody can confirm.
 func (m *Master) stopUnread(ctx context.Context, q querier, id flow.ID, now flow.Time) error {
+	// First, while the rows still say which runs they began.
+	if err := m.tellOfUnread(ctx, q, id, flow.InstanceStopped, flow.ReasonQuarantine, now); err != nil {
+		return err
+	}
 	if _, err := exec(ctx, m.DB, q, `
 		UPDATE task SET state = $2, reason = $3, next_check = 0, kill = 0, ended_at = $4, claim = 0, given = FALSE,
 			attempt_state = CASE WHEN attempt_state IN (1, 2, 3) THEN $5 ELSE attempt_state END, confirmed = FALSE
@@ -148,12 +164,19 @@ func (m *Master) quarantineCommand(ctx context.Context, id flow.ID, reason strin
 		if _, err := exec(ctx, m.DB, q, "DELETE FROM command WHERE id = $1", id); err != nil {
 			return err
 		}
+		var start flow.Start
+		if json.Unmarshal(i.Spec, &start) == nil { // what cannot be read may be why
+			i.Parent, i.ParentRow = start.Parent, start.ParentRow
+		}
 		i.Prior, i.State, i.Reason, i.Seq, i.Engine = i.State, flow.InstanceQuarantined, reason, 1, flow.EngineVersion
 		args, err := instanceArgs(&i)
 		if err != nil {
 			return err
 		}
 		if _, err := exec(ctx, m.DB, q, insertInstance, args...); err != nil {
+			return err
+		}
+		if err := m.tellOfUnread(ctx, q, i.ID, i.State, reason, now); err != nil {
 			return err
 		}
 		return m.alertQuarantined(ctx, q, i.ID, i.Project, reason, now)

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 
 	"baton/internal/flow"
@@ -71,15 +72,26 @@ func (s *Store) follow(ch flow.Change, followed bool) (told bool) {
 		}
 	}
 	s.follows = slices.DeleteFunc(s.follows, func(f flow.Follow) bool { return slices.Contains(ch.Unfollow, f.Row) })
-	if !followed || !ch.Instance.State.Ended() {
-		return false
-	}
+	return followed && ch.Instance.State.Ended() && s.tellFollowers(&ch.Instance)
+}
+
+// tellFollowers tells those who follow the end of a run.
+func (s *Store) tellFollowers(i *flow.Instance) (told bool) {
 	for _, f := range s.follows {
-		if f.Workflow == ch.Instance.Workflow && ch.Instance.DataTime >= f.Span.From && ch.Instance.DataTime < f.Span.To {
-			id := s.ids.Next(s.w.now)
-			s.order(flow.InboxItem{ID: id, Instance: f.Instance, Kind: flow.InboxUpstream, Dedup: "news:" + id.String(), Payload: []byte(`{"row":"` + f.Row.String() + `"}`), At: s.w.now})
+		if f.Workflow == i.Workflow && i.DataTime >= f.Span.From && i.DataTime < f.Span.To {
+			s.tell(f.Instance, flow.InboxUpstream, flow.UpstreamNews{Row: f.Row})
 			told = true
 		}
 	}
 	return told
+}
+
+// tell puts news into the inbox of a run.
+func (s *Store) tell(to flow.ID, kind flow.InboxKind, news any) {
+	raw, err := json.Marshal(news)
+	if err != nil {
+		panic(err) // a struct of texts
+	}
+	id := s.ids.Next(s.w.now)
+	s.order(flow.InboxItem{ID: id, Instance: to, Kind: kind, Dedup: "news:" + id.String(), Payload: raw, At: s.w.now})
 }

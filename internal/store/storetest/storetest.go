@@ -43,6 +43,8 @@ func Run(t *testing.T, open Open) {
 		{"nodes/crashed", testCrashed},
 		{"nodes/heartbeats", testHeartbeats},
 		{"quarantine/instance", testQuarantine},
+		{"quarantine/told", testQuarantineTold},
+		{"quarantine/child", testQuarantinedChild},
 		{"quarantine/command", testQuarantineCommand},
 		{"quarantine/verbs", testQuarantinedVerbs},
 		{"nodes/numbers", testNumbers},
