@@ -16,8 +16,14 @@ import (
 // Client asks the API directly.
 type Client struct {
 	t     testing.TB
-	s     *Server
+	url   func() string // a server that is started again has another one
 	token string
+}
+
+// NewClient asks any server.
+func NewClient(t testing.TB, url, token string) *Client {
+	t.Helper()
+	return &Client{t: t, url: func() string { return url }, token: token}
 }
 
 // Client returns a client of the server as it is, with the token that it wrote.
@@ -27,7 +33,7 @@ func (s *Server) Client(t testing.TB) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Client{t: t, s: s, token: strings.TrimSpace(string(raw))}
+	return &Client{t: t, url: func() string { return s.URL }, token: strings.TrimSpace(string(raw))}
 }
 
 // Call returns the status, 0 when the server did not answer.
@@ -37,7 +43,7 @@ func (c *Client) Call(method, path string, body, into any, key ...string) int {
 		c.t.Error(err)
 		return 0
 	}
-	req, err := http.NewRequestWithContext(c.t.Context(), method, c.s.URL+"/api/v1"+path, bytes.NewReader(raw))
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.url()+"/api/v1"+path, bytes.NewReader(raw))
 	if err != nil {
 		c.t.Error(err)
 		return 0

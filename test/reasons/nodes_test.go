@@ -43,7 +43,7 @@ func nodesAreAway(t *testing.T, all *seen) {
 	token := strings.TrimSpace(s.Must(t, "admin", "token", "create", "--store", dsn))
 	store := []string{"--store", dsn, "--admin-listen", "127.0.0.1:0"}
 	url := harness.Said(t, harness.Role(t, s.Dir, "api", append([]string{"api", "--listen", "127.0.0.1:0"}, store...)...), "ready", "url")
-	w := &world{seen: all, s: s, as: []string{"--server", url, "--token", token}}
+	w := &world{seen: all, s: s, api: harness.NewClient(t, url, token), as: []string{"--server", url, "--token", token}}
 	w.watch(t, url, token)
 	w.apply(t, short+"\n---\nname: long\ntasks: {a: {run: "+on+"}}\n---\nname: once\ntasks: {a: {delivery: at_most_once, run: "+on+"}}")
 

@@ -4,9 +4,9 @@ import (
 	"bufio"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,7 +67,8 @@ func (s *seen) watch(t *testing.T, url, token string) {
 // world is a server under a test, or a cluster, and what was seen of it.
 type world struct {
 	*seen
-	s *harness.Server
+	s   *harness.Server
+	api *harness.Client // what is asked again and again is asked without a process
 	// as says which server is asked, and with which token; nil: the standalone one.
 	as []string
 }
@@ -87,6 +88,7 @@ func (w *world) tell(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.watch(t, w.s.URL, strings.TrimSpace(string(token)))
+	w.api = w.s.Client(t)
 }
 
 // baton runs a command that has to succeed.
@@ -104,7 +106,14 @@ func (w *world) apply(t *testing.T, yaml string) {
 
 func (w *world) begin(t *testing.T, workflow string, args ...string) string {
 	t.Helper()
-	return harness.Decode[harness.Instance](t, w.baton(t, append([]string{"run", workflow, "-o", "json"}, args...)...)).ID
+	if len(args) > 0 {
+		return harness.Decode[harness.Instance](t, w.baton(t, append([]string{"run", workflow, "-o", "json"}, args...)...)).ID
+	}
+	var run harness.Instance
+	if status := w.api.Call(http.MethodPost, "/instances", map[string]string{"project": "default", "workflow": workflow}, &run); status != http.StatusCreated {
+		t.Fatalf("start of %s: status %d", workflow, status)
+	}
+	return run.ID
 }
 
 // what is how something stands that waits.
@@ -126,7 +135,10 @@ type explanation struct {
 // instance reads a run: how it stands, and its tasks by name, the newest of each.
 func (w *world) instance(t *testing.T, id string) (run what, tasks map[string]what) {
 	t.Helper()
-	i := harness.Decode[harness.Instance](t, w.baton(t, "get", "instance", id, "-o", "json"))
+	var i harness.Instance
+	if status := w.api.Call(http.MethodGet, "/instances/"+id, nil, &i); status != http.StatusOK {
+		t.Fatalf("read run %s: status %d", id, status)
+	}
 	tasks = map[string]what{}
 	w.add(i.Reason)
 	for _, row := range i.Tasks {
@@ -140,11 +152,16 @@ func (w *world) instance(t *testing.T, id string) (run what, tasks map[string]wh
 func (w *world) explain(t *testing.T, id string, task ...string) (run what, tasks map[string]what) {
 	t.Helper()
 	tasks = map[string]what{}
-	r := w.s.Baton(t, slices.Concat([]string{"explain", id, "-o", "json"}, task, w.as)...)
-	if len(task) > 0 && r.Code == 3 {
-		return run, tasks // an item that is not there yet
+	path := "/instances/" + id + "/explain"
+	if len(task) > 0 {
+		path += "?task=" + url.QueryEscape(task[0])
 	}
-	e := harness.Decode[explanation](t, r.Stdout)
+	var e explanation
+	if status := w.api.Call(http.MethodGet, path, nil, &e); status == http.StatusNotFound && len(task) > 0 {
+		return run, tasks // an item that is not there yet
+	} else if status != http.StatusOK {
+		t.Fatalf("explain run %s: status %d", id, status)
+	}
 	w.add(e.Reason)
 	for _, row := range e.Tasks {
 		tasks[row.Name] = row.what
