@@ -3,7 +3,6 @@
 package chaos
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 )
@@ -65,7 +64,7 @@ func (r *run) checkFollowers(pasts []past, byRow map[string][]entry) {
 				}
 				r.looked(invFollow, 1)
 				if !slices.ContainsFunc(ends[p.DataTime.UTC().String()], func(end entry) bool { return end.at.Before(e.at) }) {
-					r.violate(invFollow, p.ID, "run %s, for %s: z began at %s, and no run of %s for that time had ended", p.ID, fmt.Sprint(p.DataTime.UTC()), clock(e.at), ahead)
+					r.violate(invFollow, p.ID, "run %s, for %s: z began at %s, and no run of %s for that time had ended", p.ID, p.DataTime.UTC(), clock(e.at), ahead)
 				}
 			}
 		}

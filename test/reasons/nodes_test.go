@@ -1,7 +1,10 @@
 package reasons
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -87,7 +90,7 @@ func kill(t *testing.T, pid int, signal syscall.Signal) {
 // below are the processes that a process started, and those that these did.
 func below(t *testing.T, pid int) []int {
 	t.Helper()
-	lists, err := filepath.Glob("/proc/" + itoa(pid) + "/task/*/children")
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +99,24 @@ func below(t *testing.T, pid int) []int {
 		for _, child := range numbers(t, list) {
 			out = append(out, append(below(t, child), child)...)
 		}
+	}
+	return out
+}
+
+// numbers reads a file of numbers; one that is gone has none.
+func numbers(t *testing.T, path string) []int {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	var out []int
+	for field := range strings.FieldsSeq(string(raw)) {
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, n)
 	}
 	return out
 }

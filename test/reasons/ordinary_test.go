@@ -7,7 +7,7 @@ import (
 	"baton/test/harness"
 )
 
-// A case is a file and a course of events, after which something waits. In the texts W is the name of its workflow.
+// wanting is a file and a course of events, after which something waits. In the texts W is the name of its workflow.
 type wanting struct {
 	name string
 	file string

@@ -2,34 +2,12 @@ package reasons
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"baton/test/harness"
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
-
-// numbers reads a file of numbers; one that is gone has none.
-func numbers(t *testing.T, path string) []int {
-	t.Helper()
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil
-	}
-	var out []int
-	for field := range strings.FieldsSeq(string(raw)) {
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, n)
-	}
-	return out
-}
 
 const backfilled = "\ntasks: {a: {run: %s}}"
 
