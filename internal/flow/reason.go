@@ -74,6 +74,7 @@ var Waits = []Wait{
 	{WaitOfRun, ReasonUnknown, "tasks are `unknown`, and nothing else goes on", "settle them"},
 	{WaitOfRun, ReasonPausing, "what runs finishes first", "wait, or `baton stop`"},
 	{WaitOfRun, ReasonPaused, "a person paused it", "`baton resume`"},
+	{WaitOfRun, ReasonDeadline, "it missed a deadline, and is being stopped for it; what follows says how far that is", "wait"},
 	{WaitOfRun, ReasonStopping, "what ran is being killed", "wait; `baton explain` says where"},
 	{WaitOfRun, ReasonFailureEnd, "a task failed, `failure: end`: the others are being killed", "wait"},
 	{WaitOfRun, ReasonTimeout, "its time is over: its tasks are being killed", "wait"},

@@ -125,10 +125,12 @@ func begins(n ast.Node, codes map[string]string) (code, words string) {
 	switch x := n.(type) {
 	case *ast.BinaryExpr:
 		parts := joined(x)
-		if code = reasonOf(parts[0], codes); code == "" || len(parts) < 2 || !strings.HasPrefix(text(parts[1]), ": ") {
+		at := slices.IndexFunc(parts, func(e ast.Expr) bool { return reasonOf(e, codes) != "" }) // something may stand before it
+		if at < 0 || at+1 == len(parts) || !strings.HasPrefix(text(parts[at+1]), ": ") {
 			return "", ""
 		}
-		for _, p := range parts[1:] {
+		code = reasonOf(parts[at], codes)
+		for _, p := range parts[at+1:] {
 			if s := text(p); s != "" {
 				words += s
 			} else {
@@ -166,7 +168,7 @@ func joined(e ast.Expr) []ast.Expr {
 
 func sentenceOf(code, words, where string) sentence {
 	like := regexp.QuoteMeta(code + ": " + words)
-	return sentence{code, words, where, regexp.MustCompile("^" + strings.ReplaceAll(like, gap, ".*"))}
+	return sentence{code, words, where, regexp.MustCompile("(^|; )" + strings.ReplaceAll(like, gap, ".*"))}
 }
 
 // Codes of waits that are written out, and not named, would be missed above.
