@@ -106,4 +106,3 @@ func (s *Store) stopUnread(in *flow.Loaded) {
 	s.tellFollowers(&in.Instance)
 	s.follows = slices.DeleteFunc(s.follows, func(f flow.Follow) bool { return f.Instance == id })
 }
-
