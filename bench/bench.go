@@ -63,6 +63,11 @@ func run(ctx context.Context, o options) error {
 			w.do(ctx, 0, session{name: fmt.Sprintf("%d schedules on %s", o.many, store), ours: true, run: func(ctx context.Context, _ int) error { return w.manySchedules(ctx, store) }})
 		}
 	}
+	if w.wants("waiting") {
+		for _, store := range o.bigStores {
+			w.do(ctx, 0, session{name: fmt.Sprintf("%d waiting tasks on %s", o.waiting, store), ours: true, run: func(ctx context.Context, _ int) error { return w.waitingTasks(ctx, store) }})
+		}
+	}
 	if w.wants("history") {
 		for _, store := range o.bigStores {
 			w.do(ctx, 0, session{name: "history on " + store, ours: true, run: func(ctx context.Context, _ int) error { return w.history(ctx, store) }})

@@ -1,7 +1,7 @@
 // Bench measures Baton beside its peers and beside the limits of the machine: the targets 1 to 8,
 // 10 to 17 and 20 of the project's performance goals, in alternating pairs, as ratios.
 //
-//	go run . [-short] [-pairs 5] [-only postgres,sqlite,idle,cluster,schedules,history] [-profile]
+//	go run . [-short] [-pairs 5] [-only postgres,sqlite,idle,cluster,schedules,waiting,history] [-profile]
 //
 // Durability is on and every setting of Baton is the default. See README.md.
 package main
@@ -44,12 +44,13 @@ type options struct {
 	bigStores   []string
 	schedules   int // that are due in turns, and then at once
 	many        int // that are loaded at a start
+	waiting     int // tasks
 	build       time.Duration
 	bench, root string
 	short       bool
 }
 
-var scenarios = []string{"postgres", "sqlite", "idle", "cluster", "schedules", "history"}
+var scenarios = []string{"postgres", "sqlite", "idle", "cluster", "schedules", "waiting", "history"}
 
 func main() {
 	if len(os.Args) == 4 && os.Args[1] == limit.ChildArg {
@@ -86,9 +87,10 @@ func flags() (options, error) {
 	flag.IntVar(&o.clients, "clients", 64, "concurrent workflows, of Baton and of Temporal")
 	flag.IntVar(&o.runs, "runs", 1_000_000, "runs in the history, with ten task rows each")
 	flag.IntVar(&o.prune, "prune", 0, "runs that retention deletes while latency is measured (default: a twentieth of -runs)")
-	stores := flag.String("stores", "postgres,sqlite", "stores that get the history, and many schedules")
+	stores := flag.String("stores", "postgres,sqlite", "stores that get the history, many schedules, and waiting tasks")
 	flag.IntVar(&o.schedules, "schedules", 10_000, "schedules, a tenth of which is due each second, and all at once in a stampede")
 	flag.IntVar(&o.many, "many", 100_000, "schedules that are loaded at a start, a hundredth of which is due each second")
+	flag.IntVar(&o.waiting, "waiting", 1_000_000, "tasks that wait while latency is measured")
 	flag.DurationVar(&o.phase, "phase", o.phase, "of load")
 	flag.DurationVar(&o.build, "build", 40*time.Minute, "at most, to build a peer the first time")
 	flag.Parse()
@@ -99,6 +101,7 @@ func flags() (options, error) {
 		for name, set := range map[string]func(){
 			"pairs": func() { o.pairs = 1 }, "runs": func() { o.runs = 1_800 }, "phase": func() { o.phase = 3 * time.Second },
 			"stores": func() { *stores = "sqlite" }, "schedules": func() { o.schedules = 500 }, "many": func() { o.many = 2_000 },
+			"waiting": func() { o.waiting = 4_000 },
 		} {
 			if !given[name] {
 				set()
@@ -122,7 +125,7 @@ func flags() (options, error) {
 			return o, fmt.Errorf("-stores %s: there are postgres, sqlite", s)
 		}
 	}
-	if flag.NArg() > 0 || o.pairs < 1 || o.runs < 100 || o.clients < 1 || o.schedules < 10 || o.many < 100 || o.prune >= o.runs {
+	if flag.NArg() > 0 || o.pairs < 1 || o.runs < 100 || o.clients < 1 || o.schedules < 10 || o.many < 100 || o.waiting < 100 || o.prune >= o.runs {
 		return o, fmt.Errorf("impossible flags; see -help")
 	}
 	var err error

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # generate.sh [DIR]: writes what a program makes from the code into DIR, by default into this
 # repository: the Go files of wire and link, docs/openapi.json, docs/workflow.schema.json. What tests make
-# (docs/states.md, the arrows in .golangci.yaml) is written by `make generate`, too.
+# (docs/states.md, docs/reasons.md, the arrows in .golangci.yaml) is written by `make generate`, too.
 set -euo pipefail
 out=$(realpath "${1:-$(dirname "$0")/..}")
 cd "$(dirname "$0")/.."

@@ -67,7 +67,10 @@ func (s *Server) explainInstance(ctx context.Context, in *explainIn) (*body[Expl
 	}
 	out := explanationOf(run.ID, e, in.Task)
 	if in.Task != "" && len(out.Tasks) == 0 {
-		return nil, s.knows(ctx, run, in.Task)
+		if err := s.knows(ctx, run, in.Task); err != nil {
+			return nil, err
+		}
+		return nil, flow.Errorf(flow.CodeNotFound, "task", "the run has no %q, or has not come to it yet; `baton explain %s` tells how far it is", in.Task, run.ID)
 	}
 	if !run.State.Ended() {
 		if out.Given, err = s.givenTo(ctx, id); err != nil {

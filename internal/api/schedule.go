@@ -97,18 +97,18 @@ func scheduleOf(r flow.ScheduleRow, now flow.Time, next int) Schedule {
 // foresee tells the next times, or why there are none.
 func (s *Schedule) foresee(r flow.ScheduleRow, now flow.Time, next int) {
 	if !r.Enabled {
-		s.Reason = text("disabled: `baton schedule enable " + r.Workflow + " " + r.Schedule.Name + "` lets it fire")
+		s.Reason = text(flow.ReasonDisabled + ": `baton schedule enable " + r.Workflow + " " + r.Schedule.Name + "` lets it fire")
 		return
 	}
 	t, err := timetable.New(r.Schedule, r.Calendar)
 	if err != nil {
-		s.Reason = text("unreadable: " + err.Error())
+		s.Reason = text(flow.ReasonUnreadable + ": " + err.Error())
 		return
 	}
 	s.Description = text(t.Describe())
 	times := t.Preview(now, max(next, 1))
 	if len(times) == 0 {
-		s.Reason = text("exhausted: " + t.WhyNever())
+		s.Reason = text(flow.ReasonExhausted + ": " + t.WhyNever())
 	}
 	if next == 0 {
 		return

@@ -68,6 +68,7 @@ func (s *Server) whySubmitted(ctx context.Context, usual string, since flow.Time
 // whyUntaken is why none of the nodes takes runs, "" if some master does.
 func whyUntaken(nodes []flow.Node) string {
 	var drained, lost []string
+	remedy := "" // of one of the drained
 	for _, n := range nodes {
 		switch {
 		case !drives(n):
@@ -75,20 +76,28 @@ func whyUntaken(nodes []flow.Node) string {
 			lost = append(lost, n.Name)
 		case n.State == flow.NodeDraining:
 			drained = append(drained, n.Name)
+			remedy = cmp.Or(remedy, callable(nodes, n))
 		default:
 			return ""
 		}
 	}
 	switch {
 	case len(drained) > 0:
-		slices.Sort(drained)
 		return fmt.Sprintf("%s: every master was told to take nothing new (%s); `baton undrain %s` lets it take work again",
-			flow.ReasonMastersDrained, someOf(drained), drained[0])
+			flow.ReasonMastersDrained, someOf(drained), remedy)
 	case len(lost) > 0:
 		return fmt.Sprintf("%s: no master is there to take it; lost: %s. It is taken when one is back", flow.ReasonNoMaster, someOf(lost))
 	default:
 		return flow.ReasonNoMaster + ": no master is there to take it; start one: baton master"
 	}
+}
+
+// callable is the name of a node, or its id where another one is called so too, such as the worker of a standalone server.
+func callable(nodes []flow.Node, n flow.Node) string {
+	if slices.ContainsFunc(nodes, func(o flow.Node) bool { return o.Name == n.Name && o.DrainKey() != n.DrainKey() }) {
+		return number(n.Incarnation)
+	}
+	return n.Name
 }
 
 // someOf lists a few names, each once.

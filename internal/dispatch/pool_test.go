@@ -103,6 +103,8 @@ func TestWhy(t *testing.T) {
 	full := pool(session(1, 1), session(2, 1), draining)
 	full.Hold(1, 1, 1, "")
 	full.Hold(2, 1, 2, "")
+	refusing := pool(session(1, 1))
+	refusing.Session(1).Refusal = "its disk is full"
 	for _, c := range []struct {
 		p           *Pool
 		group, want string
@@ -111,6 +113,7 @@ func TestWhy(t *testing.T) {
 		{full, "spark", `no_worker: no worker serves group "spark"; the groups served are default, old`},
 		{full, "old", `no_worker: every worker of group "old" is draining`},
 		{full, "default", `no_slot: all 2 places of the 2 workers of group "default" are taken; it goes on when one is free`},
+		{refusing, "default", `no_slot: no place on the 1 workers of group "default": worker w1 takes nothing now (its disk is full), and is asked again after a while`},
 	} {
 		if got := c.p.Why(c.group, "noop"); got != c.want {
 			t.Errorf("group %s: %s\nwant %s", c.group, got, c.want)

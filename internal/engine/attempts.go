@@ -120,7 +120,7 @@ func (s *State) placedReason(row *flow.TaskRow) {
 	case row.Attempt.State == flow.AttemptSuspect:
 		row.Reason = flow.ReasonSuspect + ": nothing heard from worker " + worker + "; its result still counts until a new attempt is granted"
 	case row.State == flow.TaskRunning:
-		row.Reason = "running: on worker " + worker
+		row.Reason = flow.ReasonRunning + ": on worker " + worker
 	default:
 		row.Reason = flow.ReasonDispatched + ": sent to worker " + worker
 	}

@@ -48,7 +48,7 @@ func (s *State) explainNode(i int32, now flow.Time) flow.TaskExplanation {
 	out := flow.TaskExplanation{Name: n.Name}
 	switch {
 	case !s.chosen(i):
-		out.Reason = "not_chosen: the run was started with chosen tasks, and this is none of them"
+		out.Reason = flow.ReasonNotChosen + ": the run was started with chosen tasks, and this is none of them"
 		return out
 	case s.verdict[i] == unreached:
 		out.State, out.Reason = Unreached, Unreached+": "+s.whyUnreached(i)
@@ -159,15 +159,15 @@ func (s *State) whyPending(i int32, now flow.Time) string {
 	}
 	switch {
 	case s.Inst.State.Ended():
-		return fmt.Sprintf("not_started: the run ended before it came to this task (%s, %s)", s.Inst.State, s.Inst.Reason)
+		return fmt.Sprintf("%s: the run ended before it came to this task (%s, %s)", flow.ReasonNotStarted, s.Inst.State, s.Inst.Reason)
 	case s.Inst.State == flow.InstanceSubmitted:
-		return "not_started: the run waits for a master" + held
+		return flow.ReasonNotStarted + ": the run waits for a master" + held
 	case s.Plan.nodes[i].final && !s.ending:
 		return finallyPending + held
 	case len(waits) > 0:
-		return "upstream: waits for " + few(waits) + held
+		return flow.ReasonUpstream + ": waits for " + few(waits) + held
 	default:
-		return fmt.Sprintf("not_started: the run is %s (%s)%s", s.Inst.State, s.Inst.Reason, held)
+		return fmt.Sprintf("%s: the run is %s (%s)%s", flow.ReasonNotStarted, s.Inst.State, s.Inst.Reason, held)
 	}
 }
 

@@ -229,12 +229,12 @@ func (s *State) reason() string {
 		if s.live == 0 && s.unknown > 0 {
 			return unknownReason
 		}
-		return "pausing: what is running finishes first, tasks: " + strconv.Itoa(s.active)
+		return flow.ReasonPausing + ": what is running finishes first, tasks: " + strconv.Itoa(s.active)
 	case flow.InstanceStopping:
 		if s.ending {
 			return s.finallyReason()
 		}
-		return s.byDeadline() + "stopping: waits until what was running is gone, tasks: " + strconv.Itoa(s.active)
+		return s.byDeadline() + flow.ReasonStopping + ": waits until what was running is gone, tasks: " + strconv.Itoa(s.active)
 	case flow.InstanceCompensating:
 		return s.byDeadline() + flow.ReasonCompensating + ": what succeeded is being undone"
 	case flow.InstanceRunning:
@@ -252,9 +252,9 @@ const unknownReason = flow.ReasonUnknown + ": a task's worker was lost and it ma
 func (s *State) runningReason() string {
 	switch {
 	case s.Inst.FailFast:
-		return "failure_end: a task failed; the others are being killed"
+		return flow.ReasonFailureEnd + ": a task failed; the others are being killed"
 	case s.Inst.Due:
-		return "timeout: the run's time is over; its tasks are being killed"
+		return flow.ReasonTimeout + ": the run's time is over; its tasks are being killed"
 	default:
 		return s.activeReason()
 	}
@@ -264,27 +264,27 @@ func (s *State) runningReason() string {
 func (s *State) activeReason() string {
 	switch {
 	case s.live > 0:
-		return "running: tasks are running"
+		return flow.ReasonRunning + ": tasks are running"
 	case s.unknown > 0 && s.active == s.unknown+s.waiting:
 		return unknownReason
 	case s.active == s.waiting+s.hosted+s.pooling && s.active > 0:
 		return s.waitingReason()
 	default:
-		return "queued: tasks wait for a place on a worker"
+		return flow.ReasonQueued + ": tasks wait for a place on a worker"
 	}
 }
 
 // waitingReason says what a run waits for of which nothing runs: the one task that waits, or how many do.
 func (s *State) waitingReason() string {
 	if s.active > 1 {
-		return fmt.Sprintf("waiting: %d tasks wait; `baton explain` says for what", s.active)
+		return fmt.Sprintf("%s: %d tasks wait; `baton explain` says for what", flow.ReasonWaiting, s.active)
 	}
 	for r := range s.Rows {
 		if row := &s.Rows[r]; row.Valid && (row.State == flow.TaskWaiting || row.Hosted() || row.Pooling()) {
-			return flow.Text(fmt.Sprintf("waiting: task %s: %s", row.Name, row.Reason), flow.MaxReason)
+			return flow.Text(fmt.Sprintf("%s: task %s: %s", flow.ReasonWaiting, row.Name, row.Reason), flow.MaxReason)
 		}
 	}
-	return "waiting"
+	return flow.ReasonWaiting
 }
 
 // toUndo returns the succeeded row that is to be undone next, -1 when none is left: in reverse

@@ -235,9 +235,9 @@ func (s *State) ready(r int32, env Env, fx *Effects) {
 func (s *State) enqueue(r int32, fx *Effects) {
 	row := &s.Rows[r]
 	s.set(r, flow.TaskQueued)
-	row.Reason = "queued: waits for a place on a worker of group " + s.group(row)
+	row.Reason = flow.ReasonQueued + ": waits for a place on a worker of group " + s.group(row)
 	if row.Attempt.Number > 0 && row.Attempt.State == flow.AttemptLost {
-		row.Reason = "queued: its worker was lost; waits for a place on another of group " + s.group(row)
+		row.Reason = flow.ReasonQueued + ": its worker was lost; waits for a place on another of group " + s.group(row)
 	}
 	if s.granting() {
 		fx.Queued = append(fx.Queued, r)

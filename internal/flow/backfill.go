@@ -223,7 +223,7 @@ func (b *Backfill) Next(s BackfillStand) BackfillStep {
 
 // halted is a backfill that a failure has ended, or will when its runs have.
 func (b *Backfill) halted(s BackfillStand) BackfillStep {
-	why := "on_failure: " + b.of(s.Failed, "did not succeed")
+	why := ReasonOnFailure + ": " + b.of(s.Failed, "did not succeed")
 	switch {
 	case s.Going > 0:
 		return BackfillStep{0, BackfillRunning, why + "; no other begins, and what runs goes on"}
@@ -285,7 +285,7 @@ func (b *Backfill) Obey(o BackfillOrder, s BackfillStand) error {
 			return no("there is nothing to pause")
 		}
 		if b.State == BackfillRunning {
-			b.State, b.Reason = BackfillPaused, "paused: no date begins until `baton backfill --resume "+b.ID.String()+"`; what runs goes on"
+			b.State, b.Reason = BackfillPaused, ReasonPaused+": no date begins until `baton backfill --resume "+b.ID.String()+"`; what runs goes on"
 		}
 	case VerbResume:
 		return b.resume(o, s, no)
@@ -294,7 +294,7 @@ func (b *Backfill) Obey(o BackfillOrder, s BackfillStand) error {
 			return no("nothing of it goes on")
 		}
 		if !b.State.Ended() && b.State != BackfillStopping {
-			b.State, b.Reason = BackfillStopping, "stopping: no date begins any more, and its runs are being stopped"
+			b.State, b.Reason = BackfillStopping, ReasonStopping+": no date begins any more, and its runs are being stopped"
 		}
 	default:
 		return Errorf(CodeBadRequest, "verb", "%q is no order to a backfill; one of pause, resume, stop", o.Verb)

@@ -81,7 +81,7 @@ type Core struct {
 	arrivals     int        // of hellos, and of instances that were loaded
 	retry        []flow.ID  // to be loaded again with the next poll
 	reread       []PlanKey  // definitions likewise
-	relook       []LookUp   // and what runs asked
+	lookups      lookups    // what runs ask
 	followed     bool       // some row follows what others do
 	again        []int64    // takeovers likewise
 	unregistered []int64    // registrations of connections, with the next beat

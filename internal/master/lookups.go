@@ -9,20 +9,49 @@ import (
 	"baton/internal/flow"
 )
 
+// lookupsAtOnce bounds the questions of rows that are with the store. A hundred thousand rows may ask at the same time, and what
+// has waited for a connection for longer than the store may take would be asked again.
+const lookupsAtOnce = 16
+
+// lookups are the questions of rows.
+type lookups struct {
+	waiting  []LookUp
+	again    []LookUp // not answered; asked again with the next poll
+	underWay int
+}
+
 // lookUp asks the store what a row needs to know.
 func (c *Core) lookUp(in *inst, r int32) {
 	if q, wanted := in.st.Lookup(r); wanted {
-		c.emit(LookUp{in.id, q})
+		c.lookups.waiting = append(c.lookups.waiting, LookUp{in.id, q})
+		c.moreLookups()
+	}
+}
+
+// moreLookups asks what waits to be asked, as far as there is room. Runs that are not here any more ask nothing.
+func (c *Core) moreLookups() {
+	l := &c.lookups
+	for l.underWay < lookupsAtOnce && len(l.waiting) > 0 {
+		ask := l.waiting[0]
+		if l.waiting = l.waiting[1:]; len(l.waiting) == 0 {
+			l.waiting = nil
+		}
+		if c.insts[ask.Instance] != nil {
+			l.underWay++
+			c.emit(ask)
+		}
 	}
 }
 
 // lookedUp goes on with the answer. A store that is away is asked again with the next poll.
 func (c *Core) lookedUp(e LookedUp) {
+	c.lookups.underWay--
+	c.moreLookups()
 	looked := engine.Looked{Task: e.Ask.Question.Task, Found: e.Found}
 	switch code := flow.CodeOf(e.Err); {
 	case e.Err == nil:
 	case code == flow.CodeInternal || code == flow.CodeUnavailable:
-		c.relook = append(c.relook, e.Ask)
+		c.lookups.again = append(c.lookups.again, e.Ask)
 		return
 	default:
 		looked.Found.Missing = e.Err.Error()
@@ -43,12 +72,9 @@ func (c *Core) lookedUp(e LookedUp) {
 
 // lookAgain asks again what the store did not answer.
 func (c *Core) lookAgain() {
-	for _, ask := range c.relook {
-		if c.insts[ask.Instance] != nil {
-			c.emit(ask)
-		}
-	}
-	c.relook = nil
+	c.lookups.waiting = append(c.lookups.waiting, c.lookups.again...)
+	c.lookups.again = nil
+	c.moreLookups()
 }
 
 // spread has those looked for that a commit began or told something.

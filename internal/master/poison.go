@@ -54,7 +54,7 @@ const quarantineRemedy = "; `baton release` tries again, `baton stop` ends the r
 func (c *Core) poison(in *inst, reason string, stack []byte) {
 	q := Quarantine{
 		ID: in.id, Command: in.command != 0, Stack: stack,
-		Reason: flow.Text(reason, flow.MaxReason-len(quarantineRemedy)) + quarantineRemedy,
+		Reason: flow.Text(flow.ReasonQuarantine+": "+reason, flow.MaxReason-len(quarantineRemedy)) + quarantineRemedy,
 	}
 	c.poisoned[in.id] = &poisoning{order: q, underWay: true}
 	c.emit(q)

@@ -162,7 +162,7 @@ func (m *Master) quarantineDeadly(ctx context.Context, dead int64, now flow.Time
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		reason := fmt.Sprintf("%d masters in a row ended while they drove this run, the last two while they did nothing else; `baton release` tries again, `baton stop` ends the run", flow.MaxTakes)
+		reason := fmt.Sprintf("%s: %d masters in a row ended while they drove this run, the last two while they did nothing else; `baton release` tries again, `baton stop` ends the run", flow.ReasonQuarantine, flow.MaxTakes)
 		for _, id := range ids {
 			if err := m.quarantine(ctx, dead, id, reason, now); err != nil {
 				return err

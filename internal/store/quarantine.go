@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"baton/internal/flow"
 )
@@ -71,7 +72,7 @@ func (m *Master) settleVerbs(ctx context.Context, q querier, id flow.ID, again b
 				return false, err
 			}
 		}
-		state, why := inboxRefused, "the run cannot be driven: "+reason
+		state, why := inboxRefused, "the run cannot be driven: "+strings.TrimPrefix(reason, flow.ReasonQuarantine+": ")
 		switch {
 		case stopped:
 			why = "the run was stopped"

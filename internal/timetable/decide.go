@@ -95,20 +95,20 @@ func (t *Table) fate(timing flow.Timing, s span, latest bool, now flow.Time) (f 
 	case s.skipped:
 		f.Reason = t.whyRest(s)
 	case timing.Halted:
-		f.Reason = "disabled: the schedule was disabled, or taken out of its file, before anybody had fired it"
+		f.Reason = flow.ReasonDisabled + ": the schedule was disabled, or taken out of its file, before anybody had fired it"
 	case late <= Grace:
 		f.State, f.Reason = flow.FireFired, t.moved(s)
 	case late > t.window():
 		missed = true
-		f.State, f.Reason = flow.FireMissed, fmt.Sprintf("window: %s%s ago; missed_window is %s", nobody, ago, flow.Duration(t.window()))
+		f.State, f.Reason = flow.FireMissed, fmt.Sprintf("%s: %s%s ago; missed_window is %s", flow.ReasonWindow, nobody, ago, flow.Duration(t.window()))
 	case t.schedule.Missed == flow.MissedNone:
 		missed = true
-		f.Reason = fmt.Sprintf("missed: %s%s ago; missed: none leaves it out", nobody, ago)
+		f.Reason = fmt.Sprintf("%s: %s%s ago; missed: none leaves it out", flow.ReasonMissed, nobody, ago)
 	case t.schedule.Missed == flow.MissedAll || latest:
-		f.State, f.Reason = flow.FireFired, fmt.Sprintf("late: %s%s ago", nobody, ago)
+		f.State, f.Reason = flow.FireFired, fmt.Sprintf("%s: %s%s ago", flow.ReasonLate, nobody, ago)
 	default:
 		missed = true
-		f.Reason = fmt.Sprintf("missed: %s%s ago; missed: last fires only the latest", nobody, ago)
+		f.Reason = fmt.Sprintf("%s: %s%s ago; missed: last fires only the latest", flow.ReasonMissed, nobody, ago)
 	}
 	return f, missed
 }
@@ -139,9 +139,9 @@ func (t *Table) window() time.Duration {
 func (t *Table) whyRest(s span) string {
 	day := s.of.Std().In(t.zone)
 	if s.why == cron.Holiday {
-		return fmt.Sprintf("calendar: %s is a holiday of calendar %s", day.Format(time.DateOnly), t.calendar)
+		return fmt.Sprintf("%s: %s is a holiday of calendar %s", flow.ReasonCalendar, day.Format(time.DateOnly), t.calendar)
 	}
-	return fmt.Sprintf("calendar: %s, a %s, is no workday of calendar %s", day.Format(time.DateOnly), day.Weekday(), t.calendar)
+	return fmt.Sprintf("%s: %s, a %s, is no workday of calendar %s", flow.ReasonCalendar, day.Format(time.DateOnly), day.Weekday(), t.calendar)
 }
 
 // moved says that the calendar moved a time, "" when it did not.
@@ -149,7 +149,7 @@ func (t *Table) moved(s span) string {
 	if s.of == 0 || s.of == s.at {
 		return ""
 	}
-	return fmt.Sprintf("calendar: moved from %s", s.of.Std().In(t.zone).Format(time.RFC3339))
+	return fmt.Sprintf("%s: moved from %s", flow.ReasonCalendar, s.of.Std().In(t.zone).Format(time.RFC3339))
 }
 
 // Preview is a time of a schedule as it will be.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -36,11 +35,15 @@ const (
 	invFired      = "a time that was fired has one run, for that time, and it ends; one that was left out has a reason and no run"
 	invChildren   = "each task that runs a workflow has one run, and comes to what that comes to"
 	invAll        = "with missed: all every time is fired"
+	invPools      = "what runs never holds more slots of a pool, or of a key, than there are, and none is left when all is over"
+	invItems      = "each item of a map has one recorded success, and the results are complete and in order"
+	invFollow     = "what waits for another run begins after that has succeeded"
+	invBackfills  = "each date of a backfill has one run, no more go on than may, and all end"
 )
 
 var invariants = []string{
 	invOneRun, invLost, invStray, invTokens, invStale, invOnce, invOrder, invSlots, invKilled, invTerminal, invSecond, invVerbs,
-	invFates, invFired, invAll, invChildren, invWhole, invFell, invDisturbed, invLeftBehind, invStarts, invClaims, invNames,
+	invFates, invFired, invAll, invChildren, invPools, invItems, invFollow, invBackfills, invWhole, invFell, invDisturbed, invLeftBehind, invStarts, invClaims, invNames,
 }
 
 // violation is one that was found broken.
@@ -59,56 +62,6 @@ func (r *run) looked(invariant string, n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.result.looked[invariant] += n
-}
-
-// past is all that Baton knows of a run.
-type past struct {
-	instance
-	attempts []attempt
-	outcomes []outcome
-}
-
-// pasts reads all of it.
-func (r *run) pasts(ctx context.Context) ([]past, error) {
-	list, err := all[instance](ctx, r.client, "/api/v1/instances")
-	if err != nil {
-		return nil, err
-	}
-	out := make([]past, len(list))
-	errs := make(chan error, len(list))
-	slots := make(chan struct{}, 6)
-	var wg sync.WaitGroup
-	for i, in := range list {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			var err error
-			if out[i], err = r.past(ctx, in.ID); err != nil {
-				errs <- err
-			}
-		})
-	}
-	wg.Wait()
-	close(errs)
-	return out, <-errs
-}
-
-func (r *run) past(ctx context.Context, id string) (past, error) {
-	var p past
-	err := r.client.get(ctx, "/api/v1/instances/"+id, &p.instance)
-	if err != nil {
-		return p, fmt.Errorf("run %s: %w", id, err)
-	}
-	var attempts list[attempt]
-	if err := r.client.get(ctx, "/api/v1/instances/"+id+"/attempts", &attempts); err != nil {
-		return p, fmt.Errorf("attempts of run %s: %w", id, err)
-	}
-	var outcomes list[outcome]
-	if err := r.client.get(ctx, "/api/v1/instances/"+id+"/outcomes", &outcomes); err != nil {
-		return p, fmt.Errorf("outcomes of run %s: %w", id, err)
-	}
-	p.attempts, p.outcomes = attempts.Items, outcomes.Items
-	return p, nil
 }
 
 // check looks at everything when all is over. open are the runs that did not end.
@@ -140,6 +93,11 @@ func (r *run) check(ctx context.Context, open []instance) error {
 	r.checkFates(rows)
 	r.checkFired(rows, pasts)
 	r.checkChildren(pasts)
+	r.checkPools(ctx, pasts, byToken)
+	r.checkFollowers(pasts, byRow)
+	if err := r.checkBackfills(ctx, pasts); err != nil {
+		return err
+	}
 	for _, in := range open {
 		r.violate(invLost, in.ID, "run %s (%s) is still %s: %s", in.ID, in.Workflow, in.State, in.Reason)
 	}
@@ -151,6 +109,7 @@ func (r *run) check(ctx context.Context, open []instance) error {
 		r.result.tasks += len(p.Tasks)
 		r.checkRows(p, byRow, byToken)
 		r.checkOrder(p, byRow)
+		r.checkItems(p, byToken)
 		r.checkSecond(p, byToken)
 	}
 	r.result.attempts = len(attempts)
@@ -177,7 +136,7 @@ func (r *run) check(ctx context.Context, open []instance) error {
 func (r *run) checkStarts(pasts []past) {
 	byKey := map[string][]string{}
 	for _, p := range pasts {
-		if p.Trigger != triggerSchedule && p.Trigger != triggerParent { // checkFired and checkChildren tell who asked for those
+		if p.Trigger != triggerSchedule && p.Trigger != triggerParent && p.Trigger != triggerBackfill { // others tell who asked for those
 			byKey[p.Key] = append(byKey[p.Key], p.ID)
 		}
 	}
@@ -252,7 +211,7 @@ func (r *run) checkRows(p past, byRow map[string][]entry, byToken map[int64][]en
 		if def.tasks[t.Name].once && len(begins) > 1 {
 			r.violate(invOnce, p.ID, "task %s of run %s runs at most once and began %d times: %v", t.Name, p.ID, len(begins), begins)
 		}
-		if t.State == "succeeded" && def.tasks[t.Name].sub == "" {
+		if t.State == "succeeded" && !def.tasks[t.Name].hosted() {
 			r.looked(invStale, 1)
 			if t.Token != last {
 				r.violate(invStale, p.ID, "task %s of run %s succeeded with token %d, %d was granted later", t.Name, p.ID, t.Token, last)

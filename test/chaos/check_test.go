@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -188,5 +190,78 @@ func TestLedgerLines(t *testing.T) {
 	write("begin 1 10 1 5 w1\n")
 	if _, err := readLedger(path); err == nil {
 		t.Error("half a line is taken")
+	}
+}
+
+// What the load shares, waits for and does many times is found wrong when it is.
+func TestCheckerBitesOnWhatIsShared(t *testing.T) {
+	t.Parallel()
+	h := func(from, to float64, slots int) holding {
+		return holding{from: at(from), to: at(to), slots: slots, token: int64(from * 10)}
+	}
+	for name, tc := range map[string]struct {
+		held []holding
+		want int
+	}{
+		"one after another": {[]holding{h(1, 2, 2), h(2, 3, 1), h(2, 4, 1)}, 0},
+		"too many":          {[]holding{h(1, 3, 1), h(1.5, 3, 1), h(2, 3, 1)}, 1},
+		"too large":         {[]holding{h(1, 3, 1), h(2, 3, 2)}, 1},
+	} {
+		if got := tooMany(tc.held, 2); len(got) != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+
+	found := func(check func(r *run)) string {
+		r := &run{result: &Result{looked: map[string]int{}}}
+		check(r)
+		for _, v := range r.result.violations {
+			return v.invariant
+		}
+		return ""
+	}
+	results := func(n int) map[string]json.RawMessage {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf(`{"item": "%d"}`, i))
+		}
+		return map[string]json.RawMessage{"results": json.RawMessage("[" + strings.Join(list, ",") + "]")}
+	}
+	mapped := func() (past, map[int64][]entry) {
+		p := past{instance: instance{ID: "1", Workflow: "items", Tasks: []task{{Name: "m", State: "succeeded", Valid: true, Outputs: results(6)}}}}
+		lines := map[int64][]entry{}
+		for i := range 6 {
+			token := int64(10 + i)
+			p.items = append(p.items, item{"m", i, "succeeded", token})
+			p.attempts = append(p.attempts, attempt{TaskInstance: fmt.Sprint(i), Token: token, State: "succeeded"})
+			lines[token] = []entry{{what: "end", instance: "1"}}
+		}
+		return p, lines
+	}
+	for name, spoil := range map[string]func(p *past, lines map[int64][]entry){
+		"":               func(*past, map[int64][]entry) {},
+		"a result less":  func(p *past, _ map[int64][]entry) { p.Tasks[0].Outputs = results(5) },
+		"an item failed": func(p *past, _ map[int64][]entry) { p.items[3].State = "failed" },
+		"it did not end": func(_ *past, lines map[int64][]entry) { delete(lines, 12) },
+		"two ended":      func(p *past, _ map[int64][]entry) { p.attempts[1].TaskInstance = "0" },
+		"out of order": func(p *past, _ map[int64][]entry) {
+			p.Tasks[0].Outputs = map[string]json.RawMessage{"results": []byte(`[{"item":"1"},{"item":"0"},{"item":"2"},{"item":"3"},{"item":"4"},{"item":"5"}]`)}
+		},
+	} {
+		p, lines := mapped()
+		spoil(&p, lines)
+		if got := found(func(r *run) { r.checkItems(p, lines) }); (got == invItems) != (name != "") {
+			t.Errorf("a map, %s: %q", name, got)
+		}
+	}
+
+	day := at(1000)
+	for ended, want := range map[float64]string{3: "", 5: invFollow} {
+		first := past{instance: instance{ID: "1", Workflow: ahead, DataTime: day, Tasks: []task{{ID: "10", Name: "a", State: "succeeded"}}}}
+		second := past{instance: instance{ID: "2", Workflow: follower, DataTime: day, Tasks: []task{{ID: "20", Name: "z"}}}}
+		rows := map[string][]entry{"10": {{what: "end", at: at(ended)}}, "20": {{what: "begin", at: at(4)}}}
+		if got := found(func(r *run) { r.checkFollowers([]past{first, second}, rows) }); got != want {
+			t.Errorf("the upstream ended at %v: %q", ended, got)
+		}
 	}
 }

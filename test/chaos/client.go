@@ -34,39 +34,42 @@ func newClient(apis []string, token string, dial func(ctx context.Context, addre
 
 // instance, task, attempt, outcome, worker: what the checker reads of the API's objects.
 type instance struct {
-	ID          string     `json:"id"`
-	Workflow    string     `json:"workflow"`
-	State       string     `json:"state"`
-	Reason      string     `json:"reason"`
-	Key         string     `json:"key"`
-	Owner       string     `json:"owner"`
-	DataTime    time.Time  `json:"data_time"`
-	Trigger     string     `json:"trigger"`
-	RunTimes    int        `json:"run_times"`
-	Existing    bool       `json:"existing"`
-	SubmittedAt time.Time  `json:"submitted_at"`
-	EndedAt     *time.Time `json:"ended_at"`
-	Tasks       []task     `json:"tasks"`
+	ID          string            `json:"id"`
+	Workflow    string            `json:"workflow"`
+	State       string            `json:"state"`
+	Reason      string            `json:"reason"`
+	Key         string            `json:"key"`
+	Owner       string            `json:"owner"`
+	DataTime    time.Time         `json:"data_time"`
+	Trigger     string            `json:"trigger"`
+	RunTimes    int               `json:"run_times"`
+	Existing    bool              `json:"existing"`
+	SubmittedAt time.Time         `json:"submitted_at"`
+	StartedAt   *time.Time        `json:"started_at"`
+	EndedAt     *time.Time        `json:"ended_at"`
+	Params      map[string]string `json:"params"`
+	Tasks       []task            `json:"tasks"`
 	Parent      *struct {
 		Instance string `json:"instance"`
 	} `json:"parent"`
 }
 
 type task struct {
-	ID          string     `json:"id"`
-	Name        string     `json:"name"`
-	Type        string     `json:"type"`
-	Child       string     `json:"child"` // the run that it began
-	State       string     `json:"state"`
-	Reason      string     `json:"reason"`
-	Valid       bool       `json:"valid"`
-	Held        bool       `json:"held"`
-	RunTimes    int        `json:"run_times"`
-	Attempt     int        `json:"attempt"`
-	Token       int64      `json:"token"`
-	StartedAt   *time.Time `json:"started_at"`
-	EndedAt     *time.Time `json:"ended_at"`
-	NextCheckAt *time.Time `json:"next_check_at"`
+	ID          string                     `json:"id"`
+	Name        string                     `json:"name"`
+	Type        string                     `json:"type"`
+	Child       string                     `json:"child"` // the run that it began
+	State       string                     `json:"state"`
+	Reason      string                     `json:"reason"`
+	Valid       bool                       `json:"valid"`
+	Held        bool                       `json:"held"`
+	RunTimes    int                        `json:"run_times"`
+	Attempt     int                        `json:"attempt"`
+	Token       int64                      `json:"token"`
+	StartedAt   *time.Time                 `json:"started_at"`
+	EndedAt     *time.Time                 `json:"ended_at"`
+	NextCheckAt *time.Time                 `json:"next_check_at"`
+	Outputs     map[string]json.RawMessage `json:"outputs"`
 }
 
 type attempt struct {

@@ -67,6 +67,7 @@ type run struct {
 	calls   []startCall
 	desks   []*desk
 	reigns  []*reigns
+	filled  []filled
 	seen    map[string][]sighting
 	slept   []time.Time // when this machine was found to have stood still
 	faulty  []string    // what the test itself could not do

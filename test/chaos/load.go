@@ -56,6 +56,9 @@ func (r *run) begin(ctx context.Context, s order, clientID int) (string, bool) {
 	params := map[string]string{"ledger": r.ledger}
 	maps.Copy(params, s.params)
 	body := map[string]any{"workflow": s.workflow, "project": "default", "params": params}
+	if s.date != "" {
+		body["data_time"] = s.date
+	}
 	for api := s.api; ctx.Err() == nil; api++ {
 		var in instance
 		c := startCall{key: s.key, client: clientID, call: time.Since(r.begun)}

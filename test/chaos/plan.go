@@ -69,7 +69,8 @@ type plan struct {
 	pulses []order
 	tasks  int
 	// timings are orders for schedules, by workflow; more than there will be time for.
-	timings map[string][]timing
+	timings   map[string][]timing
+	backfills []backfillOrder
 }
 
 // order is a run to be started.
@@ -83,6 +84,8 @@ type order struct {
 	task     string
 	after    time.Duration // the verb, after the start was acknowledged
 	verbAPI  int
+	date     string // data time; "": now
+	late     int    // it is started behind so many others
 }
 
 // makePlan is a function of the options alone.
@@ -94,12 +97,19 @@ func makePlan(o Options) plan {
 	kinds := workflows()
 	for i := 0; p.tasks < o.Tasks; i++ {
 		w := kinds[1+rng.IntN(len(kinds)-1)]
-		p.starts = append(p.starts, planStart(w, fmt.Sprintf("run-%d-%d", o.Seed, i), rng, true))
+		s := planStart(w, fmt.Sprintf("run-%d-%d", o.Seed, i), rng, true)
+		if w.name == follower {
+			s.date = time.Date(2020, 1, 1, i, 0, 0, 0, time.UTC).Format(time.RFC3339)
+			p.planAhead(s, rng)
+		}
+		p.starts = append(p.starts, s)
 		p.tasks += len(w.tasks)
 	}
+	p.starts = inOrder(p.starts)
 	for i := range 10000 {
 		p.pulses = append(p.pulses, planStart(kinds[0], fmt.Sprintf("pulse-%d-%d", o.Seed, i), rng, false))
 	}
+	p.backfills = planBackfills(o, rand.New(rand.NewPCG(o.Seed, 5)))
 	rng = rand.New(rand.NewPCG(o.Seed, 4))
 	p.timings = map[string][]timing{}
 	for _, c := range clockworks() {
@@ -145,6 +155,9 @@ func planStart(w workflow, key string, rng *rand.Rand, verbs bool) order {
 	s.params = map[string]string{"nap": "0.05", "beats": "0"}
 	if rng.IntN(2) == 0 {
 		s.params["nap"] = fmt.Sprintf("0.%d", 1+rng.IntN(9))
+	}
+	if w.name == "pooled" {
+		s.params["key"] = fmt.Sprintf("k%d", rng.IntN(2))
 	}
 	if w.name == pulse {
 		s.params["nap"] = fmt.Sprintf("0.%02d", 8+rng.IntN(12))
@@ -247,7 +260,10 @@ func (p plan) String() string {
 		fmt.Fprintf(&b, "%4d %s\n", i+1, f)
 	}
 	for _, s := range p.starts {
-		fmt.Fprintf(&b, "%s %s nap=%s beats=%s api=%d %s %s\n", s.key, s.workflow, s.params["nap"], s.params["beats"], s.api, s.verb, s.task)
+		fmt.Fprintf(&b, "%s %s nap=%s beats=%s api=%d %s %s %s\n", s.key, s.workflow, s.params["nap"], s.params["beats"], s.api, s.verb, s.task, s.date)
+	}
+	for _, o := range p.backfills {
+		fmt.Fprintf(&b, "%s of %d dates, %d at a time, paused after %s\n", o.key, o.dates, o.parallel, o.pause)
 	}
 	for _, c := range clockworks() {
 		for _, t := range p.timings[c.name][:100] {

@@ -15,8 +15,16 @@ type step struct {
 	once  bool // at most once
 	flaky bool // the first attempt fails
 	join  string
-	sub   string // it runs that workflow; the engine does so itself, and the ledger has only what that one's tasks write
+	// What the engine does itself; the ledger has only what the tasks of it write.
+	sub   string // it runs that workflow
+	after string // it waits for the run of that workflow with the same data time
+	items int    // it does what it does with so many items
+	pool  string // it takes slots of that pool
+	takes int    // so many
 }
+
+// hosted tells whether no worker runs it itself.
+func (s step) hosted() bool { return s.sub != "" || s.after != "" || s.items > 0 }
 
 type workflow struct {
 	name  string
@@ -34,6 +42,11 @@ say begin
 `
 	ends = `sleep "$nap"
 say end
+`
+	// An item fails once, and gives something that tells which it is.
+	fails1 = `if [ "$BATON_ATTEMPT" = 1 ] && [ "${map.index}" = 1 ]; then say fail; exit 75; fi
+`
+	gives = `echo "{\"item\": \"${map.index}\"}" >"$BATON_OUTPUT"
 `
 )
 
@@ -69,18 +82,42 @@ func workflows() []workflow {
 			"a": {}, "b": {needs: []string{"a"}, beats: true}, "c": {needs: []string{"a"}, once: true},
 			"d": {needs: []string{"a"}, flaky: true}, "e": {needs: []string{"b", "c", "d"}, join: "all_done"},
 		}},
+		{"pooled", map[string]step{
+			"a": {pool: narrow, takes: 1}, "b": {pool: narrow, takes: 2, flaky: true}, "c": {pool: narrow, takes: 1, once: true},
+			"d": {pool: mutex, takes: 1, beats: true}, "e": {needs: []string{"a", "b"}, pool: mutex, takes: 1},
+		}},
+		{"items", map[string]step{"m": {items: 6}, "z": {needs: []string{"m"}}}},
+		{follower, map[string]step{"d": {after: ahead}, "z": {needs: []string{"d"}}}},
 	}
 }
+
+// others are begun by what is planned for those above, or by a backfill.
+func others() []workflow {
+	return []workflow{
+		{ahead, map[string]step{"a": {flaky: true}}},
+		{dated, map[string]step{"a": {}, "b": {needs: []string{"a"}, flaky: true}}},
+	}
+}
+
+// Workflows that others belong to.
+const (
+	follower = "follower"
+	ahead    = "ahead"
+	dated    = "dated"
+)
 
 // file is the workflows as Baton reads them; JSON is YAML.
 func file() (string, error) {
 	var docs []string
-	for _, w := range workflows() {
+	for _, w := range append(workflows(), others()...) {
 		raw, err := json.Marshal(w.document())
 		if err != nil {
 			return "", err
 		}
 		docs = append(docs, string(raw))
+	}
+	for name, slots := range pools {
+		docs = append(docs, fmt.Sprintf("{kind: Pool, name: %s, slots: %d}", name, slots))
 	}
 	return strings.Join(docs, "\n---\n"), nil
 }
@@ -88,20 +125,16 @@ func file() (string, error) {
 func (w workflow) document() map[string]any {
 	tasks := map[string]any{}
 	for name, s := range w.tasks {
-		script := say
-		if s.flaky {
-			script += fails
-		}
-		if s.beats {
-			script += beats
-		}
-		if s.sub != "" {
-			tasks[name] = map[string]any{"type": "sub_workflow", "with": map[string]string{"workflow": s.sub}, "needs": s.needs}
-			continue
-		}
-		t := map[string]any{"type": "shell", "with": map[string]string{"shell": "bash", "script": script + ends}}
+		t := s.does()
 		if s.needs != nil {
 			t["needs"] = s.needs
+		}
+		if s.pool != "" {
+			pool := map[string]any{"name": s.pool, "slots": s.takes}
+			if s.pool == mutex {
+				pool["key"] = "${key}"
+			}
+			t["pool"] = pool
 		}
 		if s.once {
 			t["delivery"] = "at_most_once"
@@ -114,12 +147,41 @@ func (w workflow) document() map[string]any {
 		}
 		tasks[name] = t
 	}
-	return map[string]any{"name": w.name, "params": map[string]string{"ledger": "", "nap": "0.1", "beats": "0"}, "tasks": tasks}
+	return map[string]any{"name": w.name, "params": map[string]string{"ledger": "", "nap": "0.1", "beats": "0", "key": "k0"}, "tasks": tasks}
+}
+
+// does is what a step does, as the file says it.
+func (s step) does() map[string]any {
+	shell := func(script string) map[string]any {
+		return map[string]any{"type": "shell", "with": map[string]string{"shell": "bash", "script": say + script}}
+	}
+	script := ""
+	if s.flaky {
+		script += fails
+	}
+	if s.beats {
+		script += beats
+	}
+	switch {
+	case s.sub != "":
+		return map[string]any{"type": "sub_workflow", "with": map[string]string{"workflow": s.sub}}
+	case s.after != "":
+		return map[string]any{"type": "dependent", "with": map[string]any{"all": []map[string]string{{"workflow": s.after, "window": "same"}}}}
+	case s.items > 0:
+		item := shell(fails1 + gives + ends)
+		item["retry"] = map[string]any{"times": 2, "delay": "300ms"}
+		over := make([]string, s.items)
+		for i := range over {
+			over[i] = fmt.Sprintf("item %d", i)
+		}
+		return map[string]any{"type": "map", "with": map[string]any{"over": over, "parallel": 3, "task": item}}
+	}
+	return shell(script + ends)
 }
 
 // definition of a workflow by name.
 func definition(name string) workflow {
-	for _, w := range workflows() {
+	for _, w := range append(workflows(), others()...) {
 		if w.name == name {
 			return w
 		}

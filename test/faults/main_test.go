@@ -3,10 +3,7 @@
 package faults
 
 import (
-	"bytes"
 	"encoding/json"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,54 +82,4 @@ func write(t *testing.T, s *harness.Server, name, text string) {
 	if err := os.WriteFile(filepath.Join(s.Dir, name), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// client asks the API directly: a process for each question would be the load.
-type client struct {
-	t     *testing.T
-	s     *harness.Server
-	token string
-}
-
-func newClient(t *testing.T, s *harness.Server) *client {
-	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(s.Data, "token"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &client{t, s, strings.TrimSpace(string(raw))}
-}
-
-// call returns the status, 0 when the server did not answer.
-func (c *client) call(method, path string, body, into any, key ...string) int {
-	raw, err := json.Marshal(body)
-	if err != nil {
-		c.t.Error(err)
-		return 0
-	}
-	req, err := http.NewRequestWithContext(c.t.Context(), method, c.s.URL+"/api/v1"+path, bytes.NewReader(raw))
-	if err != nil {
-		c.t.Error(err)
-		return 0
-	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	req.Header.Set("Content-Type", "application/json")
-	for _, k := range key {
-		req.Header.Set("Idempotency-Key", k)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		return 0
-	}
-	if into != nil && res.StatusCode < 300 {
-		if err := json.Unmarshal(answer, into); err != nil {
-			c.t.Errorf("%s %s: %v in %s", method, path, err, answer)
-		}
-	}
-	return res.StatusCode
 }

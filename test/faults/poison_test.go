@@ -2,7 +2,6 @@ package faults
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -42,9 +41,8 @@ func TestPoisonedRows(t *testing.T) {
 		return true
 	})
 	s.Stop(t)
-	store := filepath.Join(s.Data, "baton.db")
 	for i, p := range poisons {
-		spoil(t, store, fmt.Sprintf(p.spoil, release[i]), fmt.Sprintf(p.spoil, stop[i]))
+		s.SQL(t, fmt.Sprintf(p.spoil, release[i]), fmt.Sprintf(p.spoil, stop[i]))
 	}
 	s.Args = []string{"--groups", "default,later"}
 	s.Start(t)
@@ -81,7 +79,7 @@ func TestPoisonedRows(t *testing.T) {
 	s.Stop(t)
 	for i, p := range poisons {
 		if p.mend != "" {
-			spoil(t, store, fmt.Sprintf(p.mend, release[i]))
+			s.SQL(t, fmt.Sprintf(p.mend, release[i]))
 		}
 	}
 	s.Start(t)

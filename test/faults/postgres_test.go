@@ -151,7 +151,7 @@ tasks:
 	for _, task := range []string{"plain", "once"} {
 		harness.Eventually(t, task+" runs", func() bool { return s.Baton(t, "logs", across.ID, task).Stdout == "begin\n" })
 	}
-	a := &starter{c: newClient(t, s), ids: map[string]string{}, body: map[string]any{
+	a := &starter{t: t, c: s.Client(t), ids: map[string]string{}, body: map[string]any{
 		"workflow": "load", "project": "default", "params": map[string]string{"ledger": path},
 	}}
 	begin := func(n int) {
@@ -205,7 +205,7 @@ tasks:
 		}
 	}
 	var all harness.List[harness.Instance]
-	a.c.call("GET", "/instances?limit=500", nil, &all)
+	a.c.Call("GET", "/instances?limit=500", nil, &all)
 	if len(all.Items) != len(a.ids)+1 {
 		t.Errorf("%d runs were accepted, %d exist", len(a.ids)+1, len(all.Items))
 	}

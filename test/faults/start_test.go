@@ -2,8 +2,6 @@ package faults
 
 import (
 	"bufio"
-	"context"
-	"database/sql"
 	"net"
 	"os"
 	"os/exec"
@@ -12,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	_ "modernc.org/sqlite"
 
 	"baton/test/harness"
 )
@@ -36,9 +32,9 @@ func TestServerThatCannotStart(t *testing.T) {
 
 	s.Stop(t)
 	store := filepath.Join(s.Data, "baton.db")
-	spoil(t, store, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)")
+	s.SQL(t, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)")
 	refused(t, s, fault{5, "conflict", []string{"9999", "newer Baton", "backup"}}, "standalone", "--listen", free)
-	spoil(t, store, "DELETE FROM goose_db_version WHERE version_id = 9999")
+	s.SQL(t, "DELETE FROM goose_db_version WHERE version_id = 9999")
 
 	if err := os.Rename(store, store+".away"); err != nil {
 		t.Fatal(err)
@@ -81,21 +77,5 @@ func TestServerThatWaits(t *testing.T) {
 	_ = server.Wait() // however it says that it was asked to end
 	if !told {
 		t.Error("it ended and did not say what it was waiting for")
-	}
-}
-
-// spoil writes into a store behind the back of everybody.
-func spoil(t *testing.T, path string, statements ...string) {
-	t.Helper()
-	ctx := context.Background()
-	db, err := sql.Open("sqlite", path+"?_pragma=ignore_check_constraints(1)&_pragma=busy_timeout(5000)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	for _, statement := range statements {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
 	}
 }

@@ -134,7 +134,8 @@ func (l ledger) check(t *testing.T, run harness.Instance) {
 
 // starter asks for runs, each under its own key until it is accepted.
 type starter struct {
-	c    *client
+	t    *testing.T
+	c    *harness.Client
 	body map[string]any
 	mu   sync.Mutex
 	ids  map[string]string
@@ -147,12 +148,12 @@ func (a *starter) start() bool {
 	defer a.mu.Unlock()
 	key := "k" + strconv.Itoa(a.last)
 	var run harness.Instance
-	status := a.c.call(http.MethodPost, "/instances", a.body, &run, key)
+	status := a.c.Call(http.MethodPost, "/instances", a.body, &run, key)
 	if status == 0 || status >= 500 {
 		return false // perhaps accepted, perhaps not: the same key asks again
 	}
 	if status >= 300 {
-		a.c.t.Errorf("start of %s: status %d", key, status)
+		a.t.Errorf("start of %s: status %d", key, status)
 		return false
 	}
 	a.ids[key], a.last = run.ID, a.last+1
@@ -162,22 +163,22 @@ func (a *starter) start() bool {
 // settle waits for the end of a run and does what only a person can do.
 func (a *starter) settle(id string) harness.Instance {
 	var run harness.Instance
-	harness.Eventually(a.c.t, "run "+id+" succeeds", func() bool {
-		if status := a.c.call(http.MethodGet, "/instances/"+id, nil, &run); status == http.StatusNotFound {
-			a.c.t.Fatalf("run %s was accepted and is lost", id)
+	harness.Eventually(a.t, "run "+id+" succeeds", func() bool {
+		if status := a.c.Call(http.MethodGet, "/instances/"+id, nil, &run); status == http.StatusNotFound {
+			a.t.Fatalf("run %s was accepted and is lost", id)
 		} else if status != http.StatusOK {
 			return false
 		}
 		for _, row := range run.Tasks {
 			if row.State == "unknown" && row.Valid {
-				a.c.call(http.MethodPost, "/instances/"+id+"/tasks/"+row.Name+"/succeed", map[string]any{}, nil)
+				a.c.Call(http.MethodPost, "/instances/"+id+"/tasks/"+row.Name+"/succeed", map[string]any{}, nil)
 			}
 		}
 		switch run.State {
 		case "quarantined": // three deaths of the server in a row while it was driven
-			a.c.call(http.MethodPost, "/instances/"+id+"/release", map[string]any{}, nil)
+			a.c.Call(http.MethodPost, "/instances/"+id+"/release", map[string]any{}, nil)
 		case "failed": // a worker lost six times
-			a.c.call(http.MethodPost, "/instances/"+id+"/recover", map[string]any{}, nil)
+			a.c.Call(http.MethodPost, "/instances/"+id+"/recover", map[string]any{}, nil)
 		}
 		return run.State == "succeeded"
 	})
@@ -192,7 +193,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	s := harness.Start(t)
 	s.Apply(t, ledgered)
 	path := filepath.Join(s.Dir, "ledger")
-	a := &starter{c: newClient(t, s), ids: map[string]string{}, body: map[string]any{
+	a := &starter{t: t, c: s.Client(t), ids: map[string]string{}, body: map[string]any{
 		"workflow": "load", "project": "default", "params": map[string]string{"ledger": path},
 	}}
 	for range 10 {
@@ -221,7 +222,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 		runs = append(runs, a.settle(id))
 	}
 	var all harness.List[harness.Instance]
-	a.c.call(http.MethodGet, "/instances?limit=500", nil, &all)
+	a.c.Call(http.MethodGet, "/instances?limit=500", nil, &all)
 	if len(all.Items) != len(a.ids) {
 		t.Errorf("%d runs were accepted, %d exist", len(a.ids), len(all.Items))
 	}

@@ -59,8 +59,8 @@ func BenchmarkIdleWorkers(b *testing.B) {
 	dsn := pgtest.Empty(b)
 	s := harness.New(b)
 	s.Must(b, "migrate", "up", "--store", dsn)
-	log, pid := start(b, s.Dir, "m1", "master", "--store", dsn, "--rpc-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
-	address := said(b, log, "ready", "address")
+	log, pid := harness.Process(b, s.Dir, "m1", "master", "--store", dsn, "--rpc-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
+	address := harness.Said(b, log, "ready", "address")
 	db, err := pgx.Connect(b.Context(), dsn)
 	if err != nil {
 		b.Fatal(err)

@@ -121,7 +121,7 @@ func TestUpgradeOfACluster(t *testing.T) {
 	for _, name := range []string{"w1", "w2"} {
 		workers = append(workers, add(name, append([]string{"worker", "--registry", "sql"}, store...)...))
 	}
-	url := said(t, apis[0].log, "ready", "url")
+	url := harness.Said(t, apis[0].log, "ready", "url")
 	baton := func(args ...string) string {
 		t.Helper()
 		return s.Must(t, append(args, "--server", url, "--token", token)...)
@@ -184,15 +184,15 @@ func TestUpgradeOfACluster(t *testing.T) {
 		m.leave(t)
 		short()
 		m.start(t, program)
-		said(t, m.log, "ready", "name")
+		harness.Said(t, m.log, "ready", "name")
 		short()
 	}
 	for i, a := range apis {
-		url = said(t, apis[1-i].log, "ready", "url") // the proxy's part
+		url = harness.Said(t, apis[1-i].log, "ready", "url") // the proxy's part
 		a.leave(t)
 		short()
 		a.start(t, program)
-		said(t, a.log, "ready", "url")
+		harness.Said(t, a.log, "ready", "url")
 	}
 	for _, w := range workers {
 		w.signal(t, syscall.SIGHUP)

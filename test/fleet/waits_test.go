@@ -24,7 +24,7 @@ func TestWorkerWaitsForItsStore(t *testing.T) {
 	}}
 	w.start(t, harness.Binary(t))
 	t.Cleanup(func() { w.cmd.Process.Kill() })
-	admin := said(t, w.log, "health and metrics", "admin")
+	admin := harness.Said(t, w.log, "health and metrics", "admin")
 	ask := func(path string) (status int, text string) {
 		res, err := http.Get(admin + path)
 		if err != nil {
@@ -86,8 +86,8 @@ func TestWorkerJoinsAnotherCluster(t *testing.T) {
 		store := pgtest.Empty(t)
 		s.Must(t, "migrate", "up", "--store", store)
 		token := strings.TrimSpace(s.Must(t, "admin", "token", "create", "--store", store))
-		run(t, s.Dir, "m-"+cluster, "master", "--store", store, "--rpc-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
-		url := said(t, run(t, s.Dir, "a-"+cluster, "api", "--store", store, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"), "ready", "url")
+		harness.Role(t, s.Dir, "m-"+cluster, "master", "--store", store, "--rpc-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
+		url := harness.Said(t, harness.Role(t, s.Dir, "a-"+cluster, "api", "--store", store, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"), "ready", "url")
 		w := &role{name: "w", log: filepath.Join(s.Dir, "w-"+cluster+".log"), args: []string{
 			"worker", "--registry", "sql", "--store", store, "--name", "w", "--data", filepath.Join(s.Dir, "w"), "--log-format", "json",
 		}}

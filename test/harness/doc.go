@@ -1,7 +1,7 @@
 // Package harness drives the real program in tests: it builds the binary once for a test process,
 // starts standalone servers on folders and ports of their own, runs commands and reads answers.
 //
-// It must not know the inside of Baton: what it reads is the contract (docs/cli.md), so a test
+// It must not know the inside of Baton, but where a standalone server has its store: what it reads is the contract (docs/cli.md), so a test
 // written with it sees what a user sees.
 //
 //	func TestMain(m *testing.M) { os.Exit(harness.Main(m.Run)) }

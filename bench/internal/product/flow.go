@@ -14,6 +14,7 @@ type Flow struct {
 	Wide  bool
 	Shell bool
 	Sleep int // seconds, of each shell command; 0: it prints a word
+	Waits int // each task waits, in turns for something else, from this kind on; 0: none does
 
 	Schedules []string // as the file says them
 }
@@ -40,6 +41,8 @@ func (f Flow) YAML() string {
 	b.WriteString("tasks:\n")
 	for i := range f.Tasks {
 		switch {
+		case f.Waits > 0:
+			fmt.Fprintf(&b, "  t%d: {%s}\n", i, waits[(f.Waits-1+i)%len(waits)])
 		case f.Sleep > 0:
 			fmt.Fprintf(&b, "  t%d: {run: sleep %d}\n", i, f.Sleep)
 		case f.Shell:

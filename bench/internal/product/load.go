@@ -117,12 +117,24 @@ func (s *Server) Burst(ctx context.Context, f Flow, clients, n int) (Result, err
 		return Result{}, err
 	}
 	r := Result{Runs: n}
+	before, start := s.Used(), time.Now()
+	if err := s.order(ctx, f, clients, n); err != nil {
+		return r, err
+	}
+	if err := s.drained(ctx, f, mark, n); err != nil {
+		return r, err
+	}
+	r.Seconds, r.CPU = time.Since(start).Seconds(), s.Since(before)
+	return r, s.settle(ctx, f, mark, &r)
+}
+
+// order has clients start n runs, and waits for none.
+func (s *Server) order(ctx context.Context, f Flow, clients, n int) error {
 	orders, errs := make(chan struct{}, n), make(chan error, clients)
 	for range n {
 		orders <- struct{}{}
 	}
 	close(orders)
-	before, start := s.Used(), time.Now()
 	for range clients {
 		go func() {
 			var err error
@@ -134,17 +146,11 @@ func (s *Server) Burst(ctx context.Context, f Flow, clients, n int) (Result, err
 			errs <- err
 		}()
 	}
+	var err error
 	for range clients {
 		err = errors.Join(err, <-errs)
 	}
-	if err != nil {
-		return r, err
-	}
-	if err := s.drained(ctx, f, mark, n); err != nil {
-		return r, err
-	}
-	r.Seconds, r.CPU = time.Since(start).Seconds(), s.Since(before)
-	return r, s.settle(ctx, f, mark, &r)
+	return err
 }
 
 func (s *Server) drained(ctx context.Context, f Flow, mark int64, n int) error {
