@@ -12,6 +12,7 @@ import (
 type change struct {
 	stored   int // rows before this index are stored, or about to be by the change taken last
 	touched  bool
+	ended    bool                     // the run came to its end
 	rows     map[int32]flow.TaskState // stored rows that changed → their stored state
 	updated  []int32                  // keys of rows in order of first touch
 	past     []flow.AttemptRow
@@ -73,7 +74,7 @@ func (s *State) Take(command flow.ID) (flow.Change, []int32) {
 	out := flow.Change{
 		Instance: s.Inst, Command: command,
 		Past: c.past, Inbox: c.inbox, Outcomes: c.outcomes, Alerts: c.alerts, Commands: c.commands, News: c.news, Follows: c.follows, Unfollow: c.unfollow,
-		Claims: c.claims, Unclaims: c.unclaims,
+		Claims: c.claims, Unclaims: c.unclaims, Ended: c.ended && s.Inst.State.Ended(),
 	}
 	// Those that are over follow nothing any more, whatever they began to follow since the last commit.
 	out.Follows = slices.DeleteFunc(out.Follows, func(f flow.Follow) bool { return slices.Contains(c.unfollow, f.Row) })

@@ -25,6 +25,7 @@ type Workflow struct {
 	Tasks       []Task            `json:"tasks"` // in order of the file
 	// Schedules have revisions of their own: changing one makes no version.
 	Schedules []Schedule `json:"-"`
+	Triggers  []Trigger  `json:"-"` // likewise
 }
 
 // Deadline is a time of day, in the workflow's zone, by which a run must have begun or ended: the first such

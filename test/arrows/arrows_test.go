@@ -43,15 +43,16 @@ type house struct {
 var houses = []house{
 	{"cmd/...", []string{"internal/cli"}, "main starts the command line, nothing else"},
 	{"internal/cli/...", []string{"internal/..."}, "only wire.go names concrete backends"},
-	{"internal/api/...", []string{"internal/auth", "internal/timetable", "internal/cron", "internal/flow"}, "it speaks interfaces of its own and of flow, and foresees the times of schedules"},
-	{"internal/master/...", []string{"internal/dispatch", "internal/engine", "internal/attempt", "internal/assign", "internal/timetable", "internal/cron", "internal/param", "internal/task", "internal/registry", "internal/rpc", "internal/clock", "internal/machine", "internal/flow"}, "it never names a store or a backend of the registry, and it knows the contract of task types, not the types"},
+	{"internal/api/...", []string{"internal/auth", "internal/timetable", "internal/cron", "internal/trigger", "internal/flow"}, "it speaks interfaces of its own and of flow, and foresees the times of schedules"},
+	{"internal/master/...", []string{"internal/dispatch", "internal/engine", "internal/attempt", "internal/assign", "internal/timetable", "internal/trigger", "internal/cron", "internal/param", "internal/task", "internal/registry", "internal/rpc", "internal/clock", "internal/machine", "internal/flow"}, "it never names a store or a backend of the registry, and it knows the contract of task types, not the types"},
 	{"internal/worker/...", []string{"internal/attempt", "internal/assign", "internal/param", "internal/task", "internal/rpc", "internal/clock", "internal/machine", "internal/flow"}, "it knows attempts, never workflows, stores or concrete types"},
 	{"internal/dispatch/...", []string{"internal/attempt", "internal/assign", "internal/flow"}, "it knows attempts, not what they are for"},
 	{"internal/engine/...", []string{"internal/attempt", "internal/assign", "internal/cron", "internal/window", "internal/param", "internal/task", "internal/flow"}, "it is pure"},
-	{"internal/spec/...", []string{"internal/attempt", "internal/timetable", "internal/cron", "internal/param", "internal/task", "internal/flow"}, "files in, definitions out; it is given the task types"},
+	{"internal/spec/...", []string{"internal/attempt", "internal/timetable", "internal/trigger", "internal/cron", "internal/param", "internal/task", "internal/flow"}, "files in, definitions out; it is given the task types"},
 	{"internal/attempt/...", []string{"internal/flow"}, "it is pure and knows single tries"},
 	{"internal/assign/...", []string{"internal/flow"}, "it is pure"},
 	{"internal/timetable/...", []string{"internal/cron", "internal/flow"}, "it is pure"},
+	{"internal/trigger/...", []string{"internal/param", "internal/flow"}, "it is pure: events in, starts out"},
 	{"internal/cron/...", []string{"internal/flow"}, "it is pure"},
 	{"internal/param/...", []string{"internal/flow"}, "it is pure"},
 	{"internal/window/...", []string{"internal/flow"}, "it is pure: a data time in, stretches of time out; it knows no run"},
@@ -73,7 +74,7 @@ var houses = []house{
 }
 
 // pure packages have no clock, no I/O and no goroutine: the same question has the same answer.
-var pure = []string{"internal/flow", "internal/attempt", "internal/assign", "internal/cron", "internal/timetable", "internal/param", "internal/window", "internal/engine", "internal/dispatch"}
+var pure = []string{"internal/flow", "internal/attempt", "internal/assign", "internal/cron", "internal/timetable", "internal/trigger", "internal/param", "internal/window", "internal/engine", "internal/dispatch"}
 
 // impure is what a pure package does not import. time stays: its types are needed, its clock is
 // looked for below.

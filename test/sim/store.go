@@ -53,6 +53,7 @@ type Store struct {
 	passed    map[flow.ID]bool // runs of which a task may have gone past its pool
 	schedules
 	backfills map[flow.ID]*dated
+	triggers  map[flow.ID]*heard
 	revisions int64 // given out
 }
 
@@ -61,7 +62,7 @@ func newStore(w *World) *Store {
 		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
 		dedup: map[string]flow.ID{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
 		fenced: map[int64]bool{}, homes: map[int64]string{}, hellos: map[string]int64{}, leases: map[int64]flow.Time{}, names: map[int64]string{},
-		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, triers: map[flow.ID][]trial{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease, schedules: newSchedules(), backfills: map[flow.ID]*dated{},
+		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, triers: map[flow.ID][]trial{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease, schedules: newSchedules(), backfills: map[flow.ID]*dated{}, triggers: map[flow.ID]*heard{},
 		pools: map[string]flow.Pool{}, claims: map[flow.ID]claim{}, swept: map[flow.ID]bool{}, passed: map[flow.ID]bool{},
 	}
 }
@@ -363,6 +364,9 @@ func (s *Store) waiting(owner int64) flow.Waiting {
 		w.Backfills = w.Backfills || !b.State.Ended()
 	}
 	w.NextFire, w.Now, w.Followed = s.nextFire(), s.w.now, len(s.follows) > 0
+	for _, h := range s.triggers {
+		w.Marked = w.Marked || h.fresh
+	}
 	for _, in := range s.instances {
 		w.Queued = w.Queued || in.Instance.State == flow.InstanceQueued
 	}
@@ -463,6 +467,7 @@ func (s *Store) commit(b flow.Batch) (flow.CommitResult, error) {
 		res.Changes[i] = s.change(b.Owner, ch)
 		if res.Changes[i].Fate == flow.Committed {
 			res.Told = s.follow(ch, b.Followed) || res.Told
+			res.Marked = append(res.Marked, s.mark(ch)...)
 		}
 	}
 	return res, nil
@@ -493,6 +498,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 		}
 	}
 	s.checkTurn(stored.Instance, ch.Instance)
+	s.endsOf(stored.Instance, ch)
 	stored.Instance = ch.Instance
 	if ch.Command != 0 {
 		s.checkParallel(ch.Instance)
