@@ -40,6 +40,8 @@ func (s *Server) routes() []Route {
 		to(post, "/projects/{project}/workflows/{workflow}/triggers/{trigger}/disable", ScheduleOperate, "disable-trigger", "Keep a trigger from starting runs", enableTrigger(false)),
 		to(post, "/projects/{project}/workflows/{workflow}/triggers/enable", ScheduleOperate, "enable-triggers", "Have all triggers of a workflow start runs", enableTriggers(true)),
 		to(post, "/projects/{project}/workflows/{workflow}/triggers/disable", ScheduleOperate, "disable-triggers", "Keep all triggers of a workflow from starting runs", enableTriggers(false)),
+		to(post, "/projects/{project}/workflows/{workflow}/triggers/{trigger}", BySecret, "call-webhook", "Start a run by a webhook", (*Server).callWebhook, limit(webhookBodyBytes), answers(http.StatusAccepted),
+			explained("It takes no token but the secret of the trigger: `X-Baton-Signature: sha256=HEX`, the HMAC-SHA-256 of the body (also as GitHub's `X-Hub-Signature-256`), or `Authorization: Bearer SECRET`. The run is durable when the answer comes. A key that is known answers the first run.")),
 		to(get, "/starts", ScheduleRead, "list-starts", "List what became of events of triggers, newest first", (*Server).listStarts),
 		to(get, "/calendars", ScheduleRead, "list-calendars", "List calendars: which days work", (*Server).listCalendars),
 		to(get, "/pools", PoolRead, "list-pools", "List pools, who holds slots of them and who waits for some", (*Server).listPools),

@@ -103,6 +103,11 @@ type Definitions interface {
 	Triggers(ctx context.Context, project, workflow string, limit int, after flow.ID) (flow.Page[flow.TriggerRow], error)
 	// EnableTriggers turns the triggers of a workflow on or off, or one by its name, and returns how many are meant.
 	EnableTriggers(ctx context.Context, project, workflow, name string, on bool) (int, error)
+	// TriggerNamed reads a trigger by its names, without what it has heard.
+	TriggerNamed(ctx context.Context, project, workflow, name string) (flow.TriggerStanding, error)
+	// StartByEvent records an event of a trigger and orders its run, once for each key: with one that is known it returns
+	// the run of the first, and existing=true. A conflict: the trigger is disabled.
+	StartByEvent(ctx context.Context, start flow.TriggerStart, cmd flow.Command) (id flow.ID, existing bool, err error)
 	// Starts lists what became of events of triggers, newest first.
 	Starts(ctx context.Context, f flow.StartFilter) (flow.Page[flow.NamedStart], error)
 	// MissingBlobs returns which of the resources (hex SHA-256) the store does not have.

@@ -5,6 +5,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -17,7 +18,7 @@ type Trigger struct {
 	Project    string            `json:"project"`
 	Workflow   string            `json:"workflow"`
 	Name       string            `json:"name"`
-	Kind       string            `json:"kind" enum:"after" doc:"What it waits for"`
+	Kind       string            `json:"kind" enum:"after,webhook" doc:"What it waits for"`
 	After      []AwaitedEnd      `json:"after" doc:"Of after: the ends that it waits for, and which have come"`
 	All        bool              `json:"all" doc:"Of after: it needs each of them; otherwise each starts a run"`
 	Window     *string           `json:"window" doc:"Of after: how old an end may be, seen from the newest of its set"`
@@ -87,8 +88,11 @@ func triggerOf(r flow.TriggerRow) Trigger {
 		last := startOf(*r.Last, t.Name, r.Project, r.Workflow)
 		out.Last = &last
 	}
-	if t.After != nil {
+	switch {
+	case t.After != nil:
 		out.after(r)
+	case t.Webhook != nil:
+		out.Waits = "waits for POST " + prefix + "/projects/" + url.PathEscape(r.Project) + "/workflows/" + url.PathEscape(r.Workflow) + "/triggers/" + url.PathEscape(t.Name)
 	}
 	if !r.Enabled {
 		out.Waits = "disabled: `baton trigger enable " + r.Workflow + " " + t.Name + "` has it wait again"

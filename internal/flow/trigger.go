@@ -13,6 +13,7 @@ import (
 type Trigger struct {
 	Name     string   `json:"name"`
 	After    *After   `json:"after,omitempty"`
+	Webhook  *Webhook `json:"webhook,omitempty"`
 	Window   Duration `json:"window,omitempty"`   // of After; 0 is DefaultWindow
 	Params   []Pair   `json:"params,omitempty"`   // texts, with expressions over the event
 	Disabled bool     `json:"disabled,omitempty"` // at first: a verb changes it for good
@@ -26,11 +27,22 @@ type TriggerKind string
 
 // Kinds of triggers, as a file names them.
 const (
-	TriggerAfter TriggerKind = "after"
+	TriggerAfter   TriggerKind = "after"
+	TriggerWebhook TriggerKind = "webhook"
 )
 
 // Kind tells what the trigger waits for.
-func (Trigger) Kind() TriggerKind { return TriggerAfter }
+func (t Trigger) Kind() TriggerKind {
+	if t.Webhook != nil {
+		return TriggerWebhook
+	}
+	return TriggerAfter
+}
+
+// Webhook is an HTTP request by somebody who knows a secret, which the API processes know.
+type Webhook struct {
+	Secret Secret `json:"secret"`
+}
 
 // WindowOr is the window, or the usual one.
 func (t Trigger) WindowOr() Duration { return cmp.Or(t.Window, DefaultWindow) }
@@ -219,6 +231,7 @@ type TriggerStanding struct {
 	Zone        string
 	Priority    Priority
 	Body        Trigger
+	Enabled     bool
 	Marks       []Mark
 	Newest      Time // the latest end of all
 }

@@ -42,11 +42,19 @@ var asAfter = pointer(mapped(afterKeys, yaml.FlowStyle, func(r *reader, v value,
 	}
 }))
 
+var webhookKeys = newTable("a webhook",
+	field("secret", "Where the API processes find the secret: {env: NAME} or {file: PATH}. It is never in the file itself.",
+		unwritten(asSecret, "a secret is not written into the file; say where the server finds it: {env: HOOK_SECRET} or {file: /run/secrets/hook}"),
+		func(w *flow.Webhook) *flow.Secret { return &w.Secret }).must(),
+)
+
+var asWebhook = pointer(mapped(webhookKeys, yaml.FlowStyle, nil))
+
 var triggerKeys = newTable("a trigger",
 	field("name", "Name, unique in its workflow.", asName, func(t *flow.Trigger) *string { return &t.Name }).must(),
 	field("after", "Ends of runs of other workflows: all of them, or any.", asAfter, func(t *flow.Trigger) **flow.After { return &t.After }),
 	field("window", "How old an end may be, seen from the newest of its set.", defaulting(asDuration, flow.DefaultWindow), func(t *flow.Trigger) *flow.Duration { return &t.Window }),
-	later[flow.Trigger]("webhook", "an HTTP request with a secret"),
+	field("webhook", "An HTTP request with a secret.", asWebhook, func(t *flow.Trigger) **flow.Webhook { return &t.Webhook }),
 	later[flow.Trigger]("notify", "a PostgreSQL notification"),
 	later[flow.Trigger]("file", "a file that arrives"),
 	field("params", "Parameters of its runs; ${{ … }} sees the event.", asPairs, func(t *flow.Trigger) *[]flow.Pair { return &t.Params }).alias("parameters", "startParams"),
@@ -54,7 +62,7 @@ var triggerKeys = newTable("a trigger",
 )
 
 // kindsOfTriggers are the keys of which a trigger has one.
-var kindsOfTriggers = []flow.TriggerKind{flow.TriggerAfter}
+var kindsOfTriggers = []flow.TriggerKind{flow.TriggerAfter, flow.TriggerWebhook}
 
 // triggersKey is a list; a single trigger may stand without it.
 var triggersKey = key[workflow]{

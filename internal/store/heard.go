@@ -56,18 +56,7 @@ func (m *Master) dropUnheard(ctx context.Context) error {
 
 // standing reads one trigger, nil when it hears nothing any more.
 func (m *Master) standing(ctx context.Context, q querier, id flow.ID) (*flow.TriggerStanding, error) {
-	found, err := all(ctx, m.DB, q, func(s scanner) (t flow.TriggerStanding, err error) {
-		var starts struct{ Timezone string }
-		err = s.Scan(&t.ID, &t.Revision, &t.Project, &t.Workflow, &t.ProjectName, jsonOf(&starts), &t.Priority, jsonOf(&t.Body), &t.Newest)
-		t.Zone = starts.Timezone
-		return t, err
-	}, `
-		SELECT t.id, t.revision, t.project_id, t.workflow_id,
-			(SELECT p.name FROM project p WHERE p.id = t.project_id),
-			(SELECT v.body FROM workflow w JOIN workflow_version v ON v.workflow_id = w.id AND v.version = w.version WHERE w.id = t.workflow_id),
-			(SELECT w.priority FROM workflow w WHERE w.id = t.workflow_id), t.body,
-			COALESCE((SELECT max(k.ended_at) FROM trigger_mark k WHERE k.trigger_id = t.id), 0)
-		FROM trigger t WHERE t.id = $1 AND t.enabled AND NOT t.removed`, id)
+	found, err := all(ctx, m.DB, q, scanStanding, standingSQL+" WHERE t.id = $1 AND t.enabled AND NOT t.removed", id)
 	if err != nil || len(found) == 0 || found[0].Body.After == nil {
 		return nil, err
 	}
@@ -87,6 +76,21 @@ func (m *Master) standing(ctx context.Context, q querier, id flow.ID) (*flow.Tri
 		t.Marks = append(t.Marks, marks...)
 	}
 	return t, nil
+}
+
+const standingSQL = `
+	SELECT t.id, t.revision, t.project_id, t.workflow_id,
+		(SELECT p.name FROM project p WHERE p.id = t.project_id),
+		(SELECT v.body FROM workflow w JOIN workflow_version v ON v.workflow_id = w.id AND v.version = w.version WHERE w.id = t.workflow_id),
+		(SELECT w.priority FROM workflow w WHERE w.id = t.workflow_id), t.body, t.enabled,
+		COALESCE((SELECT max(k.ended_at) FROM trigger_mark k WHERE k.trigger_id = t.id), 0)
+	FROM trigger t`
+
+func scanStanding(s scanner) (t flow.TriggerStanding, err error) {
+	var starts struct{ Timezone string }
+	err = s.Scan(&t.ID, &t.Revision, &t.Project, &t.Workflow, &t.ProjectName, jsonOf(&starts), &t.Priority, jsonOf(&t.Body), &t.Enabled, &t.Newest)
+	t.Zone = starts.Timezone
+	return t, err
 }
 
 func scanMark(s scanner) (k flow.Mark, err error) {

@@ -91,3 +91,38 @@ func (db *DB) Starts(ctx context.Context, f flow.StartFilter) (flow.Page[flow.Na
 	}
 	return page(rows, limit, func(n flow.NamedStart) flow.ID { return n.ID }), nil
 }
+
+// TriggerNamed reads a trigger by its names, without what it has heard.
+func (db *DB) TriggerNamed(ctx context.Context, project, workflow, name string) (flow.TriggerStanding, error) {
+	t, err := one(ctx, db, db.read(forAPI), scanStanding, standingSQL+`
+		WHERE t.workflow_id = (SELECT w.id FROM workflow w JOIN project p ON p.id = w.project_id WHERE p.name = $1 AND w.name = $2)
+			AND t.name = $3 AND NOT t.removed`, project, workflow, name)
+	return t, db.wrap("read a trigger", notFound(err, "workflow %s has no trigger %q", workflow, name))
+}
+
+// StartByEvent records an event of a trigger and orders its run, once for each key that is not empty: with one that is known it
+// returns the run of the first, and existing. A conflict: it was disabled or removed meanwhile.
+func (db *DB) StartByEvent(ctx context.Context, start flow.TriggerStart, cmd flow.Command) (id flow.ID, existing bool, err error) {
+	err = db.write(ctx, forAPI, func(q querier) error {
+		id, existing = start.Instance, false
+		on, err := all(ctx, db, q, scanID, "SELECT id FROM trigger WHERE id = $1 AND enabled AND NOT removed FOR UPDATE", start.Trigger)
+		if err != nil {
+			return err
+		}
+		if len(on) == 0 {
+			return flow.Errorf(flow.CodeConflict, "trigger", "the trigger is disabled; `baton trigger enable` has it wait again")
+		}
+		if start.Key != "" { // the lock makes one of two at once the first
+			known, err := all(ctx, db, q, scanID, "SELECT instance_id FROM trigger_start WHERE trigger_id = $1 AND key = $2", start.Trigger, start.Key)
+			if err != nil {
+				return err
+			}
+			if len(known) > 0 {
+				id, existing = known[0], true
+				return nil
+			}
+		}
+		return db.recordStarts(ctx, q, []flow.TriggerStart{start}, []flow.Command{cmd})
+	})
+	return id, existing, db.wrap("start by an event", err)
+}

@@ -16,15 +16,17 @@ import (
 
 // Names in expressions over an event.
 const (
-	NameRuns = "runs" // of after: by workflow, its id, state, data_time and outputs
+	NameRuns    = "runs"    // of after: by workflow, its id, state, data_time and outputs
+	NameBody    = "body"    // of webhook: JSON, or text
+	NameHeaders = "headers" // of webhook: by name in small letters
 )
 
 // NamesOf lists what the expressions of a kind of trigger may name.
 func NamesOf(kind flow.TriggerKind) []string {
-	if kind == flow.TriggerAfter {
-		return []string{NameRuns}
+	if kind == flow.TriggerWebhook {
+		return []string{NameBody, NameHeaders}
 	}
-	return nil
+	return []string{NameRuns}
 }
 
 // Event is what happened: JSON values and texts by name.

@@ -117,6 +117,7 @@ func Run(t *testing.T, open Open) {
 		{"triggers/marks", testTriggerMarks},
 		{"triggers/start", testTriggerStart},
 		{"triggers/decided at once", testTriggerRace},
+		{"triggers/events", testTriggerEvents},
 		{"triggers/as files say them", testTriggersApplied},
 		{"triggers/applied beside commits", testTriggerGap},
 		{"schedules/disabled while due", testDisabledWhileDue},

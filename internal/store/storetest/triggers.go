@@ -275,3 +275,44 @@ func testTriggerGap(w *world) {
 		w.Errorf("%d marks, %d were told, %d are certain", found, marked, certain)
 	}
 }
+
+// testTriggerEvents: an event with a key starts one run, however many bring it at once.
+func testTriggerEvents(w *world) {
+	w.apply(triggered("hooked", flow.Trigger{Name: "push", Webhook: &flow.Webhook{Secret: flow.Secret{Env: "HOOK"}}}))
+	t := must(w.db.TriggerNamed(w.ctx, "p", "hooked", "push"))(w)
+	w.same([]any{"p", true, "HOOK"}, []any{t.ProjectName, t.Enabled, t.Body.Webhook.Secret.Env})
+	w.same(flow.CodeNotFound, flow.CodeOf(second(w.db.TriggerNamed(w.ctx, "p", "hooked", "pull"))))
+	event := func(key string) (flow.ID, bool, error) {
+		d := w.fired(t)
+		d.Starts[0].Key = key
+		return w.db.StartByEvent(w.ctx, d.Starts[0], d.Commands[0])
+	}
+	var g errgroup.Group
+	var mu sync.Mutex
+	runs, first := map[flow.ID]bool{}, 0
+	for range 8 {
+		d := w.fired(t)
+		d.Starts[0].Key = "delivery-1"
+		g.Go(func() error {
+			id, existing, err := w.db.StartByEvent(w.ctx, d.Starts[0], d.Commands[0])
+			mu.Lock()
+			defer mu.Unlock()
+			runs[id] = true
+			if !existing {
+				first++
+			}
+			return err
+		})
+	}
+	w.ok(g.Wait())
+	w.same([]any{1, 1}, []any{len(runs), first})
+	for range 2 {
+		_, existing, err := event("")
+		w.ok(err)
+		w.same(false, existing)
+	}
+	w.same(3, len(must(w.db.Starts(w.ctx, flow.StartFilter{Trigger: "push"}))(w).Items))
+	must(w.db.EnableTriggers(w.ctx, "p", "hooked", "push", false))(w)
+	_, _, err := event("")
+	w.same(flow.CodeConflict, flow.CodeOf(err))
+}
