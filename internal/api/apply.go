@@ -118,6 +118,7 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 	}
 	warnings = append(warnings, s.missingSources(ctx, docs)...)
 	warnings = append(warnings, s.missingWorkflows(ctx, docs)...)
+	warnings = append(warnings, s.doubtfulTriggers(ctx, docs)...)
 	return &body[ApplyResult]{ApplyResult{items, warnings}}, nil
 }
 
@@ -297,7 +298,7 @@ func (s *Server) stored(ctx context.Context, d flow.Document) (*flow.Document, e
 			def, err = s.store.Workflow(ctx, d.Workflow.Project, d.Workflow.RenamedFrom, 0)
 		}
 		if err == nil {
-			def.Workflow.Schedules, err = s.store.SchedulesOf(ctx, def.ID)
+			err = s.withStarters(ctx, def.ID, &def.Workflow)
 		}
 		return found(flow.Document{Workflow: &def.Workflow}, err)
 	case d.Project != nil:

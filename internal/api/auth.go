@@ -20,9 +20,10 @@ import (
 // holds them all; the names are there so that roles change no route.
 type Permission string
 
-// Permissions. Public routes ask for none.
+// Permissions. Public routes ask for none; those by a secret ask for one of their own, which their handler checks.
 const (
 	Public          Permission = "public"
+	BySecret        Permission = "secret"
 	ProjectRead     Permission = "project:read"
 	WorkflowRead    Permission = "workflow:read"
 	WorkflowWrite   Permission = "workflow:write"
@@ -76,7 +77,7 @@ func caller(ctx context.Context) string {
 // guard lets a request through to a route when its token may.
 func (s *Server) guard(need Permission) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
-		if need == Public {
+		if need == Public || need == BySecret {
 			next(ctx)
 			return
 		}
@@ -100,6 +101,14 @@ func (s *Server) identify(ctx context.Context, header string) (string, error) {
 		return "", flow.Errorf(flow.CodeUnauthorized, "", "this token is not known here; %s", unauthorizedHint)
 	}
 	return name, err
+}
+
+// withChallenge adds to an answer that asks who the caller is how to say it.
+func withChallenge(p *Problem) error {
+	if p.Status != http.StatusUnauthorized {
+		return p
+	}
+	return huma.ErrorWithHeaders(p, http.Header{"WWW-Authenticate": {"Bearer"}})
 }
 
 // refuse answers for a middleware, which cannot return an error.

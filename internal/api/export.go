@@ -40,7 +40,7 @@ func (s *Server) exported(ctx context.Context, in *exportIn) ([]flow.Document, e
 		if err != nil {
 			return nil, err
 		}
-		d.Workflow.Schedules, err = s.store.SchedulesOf(ctx, d.ID) // which have no versions
+		err = s.withStarters(ctx, d.ID, &d.Workflow)
 		return []flow.Document{{Workflow: &d.Workflow}}, err
 	}
 	docs, err := s.exportedMachines(ctx, in.Project)
@@ -59,7 +59,7 @@ func (s *Server) exported(ctx context.Context, in *exportIn) ([]flow.Document, e
 			return nil, err
 		}
 		for i := range all {
-			if all[i].Workflow.Schedules, err = s.store.SchedulesOf(ctx, all[i].ID); err != nil {
+			if err := s.withStarters(ctx, all[i].ID, &all[i].Workflow); err != nil {
 				return nil, err
 			}
 			docs = append(docs, flow.Document{Workflow: &all[i].Workflow})
@@ -69,6 +69,15 @@ func (s *Server) exported(ctx context.Context, in *exportIn) ([]flow.Document, e
 			return docs, nil
 		}
 	}
+}
+
+// withStarters adds what starts a workflow by itself, which has no versions.
+func (s *Server) withStarters(ctx context.Context, id flow.ID, w *flow.Workflow) (err error) {
+	if w.Schedules, err = s.store.SchedulesOf(ctx, id); err != nil {
+		return err
+	}
+	w.Triggers, err = s.store.TriggersOf(ctx, id)
+	return err
 }
 
 // exportedMachines are worker groups and environments. They belong to no project, and to the machines of this cluster: a

@@ -39,7 +39,7 @@ func to[I, O any](method, path string, need Permission, name, summary string, h 
 			huma.Register(s.api, s.operation(r), func(ctx context.Context, in *I) (*O, error) {
 				out, err := h(s, ctx, in)
 				if err != nil {
-					return nil, problem(err, s.log, r.Name)
+					return nil, withChallenge(problem(err, s.log, r.Name))
 				}
 				return out, nil
 			})
@@ -60,7 +60,7 @@ func (s *Server) operation(r Route) huma.Operation {
 		BodyReadTimeout: bodyTimeout,
 		Extensions:      map[string]any{"x-permission": string(r.Permission)},
 	}
-	if r.Permission == Public {
+	if r.Permission == Public || r.Permission == BySecret {
 		op.Security = []map[string][]string{}
 	}
 	for _, o := range r.options {

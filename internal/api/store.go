@@ -103,6 +103,19 @@ type Definitions interface {
 	EnableSchedules(ctx context.Context, project, workflow, name string, on bool) (int, error)
 	// Fires lists what became of times of schedules, newest decision first.
 	Fires(ctx context.Context, f flow.FireFilter) (flow.Page[flow.NamedFire], error)
+	// TriggersOf reads the triggers of a workflow in the order of its file.
+	TriggersOf(ctx context.Context, workflow flow.ID) ([]flow.Trigger, error)
+	// Triggers lists the triggers of a project, a workflow or all, after the one with that id, with what they have heard.
+	Triggers(ctx context.Context, project, workflow string, limit int, after flow.ID) (flow.Page[flow.TriggerRow], error)
+	// EnableTriggers turns the triggers of a workflow on or off, or one by its name, and returns how many are meant.
+	EnableTriggers(ctx context.Context, project, workflow, name string, on bool) (int, error)
+	// TriggerNamed reads a trigger by its names, without what it has heard.
+	TriggerNamed(ctx context.Context, project, workflow, name string) (flow.TriggerStanding, error)
+	// StartByEvent records an event of a trigger and orders its run, once for each key: with one that is known it returns
+	// the run of the first, and existing=true. A conflict: the trigger is disabled.
+	StartByEvent(ctx context.Context, start flow.TriggerStart, cmd flow.Command) (id flow.ID, existing bool, err error)
+	// Starts lists what became of events of triggers, newest first.
+	Starts(ctx context.Context, f flow.StartFilter) (flow.Page[flow.NamedStart], error)
 	// MissingBlobs returns which of the resources (hex SHA-256) the store does not have.
 	MissingBlobs(ctx context.Context, sums []string) ([]string, error)
 	// PutBlob stores a resource under its sum. Storing it twice is no error.

@@ -20,7 +20,7 @@ import (
 func (a *app) getCommand() *cobra.Command {
 	get := group("get", "List or read objects", a.getInstances(), a.getTasks(), a.getShards(), a.getAttempts(), a.getWorkflows(), a.getVersions(),
 		a.getProjects(), a.getDataSources(), a.getCommands(), a.getAlerts(), a.getNodes("masters", flow.RoleMaster), a.getNodes("workers", flow.RoleWorker), a.getNodes("nodes", ""), a.getFailovers(),
-		a.getSchedules(), a.getFires(), a.getCalendars(), a.getBackfills(), a.getPools(), a.getGroups(), a.getEnvironments())
+		a.getSchedules(), a.getFires(), a.getTriggers(), a.getStarts(), a.getCalendars(), a.getBackfills(), a.getPools(), a.getGroups(), a.getEnvironments())
 	get.Example = `  baton get instances --workflow daily-orders --state failed --since 2h
   baton get instance 7301444403200000 -o json
   baton get tasks 7301444403200000 -w`

@@ -59,7 +59,7 @@ func (a *app) root() *cobra.Command {
 		}
 		root.AddCommand(commands...)
 	}
-	add(groupFiles, a.scheduleCommand(), a.poolCommand(), a.validateCommand(), a.applyCommand(), a.diffCommand(), a.exportCommand(), a.paramCommand(), a.cronCommand(), a.dependentCommand(), a.calendarCommand(), a.schemaCommand())
+	add(groupFiles, a.scheduleCommand(), a.triggerCommand(), a.poolCommand(), a.validateCommand(), a.applyCommand(), a.diffCommand(), a.exportCommand(), a.paramCommand(), a.cronCommand(), a.dependentCommand(), a.calendarCommand(), a.schemaCommand())
 	add(groupRuns, a.runCommand(), a.backfillCommand(), a.eventCommand(), a.waitCommand(), a.getCommand(), a.logsCommand(), a.explainCommand())
 	add(groupRuns, a.verbCommands()...)
 	add(groupRuns, a.taskCommand())

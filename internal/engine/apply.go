@@ -193,6 +193,7 @@ func Apply(s *State, ev Event, env Env) Effects {
 	}
 	s.proceed(env, &fx)
 	s.tellParent(before, asked, env)
+	s.change.ended = s.change.ended || s.Inst.State.Ended() && !before.Ended()
 	return fx
 }
 

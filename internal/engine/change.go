@@ -12,6 +12,7 @@ import (
 type change struct {
 	stored   int // rows before this index are stored, or about to be by the change taken last
 	touched  bool
+	ended    bool                     // the run came to its end
 	rows     map[int32]flow.TaskState // stored rows that changed → their stored state
 	updated  []int32                  // keys of rows in order of first touch
 	past     []flow.AttemptRow
@@ -74,7 +75,7 @@ func (s *State) Take(command flow.ID) (flow.Change, []int32) {
 	out := flow.Change{
 		Instance: s.Inst, Command: command,
 		Past: c.past, Inbox: c.inbox, Outcomes: c.outcomes, Alerts: c.alerts, Commands: c.commands, News: c.news, Follows: c.follows, Unfollow: c.unfollow,
-		Claims: c.claims, Unclaims: c.unclaims, Keyed: c.keyed,
+		Claims: c.claims, Unclaims: c.unclaims, Keyed: c.keyed, Ended: c.ended && s.Inst.State.Ended(),
 	}
 	// What counts is whether a row follows now: one that rested and went on since the last commit stays told.
 	out.Follows = slices.DeleteFunc(out.Follows, func(f flow.Follow) bool { return !s.followsNow(f.Row) })

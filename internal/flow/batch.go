@@ -19,6 +19,8 @@ type Change struct {
 	// Instance is the row as it will be, Seq included. Its gate: the stored row has this id, Owner
 	// = Batch.Owner and Seq = Instance.Seq-1.
 	Instance Instance
+	// Ended: the run comes to its end with it, and was not there before.
+	Ended bool
 	// Command, if set, is consumed: the instance is new, and the gate is that the command was
 	// still there.
 	Command ID
@@ -61,6 +63,7 @@ type TaskUpdate struct {
 type CommitResult struct {
 	Changes []ChangeResult // by index of Batch.Changes
 	Told    bool           // somebody who follows what ended has an item in the inbox
+	Marked  []ID           // triggers that waited for what ended
 }
 
 // ChangeResult tells what became of one change.

@@ -57,6 +57,7 @@ type Start struct {
 	Environment string            `json:"environment,omitempty"`
 	Trigger     string            `json:"trigger,omitempty"`  // "" is manual
 	Schedule    string            `json:"schedule,omitempty"` // its name, when a schedule fired it, or gave its backfill the dates
+	By          string            `json:"by,omitempty"`       // name of the trigger that started it
 	Backfill    ID                `json:"backfill,omitempty"` // that ordered it
 	// Of one that a sub_workflow task began: the run, the task's row, and the workflows of all runs above, the
 	// nearest last.

@@ -140,6 +140,7 @@ type Waiting struct {
 	NextFire  Time // when the first schedule is to be looked at, by the clock of the store, 0 for none
 	Now       Time // by the clock of the store
 	Followed  bool // some row follows what others do
+	Marked    bool // a trigger has heard of an end that nobody has looked at
 	// Draining are the nodes that take nothing new, by Node.DrainKey, in order.
 	Draining []string
 }

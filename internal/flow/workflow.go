@@ -30,6 +30,7 @@ type Workflow struct {
 	Finally     []Task            `json:"finally,omitempty"` // run when the end of a run is decided, and change nothing about it
 	// Schedules have revisions of their own: changing one makes no version.
 	Schedules []Schedule `json:"-"`
+	Triggers  []Trigger  `json:"-"` // likewise
 }
 
 // Keys of a file under which tasks stand.

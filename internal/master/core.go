@@ -64,6 +64,7 @@ type Core struct {
 	turns     turns
 	backfills backfills
 	pools     pools
+	triggers  triggers
 	pace      pace
 	busy      bool   // it said so
 	doomed    []doom // losses that wait for the inbox
@@ -149,6 +150,7 @@ func (c *Core) Step(now flow.Time, events ...Event) []Effect {
 		c.giveTurns()
 		c.advanceBackfills()
 		c.giveSlots()
+		c.lookAtTriggers()
 		c.considerPeers()
 		c.beatDue()
 		c.flush()
@@ -233,6 +235,10 @@ func (c *Core) handle(ev Event) {
 		c.backfillsAdvanced(e)
 	case SlotsGiven:
 		c.slotsGiven(e)
+	case MarksRead:
+		c.marksRead(e)
+	case Triggered:
+		c.triggered(e)
 	case DueRead:
 		c.dueRead(e)
 	case Fired:

@@ -147,6 +147,14 @@ type (
 		After     flow.ID
 		IDs       []flow.ID
 	}
+	// ReadMarks asks what triggers have heard, those of which something is new when none is named, some at a time, after
+	// one, and is answered by MarksRead.
+	ReadMarks struct {
+		Triggers []flow.ID
+		After    flow.ID
+	}
+	// StartTriggered writes decisions about what triggers have heard, and is answered by Triggered.
+	StartTriggered struct{ Decisions []flow.TriggerDecision }
 	// ReadPeers asks the store for the other masters, and is answered by PeersRead.
 	ReadPeers struct{}
 	// Probe asks the address of a master who is there, and is answered by Probed.
@@ -236,3 +244,5 @@ func (Stop) effect()             {}
 func (LookUp) effect()           {}
 func (TellAll) effect()          {}
 func (GiveSlots) effect()        {}
+func (ReadMarks) effect()        {}
+func (StartTriggered) effect()   {}

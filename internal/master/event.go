@@ -183,6 +183,18 @@ type (
 		flow.Advanced
 		Err error
 	}
+	// MarksRead answers ReadMarks.
+	MarksRead struct {
+		Standings []flow.TriggerStanding
+		Next      flow.ID // there may be more after this one; 0: there are none
+		Err       error
+	}
+	// Triggered answers StartTriggered: which decisions were written, by their place.
+	Triggered struct {
+		Decisions []flow.TriggerDecision
+		Written   []bool
+		Err       error
+	}
 	// Frame is a frame of a worker. Logs and blobs are the shell's own.
 	Frame struct {
 		Conn int64
@@ -248,3 +260,5 @@ func (Closed) event()            {}
 func (Unsendable) event()        {}
 func (LookedUp) event()          {}
 func (SlotsGiven) event()        {}
+func (MarksRead) event()         {}
+func (Triggered) event()         {}

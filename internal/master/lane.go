@@ -138,6 +138,9 @@ func (c *Core) committed(e Committed) {
 	if e.Result.Told {
 		c.tellAll()
 	}
+	for _, id := range e.Result.Marked {
+		c.triggers.want(id)
+	}
 	for i, in := range insts {
 		in.inflight = false
 		if c.insts[in.id] != in {

@@ -336,6 +336,12 @@ func (m *Master) do(ctx context.Context, fx Effect) {
 	case AdvanceBackfills:
 		done, err := m.store.AdvanceBackfills(asking, owner, e.Backfills, e.Runs, e.After, e.IDs, now)
 		m.answer(ctx, "advance backfills", err, BackfillsAdvanced{done, err})
+	case ReadMarks:
+		standings, next, err := m.store.Marks(asking, e.Triggers, e.After)
+		m.answer(ctx, "read what triggers have heard", err, MarksRead{standings, next, err})
+	case StartTriggered:
+		written, err := m.store.StartTriggered(asking, owner, e.Decisions)
+		m.answer(ctx, "start what triggers say", err, Triggered{e.Decisions, written, err})
 	case Fire:
 		if len(e.Stack) > 0 {
 			m.log.LogAttrs(ctx, slog.LevelError, "a schedule is put off", slog.String("stack", string(e.Stack)))

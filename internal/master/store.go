@@ -103,6 +103,13 @@ type Store interface {
 	// again; ids are for the runs that begin. A fenced owner begins none.
 	AdvanceBackfills(ctx context.Context, owner int64, backfills, runs []flow.ID, after flow.ID, ids []flow.ID, now flow.Time) (flow.Advanced, error)
 
+	// Marks reads triggers with the ends that they have heard of, of each source the oldest. With none named, those are
+	// read that heard something which nobody has looked at, some at a time, after one; next is where there may be more.
+	Marks(ctx context.Context, triggers []flow.ID, after flow.ID) (standings []flow.TriggerStanding, next flow.ID, err error)
+	// StartTriggered writes decisions about what triggers have heard, each with its records and commands if nobody has
+	// decided meanwhile, and returns which were written, by their place. A fenced owner writes none.
+	StartTriggered(ctx context.Context, owner int64, decisions []flow.TriggerDecision) ([]bool, error)
+
 	// Order inserts an inbox item; one with the same Dedup is returned instead. Not found: there is
 	// no such instance.
 	Order(ctx context.Context, item flow.InboxItem) (flow.ID, error)

@@ -133,6 +133,7 @@ func (c *Core) polled(e Polled) {
 	c.followed = e.Waiting.Followed
 	c.backfills.net(e.Waiting.Backfills, c.now)
 	c.pools.net(e.Waiting.Pooled, c.now)
+	c.triggers.net(e.Waiting.Marked, c.now)
 	if e.Waiting.Commands {
 		c.readCommands()
 	}

@@ -51,19 +51,22 @@ var dataSourceKeys = newTable("a data source",
 	field("password", "Where the worker finds the password: {env: NAME} or {file: PATH}. It is never in the file itself.", asPassword, func(d *flow.DataSource) **flow.Secret { return &d.Password }),
 )
 
-// asPassword refuses the password itself, which would end up in the store and in every export.
-var asPassword = func() shape[*flow.Secret] {
-	s := pointer(asSecret)
+// asPassword says where a password is.
+var asPassword = unwritten(pointer(asSecret), "a password is not written into the file; say where the worker finds it: {env: DB_PASSWORD} or {file: /run/secrets/db}")
+
+// unwritten refuses a secret itself, which would end up in the store and in every export.
+func unwritten[V any](s shape[V], remedy string) shape[V] {
 	read := s.read
-	s.read = func(r *reader, v value) (*flow.Secret, bool) {
+	s.read = func(r *reader, v value) (V, bool) {
 		if v.isScalar() && !v.isNull() {
-			r.fail(v, "a password is not written into the file; say where the worker finds it: {env: DB_PASSWORD} or {file: /run/secrets/db}")
-			return nil, false
+			r.fail(v, "%s", remedy)
+			var none V
+			return none, false
 		}
 		return read(r, v)
 	}
 	return s
-}()
+}
 
 func (r *reader) dataSource(doc value, project string) *flow.DataSource {
 	var d flow.DataSource

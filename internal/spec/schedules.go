@@ -44,22 +44,27 @@ var scheduleKeys = newTable("a schedule",
 	cronField("missed_window", "How old a missed time may be that is made up for.", defaulting(asDuration, flow.DefaultMissedWindow),
 		func(s *flow.Schedule) *flow.Duration { return &s.MissedWindow }),
 	cronField("params", "Parameters of its runs.", asPairs, func(s *flow.Schedule) *[]flow.Pair { return &s.Params }).alias("parameters", "startParams"),
-	key[flow.Schedule]{
-		name: "enabled", doc: "Whether it fires, at first: `baton schedule enable` and `disable` change it for good.",
+	enabledKey("Whether it fires, at first: `baton schedule enable` and `disable` change it for good.", func(s *flow.Schedule) *bool { return &s.Disabled }),
+)
+
+// enabledKey is kept as its opposite: what is not written is enabled.
+func enabledKey[T any](doc string, disabled func(*T) *bool) key[T] {
+	return key[T]{
+		name: "enabled", doc: doc,
 		schema: func() object { return object{"type": "boolean", "default": true} },
-		read: func(r *reader, v value, s *flow.Schedule) {
+		read: func(r *reader, v value, into *T) {
 			if on, ok := asBoolean.read(r, v); ok {
-				s.Disabled = !on
+				*disabled(into) = !on
 			}
 		},
-		write: func(s *flow.Schedule) *yaml.Node {
-			if !s.Disabled {
+		write: func(from *T) *yaml.Node {
+			if !*disabled(from) {
 				return nil
 			}
 			return plainNode("!!bool", "false")
 		},
-	},
-)
+	}
+}
 
 // asMoment is RFC 3339. A local time has no meaning before its zone is known: r.schedule reads that.
 func momentKey(name, doc string, at func(*flow.Schedule) *flow.Time) key[flow.Schedule] {

@@ -18,6 +18,7 @@ type workflow struct {
 	tasks     []value // parallel to Tasks
 	finally   []value // parallel to Finally
 	schedules []value // parallel to Schedules
+	triggers  []value // parallel to Triggers
 }
 
 func workflowPart[V any](at func(*flow.Workflow) *V) func(*workflow) *V {
@@ -39,7 +40,7 @@ var workflowKeys = newTable("a workflow",
 	field("params", "Parameters of every run: a value, or type, default, required, enum and description.", asDeclarations,
 		workflowPart(func(w *flow.Workflow) *[]flow.Param { return &w.Params })).alias("parameters", "variables", "globalParams"),
 	schedulesKey,
-	later[workflow]("triggers", "what else starts it"),
+	triggersKey,
 	field("timezone", "IANA time zone of $[…] for runs that no schedule fired, such as Asia/Shanghai.", defaulting(asTimezone, "UTC"),
 		workflowPart(func(w *flow.Workflow) *string { return &w.Timezone })).alias("timeZone", "tz"),
 	executionKey,
@@ -92,6 +93,7 @@ func (r *reader) workflow(doc value, project string) *flow.Workflow {
 	r.checkSchedules(&w)
 	r.checkTurns(&w)
 	r.checkFinally(&w)
+	r.checkTriggers(&w)
 	if len(w.tasks) > 0 {
 		g := r.link(&w)
 		r.references(&w, g)

@@ -26,17 +26,21 @@ func (db *DB) Apply(ctx context.Context, docs []flow.Document, now flow.Time) ([
 	for range applyTries {
 		err = db.write(ctx, forAPI, func(q querier) error {
 			out = make([]flow.Applied, len(docs))
+			watches := false
 			for _, first := range []bool{true, false} { // workflows of the same files may use them
 				for i, d := range docs {
 					if (d.Calendar != nil || d.Pool != nil) != first {
 						continue
 					}
-					a, err := db.applyOne(ctx, q, d, now)
+					a, err := db.applyOne(ctx, q, d, now, &watches)
 					if err != nil {
 						return inFile(d, err)
 					}
 					out[i] = a
 				}
+			}
+			if watches { // at the end: commits wait from here on
+				return db.sayWatched(ctx, q)
 			}
 			return nil
 		})
@@ -53,10 +57,11 @@ func (db *DB) Apply(ctx context.Context, docs []flow.Document, now flow.Time) ([
 	return nil, db.wrap("apply", err)
 }
 
-func (db *DB) applyOne(ctx context.Context, q querier, d flow.Document, now flow.Time) (flow.Applied, error) {
+// applyOne writes one document; watches tells whether it changes who waits for ends.
+func (db *DB) applyOne(ctx context.Context, q querier, d flow.Document, now flow.Time, watches *bool) (flow.Applied, error) {
 	switch {
 	case d.Workflow != nil:
-		return db.applyWorkflow(ctx, q, d, now)
+		return db.applyWorkflow(ctx, q, d, now, watches)
 	case d.Project != nil:
 		return db.applyProject(ctx, q, d.Project)
 	case d.DataSource != nil:
@@ -73,7 +78,7 @@ func (db *DB) applyOne(ctx context.Context, q querier, d flow.Document, now flow
 	return flow.Applied{}, flow.Errorf(flow.CodeBadRequest, "", "the document is empty")
 }
 
-func (db *DB) applyWorkflow(ctx context.Context, q querier, d flow.Document, now flow.Time) (flow.Applied, error) {
+func (db *DB) applyWorkflow(ctx context.Context, q querier, d flow.Document, now flow.Time, watches *bool) (flow.Applied, error) {
 	w := d.Workflow
 	out := flow.Applied{Kind: "Workflow", Project: w.Project, Name: w.Name, Change: "updated"}
 	body, err := json.Marshal(w)
@@ -99,7 +104,7 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, d flow.Document, now
 			VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8) RETURNING id`, append([]any{project, w.Name, w.Priority}, rule...)...)
 	case err == nil && sameJSON([]byte(old), body):
 		out.Change, out.Version = "unchanged", version
-		changed, err := db.applySchedules(ctx, q, project, id, w.Schedules, d.Reset)
+		changed, err := db.applyStarters(ctx, q, project, id, d, watches)
 		if changed {
 			out.Change = "updated"
 		}
@@ -125,8 +130,18 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, d flow.Document, now
 		id, out.Version, string(body), now); err != nil {
 		return out, err
 	}
-	_, err = db.applySchedules(ctx, q, project, id, w.Schedules, d.Reset)
+	_, err = db.applyStarters(ctx, q, project, id, d, watches)
 	return out, err
+}
+
+// applyStarters makes what starts a workflow by itself that of its file, and tells whether anything changed.
+func (db *DB) applyStarters(ctx context.Context, q querier, project, workflow flow.ID, d flow.Document, watches *bool) (bool, error) {
+	timed, err := db.applySchedules(ctx, q, project, workflow, d.Workflow.Schedules, d.Reset)
+	if err != nil {
+		return false, err
+	}
+	triggered, err := db.applyTriggers(ctx, q, project, workflow, d.Workflow.Triggers, d.Reset, watches)
+	return timed || triggered, err
 }
 
 // inFile adds the file to an error about what a document refers to.

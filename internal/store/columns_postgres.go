@@ -324,6 +324,17 @@ func endingColumns(rows []ending) []any {
 	}
 }
 
+func markColumns(rows []*flow.Instance) []any {
+	return []any{
+		column(rows, func(i *flow.Instance) int64 { return int64(i.ID) }),
+		column(rows, func(i *flow.Instance) int64 { return i.Seq }),
+		column(rows, func(i *flow.Instance) int64 { return int64(i.Workflow) }),
+		column(rows, func(i *flow.Instance) int16 { return int16(i.State) }),
+		column(rows, func(i *flow.Instance) int64 { return int64(i.DataTime) }),
+		column(rows, func(i *flow.Instance) int64 { return int64(i.EndedAt) }),
+	}
+}
+
 func claimColumns(rows []*flow.Claim) []any {
 	return []any{
 		column(rows, func(c *flow.Claim) int64 { return int64(c.Instance) }),

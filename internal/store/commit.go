@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"baton/internal/flow"
 )
@@ -21,9 +22,21 @@ type sortedBatch struct {
 	owner, epoch int64
 	followed     bool // see flow.Batch
 	told         *bool
+	watched      *atomic.Bool   // some trigger waited for ends when this store heard of it last
+	marked       *[]flow.ID     // see flow.CommitResult
 	changes      []*flow.Change // by instance id: rows are locked in one order everywhere
 	results      []flow.ChangeResult
 }
+
+// mark notes a trigger that waited for what ended, once.
+func (b *sortedBatch) mark(trigger flow.ID) {
+	if !slices.Contains(*b.marked, trigger) {
+		*b.marked = append(*b.marked, trigger)
+	}
+}
+
+// marksEnd tells whether a change is an end that a trigger may wait for. A dry run ends nothing.
+func marksEnd(c *flow.Change) bool { return c.Ended && !c.Instance.DryRun }
 
 // Commit implements the group commit. A batch that breaks on the rows of one change is halved
 // until that change is alone: it is poison, the others are written.
@@ -40,7 +53,7 @@ func (m *Master) Commit(ctx context.Context, batch flow.Batch) (flow.CommitResul
 	slices.SortFunc(order, func(a, b int) int {
 		return cmp.Compare(batch.Changes[a].Instance.ID, batch.Changes[b].Instance.ID)
 	})
-	b := &sortedBatch{owner: batch.Owner, epoch: batch.Epoch, followed: batch.Followed, told: &out.Told}
+	b := &sortedBatch{owner: batch.Owner, epoch: batch.Epoch, followed: batch.Followed, told: &out.Told, watched: &m.watched, marked: &out.Marked}
 	for i, at := range order {
 		c := &batch.Changes[at]
 		if i > 0 && c.Instance.ID == b.changes[i-1].Instance.ID {
@@ -94,7 +107,7 @@ func (m *Master) bisect(ctx context.Context, b *sortedBatch) error {
 		return nil
 	}
 	half := func(from, to int) *sortedBatch {
-		return &sortedBatch{b.owner, b.epoch, b.followed, b.told, b.changes[from:to], b.results[from:to]}
+		return &sortedBatch{b.owner, b.epoch, b.followed, b.told, b.watched, b.marked, b.changes[from:to], b.results[from:to]}
 	}
 	if err := m.bisect(ctx, half(0, n/2)); err != nil {
 		return err

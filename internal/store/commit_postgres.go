@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -104,13 +105,21 @@ func (p *postgresDB) commit(ctx context.Context, b *sortedBatch) error {
 	if isRetry(err) {
 		err = p.commitOnce(ctx, b)
 	}
+	if errors.Is(err, errUnaware) {
+		b.watched.Store(true)
+		err = p.commit(ctx, b)
+	}
 	return err
 }
 
+// errUnaware is a commit that wrote nothing, for it is fenced or does not know that a trigger waits for ends.
+var errUnaware = errors.New("a trigger may wait for what ends here")
+
 func (p *postgresDB) commitOnce(ctx context.Context, b *sortedBatch) error {
-	st := newPlan(b)
+	watched := b.watched.Load()
+	st := newPlan(b, watched)
 	text := p.commits.statement(append(st.head, st.tail...))
-	alive := false
+	alive, watches := false, false
 	written := make(map[flow.ID]bool, len(b.changes))
 	tokens := map[flow.ID]int64{}
 	err := p.native(ctx, func(conn *pgdriver.Conn) error {
@@ -127,13 +136,15 @@ func (p *postgresDB) commitOnce(ctx context.Context, b *sortedBatch) error {
 			}
 			switch kind {
 			case 0:
-				alive = true
+				alive, watches = true, token == 1
 			case 1:
 				written[flow.ID(id)] = true
 			case 2:
 				tokens[flow.ID(id)] = token
 			case 4:
 				*b.told = true
+			case 5:
+				b.mark(flow.ID(id))
 			}
 		}
 		return rows.Err()
@@ -141,8 +152,13 @@ func (p *postgresDB) commitOnce(ctx context.Context, b *sortedBatch) error {
 	if err != nil {
 		return err
 	}
-	if !alive {
+	switch {
+	case !alive && !watched:
+		return errUnaware
+	case !alive:
 		return flow.ErrFenced
+	case watched && !watches:
+		b.watched.Store(false) // nobody waits any more
 	}
 	for i, c := range b.changes {
 		b.results[i] = flow.ChangeResult{Fate: flow.Gone}
@@ -170,7 +186,7 @@ func newsPart(begins bool) string {
 }
 
 // newPlan chooses the parts that a batch needs.
-func newPlan(b *sortedBatch) *plan {
+func newPlan(b *sortedBatch, watched bool) *plan {
 	var (
 		created, moved []*flow.Instance
 		newTasks       []taskWrite
@@ -183,6 +199,7 @@ func newPlan(b *sortedBatch) *plan {
 		follows        []flow.Follow
 		unfollow       []int64
 		ended          []ending
+		marks          []*flow.Instance
 		claims         []*flow.Claim
 		unclaims       []int64
 	)
@@ -225,6 +242,9 @@ func newPlan(b *sortedBatch) *plan {
 		if b.followed {
 			ended = append(ended, endings(c)...)
 		}
+		if watched && marksEnd(c) {
+			marks = append(marks, &c.Instance)
+		}
 		for i := range c.Claims {
 			claims = append(claims, &c.Claims[i])
 		}
@@ -233,7 +253,11 @@ func newPlan(b *sortedBatch) *plan {
 		}
 	}
 	p := &plan{args: []any{b.owner, b.epoch}}
-	p.add("begin")
+	if watched {
+		p.add("begin watched")
+	} else {
+		p.add("begin")
+	}
 	gate := "gate"
 	if len(created) > 0 {
 		p.add("created", createdColumns(created)...)
@@ -281,6 +305,10 @@ func newPlan(b *sortedBatch) *plan {
 	if len(ended) > 0 {
 		p.add("endings", endingColumns(ended)...)
 		p.tail = append(p.tail, part{name: "end endings"})
+	}
+	if len(marks) > 0 {
+		p.add("marks", markColumns(marks)...)
+		p.tail = append(p.tail, part{name: "end marks"})
 	}
 	if len(claims) > 0 {
 		p.add("claims", claimColumns(claims)...)

@@ -20,9 +20,15 @@
 
 -- name: begin
 -- The coarse gate. FOR SHARE makes a fencer wait for this statement, and this statement see the
--- epoch of a fencer it waited for.
+-- epoch of a fencer it waited for. The same holds for who applies a trigger: this form of the statement
+-- marks no ends, so it writes nothing when some trigger waits for them.
 WITH live AS MATERIALIZED (
-    SELECT incarnation AS owner FROM fence WHERE incarnation = $1 AND epoch = $2 FOR SHARE
+    SELECT incarnation AS owner, watched FROM fence WHERE incarnation = $1 AND epoch = $2 AND NOT watched FOR SHARE
+)
+
+-- name: begin watched
+WITH live AS MATERIALIZED (
+    SELECT incarnation AS owner, watched FROM fence WHERE incarnation = $1 AND epoch = $2 FOR SHARE
 )
 
 -- name: created
@@ -256,6 +262,23 @@ WITH live AS MATERIALIZED (
     RETURNING instance_id
 )
 
+-- name: marks
+-- Triggers that wait for what ends here.
+, marked AS (
+    INSERT INTO trigger_mark (trigger_id, source, instance_id, seq, state, data_time, ended_at)
+    SELECT w.trigger_id, w.source, u.changed, u.seq, u.state, u.data_time, u.ended_at
+    FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::smallint[], ?::bigint[], ?::bigint[])
+        AS u (changed, seq, workflow_id, state, data_time, ended_at)
+    CROSS JOIN LATERAL (
+        SELECT x.trigger_id, x.source FROM trigger_watch x
+        WHERE x.project = (SELECT p.name FROM project p WHERE p.id = (SELECT f.project_id FROM workflow f WHERE f.id = u.workflow_id))
+            AND x.workflow = (SELECT f.name FROM workflow f WHERE f.id = u.workflow_id)
+            AND (x.states >> u.state::int) & 1 = 1 OFFSET 0) AS w
+    WHERE (u.changed IN (SELECT id FROM gate)) IS TRUE
+    ON CONFLICT DO NOTHING
+    RETURNING trigger_id
+)
+
 -- name: claims
 -- What its tasks ask of pools. The rows of pools are not touched: who gives slots counts what is here.
 , claimed AS (
@@ -273,8 +296,9 @@ WITH live AS MATERIALIZED (
 )
 
 -- name: end
--- What happened: 0 the incarnation is alive, 1 an instance was written, 2 a token was given, 4 a follower was told.
-SELECT 0::smallint AS kind, owner AS id, 0::bigint AS token FROM live
+-- What happened: 0 the incarnation is alive (and whether a trigger waits for ends), 1 an instance was written, 2 a token
+-- was given, 4 a follower was told, 5 a trigger was marked.
+SELECT 0::smallint AS kind, owner AS id, watched::int::bigint AS token FROM live
 UNION ALL SELECT 1::smallint, id, 0 FROM gate
 
 -- name: end new tasks
@@ -287,3 +311,6 @@ UNION ALL SELECT 3::smallint, 0, baton_refuse('a task is not in a state from whi
 
 -- name: end endings
 UNION ALL SELECT 4::smallint, instance_id, 0 FROM heard
+
+-- name: end marks
+UNION ALL SELECT 5::smallint, trigger_id, 0 FROM marked

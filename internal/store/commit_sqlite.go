@@ -15,7 +15,8 @@ import (
 func (s *sqliteDB) commit(ctx context.Context, b *sortedBatch) error {
 	return s.write(ctx, forEngine, func(q querier) error {
 		var epoch int64
-		err := q.QueryRowContext(ctx, "SELECT epoch FROM fence WHERE incarnation = $1", b.owner).Scan(&epoch)
+		var watched bool
+		err := q.QueryRowContext(ctx, "SELECT epoch, watched FROM fence WHERE incarnation = $1", b.owner).Scan(&epoch, &watched)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && epoch != b.epoch {
 			return flow.ErrFenced
 		}
@@ -37,9 +38,31 @@ func (s *sqliteDB) commit(ctx context.Context, b *sortedBatch) error {
 					return err
 				}
 			}
+			if watched && marksEnd(c) && b.results[i].Fate == flow.Committed {
+				if err := s.markTriggers(ctx, q, b, &c.Instance); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})
+}
+
+// markTriggers marks the triggers that wait for the end of a run.
+func (s *sqliteDB) markTriggers(ctx context.Context, q querier, b *sortedBatch, i *flow.Instance) (err error) {
+	rows, err := q.QueryContext(ctx, sqliteMark, int64(i.ID), i.Seq, int64(i.Workflow), i.State, int64(i.DataTime), int64(i.EndedAt))
+	if err != nil {
+		return fmt.Errorf("mark the end of run %s: %w", i.ID, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var id flow.ID
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		b.mark(id)
+	}
+	return rows.Err()
 }
 
 // grantTokens takes the tokens of all grants at once; those of a change that is gone are lost,
@@ -305,6 +328,14 @@ const (
 	sqliteFollowersOfTask = `SELECT row_id, instance_id FROM follow WHERE workflow_id = $1 AND from_time <= $2 AND to_time > $2 AND task = $3 ORDER BY row_id`
 	sqliteFollowersOfRun  = `SELECT row_id, instance_id FROM follow WHERE workflow_id = $1 AND from_time <= $2 AND to_time > $2 ORDER BY row_id`
 )
+
+const sqliteMark = `
+	INSERT INTO trigger_mark (trigger_id, source, instance_id, seq, state, data_time, ended_at)
+	SELECT x.trigger_id, x.source, $1, $2, $4, $5, $6 FROM trigger_watch x
+	WHERE x.project = (SELECT p.name FROM project p WHERE p.id = (SELECT f.project_id FROM workflow f WHERE f.id = $3))
+		AND x.workflow = (SELECT f.name FROM workflow f WHERE f.id = $3) AND (x.states >> $4) & 1 = 1
+	ON CONFLICT DO NOTHING
+	RETURNING trigger_id`
 
 const sqliteFollow = `
 	INSERT INTO follow (workflow_id, row_id, task, from_time, to_time, instance_id) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`

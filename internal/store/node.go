@@ -110,7 +110,7 @@ func (m *Master) register(ctx context.Context, node flow.Node) (flow.Lease, erro
 			return err
 		}
 		l.Incarnation = tokens[0]
-		if _, err := exec(ctx, m.DB, q, "INSERT INTO fence (incarnation, epoch) VALUES ($1, $2)", l.Incarnation, l.Epoch); err != nil {
+		if _, err := exec(ctx, m.DB, q, "INSERT INTO fence (incarnation, epoch, watched) VALUES ($1, $2, "+someoneWatches+")", l.Incarnation, l.Epoch); err != nil {
 			return err
 		}
 		l.Length = time.Duration(leaseLength(length)) * time.Microsecond
@@ -158,7 +158,7 @@ func (m *Master) readmit(ctx context.Context, node flow.Node) (flow.Lease, error
 		if later > 0 {
 			return flow.ErrFenced
 		}
-		if _, err := exec(ctx, m.DB, q, "INSERT INTO fence (incarnation, epoch) VALUES ($1, $2) ON CONFLICT (incarnation) DO NOTHING", l.Incarnation, l.Epoch); err != nil {
+		if _, err := exec(ctx, m.DB, q, "INSERT INTO fence (incarnation, epoch, watched) VALUES ($1, $2, "+someoneWatches+") ON CONFLICT (incarnation) DO NOTHING", l.Incarnation, l.Epoch); err != nil {
 			return err
 		}
 		epoch, err := one(ctx, m.DB, q, scalar[int64], "SELECT epoch FROM fence WHERE incarnation = $1", l.Incarnation)

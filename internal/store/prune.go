@@ -39,6 +39,7 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 			"DELETE FROM inbox WHERE instance_id = ANY($1)",
 			"DELETE FROM alert WHERE instance_id = ANY($1)",
 			"DELETE FROM fire WHERE instance_id = ANY($1)",
+			"DELETE FROM trigger_start WHERE instance_id > 0 AND instance_id = ANY($1)",
 			"DELETE FROM follow WHERE instance_id = ANY($1)",
 			"DELETE FROM instance WHERE id = ANY($1)",
 		} {
@@ -49,6 +50,11 @@ func (db *DB) Prune(ctx context.Context, before flow.Time, n int) (int, error) {
 		// Of what was not fired no run tells.
 		if _, err := exec(ctx, db, q, `
 			DELETE FROM fire WHERE id IN (SELECT id FROM fire WHERE id < $1 AND instance_id = 0 ORDER BY id LIMIT $2)`,
+			firstID(before.Add(-idSkew)), claimLimit); err != nil {
+			return err
+		}
+		if _, err := exec(ctx, db, q, `
+			DELETE FROM trigger_start WHERE id IN (SELECT id FROM trigger_start WHERE id < $1 AND instance_id = 0 ORDER BY id LIMIT $2)`,
 			firstID(before.Add(-idSkew)), claimLimit); err != nil {
 			return err
 		}

@@ -59,6 +59,8 @@ type DB struct {
 	backend
 	opts  Options
 	lease atomic.Int64 // length of leases in microseconds as it was read last, 0 for not yet
+	// watched: some trigger waits for ends, as far as the last commit knew.
+	watched atomic.Bool
 	// byDayOnly lets lists by data time go the way of long histories; tests are short of history.
 	byDayOnly bool
 }

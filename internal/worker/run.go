@@ -16,6 +16,7 @@ import (
 
 	"baton/internal/flow"
 	"baton/internal/rpc"
+	"baton/internal/secret"
 	"baton/internal/task"
 	"baton/internal/worker/tasklog"
 )
@@ -124,7 +125,7 @@ func (r *run) environment(ctx context.Context) (map[string]string, error) {
 		env = map[string]string{}
 	}
 	for _, s := range r.grant.GetSecrets() {
-		v, err := secretValue(ctx, &flow.Secret{Env: s.GetFromEnv(), File: s.GetFromFile()})
+		v, err := secret.Value(ctx, &flow.Secret{Env: s.GetFromEnv(), File: s.GetFromFile()}, theWorker)
 		if err != nil {
 			return nil, fmt.Errorf("environment variable %s: %w", s.GetName(), err)
 		}
@@ -146,7 +147,7 @@ func (r *run) source(ctx context.Context, a *task.Attempt) error {
 	if a.Source.Password == nil {
 		return nil
 	}
-	v, err := secretValue(ctx, a.Source.Password)
+	v, err := secret.Value(ctx, a.Source.Password, theWorker)
 	if err != nil {
 		return fmt.Errorf("password of data source %s: %w", a.Source.Name, err)
 	}
@@ -231,4 +232,15 @@ func failure(err error) End {
 		e.Cause = f.Cause
 	}
 	return e
+}
+
+// theWorker is who cannot read a secret, in errors.
+const theWorker = "the worker"
+
+// noSecret is the end of an attempt whose secret could not be had.
+func (r *run) noSecret(err error) End {
+	if r.isKilled() {
+		return killedEnd()
+	}
+	return failed(flow.ClassUser, "secret", err.Error())
 }

@@ -43,16 +43,17 @@ type house struct {
 var houses = []house{
 	{"cmd/...", []string{"internal/cli"}, "main starts the command line, nothing else"},
 	{"internal/cli/...", []string{"internal/..."}, "only wire.go names concrete backends"},
-	{"internal/api/...", []string{"internal/auth", "internal/cascade", "internal/timetable", "internal/cron", "internal/flow"}, "it speaks interfaces of its own and of flow, and foresees the times of schedules, and what follows from a backfill"},
-	{"internal/master/...", []string{"internal/dispatch", "internal/engine", "internal/attempt", "internal/assign", "internal/timetable", "internal/cron", "internal/param", "internal/task", "internal/registry", "internal/rpc", "internal/clock", "internal/machine", "internal/flow"}, "it never names a store or a backend of the registry, and it knows the contract of task types, not the types"},
-	{"internal/worker/...", []string{"internal/attempt", "internal/assign", "internal/param", "internal/task", "internal/rpc", "internal/clock", "internal/machine", "internal/flow"}, "it knows attempts, never workflows, stores or concrete types"},
+	{"internal/api/...", []string{"internal/auth", "internal/cascade", "internal/secret", "internal/timetable", "internal/trigger", "internal/cron", "internal/flow"}, "it speaks interfaces of its own and of flow, and foresees the times of schedules, and what follows from a backfill"},
+	{"internal/master/...", []string{"internal/dispatch", "internal/engine", "internal/attempt", "internal/assign", "internal/timetable", "internal/trigger", "internal/cron", "internal/param", "internal/task", "internal/registry", "internal/rpc", "internal/clock", "internal/machine", "internal/flow"}, "it never names a store or a backend of the registry, and it knows the contract of task types, not the types"},
+	{"internal/worker/...", []string{"internal/attempt", "internal/assign", "internal/param", "internal/secret", "internal/task", "internal/rpc", "internal/clock", "internal/machine", "internal/flow"}, "it knows attempts, never workflows, stores or concrete types"},
 	{"internal/dispatch/...", []string{"internal/attempt", "internal/assign", "internal/flow"}, "it knows attempts, not what they are for"},
 	{"internal/engine/...", []string{"internal/attempt", "internal/assign", "internal/cron", "internal/window", "internal/param", "internal/task", "internal/flow"}, "it is pure"},
-	{"internal/spec/...", []string{"internal/attempt", "internal/timetable", "internal/cron", "internal/param", "internal/task", "internal/flow"}, "files in, definitions out; it is given the task types"},
+	{"internal/spec/...", []string{"internal/attempt", "internal/timetable", "internal/trigger", "internal/cron", "internal/param", "internal/task", "internal/flow"}, "files in, definitions out; it is given the task types"},
 	{"internal/attempt/...", []string{"internal/flow"}, "it is pure and knows single tries"},
 	{"internal/assign/...", []string{"internal/flow"}, "it is pure"},
 	{"internal/timetable/...", []string{"internal/cron", "internal/flow"}, "it is pure"},
 	{"internal/cascade/...", []string{"internal/timetable", "internal/window", "internal/flow"}, "it is pure: definitions and schedules in, a plan out; it knows no run"},
+	{"internal/trigger/...", []string{"internal/param", "internal/flow"}, "it is pure: events in, starts out"},
 	{"internal/cron/...", []string{"internal/flow"}, "it is pure"},
 	{"internal/param/...", []string{"internal/flow"}, "it is pure"},
 	{"internal/window/...", []string{"internal/flow"}, "it is pure: a data time in, stretches of time out; it knows no run"},
@@ -62,6 +63,7 @@ var houses = []house{
 	{"internal/task/hosted", []string{"internal/task", "internal/param", "internal/window", "internal/flow"}, "what the engine runs itself has parameters and windows, and no worker"},
 	{"internal/task/*", []string{"internal/task", "internal/flow"}, "task types do not know each other"},
 	{"internal/auth/...", []string{"internal/flow"}, "who may do what"},
+	{"internal/secret/...", []string{"internal/flow"}, "it takes secrets from where a host has them"},
 	{"internal/clock/...", []string{"internal/flow"}, "it tells the time"},
 	{"internal/machine/...", nil, "it measures, and knows nobody"},
 	{"internal/registry", []string{"internal/flow"}, "the contract; backends lie below it"},
@@ -74,7 +76,7 @@ var houses = []house{
 }
 
 // pure packages have no clock, no I/O and no goroutine: the same question has the same answer.
-var pure = []string{"internal/flow", "internal/attempt", "internal/assign", "internal/cascade", "internal/cron", "internal/timetable", "internal/param", "internal/window", "internal/engine", "internal/dispatch"}
+var pure = []string{"internal/flow", "internal/attempt", "internal/assign", "internal/cascade", "internal/cron", "internal/timetable", "internal/trigger", "internal/param", "internal/window", "internal/engine", "internal/dispatch"}
 
 // impure is what a pure package does not import. time stays: its types are needed, its clock is
 // looked for below.

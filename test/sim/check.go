@@ -119,6 +119,7 @@ func (w *World) check(runs []*accepted) []string {
 	w.checkFires(say)
 	w.checkChildren(say)
 	w.checkBackfills(say)
+	w.checkTriggers(say)
 	w.checkSlots(say)
 	judged := 0
 	for _, a := range w.attempts() {

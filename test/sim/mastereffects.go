@@ -185,6 +185,24 @@ func (m *masterHost) carryOut(life int, fx master.Effect) {
 			}
 			return master.BackfillsAdvanced{Advanced: done, Err: err}
 		})
+	case master.ReadMarks:
+		m.later(life, read, func() master.Event {
+			standings, next := s.marks(e)
+			return master.MarksRead{Standings: standings, Next: next}
+		})
+	case master.StartTriggered:
+		if m.w.chance(m.w.cfg.Crash) {
+			m.crash("before a trigger starts a run")
+			return
+		}
+		m.write(life, func() master.Event {
+			written, err := s.startTriggered(me, e.Decisions)
+			if err == nil && m.w.chance(m.w.cfg.Unknown) {
+				m.w.log("the answer of a trigger is lost")
+				return master.Triggered{Decisions: e.Decisions, Err: errUnknown}
+			}
+			return master.Triggered{Decisions: e.Decisions, Written: written, Err: err}
+		})
 	case master.ReadDue:
 		m.later(life, read, func() master.Event { return master.DueRead{Due: s.due(e)} })
 	case master.Fire:
@@ -354,6 +372,10 @@ func unanswered(fx master.Effect) master.Event {
 		ev = master.LookedUp{Ask: e, Err: errUnknown}
 	case master.AdvanceBackfills:
 		ev = master.BackfillsAdvanced{Err: errUnknown}
+	case master.ReadMarks:
+		ev = master.MarksRead{Err: errUnknown}
+	case master.StartTriggered:
+		ev = master.Triggered{Decisions: e.Decisions, Err: errUnknown}
 	case master.ReadDue:
 		ev = master.DueRead{Err: errUnknown}
 	case master.Fire:

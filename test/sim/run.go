@@ -41,6 +41,7 @@ func Faulty(seed uint64) Config {
 	c.Apart = c.Masters > 1 && seed%7 < 2
 	c.Schedules = int(seed / 5 % 3)
 	c.Backfills = int(seed / 7 % 4)
+	c.Triggers = int(seed / 2 % 4)
 	if seed%2 == 0 { // longer, and troubled all the time
 		c.Starts, c.Trouble, c.Crash = 40*time.Second, 0.9, 0.004
 	}
@@ -80,6 +81,7 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 	w.plan()
 	w.backfill()
 	w.rerunTogether()
+	w.listen()
 	w.trouble()
 	for range cfg.Kills {
 		w.after(time.Duration(w.rng.Int64N(int64(6*time.Second))), func() { w.masters[0].crash("because it is killed") })
@@ -97,7 +99,7 @@ func Run(cfg Config, trace io.Writer) (res Result) {
 			return false
 		}
 		done := w.done(slices.Concat(runs, w.fired, w.children())) // which helps runs, and so backfills
-		return w.backfilled() && done
+		return w.backfilled() && w.heardAll() && done
 	})
 	runs = slices.Concat(runs, w.fired, w.children())
 	res.Sum, res.Steps, res.Begins = w.sum, w.steps, len(w.ledger.entries)

@@ -55,6 +55,7 @@ type Store struct {
 	schedules
 	backfills map[flow.ID]*dated
 	together  []together
+	triggers  map[flow.ID]*heard
 	revisions int64 // given out
 }
 
@@ -63,7 +64,7 @@ func newStore(w *World) *Store {
 		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
 		dedup: map[string]flow.ID{}, starts: map[flow.TurnKey][]flow.Time{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
 		fenced: map[int64]bool{}, homes: map[int64]string{}, hellos: map[string]int64{}, leases: map[int64]flow.Time{}, names: map[int64]string{},
-		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, triers: map[flow.ID][]trial{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease, schedules: newSchedules(), backfills: map[flow.ID]*dated{},
+		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, triers: map[flow.ID][]trial{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease, schedules: newSchedules(), backfills: map[flow.ID]*dated{}, triggers: map[flow.ID]*heard{},
 		pools: map[string]flow.Pool{}, claims: map[flow.ID]claim{}, swept: map[flow.ID]bool{}, passed: map[flow.ID]bool{},
 	}
 }
@@ -365,6 +366,9 @@ func (s *Store) waiting(owner int64) flow.Waiting {
 		w.Backfills = w.Backfills || !b.State.Ended()
 	}
 	w.NextFire, w.Now, w.Followed = s.nextFire(), s.w.now, len(s.follows) > 0
+	for _, h := range s.triggers {
+		w.Marked = w.Marked || h.fresh
+	}
 	for _, in := range s.instances {
 		w.Queued = w.Queued || in.Instance.State == flow.InstanceQueued
 	}
@@ -466,6 +470,7 @@ func (s *Store) commit(b flow.Batch) (flow.CommitResult, error) {
 		if res.Changes[i].Fate == flow.Committed {
 			res.Told = s.follow(ch, b.Followed) || res.Told
 			s.checkFollows(s.instances[ch.Instance.ID])
+			res.Marked = append(res.Marked, s.mark(ch)...)
 		}
 	}
 	return res, nil
@@ -497,6 +502,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 	}
 	s.checkTurn(stored.Instance, ch.Instance)
 	before := stored.Instance
+	s.endsOf(stored.Instance, ch)
 	stored.Instance = ch.Instance
 	if ch.Command != 0 {
 		s.checkParallel(ch.Instance)

@@ -33,7 +33,7 @@ type World struct {
 	storeSlow time.Duration // what a commit takes more
 	balance   flow.Balance
 	judged    int         // attempts that no fault excuses, see checkSecond
-	fired     []*accepted // runs that schedules and backfills ordered
+	fired     []*accepted // runs that schedules, backfills and triggers ordered
 	born      []*accepted // runs that runs began
 	known     map[flow.ID]bool
 }
@@ -60,6 +60,7 @@ type Config struct {
 	Calm      time.Duration // no trouble after this, so that everything can end
 	Schedules int           // that fire while runs are started
 	Backfills int           // that people order while runs are started
+	Triggers  int           // that wait for ends of runs
 	Apart     bool          // the first worker and the first master never reach each other
 	Until     time.Duration
 	Mutant    Mutant

@@ -1,6 +1,6 @@
-// Secrets, as the worker's administrator put them there.
-
-package worker
+// Package secret takes secrets from where the administrator of a host put them: the environment of the process, or a
+// file. It must not know what they are for, and keeps none.
+package secret
 
 import (
 	"context"
@@ -17,13 +17,13 @@ import (
 // maxSecret bounds the file of a secret. No key or password comes near it; a wrong path may.
 const maxSecret = 1 << 20
 
-// secretValue takes a secret from where it was put. A file may be on a disk that does not answer: the
+// Value takes a secret from where it was put, for errors by whom. A file may be on a disk that does not answer: the
 // end of ctx ends the wait for it.
-func secretValue(ctx context.Context, s *flow.Secret) (string, error) {
+func Value(ctx context.Context, s *flow.Secret, by string) (string, error) {
 	if s.Env != "" {
 		v, ok := os.LookupEnv(s.Env)
 		if !ok {
-			return "", fmt.Errorf("the worker has no environment variable %s", s.Env)
+			return "", fmt.Errorf("%s has no environment variable %s", by, s.Env)
 		}
 		return v, nil
 	}
@@ -33,22 +33,22 @@ func secretValue(ctx context.Context, s *flow.Secret) (string, error) {
 	}
 	read := make(chan answer, 1) // whoever comes too late need not wait
 	go func() {
-		b, err := readSecret(s.File)
+		b, err := readFile(s.File)
 		read <- answer{b, err}
 	}()
 	select {
 	case a := <-read:
 		if a.err != nil {
-			return "", fmt.Errorf("the worker cannot read the secret: %w", a.err)
+			return "", fmt.Errorf("%s cannot read the secret: %w", by, a.err)
 		}
 		// Editors end a file with a line end that is not part of the secret.
 		return strings.TrimRight(string(a.content), "\r\n"), nil
 	case <-ctx.Done():
-		return "", fmt.Errorf("the worker cannot read the secret: %s did not answer until the attempt was ended", s.File)
+		return "", fmt.Errorf("%s cannot read the secret: %s did not answer in time", by, s.File)
 	}
 }
 
-func readSecret(path string) ([]byte, error) {
+func readFile(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe would wait for somebody to write
 	if err != nil {
 		return nil, err
@@ -66,12 +66,4 @@ func readSecret(path string) ([]byte, error) {
 		err = fmt.Errorf("%s is larger than %d bytes", path, maxSecret)
 	}
 	return b, err
-}
-
-// noSecret is the end of an attempt whose secret could not be had.
-func (r *run) noSecret(err error) End {
-	if r.isKilled() {
-		return killedEnd()
-	}
-	return failed(flow.ClassUser, "secret", err.Error())
 }
