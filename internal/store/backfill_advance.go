@@ -35,8 +35,9 @@ func (db *DB) reopen(ctx context.Context, q querier, b *flow.Backfill, runs []fl
 	}
 	_, err = exec(ctx, db, q, `
 		WITH looked AS (
-			SELECT i.id FROM instance i
-			WHERE i.workflow_id = ANY(ARRAY(SELECT CAST($2 AS BIGINT) UNION SELECT p.workflow_id FROM backfill_part p WHERE p.backfill_id = $1))
+			SELECT i.id FROM instance i WHERE i.workflow_id = $2 AND i.state IN (1, 2, 3, 4, 5, 6, 7, 8) AND i.trigger + 0 = $3
+			UNION ALL SELECT i.id FROM instance i
+			WHERE i.workflow_id = ANY(ARRAY(SELECT p.workflow_id FROM backfill_part p WHERE p.backfill_id = $1))
 				AND i.state IN (1, 2, 3, 4, 5, 6, 7, 8) AND i.trigger + 0 = $3
 			UNION ALL SELECT i.id FROM instance i WHERE i.id = ANY($4))
 		UPDATE backfill_item SET state = 1, reason = ''

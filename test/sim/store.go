@@ -45,6 +45,8 @@ type Store struct {
 	inc       int64
 	follows   []flow.Follow
 	takenUp   map[flow.ID]bool // runs that people recovered or reran
+	came      map[flow.ID]int  // how many starts had come before one
+	turnAt    map[flow.ID]int  // how many had when a run's turn was given
 	restores  int64            // of which each begins another generation
 	ids       *flow.IDSource
 	history   []string // invariants broken while writing
@@ -62,7 +64,7 @@ type Store struct {
 func newStore(w *World) *Store {
 	return &Store{
 		w: w, instances: map[flow.ID]*flow.Loaded{}, commands: map[flow.ID]flow.Command{}, inbox: map[flow.ID]flow.InboxItem{},
-		dedup: map[string]flow.ID{}, starts: map[flow.TurnKey][]flow.Time{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{},
+		dedup: map[string]flow.ID{}, starts: map[flow.TurnKey][]flow.Time{}, outcomes: map[flow.ID]flow.Outcome{}, defs: map[flow.ID]flow.Definition{}, came: map[flow.ID]int{}, turnAt: map[flow.ID]int{},
 		fenced: map[int64]bool{}, homes: map[int64]string{}, hellos: map[string]int64{}, leases: map[int64]flow.Time{}, names: map[int64]string{},
 		poison: map[flow.ID]bool{}, takes: map[flow.ID]int{}, triers: map[flow.ID][]trial{}, deadly: map[flow.ID]string{}, ids: flow.NewIDSource(1023, 0), length: simLease, shortest: simLease, schedules: newSchedules(), backfills: map[flow.ID]*dated{}, triggers: map[flow.ID]*heard{},
 		pools: map[string]flow.Pool{}, claims: map[flow.ID]claim{}, swept: map[flow.ID]bool{}, passed: map[flow.ID]bool{},
@@ -265,7 +267,10 @@ func (s *Store) endSession(session int64) (over bool, left time.Duration) {
 	return s.fenced[session], max(left, 0)
 }
 
-func (s *Store) submit(c flow.Command) { s.commands[c.ID] = c }
+func (s *Store) submit(c flow.Command) {
+	s.commands[c.ID] = c
+	s.came[c.ID] = len(s.came)
+}
 
 func (s *Store) order(item flow.InboxItem) flow.ID {
 	if id, ok := s.dedup[item.Dedup]; ok && item.Dedup != "" {
