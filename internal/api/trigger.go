@@ -95,7 +95,7 @@ func triggerOf(r flow.TriggerRow) Trigger {
 		out.Waits = "waits for POST " + prefix + "/projects/" + url.PathEscape(r.Project) + "/workflows/" + url.PathEscape(r.Workflow) + "/triggers/" + url.PathEscape(t.Name)
 	}
 	if !r.Enabled {
-		out.Waits = "disabled: `baton trigger enable " + r.Workflow + " " + t.Name + "` has it wait again"
+		out.Waits = flow.ReasonDisabled + ": `baton trigger enable " + r.Workflow + " " + t.Name + "` has it wait again"
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -136,14 +137,15 @@ func (a *app) orderAndWait(ctx context.Context, c *client, r request, instance, 
 
 // outcome says what a verb did.
 func (a *app) outcome(o api.Ordered, verb string) string {
-	out := fmt.Sprintf("%s %s: run %s is %s", verb, o.Outcome, o.Instance.ID, a.paint().state(string(o.Instance.State)))
+	lines := []string{fmt.Sprintf("%s %s: run %s is %s", verb, o.Outcome, o.Instance.ID, a.paint().state(string(o.Instance.State)))}
 	for _, d := range o.Downstream {
-		out += fmt.Sprintf("\n  and run %s of %s: %s", d.ID, placeOf(d.Project, d.Workflow), d.Outcome)
+		line := fmt.Sprintf("  and run %s of %s: %s", d.ID, placeOf(d.Project, d.Workflow), d.Outcome)
 		if d.Reason != nil {
-			out += ", " + *d.Reason
+			line += ", " + *d.Reason
 		}
+		lines = append(lines, line)
 	}
-	return out
+	return strings.Join(lines, "\n")
 }
 
 // member takes one part of an answer as it was.

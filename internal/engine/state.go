@@ -50,7 +50,7 @@ type State struct {
 	ending  bool // the end is decided: what runs then has begun
 
 	texts   map[int32]map[string]string // outputs of rows, decoded when they were first asked for
-	looking map[int32]bool // rows that wait for what is being looked up; true: and for one more look after it
+	looking map[int32]bool              // rows that wait for what is being looked up; true: and for one more look after it
 
 	fans    map[int32]*items // of nodes that are maps or loops; derived
 	driving []int32          // of these, whose items are to be looked at

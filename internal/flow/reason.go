@@ -79,10 +79,12 @@ var Waits = []Wait{
 	{WaitOfRun, ReasonFailureEnd, "a task failed, `failure: end`: the others are being killed", "wait"},
 	{WaitOfRun, ReasonTimeout, "its time is over: its tasks are being killed", "wait"},
 	{WaitOfRun, ReasonCompensating, "what had succeeded is being undone", "wait; `baton explain`"},
+	{WaitOfRun, ReasonFinally, "its end is decided; the tasks of `finally` run before it", "wait; `baton stop` kills them"},
 	{WaitOfRun, ReasonQuarantine, "the engine could not go on with it", "mend what the sentence says, then `baton release`, or `baton stop`"},
 
 	{WaitOfNoRow, ReasonUpstream, "tasks before it have not ended: which, and how they stand", "look at these"},
 	{WaitOfNoRow, ReasonNotStarted, "the run did not come to it: it has no master, is not running, or has ended", "look at the run"},
+	{WaitOfNoRow, ReasonFinally, "it runs when all tasks before the end have ended", "wait"},
 	{WaitOfNoRow, ReasonNotChosen, "the run was started with chosen tasks, and this is none of them", "run it with other `--tasks`"},
 	{WaitOfNoRow, "unreached", "something before it failed or was killed", "mend that, then `baton recover`"},
 

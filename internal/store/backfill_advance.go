@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"baton/internal/flow"
 )
@@ -27,23 +28,48 @@ type dateRow struct {
 }
 
 // reopen has dates looked at again that had ended: those whose run goes on, for a person has recovered it, and those
-// of the runs that are named. Of runs that go on only those are read that a backfill of its workflows began.
+// of the runs that are named. Of runs that go on only those are read that backfills of its workflows began.
 func (db *DB) reopen(ctx context.Context, q querier, b *flow.Backfill, runs []flow.ID) error {
-	code, err := triggerCode(flow.TriggerBackfill)
-	if err != nil {
-		return err
+	if len(runs) > 0 {
+		_, err := exec(ctx, db, q, `
+			UPDATE backfill_item SET state = 1, reason = ''
+			WHERE instance_id > 0 AND instance_id = ANY($2) AND backfill_id + 0 = $1 AND state + 0 > 1
+				AND (SELECT i.id FROM instance i WHERE i.id = backfill_item.instance_id) IS NOT NULL`, b.ID, db.list(runs))
+		if err != nil {
+			return err
+		}
 	}
-	_, err = exec(ctx, db, q, `
-		WITH looked AS (
-			SELECT i.id FROM instance i WHERE i.workflow_id = $2 AND i.state IN (1, 2, 3, 4, 5, 6, 7, 8) AND i.trigger + 0 = $3
-			UNION ALL SELECT i.id FROM instance i
-			WHERE i.workflow_id = ANY(ARRAY(SELECT p.workflow_id FROM backfill_part p WHERE p.backfill_id = $1))
-				AND i.state IN (1, 2, 3, 4, 5, 6, 7, 8) AND i.trigger + 0 = $3
-			UNION ALL SELECT i.id FROM instance i WHERE i.id = ANY($4))
-		UPDATE backfill_item SET state = 1, reason = ''
-		WHERE instance_id > 0 AND instance_id = ANY(ARRAY(SELECT id FROM looked)) AND backfill_id + 0 = $1 AND state + 0 > 1`, b.ID, b.Workflow, code, db.list(runs))
-	return err
+	workflows := []flow.ID{b.Workflow}
+	if b.Cascaded > 0 {
+		parts, err := db.parts(ctx, q, b.ID)
+		if err != nil {
+			return err
+		}
+		for _, p := range parts {
+			workflows = append(workflows, p.Workflow)
+		}
+	}
+	for _, w := range workflows {
+		if _, err := exec(ctx, db, q, reopenSQL, b.ID, w, flow.MaxBackfillDates); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// reopenSQL reads the runs that go on by a stream of the index for each state.
+var reopenSQL = func() string {
+	var parts []string
+	for st := flow.InstanceSubmitted; st <= flow.InstanceQuarantined; st++ {
+		parts = append(parts, fmt.Sprintf(`SELECT * FROM (
+			SELECT i.id FROM instance i WHERE i.workflow_id = $2 AND i.state = %d AND i.trigger + 0 = %d ORDER BY i.id + 0 LIMIT $3) AS s%d`,
+			st, slices.Index(triggers[:], flow.TriggerBackfill), st))
+	}
+	return `
+		WITH going AS (` + strings.Join(parts, " UNION ALL ") + `)
+		UPDATE backfill_item SET state = 1, reason = ''
+		WHERE instance_id > 0 AND instance_id = ANY(ARRAY(SELECT id FROM going)) AND backfill_id + 0 = $1 AND state + 0 > 1`
+}()
 
 // advanced tells what advancing one backfill came to.
 type advanced struct {

@@ -106,6 +106,7 @@ var tasksThatWait = []wanting{
 	{"mutex of a key", pooled("slots: 1", "key: north", on), beside("a", "running"), wait{task: "a", state: "queued", says: []string{"pool: ", "north", "held by run OTHER (task a)"}}},
 
 	{"upstream", "tasks: {a: {run: " + on + "}, b: {needs: [a], run: 'true'}}", after("a", "running"), wait{task: "b", says: []string{"upstream: waits for a (running on worker "}, noRow: true}},
+	{"at the end", "tasks: {a: {run: " + on + "}}\nfinally: {z: {run: 'true'}}", after("a", "running"), wait{task: "z", says: []string{"finally: begins when all tasks before have ended"}, noRow: true}},
 	{"not chosen", "tasks: {a: {run: 'true', delay: 1h}, b: {needs: [a], run: 'true'}}", runs("--tasks", "a", "--mode", "only"), wait{task: "b", says: []string{"not_chosen: "}, noRow: true}},
 	{"unreached", "tasks: {a: {run: exit 1}, b: {needs: [a], run: 'true'}}", runs(), wait{task: "b", state: "unreached", says: []string{"unreached: needs a, which failed"}, noRow: true}},
 	{"not started, it waits its turn", "execution: serial_wait\ntasks: {a: {run: 'true', delay: 1h}}", beside("a", "waiting"), wait{task: "a", says: []string{"not_started: the run is queued (turn: "}, noRow: true}},
@@ -133,6 +134,8 @@ var runsThatWait = []wanting{
 	{"run, stopping", "tasks: {a: {run: " + stubborn + "}}", after("a", "running", "stop RUN"), wait{state: "stopping", says: []string{"stopping: "}}},
 	{"run, a failure ends it", "failure: end\ntasks: {a: {run: " + stubborn + "}, b: {type: wait, with: {event: broken}}, c: {needs: [b], run: exit 1}}", after("a", "running", "event broken"), wait{state: "running", says: []string{"failure_end: "}}},
 	{"run, its time is over", "timeout: {run: 5s, action: fail}\ntasks: {a: {run: " + stubborn + "}}", after("a", "running"), wait{state: "running", says: []string{"timeout: the run's time is over"}}},
+	{"run, at its end", "tasks: {a: {run: 'true'}}\nfinally: {z: {run: " + on + "}}", after("z", "running"), wait{state: "running", says: []string{"finally: the run will end succeeded; before that, tasks are running"}}},
+	{"run, killed at its end", "tasks: {a: {run: 'true'}}\nfinally: {z: {run: " + stubborn + "}}", after("z", "running", "stop RUN"), wait{state: "running", says: []string{"finally: the run will end succeeded; its last tasks are being killed"}}},
 	{"run, compensating", "tasks: {a: {run: 'true', compensate: {run: " + on + "}}, b: {needs: [a], run: exit 1}}", runs(), wait{state: "compensating", says: []string{"compensating: "}}},
 }
 

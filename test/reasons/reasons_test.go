@@ -19,6 +19,7 @@ var elsewhere = map[string]string{
 	"no_worker: no worker of group … has type …, such as …, which has …; it goes on when one with it joins":                                                             "internal/dispatch/pool_test.go",
 	"quarantined: … masters in a row ended while they drove this run, the last two while they did nothing else; `baton release` tries again, `baton stop` ends the run": "test/crash/deadly_test.go",
 	"child: run … is quarantined; `baton release …` or `baton stop …`: …":                                                                                               "internal/engine/testdata/scripts/child.txt",
+	"map: its items gave more than a task may hand on; waits until nothing of its items is left":                                                                        "internal/engine/testdata/scripts/mapfull.txt",
 	"deadline: it … by …; ": "internal/engine/testdata/scripts/deadlines.txt", // the minute must come
 	// Of a moment within a step: what is committed says why no place was found.
 	"queued: its worker was lost; waits for a place on another of group …": "internal/engine/testdata/scripts/retries.txt",
