@@ -135,7 +135,7 @@ var runsThatWait = []wanting{
 	{"run, a failure ends it", "failure: end\ntasks: {a: {run: " + stubborn + "}, b: {type: wait, with: {event: broken}}, c: {needs: [b], run: exit 1}}", after("a", "running", "event broken"), wait{state: "running", says: []string{"failure_end: "}}},
 	{"run, its time is over", "timeout: {run: 5s, action: fail}\ntasks: {a: {run: " + stubborn + "}}", after("a", "running"), wait{state: "running", says: []string{"timeout: the run's time is over"}}},
 	{"run, at its end", "tasks: {a: {run: 'true'}}\nfinally: {z: {run: " + on + "}}", after("z", "running"), wait{state: "running", says: []string{"finally: the run will end succeeded; before that, tasks are running"}}},
-	{"run, killed at its end", "tasks: {a: {run: 'true'}}\nfinally: {z: {run: " + stubborn + "}}", after("z", "running", "stop RUN"), wait{state: "running", says: []string{"finally: the run will end succeeded; its last tasks are being killed"}}},
+	{"run, killed at its end", "tasks: {a: {run: 'true'}}\nfinally: {z: {run: " + stubborn + "}}", after("z", "running", "stop RUN"), wait{state: "stopping", says: []string{"finally: the run will end succeeded; its last tasks are being killed"}}},
 	{"run, compensating", "tasks: {a: {run: 'true', compensate: {run: " + on + "}}, b: {needs: [a], run: exit 1}}", runs(), wait{state: "compensating", says: []string{"compensating: "}}},
 }
 
