@@ -20,7 +20,8 @@ var elsewhere = map[string]string{
 	"quarantined: … masters in a row ended while they drove this run, the last two while they did nothing else; `baton release` tries again, `baton stop` ends the run": "test/crash/deadly_test.go",
 	"child: run … is quarantined; `baton release …` or `baton stop …`: …":                                                                                               "internal/engine/testdata/scripts/child.txt",
 	"map: its items gave more than a task may hand on; waits until nothing of its items is left":                                                                        "internal/engine/testdata/scripts/mapfull.txt",
-	"deadline: it … by …; ": "internal/engine/testdata/scripts/deadlines.txt", // the minute must come
+	"deadline: it … by …; ":                                  "internal/engine/testdata/scripts/deadlines.txt", // the minute must come
+	"disabled: `baton trigger enable … …` has it wait again": "internal/cli/testdata/server/triggers.txtar",
 	// Of a moment within a step: what is committed says why no place was found.
 	"queued: its worker was lost; waits for a place on another of group …": "internal/engine/testdata/scripts/retries.txt",
 	"queued: waits for a place on a worker of group …":                     "internal/engine/testdata/scripts/hosted.txt",
