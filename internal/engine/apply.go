@@ -142,7 +142,7 @@ func (VerbGiven) event()    {}
 // broken; the caller then quarantines the instance.
 func Apply(s *State, ev Event, env Env) Effects {
 	var fx Effects
-	before, asked := s.toldState(), false
+	before, times, asked := s.toldState(), s.Inst.RunTimes, false
 	switch e := ev.(type) {
 	case Begin:
 		s.begin(env, &fx)
@@ -193,7 +193,7 @@ func Apply(s *State, ev Event, env Env) Effects {
 	}
 	s.proceed(env, &fx)
 	s.tellParent(before, asked, env)
-	s.change.ended = s.change.ended || s.Inst.State.Ended() && !before.Ended()
+	s.change.ended = s.change.ended || s.Inst.State.Ended() && (!before.Ended() || s.Inst.RunTimes != times)
 	return fx
 }
 

@@ -124,10 +124,12 @@ func (m *Master) stopUnread(ctx context.Context, q querier, id flow.ID, now flow
 	if _, err := exec(ctx, m.DB, q, "DELETE FROM pool_claim WHERE instance_id = $1", id); err != nil {
 		return err
 	}
-	_, err := exec(ctx, m.DB, q, `
+	if _, err := exec(ctx, m.DB, q, `
 		UPDATE instance SET state = $2, prior = 0, reason = $3, ended_at = $4
-		WHERE id = $1`, id, flow.InstanceStopped, flow.ReasonQuarantine, now)
-	return err
+		WHERE id = $1`, id, flow.InstanceStopped, flow.ReasonQuarantine, now); err != nil {
+		return err
+	}
+	return m.markUnread(ctx, q, id)
 }
 
 // alertQuarantined records the alert of an instance that exists by now.

@@ -69,6 +69,18 @@ func (m *Master) tellOfUnread(ctx context.Context, q querier, id flow.ID, state 
 	return err
 }
 
+// markUnread marks the triggers that wait for the end of a run which has ended unread.
+func (m *Master) markUnread(ctx context.Context, q querier, id flow.ID) error {
+	_, err := exec(ctx, m.DB, q, `
+		INSERT INTO trigger_mark (trigger_id, source, instance_id, seq, state, data_time, ended_at)
+		SELECT x.trigger_id, x.source, i.id, i.seq + 1, i.state, i.data_time, i.ended_at
+		FROM instance i JOIN workflow f ON f.id = i.workflow_id JOIN project p ON p.id = f.project_id
+			JOIN trigger_watch x ON x.project = p.name AND x.workflow = f.name
+		WHERE i.id = $1 AND NOT i.dry_run AND (x.states >> i.state) & 1 = 1
+		ON CONFLICT DO NOTHING`, id)
+	return err
+}
+
 // begunRun is a run that a row began.
 type begunRun struct{ row, child flow.ID }
 

@@ -92,6 +92,7 @@ func testQuarantineTold(w *world) {
 		w.ok(err)
 		return string(raw)
 	}
+	w.apply(triggered("after", after("any", source(flow.SourceEnded))))
 	first := news(above.NewTasks[0].ID, flow.InstanceQuarantined, "bad")
 	w.ok(w.m.Quarantine(w.ctx, w.me, c.ID, "bad", now))
 	w.same([]string{first}, told(above.Instance.ID, flow.InboxChild))
@@ -106,6 +107,7 @@ func testQuarantineTold(w *world) {
 	w.same([]string{first, news(77, flow.InstanceStopped, flow.ReasonQuarantine)}, told(above.Instance.ID, flow.InboxChild))
 	w.same(1, len(told(below.Instance.ID, flow.InboxVerb)), "what it began is stopped")
 	w.same(1, len(told(waits.Instance.ID, flow.InboxUpstream)), "who follows it looks")
+	w.same(1, len(w.standings()), "a trigger that waits for it is marked")
 	w.same([]flow.ID{}, w.claim(w.me, 5))
 	w.same(false, must(w.db.Instance(w.ctx, c.ID))(w).EndedAt == 0)
 }
