@@ -119,6 +119,7 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 	warnings = append(warnings, s.missingSources(ctx, docs)...)
 	warnings = append(warnings, s.missingWorkflows(ctx, docs)...)
 	warnings = append(warnings, s.doubtfulTriggers(ctx, docs)...)
+	warnings = append(warnings, s.missingApprovers(ctx, docs)...)
 	return &body[ApplyResult]{ApplyResult{items, warnings}}, nil
 }
 

@@ -30,6 +30,8 @@ type Documents interface {
 	DataSources(doc flow.Document) map[string]string
 	// Workflows lists the workflows that a document's tasks begin or wait for.
 	Workflows(doc flow.Document) []flow.UsedWorkflow
+	// Approvals lists what a document's approvals ask.
+	Approvals(doc flow.Document) []flow.Approval
 	// Environments lists the environments that a workflow names, or a start of it, and the tasks that run in them.
 	Environments(w *flow.Workflow, start flow.Start) []flow.EnvironmentUse
 	// Place tells where a value of a document stands in its file, by its path, or the nearest thing to it; 0 when the file

@@ -147,6 +147,8 @@ type Cluster interface {
 	CreateToken(ctx context.Context, name, sum string, now flow.Time) error
 	// TokenName returns the name of the token with this sum. Not found: nobody has it.
 	TokenName(ctx context.Context, sum string) (string, error)
+	// TokenNames lists whose tokens there are.
+	TokenNames(ctx context.Context) ([]string, error)
 	// Drain makes a node take nothing new, by flow.Node.DrainKey or flow.DrainOf; Undrain takes that back.
 	Drain(ctx context.Context, key, by string, now flow.Time) error
 	Undrain(ctx context.Context, key string) error

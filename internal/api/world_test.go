@@ -362,6 +362,8 @@ func (d documents) DataSources(doc flow.Document) map[string]string {
 
 func (documents) Workflows(doc flow.Document) []flow.UsedWorkflow { return spec.Workflows(doc) }
 
+func (d documents) Approvals(doc flow.Document) []flow.Approval { return spec.Approvals(doc, d.types) }
+
 func (d documents) Environments(w *flow.Workflow, start flow.Start) []flow.EnvironmentUse {
 	return spec.Environments(w, start, d.types)
 }

@@ -198,6 +198,8 @@ func (f files) DataSources(doc flow.Document) map[string]string {
 
 func (files) Workflows(doc flow.Document) []flow.UsedWorkflow { return spec.Workflows(doc) }
 
+func (f files) Approvals(doc flow.Document) []flow.Approval { return spec.Approvals(doc, f.types) }
+
 func (f files) Environments(w *flow.Workflow, start flow.Start) []flow.EnvironmentUse {
 	return spec.Environments(w, start, f.types)
 }

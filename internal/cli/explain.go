@@ -41,6 +41,9 @@ func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) erro
 	p := a.paint()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s%s\n", p.bold(e.Instance), p.state(string(e.State)), because(string(e.State), e.Reason, e.NextCheckAt.Std()))
+	if e.EndedBy != nil {
+		fmt.Fprintf(&b, "  %s\n", *e.EndedBy)
+	}
 	writeGiven(&b, p, e.Given)
 	names := 0
 	for _, t := range e.Tasks {
@@ -52,6 +55,7 @@ func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) erro
 		for _, lost := range t.Lost {
 			fmt.Fprintf(&b, "      %s\n", lost)
 		}
+		writeAsked(&b, t.Asks)
 		if !values {
 			continue
 		}
@@ -73,6 +77,37 @@ func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) erro
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeAsked shows what an approval asks: what may be chosen, and its form, a line for each field.
+func writeAsked(b *strings.Builder, asked *api.Asked) {
+	if asked == nil {
+		return
+	}
+	if len(asked.Options) > 0 {
+		fmt.Fprintf(b, "      --choose %s%s\n", strings.Join(asked.Options, "|"), defaultText(asked.Default))
+	}
+	for _, f := range asked.Form {
+		line := fmt.Sprintf("-p %s=<%s>", f.Name, f.Type)
+		if len(f.Enum) > 0 {
+			line = fmt.Sprintf("-p %s=%s", f.Name, strings.Join(f.Enum, "|"))
+		}
+		if f.Required && f.Default == nil {
+			line += "  required"
+		}
+		line += defaultText(f.Default)
+		if f.Description != "" {
+			line += "  " + firstOf(f.Description)
+		}
+		fmt.Fprintf(b, "      %s\n", line)
+	}
+}
+
+func defaultText(value *string) string {
+	if value == nil {
+		return ""
+	}
+	return "  (default " + *value + ")"
 }
 
 // writeGiven tells of verbs that were accepted and wait.

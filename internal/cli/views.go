@@ -90,6 +90,7 @@ func attemptView() view[api.Attempt] {
 		name: func(t api.Attempt) string { return fmt.Sprintf("%s/%d", t.Task, t.Attempt) },
 		columns: []column[api.Attempt]{
 			{head: "TASK", cell: func(t api.Attempt) string { return shorten(t.Task, 32) }},
+			{head: "ROW", wide: true, cell: func(t api.Attempt) string { return t.Row }},
 			{head: "TRY", cell: func(t api.Attempt) string { return strconv.Itoa(int(t.Attempt)) }},
 			{head: "TOKEN", cell: func(t api.Attempt) string { return strconv.FormatInt(t.Token, 10) }},
 			{head: "STATE", state: true, cell: func(t api.Attempt) string { return string(t.State) }},
