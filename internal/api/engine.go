@@ -24,8 +24,8 @@ type Documents interface {
 	// Parse checks files and returns what they say, or flow.Errors with everything wrong with them.
 	// Documents that name no project get the given one.
 	Parse(files []SourceFile, project string) ([]flow.Document, error)
-	// EachFile calls do with every resource that a document names.
-	EachFile(doc flow.Document, do func(*flow.File))
+	// EachFile calls do with every resource that a document names, and the task that names it.
+	EachFile(doc flow.Document, do func(under, task string, f *flow.File))
 	// DataSources names the data sources that a document's tasks use, with a task of each.
 	DataSources(doc flow.Document) map[string]string
 	// Workflows lists the workflows that a document's tasks begin or wait for.

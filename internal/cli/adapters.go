@@ -190,7 +190,7 @@ func (f files) Parse(sources []api.SourceFile, project string) ([]flow.Document,
 	return docs, nil
 }
 
-func (files) EachFile(doc flow.Document, do func(*flow.File)) { spec.EachFile(doc, do) }
+func (files) EachFile(doc flow.Document, do func(string, string, *flow.File)) { spec.EachFile(doc, do) }
 
 func (f files) DataSources(doc flow.Document) map[string]string {
 	return spec.DataSources(doc, f.types)

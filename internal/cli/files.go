@@ -47,7 +47,7 @@ func (a *app) validateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		out := api.Describe(newFiles(), docs)
+		out := api.Describe(newFiles(), docs, sources)
 		raw, err := marshal(out)
 		if err != nil {
 			return err
