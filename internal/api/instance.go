@@ -234,6 +234,9 @@ func (s *Server) listInstances(ctx context.Context, in *listInstancesIn) (*body[
 		return nil, err
 	}
 	p, err := s.store.Instances(ctx, f)
+	if err == nil && len(p.Items) == 0 {
+		err = s.knowsWorkflow(ctx, f.Project, f.Workflow)
+	}
 	if err != nil {
 		return nil, err
 	}

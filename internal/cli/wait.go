@@ -175,11 +175,39 @@ func (a *app) printStarted(got answer[api.Instance]) error {
 	})
 }
 
+// begunStates are those of a run that does not wait for its turn any more.
+var begunStates = []string{"running", "pausing", "paused", "stopping", "stopped", "succeeded", "failed", "compensating", "quarantined"}
+
+// settleWithin is how long a person who starts a run waits to hear whether it begins.
+const settleWithin = 500 * time.Millisecond
+
+// soon is how a run stands a moment after it was accepted, for people: it may wait for its turn, or have been
+// discarded. Programs get at once what was answered.
+func (a *app) soon(ctx context.Context, c *client, got answer[api.Instance]) answer[api.Instance] {
+	if a.config.Output != formatTable && a.config.Output != formatWide {
+		return got
+	}
+	later, _, err := a.await(ctx, c, got.Value.ID, begunStates, settleWithin)
+	if err != nil {
+		later, err = ask[api.Instance](ctx, c, read(path("instances", got.Value.ID), nil))
+	}
+	if err != nil {
+		return got // it was accepted, whatever becomes of it
+	}
+	later.Value.Existing = got.Value.Existing
+	return later
+}
+
 // startedLine says that there is a run now, or that its key had made it before.
 func (a *app) startedLine(i api.Instance) string {
 	word := "started"
-	if i.Existing {
+	switch {
+	case i.Existing:
 		word = "exists already"
+	case string(i.State) == flow.InstanceQueued.String():
+		word = "queued" + because(string(i.State), i.Reason, time.Time{})
+	case i.Reason != nil && *i.Reason == flow.ReasonDiscarded:
+		word = or(i.EndedBy, flow.ReasonDiscarded)
 	}
 	return fmt.Sprintf("%s  %s v%d  %s", a.paint().bold(i.ID), placeOf(i.Project, i.Workflow), i.Version, word)
 }
