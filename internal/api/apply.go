@@ -3,7 +3,9 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,6 +36,14 @@ type Described struct {
 	Name      string   `json:"name"`
 	File      string   `json:"file" doc:"The file it stands in"`
 	Resources []string `json:"resources" doc:"Files beside it that it names"`
+	NamedBy   []Named  `json:"named_by,omitempty" doc:"Where it names them, in the same order"`
+}
+
+// Named is where a document names a file.
+type Named struct {
+	Task   string `json:"task"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
 }
 
 func (s *Server) validate(_ context.Context, in *filesIn) (*body[ValidateResult], error) {
@@ -41,16 +51,20 @@ func (s *Server) validate(_ context.Context, in *filesIn) (*body[ValidateResult]
 	if err != nil {
 		return nil, err
 	}
-	return &body[ValidateResult]{Describe(s.files, docs)}, nil
+	return &body[ValidateResult]{Describe(s.files, docs, in.Body.Files)}, nil
 }
 
 // Describe lists documents with the resources they name.
-func Describe(files Documents, docs []flow.Document) ValidateResult {
+func Describe(files Documents, docs []flow.Document, sources []SourceFile) ValidateResult {
 	out := ValidateResult{Items: make([]Described, len(docs))}
 	for i, d := range docs {
 		out.Items[i] = describe(d)
 		out.Items[i].Resources = []string{}
-		files.EachFile(d, func(f *flow.File) { out.Items[i].Resources = append(out.Items[i].Resources, f.Path) })
+		files.EachFile(d, func(under, task string, f *flow.File) {
+			n := Named{Task: task}
+			n.Line, n.Column = placeIn(files, sources, d, under, task, "files")
+			out.Items[i].Resources, out.Items[i].NamedBy = append(out.Items[i].Resources, f.Path), append(out.Items[i].NamedBy, n)
+		})
 	}
 	return out
 }
@@ -87,22 +101,25 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 	if err != nil {
 		return nil, err
 	}
-	unsent := s.attach(docs, in.Body.Files)
-	if len(unsent) > 0 {
-		return nil, unsent
+	wrong := s.attach(docs, in.Body.Files)
+	if len(wrong) == 0 {
+		if err := s.haveBlobs(ctx, in.Body.Files); err != nil {
+			return nil, err
+		}
 	}
-	if err := s.haveBlobs(ctx, in.Body.Files); err != nil {
+	unprepared, err := s.canBePrepared(ctx, docs, in.Body.Files)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.canBePrepared(ctx, docs, in.Body.Files); err != nil {
-		return nil, err
+	if wrong = append(wrong, unprepared...); len(wrong) > 0 {
+		return nil, s.refused(docs, in.Body.Files, wrong, s.store.Check(ctx, docs, flow.At(time.Now())))
 	}
 	for i := range docs {
 		docs[i].Reset = in.Body.ResetOverrides
 	}
 	items, err := s.store.Apply(ctx, docs, flow.At(time.Now()))
 	if err != nil {
-		return nil, err
+		return nil, s.refused(docs, in.Body.Files, nil, err)
 	}
 	if items == nil {
 		items = []flow.Applied{}
@@ -119,6 +136,7 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 	warnings = append(warnings, s.missingSources(ctx, docs)...)
 	warnings = append(warnings, s.missingWorkflows(ctx, docs)...)
 	warnings = append(warnings, s.doubtfulTriggers(ctx, docs)...)
+	warnings = append(warnings, s.missingApprovers(ctx, docs)...)
 	return &body[ApplyResult]{ApplyResult{items, warnings}}, nil
 }
 
@@ -206,16 +224,47 @@ func (s *Server) attach(docs []flow.Document, files []SourceFile) flow.Errors {
 	}
 	var unsent flow.Errors
 	for _, d := range docs {
-		s.files.EachFile(d, func(f *flow.File) {
+		s.files.EachFile(d, func(under, task string, f *flow.File) {
 			r, ok := sent[place{d.File, f.Path}]
 			if !ok {
-				unsent = append(unsent, &flow.Error{Code: flow.CodeInvalidFile, Field: "files", File: d.File, Message: fmt.Sprintf("resource %q was not sent beside the file", f.Path)})
+				e := flow.Errorf(flow.CodeInvalidFile, under+"."+task+".files", "task %s: resource %q was not sent beside the file", task, f.Path)
+				e.File = d.File
+				e.Line, e.Column = placeIn(s.files, files, d, under, task, "files")
+				unsent = append(unsent, e)
 				return
 			}
 			f.SHA256, f.Executable = r.SHA256, r.Executable
 		})
 	}
 	return unsent
+}
+
+// placeIn finds where a value of a document stands in the files it came with, 0 when they do not hold it.
+func placeIn(documents Documents, files []SourceFile, d flow.Document, path ...string) (line, column int) {
+	f := slices.IndexFunc(files, func(f SourceFile) bool { return f.Name == d.File })
+	if f < 0 {
+		return 0, 0
+	}
+	return documents.Place(files[f], d, path...)
+}
+
+// refused is what is wrong with documents beside what is stored, all at once, each with its place: what was found
+// here, and what the store refuses.
+func (s *Server) refused(docs []flow.Document, files []SourceFile, wrong flow.Errors, err error) error {
+	var more flow.Refusals
+	if err != nil && !errors.As(err, &more) {
+		return err
+	}
+	for _, r := range more {
+		d, e := docs[r.Document], *r.Error
+		e.Code, e.File = flow.CodeInvalidFile, d.File
+		e.Line, e.Column = placeIn(s.files, files, d, r.Path...)
+		wrong = append(wrong, &e)
+	}
+	slices.SortStableFunc(wrong, func(a, b *flow.Error) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return wrong
 }
 
 // haveBlobs refuses files whose resources are not stored: a run would fail on them.

@@ -3,6 +3,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -16,10 +17,28 @@ const namesCompared = 500
 
 // didYouMean adds the nearest name to an error that knows no such workflow.
 func (s *Server) didYouMean(ctx context.Context, r StartRequest, err error) error {
-	if flow.CodeOf(err) != flow.CodeNotFound || r.Version != 0 {
+	if r.Version != 0 {
 		return err
 	}
-	have, listErr := s.store.Workflows(ctx, r.Project, namesCompared, "", "")
+	return s.nearWorkflow(ctx, r.Project, r.Workflow, err)
+}
+
+// knowsWorkflow refuses to narrow a list to a workflow that does not exist; "" is none.
+func (s *Server) knowsWorkflow(ctx context.Context, project, workflow string) error {
+	if workflow == "" {
+		return nil
+	}
+	project = cmp.Or(project, flow.DefaultProject)
+	_, err := s.store.Workflow(ctx, project, workflow, 0)
+	return s.nearWorkflow(ctx, project, workflow, err)
+}
+
+// nearWorkflow adds the nearest name to the error of a workflow that does not exist.
+func (s *Server) nearWorkflow(ctx context.Context, project, workflow string, err error) error {
+	if err == nil || flow.CodeOf(err) != flow.CodeNotFound {
+		return err
+	}
+	have, listErr := s.store.Workflows(ctx, project, namesCompared, "", "")
 	if listErr != nil {
 		return err
 	}
@@ -27,7 +46,7 @@ func (s *Server) didYouMean(ctx context.Context, r StartRequest, err error) erro
 	for i, d := range have {
 		names[i] = d.Name
 	}
-	near := flow.Nearest(r.Workflow, names)
+	near := flow.Nearest(workflow, names)
 	if near == "" {
 		return err
 	}

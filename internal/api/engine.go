@@ -24,12 +24,14 @@ type Documents interface {
 	// Parse checks files and returns what they say, or flow.Errors with everything wrong with them.
 	// Documents that name no project get the given one.
 	Parse(files []SourceFile, project string) ([]flow.Document, error)
-	// EachFile calls do with every resource that a document names.
-	EachFile(doc flow.Document, do func(*flow.File))
+	// EachFile calls do with every resource that a document names, and the task that names it.
+	EachFile(doc flow.Document, do func(under, task string, f *flow.File))
 	// DataSources names the data sources that a document's tasks use, with a task of each.
 	DataSources(doc flow.Document) map[string]string
 	// Workflows lists the workflows that a document's tasks begin or wait for.
 	Workflows(doc flow.Document) []flow.UsedWorkflow
+	// Approvals lists what a document's approvals ask.
+	Approvals(doc flow.Document) []flow.Approval
 	// Environments lists the environments that a workflow names, or a start of it, and the tasks that run in them.
 	Environments(w *flow.Workflow, start flow.Start) []flow.EnvironmentUse
 	// Place tells where a value of a document stands in its file, by its path, or the nearest thing to it; 0 when the file

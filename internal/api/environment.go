@@ -120,7 +120,7 @@ func (s *Server) environments(ctx context.Context, docs []flow.Document) (map[st
 
 // canBePrepared refuses workflows whose tasks would fail when they start: an environment that exists neither in the files
 // nor here, or may not be used in the worker group of a task. All that is wrong is said at once.
-func (s *Server) canBePrepared(ctx context.Context, docs []flow.Document, files []SourceFile) error {
+func (s *Server) canBePrepared(ctx context.Context, docs []flow.Document, files []SourceFile) (flow.Errors, error) {
 	uses := make([][]flow.EnvironmentUse, len(docs))
 	named := false
 	for i, d := range docs {
@@ -130,11 +130,11 @@ func (s *Server) canBePrepared(ctx context.Context, docs []flow.Document, files 
 		}
 	}
 	if !named {
-		return nil
+		return nil, nil
 	}
 	have, names, err := s.environments(ctx, docs)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var wrong flow.Errors
 	for i, d := range docs {
@@ -148,19 +148,14 @@ func (s *Server) canBePrepared(ctx context.Context, docs []flow.Document, files 
 			}
 			e := *u.err
 			e.Code, e.File, e.Field = flow.CodeInvalidFile, d.File, strings.Join(path, ".")
-			if f := slices.IndexFunc(files, func(f SourceFile) bool { return f.Name == d.File }); f >= 0 {
-				e.Line, e.Column = s.files.Place(files[f], d, path...)
-			}
+			e.Line, e.Column = placeIn(s.files, files, d, path...)
 			if u.Task != "" {
 				e.Message = fmt.Sprintf("task %s: %s", u.Task, e.Message)
 			}
 			wrong = append(wrong, &e)
 		}
 	}
-	if len(wrong) > 0 {
-		return wrong
-	}
-	return nil
+	return wrong, nil
 }
 
 // refusedUse is one that cannot be.

@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ type Explanation struct {
 	State       InstanceState     `json:"state"`
 	Reason      *string           `json:"reason"`
 	NextCheckAt flow.Time         `json:"next_check_at"`
+	EndedBy     *string           `json:"ended_by,omitempty" doc:"Of one that was stopped or discarded: by whom, or why"`
 	Given       []Given           `json:"given,omitempty" doc:"Verbs that were accepted and are not carried out yet"`
 	Tasks       []TaskExplanation `json:"tasks" doc:"In order of the file; what was not reached included"`
 }
@@ -29,6 +31,7 @@ type TaskExplanation struct {
 	Reason      *string       `json:"reason"`
 	NextCheckAt flow.Time     `json:"next_check_at"`
 	Lost        []string      `json:"lost,omitempty" doc:"Of one task: its tries that came to their end with their worker, and why"`
+	Asks        *Asked        `json:"asks,omitempty" doc:"Of one task, an approval: what it asks"`
 	Params      []ParamOrigin `json:"params"`
 	Script      *string       `json:"script,omitempty" doc:"As it runs"`
 	// Environment is what its process is prepared by.
@@ -56,7 +59,11 @@ func (s *Server) explainInstance(ctx context.Context, in *explainIn) (*body[Expl
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.explain(ctx, run, rows, in.Task)
+	def, err := s.store.Workflow(ctx, run.ProjectName, run.WorkflowName, run.Version)
+	var e flow.Explanation
+	if err == nil {
+		e, err = s.explain(ctx, def, run, rows, in.Task)
+	}
 	if err != nil && run.State == flow.InstanceQuarantined {
 		// It cannot be read, which is why it is quarantined: its reason says so.
 		e, err = flow.Explanation{State: run.State, Reason: run.Reason}, nil
@@ -67,10 +74,10 @@ func (s *Server) explainInstance(ctx context.Context, in *explainIn) (*body[Expl
 	}
 	out := explanationOf(run.ID, e, in.Task)
 	if in.Task != "" && len(out.Tasks) == 0 {
-		if err := s.knows(ctx, run, in.Task); err != nil {
-			return nil, err
-		}
-		return nil, flow.Errorf(flow.CodeNotFound, "task", "the run has no %q, or has not come to it yet; `baton explain %s` tells how far it is", in.Task, run.ID)
+		return nil, s.noItem(ctx, run, rows, in.Task)
+	}
+	if out.EndedBy, err = s.endedBy(ctx, run); err != nil {
+		return nil, err
 	}
 	if !run.State.Ended() {
 		if out.Given, err = s.givenTo(ctx, id); err != nil {
@@ -79,10 +86,35 @@ func (s *Server) explainInstance(ctx context.Context, in *explainIn) (*body[Expl
 	}
 	if in.Task != "" {
 		if out.Tasks[0].Lost, err = s.lostTries(ctx, id, in.Task); err == nil {
-			err = s.usedEnvironment(ctx, &out.Tasks[0], rows)
+			err = errors.Join(s.usedEnvironment(ctx, &out.Tasks[0], rows), s.asks(ctx, def, &out.Tasks[0]))
 		}
 	}
 	return &body[Explanation]{out}, err
+}
+
+// noItem says why nothing is told of a task: its workflow has none of this name, or its map no such item.
+func (s *Server) noItem(ctx context.Context, run flow.Run, rows []flow.TaskRow, task string) error {
+	if err := s.knows(ctx, run, task); err != nil {
+		return err
+	}
+	owner, index, isItem := flow.CutItem(task)
+	if !isItem {
+		return flow.Errorf(flow.CodeNotFound, "task", "task %q of run %s has not been reached", task, run.ID)
+	}
+	last := int32(0)
+	for _, r := range rows {
+		if name, _, _ := flow.CutItem(r.Name); r.Item > last && name == owner {
+			last = r.Item
+		}
+	}
+	switch last {
+	case 0:
+		return flow.Errorf(flow.CodeNotFound, "task", "task %q of run %s has begun no item yet", owner, run.ID)
+	case 1:
+		return flow.Errorf(flow.CodeNotFound, "task", "task %q of run %s has no item %d that has begun; %s has", owner, run.ID, index, flow.ItemName(owner, 0))
+	default:
+		return flow.Errorf(flow.CodeNotFound, "task", "task %q of run %s has no item %d that has begun; those from 0 to %d have", owner, run.ID, index, last-1)
+	}
 }
 
 // lostTries tells of the attempts of a task that were lost, oldest first.
@@ -111,11 +143,7 @@ func whyLost(a flow.NamedAttempt) string {
 	}
 }
 
-func (s *Server) explain(ctx context.Context, run flow.Run, rows []flow.TaskRow, item string) (flow.Explanation, error) {
-	def, err := s.store.Workflow(ctx, run.ProjectName, run.WorkflowName, run.Version)
-	if err != nil {
-		return flow.Explanation{}, err
-	}
+func (s *Server) explain(ctx context.Context, def flow.Definition, run flow.Run, rows []flow.TaskRow, item string) (flow.Explanation, error) {
 	e, err := s.engine.Explain(def, flow.Loaded{Instance: run.Instance, Tasks: rows}, item, flow.At(time.Now()))
 	if err != nil {
 		return e, err

@@ -105,7 +105,7 @@ func (s *Server) taskOver(ctx context.Context, id flow.ID, in *logIn) (string, b
 		return "", false, err
 	}
 	for _, r := range slices.Backward(rows) {
-		if r.Name == in.Task {
+		if r.Name == in.Task && (in.Row == "" && r.Valid || in.Row == r.ID.String()) {
 			return r.State.String(), r.State.Ended() || in.Attempt > 0 && r.Attempt.Number >= in.Attempt, nil
 		}
 	}

@@ -160,8 +160,14 @@ func (s *Server) getInstance(ctx context.Context, in *InstancePath) (*body[Insta
 func (s *Server) instance(ctx context.Context, id flow.ID) (Instance, error) {
 	run, rows, err := s.load(ctx, id)
 	out := instanceOf(run, rows)
-	if err == nil && !run.State.Ended() {
+	if err != nil {
+		return out, err
+	}
+	if !run.State.Ended() {
 		out.Given, err = s.givenTo(ctx, id)
+	}
+	if err == nil {
+		out.EndedBy, err = s.endedBy(ctx, run)
 	}
 	return out, err
 }
@@ -228,6 +234,9 @@ func (s *Server) listInstances(ctx context.Context, in *listInstancesIn) (*body[
 		return nil, err
 	}
 	p, err := s.store.Instances(ctx, f)
+	if err == nil && len(p.Items) == 0 {
+		err = s.knowsWorkflow(ctx, f.Project, f.Workflow)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"iter"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -85,65 +84,4 @@ func (s *Server) request(id flow.ID, a flow.NamedAttempt, in *logIn) LogRequest 
 		Instance: id, Task: a.Task, Token: a.Token, Session: a.Session, Worker: a.Worker,
 		Offset: in.Offset, Limit: in.Limit, Follow: in.Follow,
 	}
-}
-
-// attempt finds the attempt whose log is wanted.
-func (s *Server) attempt(ctx context.Context, id flow.ID, in *logIn) (flow.NamedAttempt, error) {
-	var none flow.NamedAttempt
-	all, err := s.store.Attempts(ctx, id, in.Task)
-	if err != nil {
-		return none, err
-	}
-	if len(all) == 0 {
-		return none, s.noAttempt(ctx, id, in.Task)
-	}
-	row := all[len(all)-1].Task
-	if in.Row != "" {
-		if row, err = flow.ParseID(in.Row); err != nil {
-			return none, err
-		}
-	}
-	for _, a := range slices.Backward(all) {
-		if a.Task == row && (in.Attempt == 0 || in.Attempt == a.Number) {
-			return a, nil
-		}
-	}
-	return none, flow.Errorf(flow.CodeNotFound, "attempt", "task %q of run %s has no attempt %d", in.Task, id, in.Attempt)
-}
-
-// noAttempt says why there is no log: the task is not known, or it has not begun.
-func (s *Server) noAttempt(ctx context.Context, id flow.ID, task string) error {
-	run, rows, err := s.load(ctx, id)
-	if err != nil {
-		return err
-	}
-	for _, r := range rows {
-		if r.Name != task {
-			continue
-		}
-		said, err := s.failures(ctx, run.ID)
-		if err != nil {
-			return err
-		}
-		return flow.Errorf(flow.CodeNotFound, "task", "task %q has no log, for it did not begin: it is %s (%s)", task, r.State, said.why(task, r.Reason))
-	}
-	if err := s.knows(ctx, run, task); err != nil {
-		return err
-	}
-	return flow.Errorf(flow.CodeNotFound, "task", "task %q of run %s has not been reached", task, id)
-}
-
-// knows refuses a task that the run's version does not have.
-func (s *Server) knows(ctx context.Context, run flow.Run, task string) error {
-	def, err := s.store.Workflow(ctx, run.ProjectName, run.WorkflowName, run.Version)
-	if err != nil {
-		return err
-	}
-	owner, _, _ := flow.CutItem(task)
-	for _, t := range def.Workflow.AllTasks() {
-		if t.Name == task || t.Inner != nil && t.Name == owner || t.Compensate != nil && t.Name+":compensate" == task {
-			return nil
-		}
-	}
-	return flow.Errorf(flow.CodeNotFound, "task", "workflow %q version %d has no task %q", run.WorkflowName, run.Version, task)
 }

@@ -44,6 +44,7 @@ type Instance struct {
 	Summary
 	Existing bool     `json:"existing,omitempty" doc:"The idempotency key was known: this is the run it made"`
 	Warnings []string `json:"warnings,omitempty" doc:"Of a start: what may be a slip of the pen, or will wait"`
+	EndedBy  *string  `json:"ended_by,omitempty" doc:"Of one that was stopped or discarded: by whom, or why"`
 	Given    []Given  `json:"given,omitempty" doc:"Verbs that were accepted and are not carried out yet"`
 	Tasks    []Task   `json:"tasks"`
 }

@@ -64,6 +64,9 @@ func (s *Server) listSchedules(ctx context.Context, in *listSchedulesIn) (*body[
 		return nil, err
 	}
 	p, err := s.store.Schedules(ctx, in.Project, in.Workflow, in.Limit, cursor)
+	if err == nil && len(p.Items) == 0 {
+		err = s.knowsWorkflow(ctx, in.Project, in.Workflow)
+	}
 	now := flow.At(time.Now())
 	return listOf(p, func(r flow.ScheduleRow) Schedule { return scheduleOf(r, now, in.Next) }), err
 }
@@ -229,6 +232,11 @@ func (s *Server) listFires(ctx context.Context, in *listFiresIn) (*body[List[Fir
 		f.States = append(f.States, state)
 	}
 	p, err := s.store.Fires(ctx, f)
+	if err == nil && len(p.Items) == 0 {
+		err = s.knowsWorkflow(ctx, f.Project, f.Workflow)
+	}
+	// The store has decisions in their order; of those made together the later time comes first.
+	slices.SortStableFunc(p.Items, func(a, b flow.NamedFire) int { return cmp.Compare(b.Nominal, a.Nominal) })
 	return listOf(p, func(n flow.NamedFire) Fire {
 		out := Fire{
 			ID: n.ID.String(), Schedule: n.ScheduleName, Project: n.ProjectName, Workflow: n.WorkflowName, Nominal: n.Nominal, Last: n.Last,

@@ -60,7 +60,10 @@ type Runs interface {
 type Definitions interface {
 	// Apply writes all documents in one transaction: projects that do not exist are made, a changed
 	// workflow gets a new version, an unchanged one none (compared by the JSON of flow.Workflow).
+	// Everything that cannot be beside what is stored is refused at once, as flow.Refusals.
 	Apply(ctx context.Context, docs []flow.Document, now flow.Time) ([]flow.Applied, error)
+	// Check returns what Apply would refuse of the documents as flow.Refusals, and changes nothing.
+	Check(ctx context.Context, docs []flow.Document, now flow.Time) error
 	// Project reads a project by name.
 	Project(ctx context.Context, name string) (flow.Project, error)
 	// Projects lists projects by name.
@@ -147,6 +150,8 @@ type Cluster interface {
 	CreateToken(ctx context.Context, name, sum string, now flow.Time) error
 	// TokenName returns the name of the token with this sum. Not found: nobody has it.
 	TokenName(ctx context.Context, sum string) (string, error)
+	// TokenNames lists whose tokens there are.
+	TokenNames(ctx context.Context) ([]string, error)
 	// Drain makes a node take nothing new, by flow.Node.DrainKey or flow.DrainOf; Undrain takes that back.
 	Drain(ctx context.Context, key, by string, now flow.Time) error
 	Undrain(ctx context.Context, key string) error

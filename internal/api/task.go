@@ -56,6 +56,9 @@ func (s *Server) listShards(ctx context.Context, in *listOfTaskIn) (*body[List[S
 	if err != nil {
 		return nil, err
 	}
+	if err := hasItems(def, in.Task); err != nil {
+		return nil, err
+	}
 	rows = slices.DeleteFunc(rows, func(r flow.TaskRow) bool {
 		task, _, _ := flow.CutItem(r.Name)
 		return r.Item == 0 || !r.Valid || in.Task != "" && task != in.Task && r.Name != in.Task
@@ -66,6 +69,16 @@ func (s *Server) listShards(ctx context.Context, in *listOfTaskIn) (*body[List[S
 		}
 		return shardOf(r, nil)
 	}), nil
+}
+
+// hasItems refuses a task that has neither items nor rounds.
+func hasItems(def flow.Definition, task string) error {
+	for _, t := range def.Workflow.AllTasks() {
+		if t.Name == task && !flow.Fans(t.Type) {
+			return flow.Errorf(flow.CodeBadRequest, "task", "task %q is of type %s; only a map has items, and a loop rounds", task, t.Type)
+		}
+	}
+	return nil
 }
 
 func (s *Server) listAttempts(ctx context.Context, in *listOfTaskIn) (*body[List[Attempt]], error) {

@@ -152,7 +152,7 @@ type getWorkflowIn struct {
 func (s *Server) getWorkflow(ctx context.Context, in *getWorkflowIn) (*body[Workflow], error) {
 	d, err := s.store.Workflow(ctx, in.Project, in.Workflow, in.Version)
 	if err != nil {
-		return nil, err
+		return nil, s.nearWorkflow(ctx, in.Project, in.Workflow, err)
 	}
 	w := workflowOf(d)
 	w.Definition, err = json.Marshal(d.Workflow)
@@ -161,6 +161,7 @@ func (s *Server) getWorkflow(ctx context.Context, in *getWorkflowIn) (*body[Work
 
 func (s *Server) listVersions(ctx context.Context, in *WorkflowPath) (*body[List[Workflow]], error) {
 	all, err := s.store.Versions(ctx, in.Project, in.Workflow)
+	err = s.nearWorkflow(ctx, in.Project, in.Workflow, err)
 	return listOf(flow.Page[flow.Definition]{Items: all}, workflowOf), err
 }
 

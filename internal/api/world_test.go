@@ -354,13 +354,15 @@ func (d documents) Parse(files []api.SourceFile, project string) ([]flow.Documen
 	return docs, nil
 }
 
-func (documents) EachFile(doc flow.Document, do func(*flow.File)) { spec.EachFile(doc, do) }
+func (documents) EachFile(doc flow.Document, do func(string, string, *flow.File)) { spec.EachFile(doc, do) }
 
 func (d documents) DataSources(doc flow.Document) map[string]string {
 	return spec.DataSources(doc, d.types)
 }
 
 func (documents) Workflows(doc flow.Document) []flow.UsedWorkflow { return spec.Workflows(doc) }
+
+func (d documents) Approvals(doc flow.Document) []flow.Approval { return spec.Approvals(doc, d.types) }
 
 func (d documents) Environments(w *flow.Workflow, start flow.Start) []flow.EnvironmentUse {
 	return spec.Environments(w, start, d.types)

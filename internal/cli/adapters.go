@@ -190,13 +190,15 @@ func (f files) Parse(sources []api.SourceFile, project string) ([]flow.Document,
 	return docs, nil
 }
 
-func (files) EachFile(doc flow.Document, do func(*flow.File)) { spec.EachFile(doc, do) }
+func (files) EachFile(doc flow.Document, do func(string, string, *flow.File)) { spec.EachFile(doc, do) }
 
 func (f files) DataSources(doc flow.Document) map[string]string {
 	return spec.DataSources(doc, f.types)
 }
 
 func (files) Workflows(doc flow.Document) []flow.UsedWorkflow { return spec.Workflows(doc) }
+
+func (f files) Approvals(doc flow.Document) []flow.Approval { return spec.Approvals(doc, f.types) }
 
 func (f files) Environments(w *flow.Workflow, start flow.Start) []flow.EnvironmentUse {
 	return spec.Environments(w, start, f.types)

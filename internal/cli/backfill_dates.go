@@ -97,7 +97,7 @@ func watchBackfill(ctx context.Context, a *app, c *client, id string) error {
 	var rows *changing[api.BackfillItem]
 	for {
 		var got answer[api.Backfill]
-		err := patiently(ctx, func() (err error) {
+		err := c.patiently(ctx, func() (err error) {
 			got, err = ask[api.Backfill](ctx, c, read(path("backfills", id), nil))
 			return err
 		})

@@ -26,6 +26,8 @@ type client struct {
 	http *http.Client
 	to   target
 	data string // folder to start a server in, for messages
+
+	patience patience
 }
 
 func newClient(c Config) *client {

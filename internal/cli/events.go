@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"baton/internal/api"
 	"baton/internal/flow"
@@ -80,26 +79,4 @@ func readEvents(r io.Reader, handle func(name string, data []byte) error) error 
 		return err
 	}
 	return io.ErrUnexpectedEOF
-}
-
-const (
-	retryGap  = 500 * time.Millisecond
-	retryMost = 60 // in a row: half a minute of a server that is gone
-)
-
-// patiently repeats what a restarting server cuts off, until it works, the server is gone for
-// good, or the answer is an answer.
-func patiently(ctx context.Context, try func() error) error {
-	for n := 0; ; n++ {
-		err := try()
-		cut := errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || codeOf(err) == flow.CodeUnavailable
-		if err == nil || !cut || n >= retryMost {
-			return err
-		}
-		select {
-		case <-time.After(retryGap):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

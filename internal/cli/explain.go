@@ -40,7 +40,10 @@ func (a *app) explainCommand() *cobra.Command {
 func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) error {
 	p := a.paint()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s%s\n", p.bold(e.Instance), p.state(string(e.State)), because(string(e.State), e.Reason, e.NextCheckAt.Std()))
+	fmt.Fprintf(&b, "%s  %s%s\n", p.bold(e.Instance), p.state(string(e.State)), because(string(e.State), ownReason(e), e.NextCheckAt.Std()))
+	if e.EndedBy != nil {
+		fmt.Fprintf(&b, "  %s\n", *e.EndedBy)
+	}
 	writeGiven(&b, p, e.Given)
 	names := 0
 	for _, t := range e.Tasks {
@@ -52,6 +55,7 @@ func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) erro
 		for _, lost := range t.Lost {
 			fmt.Fprintf(&b, "      %s\n", lost)
 		}
+		writeAsked(&b, t.Asks)
 		if !values {
 			continue
 		}
@@ -59,6 +63,9 @@ func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) erro
 			fmt.Fprintf(&b, "      %s\n", environmentUsed(*t.Environment))
 		}
 		for _, v := range t.Params {
+			if strings.HasPrefix(v.Name, "system.") && a.config.Output != formatWide {
+				continue
+			}
 			fmt.Fprintf(&b, "      %s = %s  %s\n", v.Name, shorten(v.Value, 60), p.dim("from "+v.From))
 		}
 		if t.Script != nil {
@@ -75,6 +82,37 @@ func (a *app) writeExplanation(w io.Writer, e api.Explanation, values bool) erro
 	return err
 }
 
+// writeAsked shows what an approval asks: what may be chosen, and its form, a line for each field.
+func writeAsked(b *strings.Builder, asked *api.Asked) {
+	if asked == nil {
+		return
+	}
+	if len(asked.Options) > 0 {
+		fmt.Fprintf(b, "      --choose %s%s\n", strings.Join(asked.Options, "|"), defaultText(asked.Default))
+	}
+	for _, f := range asked.Form {
+		line := fmt.Sprintf("-p %s=<%s>", f.Name, f.Type)
+		if len(f.Enum) > 0 {
+			line = fmt.Sprintf("-p %s=%s", f.Name, strings.Join(f.Enum, "|"))
+		}
+		if f.Required && f.Default == nil {
+			line += "  required"
+		}
+		line += defaultText(f.Default)
+		if f.Description != "" {
+			line += "  " + firstOf(f.Description)
+		}
+		fmt.Fprintf(b, "      %s\n", line)
+	}
+}
+
+func defaultText(value *string) string {
+	if value == nil {
+		return ""
+	}
+	return "  (default " + *value + ")"
+}
+
 // writeGiven tells of verbs that were accepted and wait.
 func writeGiven(b *strings.Builder, p paint, given []api.Given) {
 	for _, g := range given {
@@ -87,6 +125,19 @@ func writeGiven(b *strings.Builder, p paint, given []api.Given) {
 		}
 		fmt.Fprintf(b, "  %s\n", p.bold(fmt.Sprintf("%s, given %s ago, is not carried out yet: the master that drives the run does it", what, age(g.At))))
 	}
+}
+
+// ownReason is the reason of a run, null where it is that of one of its tasks, which is told there.
+func ownReason(e api.Explanation) *string {
+	if e.Reason == nil {
+		return nil
+	}
+	for _, t := range e.Tasks {
+		if t.Reason != nil && strings.Contains(*e.Reason, *t.Reason) || t.Reason != nil && strings.HasPrefix(*t.Reason, *e.Reason+",") {
+			return nil
+		}
+	}
+	return e.Reason
 }
 
 // because is the reason behind a state, whose code is left out where it is the state's name.

@@ -47,7 +47,7 @@ func (a *app) validateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		out := api.Describe(newFiles(), docs)
+		out := api.Describe(newFiles(), docs, sources)
 		raw, err := marshal(out)
 		if err != nil {
 			return err
@@ -81,7 +81,7 @@ func (a *app) applyCommand() *cobra.Command {
 		Example: "  baton apply -f orders.yaml\n  generate | baton apply -f -",
 	}
 	fileFlag(c, &files)
-	c.Flags().BoolVar(&reset, "reset-overrides", false, "have schedules and pools be as the files say, whatever `baton schedule` and `baton pool` said of them")
+	c.Flags().BoolVar(&reset, "reset-overrides", false, "have schedules and pools be as the files say, whatever the commands baton schedule and baton pool said of them")
 	c.RunE = action(func(ctx context.Context, _ []string) error {
 		sources, err := a.readFiles(files)
 		if err != nil {

@@ -116,7 +116,7 @@ func (a *app) getWorkflows() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return one(a, got, workflowView())
+			return a.printWorkflow(ctx, got)
 		}
 		q := a.inProject(p.query())
 		return reader[api.Workflow]{ask: func() request { return read("/workflows", q) }, view: workflowView(), watch: watch}.run(ctx, a)

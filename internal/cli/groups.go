@@ -47,8 +47,11 @@ func yes(b bool) string {
 
 func (a *app) getEnvironments() *cobra.Command {
 	return &cobra.Command{
-		Use: "environments", Aliases: []string{"environment", "envs", "env"}, Args: noArguments, Short: "How the processes of tasks are prepared",
-		RunE: action(func(ctx context.Context, _ []string) error {
+		Use: "environments [NAME]", Aliases: []string{"environment", "envs", "env"}, Args: atMost("NAME"), Short: "How the processes of tasks are prepared; with a NAME also the variables and the script of one",
+		RunE: action(func(ctx context.Context, args []string) error {
+			if len(args) == 1 {
+				return a.getEnvironment(ctx, args[0])
+			}
 			return reader[api.Environment]{ask: func() request { return read("/environments", nil) }, view: environmentView()}.run(ctx, a)
 		}),
 	}

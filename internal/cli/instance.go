@@ -35,6 +35,9 @@ func (a *app) writeHead(w io.Writer, i api.Instance) error {
 	if i.Reason != nil {
 		lines[0] += "  " + *i.Reason
 	}
+	if i.EndedBy != nil {
+		lines = append(lines, "  "+*i.EndedBy)
+	}
 	second := []string{"submitted " + clock(i.SubmittedAt)}
 	if i.StartedAt != 0 {
 		second = append(second, "took "+took(i.StartedAt, i.EndedAt))
@@ -93,6 +96,10 @@ func (a *app) writeEnd(w io.Writer, i api.Instance) error {
 		line += "  in " + took(i.StartedAt, i.EndedAt)
 	}
 	if _, err := fmt.Fprintln(w, line); err != nil {
+		return err
+	}
+	if i.EndedBy != nil { // its tasks were killed for it: their logs do not say why
+		_, err := fmt.Fprintln(w, p.dim(*i.EndedBy))
 		return err
 	}
 	for _, t := range i.Tasks {

@@ -104,7 +104,7 @@ func (a *app) awaitDrained(ctx context.Context, c *client, got answer[api.Draine
 		}
 		t.Stop()
 		var next answer[api.Drained]
-		err := patiently(limited, func() (err error) {
+		err := c.patiently(limited, func() (err error) {
 			next, err = ask[api.Drained](limited, c, read(path("nodes", id), nil))
 			return err
 		})

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -58,7 +59,7 @@ func (a *app) changePool(ctx context.Context, pool, method, what string, body an
 	}
 	return a.print(got.Raw, []string{got.Value.Name}, func(w io.Writer) error {
 		p := got.Value
-		_, err := fmt.Fprintf(w, "pool %s has %d slots, %d used, and is %s; %d wait\n", placeOf(p.Project, p.Name), p.Slots, p.Used, openText(p), p.Waiters)
+		_, err := fmt.Fprintf(w, "pool %s has %s, %d used, and is %s; %d wait\n", placeOf(p.Project, p.Name), counted(p.Slots, "slot"), p.Used, openText(p), p.Waiters)
 		return err
 	})
 }
@@ -79,7 +80,7 @@ func (a *app) getPools() *cobra.Command {
 	watchFlag(c, &watch)
 	c.RunE = action(func(ctx context.Context, args []string) error {
 		if len(args) == 1 {
-			return a.getPool(ctx, args[0])
+			return a.getPool(ctx, args[0], watch)
 		}
 		q := a.inProject(url.Values{})
 		return reader[api.Pool]{ask: func() request { return read("/pools", q) }, view: poolView(), watch: watch}.run(ctx, a)
@@ -87,12 +88,58 @@ func (a *app) getPools() *cobra.Command {
 	return c
 }
 
-func (a *app) getPool(ctx context.Context, pool string) error {
+func (a *app) getPool(ctx context.Context, pool string, watch bool) error {
 	project, name := a.place(pool)
+	if watch {
+		return a.watchPool(ctx, read(path("projects", project, "pools", name), nil))
+	}
 	got, err := ask[api.Pool](ctx, a.client(), read(path("projects", project, "pools", name), nil))
 	if err != nil {
 		return err
 	}
+	return a.printPool(got)
+}
+
+// watchPool prints a pool anew whenever it has changed: a program gets the object, people the table.
+func (a *app) watchPool(ctx context.Context, r request) error {
+	c := a.client()
+	seen := ""
+	for {
+		var got answer[api.Pool]
+		err := c.patiently(ctx, func() (err error) {
+			got, err = ask[api.Pool](ctx, c, r)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if now := string(got.Raw); now != seen {
+			if err := a.printWatchedPool(got, seen != ""); err != nil {
+				return err
+			}
+			seen = now
+		}
+		if err := pause(ctx, nil); err != nil {
+			return err
+		}
+	}
+}
+
+// printWatchedPool prints one line a time for programs; for people a blank line stands between two tables.
+func (a *app) printWatchedPool(got answer[api.Pool], again bool) error {
+	switch {
+	case a.config.Output == formatJSON:
+		objects := &changing[api.Pool]{app: a}
+		return objects.lines([]json.RawMessage{got.Raw})
+	case a.config.Output == formatYAML:
+		say(a.Stdout, "---\n")
+	case again && a.config.Output != formatName:
+		say(a.Stdout, "\n")
+	}
+	return a.printPool(got)
+}
+
+func (a *app) printPool(got answer[api.Pool]) error {
 	p := got.Value
 	return a.print(got.Raw, []string{placeOf(p.Project, p.Name)}, func(w io.Writer) error {
 		if err := poolView().write(w, []api.Pool{p}, a.look()); err != nil || len(p.Holders)+len(p.Waiting) == 0 {
@@ -120,9 +167,9 @@ func poolView() view[api.Pool] {
 			{head: "NAME", cell: func(p api.Pool) string { return shorten(p.Name, 32) }},
 			{head: "SLOTS", cell: func(p api.Pool) string { return strconv.Itoa(p.Slots) }},
 			{head: "USED", cell: func(p api.Pool) string { return strconv.Itoa(p.Used) }},
-			{head: "CLOSED", cell: func(p api.Pool) string { return strconv.FormatBool(p.Closed) }},
+			{head: "CLOSED", cell: func(p api.Pool) string { return yes(p.Closed) }},
 			{head: "WAITING", cell: func(p api.Pool) string { return strconv.Itoa(p.Waiters) }},
-			{head: "OVERRIDDEN", cell: func(p api.Pool) string { return strconv.FormatBool(p.Overridden) }},
+			{head: "OVERRIDDEN", cell: func(p api.Pool) string { return yes(p.Overridden) }},
 			{head: "DESCRIPTION", wide: true, cell: func(p api.Pool) string { return shorten(firstOf(p.Description), 32) }},
 		},
 	}

@@ -29,6 +29,7 @@ type progress struct {
 	run   api.Instance
 	told  map[string]string // by row: what was said last
 	old   map[string]string // by row: how it ended before the command; such rows are not drawn
+	gone  string            // what is said of a server that is away
 	lines int               // drawn on the screen
 	ended bool              // the last picture
 	tick  int
@@ -69,6 +70,17 @@ func (a *app) progress(ctx context.Context, c *client, b begun) *progress {
 	return p
 }
 
+// away says that the server does not answer: in the picture, where there is one.
+func (p *progress) away(text string) {
+	if !p.live {
+		p.app.noteAway(text)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone = text
+}
+
 // stop shows the run a last time.
 func (p *progress) stop(run api.Instance, known bool) {
 	p.done()
@@ -85,7 +97,7 @@ func (p *progress) stop(run api.Instance, known bool) {
 }
 
 func (p *progress) follow(ctx context.Context, c *client) {
-	_ = patiently(ctx, func() error {
+	_ = c.silently().patiently(ctx, func() error {
 		return c.events(ctx, request{path: path("instances", p.run.ID, "events")}, func(name string, data []byte) error {
 			p.mu.Lock()
 			defer p.mu.Unlock()

@@ -98,7 +98,11 @@ func (a *app) place(arg string) (project, name string) {
 	return a.config.Project, arg
 }
 
-func (a *app) client() *client { return newClient(a.config) }
+func (a *app) client() *client {
+	c := newClient(a.config)
+	c.patience = a.patience()
+	return c
+}
 
 // logger writes to standard error: standard output belongs to answers.
 func (a *app) logger() *slog.Logger {

@@ -67,9 +67,9 @@ func (a *app) run(ctx context.Context, name string, f runFlags) error {
 	}
 	a.warn(got.Value.Warnings)
 	if !f.wait.wanted() {
-		return a.printStarted(got)
+		return a.printStarted(a.soon(ctx, c, got))
 	}
-	return a.finish(ctx, c, begun{run: got.Value, word: a.startedLine(got.Value)}, f.wait)
+	return a.finish(ctx, c, begun{run: got.Value, raw: got.Raw, word: a.startedLine(got.Value)}, f.wait)
 }
 
 // keyValues reads k=v arguments.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -136,7 +137,7 @@ func skippedWord(n api.NextFire) string {
 
 func scheduleView() view[api.Schedule] {
 	return view[api.Schedule]{
-		name: func(s api.Schedule) string { return s.Name },
+		name: func(s api.Schedule) string { return placeOf(s.Project, s.Workflow) + "/" + s.Name },
 		columns: []column[api.Schedule]{
 			{head: "WORKFLOW", cell: func(s api.Schedule) string { return shorten(placeOf(s.Project, s.Workflow), 32) }},
 			{head: "SCHEDULE", cell: func(s api.Schedule) string { return shorten(s.Name, 24) }},
@@ -145,11 +146,23 @@ func scheduleView() view[api.Schedule] {
 			{head: "CALENDAR", wide: true, cell: func(s api.Schedule) string { return or(s.Calendar, "-") }},
 			{head: "MISSED", wide: true, cell: func(s api.Schedule) string { return s.Missed }},
 			{head: "REVISION", wide: true, cell: func(s api.Schedule) string { return strconv.FormatInt(s.Revision, 10) }},
-			{head: "LAST", cell: func(s api.Schedule) string { return age(s.Last) }},
+			{head: "LAST", cell: lastOf},
 			{head: "NEXT", cell: nextOf},
 			{head: "REASON", free: true, cell: func(s api.Schedule) string { return or(s.Reason, "") }},
 		},
 	}
+}
+
+// lastOf is the last time that was fired, in the zone of the schedule as its next one is.
+func lastOf(s api.Schedule) string {
+	if s.Last == 0 {
+		return "-"
+	}
+	zone, err := time.LoadLocation(s.Timezone)
+	if err != nil {
+		zone = time.UTC
+	}
+	return s.Last.Std().In(zone).Format(time.RFC3339)
 }
 
 // nextOf is the next time that is fired.
@@ -224,8 +237,11 @@ func fireView() view[api.Fire] {
 
 func (a *app) getCalendars() *cobra.Command {
 	return &cobra.Command{
-		Use: "calendars", Aliases: []string{"calendar"}, Args: noArguments, Short: "Which days work, for schedules",
-		RunE: action(func(ctx context.Context, _ []string) error {
+		Use: "calendars [NAME]", Aliases: []string{"calendar"}, Args: atMost("NAME"), Short: "Which days work, for schedules; with a NAME the dates of one",
+		RunE: action(func(ctx context.Context, args []string) error {
+			if len(args) == 1 {
+				return a.getCalendar(ctx, args[0])
+			}
 			q := a.inProject(url.Values{})
 			return reader[api.Calendar]{ask: func() request { return read("/calendars", q) }, view: calendarView()}.run(ctx, a)
 		}),

@@ -66,6 +66,9 @@ func (p *progress) draw() {
 	if reason := p.untaken(); reason != "" && !p.ended {
 		line("", "  "+reason)
 	}
+	if p.gone != "" && !p.ended {
+		line("", "  "+p.gone)
+	}
 	names := 0
 	for _, t := range rows {
 		names = max(names, min(displayWidth(t.Name), 32))

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -136,34 +137,53 @@ func (a *app) resources(ctx context.Context, c *client, sources []api.SourceFile
 		return nil, err
 	}
 	content := map[string][]byte{}
+	var wrong flow.Errors
 	for i := range sources {
-		for _, path := range resourcesOf(valid.Value.Items, sources[i].Name) {
-			resource, raw, err := readResource(sources[i].Name, path)
-			if err != nil {
-				return nil, err
+		paths, named := resourcesOf(valid.Value.Items, sources[i].Name)
+		for _, path := range paths {
+			resource, raw, refused := readResource(sources[i].Name, path)
+			if refused != nil {
+				by := named[path]
+				refused.Line, refused.Column = by.Line, by.Column
+				if by.Task != "" {
+					refused.Message, refused.Field = fmt.Sprintf("task %s: %s", by.Task, refused.Message), "tasks."+by.Task+".files"
+				}
+				wrong = append(wrong, refused)
+				continue
 			}
 			sources[i].Resources = append(sources[i].Resources, resource)
 			content[resource.SHA256] = raw
 		}
 	}
+	if len(wrong) > 0 {
+		return nil, wrong
+	}
 	return content, nil
 }
 
-// resourcesOf lists what the documents of one file name, each once.
-func resourcesOf(items []api.Described, file string) []string {
-	var out []string
+// resourcesOf lists what the documents of one file name, each once, and where it is named first.
+func resourcesOf(items []api.Described, file string) ([]string, map[string]api.Named) {
+	named := map[string]api.Named{}
 	for _, d := range items {
-		if d.File == file {
-			out = append(out, d.Resources...)
+		if d.File != file {
+			continue
+		}
+		for i, path := range d.Resources {
+			if _, known := named[path]; known {
+				continue
+			}
+			named[path] = api.Named{}
+			if i < len(d.NamedBy) { // a server of before does not say
+				named[path] = d.NamedBy[i]
+			}
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return slices.Sorted(maps.Keys(named)), named
 }
 
 // readResource reads a file beside the YAML. Standard input lies in the current folder.
-func readResource(yaml, path string) (api.Resource, []byte, error) {
-	fail := func(format string, args ...any) (api.Resource, []byte, error) {
+func readResource(yaml, path string) (api.Resource, []byte, *flow.Error) {
+	fail := func(format string, args ...any) (api.Resource, []byte, *flow.Error) {
 		return api.Resource{}, nil, &flow.Error{Code: flow.CodeInvalidFile, Field: "files", File: yaml, Message: fmt.Sprintf(format, args...)}
 	}
 	full := path

@@ -132,7 +132,11 @@ func (a *app) orderAndWait(ctx context.Context, c *client, r request, instance, 
 	if err != nil {
 		return err
 	}
-	return a.finish(ctx, c, begun{run: got.Value.Instance, word: a.outcome(got.Value, verb), before: before.Value.Tasks}, wait)
+	raw, err := member(got.Raw, "instance")
+	if err != nil {
+		return err
+	}
+	return a.finish(ctx, c, begun{run: got.Value.Instance, raw: raw, word: a.outcome(got.Value, verb), before: before.Value.Tasks}, wait)
 }
 
 // outcome says what a verb did.

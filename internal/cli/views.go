@@ -63,7 +63,7 @@ func reasonOf(t api.Task) string {
 		return strings.TrimSpace("superseded " + reason)
 	}
 	if t.NextCheckAt != 0 && reason != "" && !flow.Hosted(t.Type) {
-		return reason + " until " + t.NextCheckAt.Std().Local().Format(time.TimeOnly)
+		return reason + " until " + clock(t.NextCheckAt)
 	}
 	return reason
 }
@@ -90,6 +90,7 @@ func attemptView() view[api.Attempt] {
 		name: func(t api.Attempt) string { return fmt.Sprintf("%s/%d", t.Task, t.Attempt) },
 		columns: []column[api.Attempt]{
 			{head: "TASK", cell: func(t api.Attempt) string { return shorten(t.Task, 32) }},
+			{head: "ROW", wide: true, cell: func(t api.Attempt) string { return t.Row }},
 			{head: "TRY", cell: func(t api.Attempt) string { return strconv.Itoa(int(t.Attempt)) }},
 			{head: "TOKEN", cell: func(t api.Attempt) string { return strconv.FormatInt(t.Token, 10) }},
 			{head: "STATE", state: true, cell: func(t api.Attempt) string { return string(t.State) }},
@@ -270,11 +271,12 @@ func firstOf(text string) string {
 	return line
 }
 
+// clock is a moment in a table: to the second, and in UTC, since rows of one table may be of many zones.
 func clock(t flow.Time) string {
 	if t == 0 {
 		return "-"
 	}
-	return t.Std().Local().Format(time.DateTime)
+	return t.Std().Format(time.DateTime + "Z")
 }
 
 func age(t flow.Time) string {

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -77,15 +78,20 @@ var InstanceSucceeded = api.InstanceState(flow.InstanceSucceeded.String())
 // begun is a run that a command started or moved.
 type begun struct {
 	run    api.Instance
-	word   string     // what the command did
-	before []api.Task // the rows as they stood before it: they are no news
+	raw    json.RawMessage // the run as it was answered
+	word   string          // what the command did
+	before []api.Task      // the rows as they stood before it: they are no news
 }
 
 // finish waits for the end of a run, shows how it goes, and exits as it ends.
 func (a *app) finish(ctx context.Context, c *client, b begun, f waitFlags) error {
 	shown := a.progress(ctx, c, b)
+	c.patience.note = shown.away
 	got, _, err := a.await(ctx, c, b.run.ID, nil, f.most)
 	shown.stop(got.Value, err == nil)
+	if codeOf(err) == flow.CodeUnavailable {
+		return a.lost(got, b, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -97,6 +103,18 @@ func (a *app) finish(ctx context.Context, c *client, b begun, f waitFlags) error
 		return silentError(exitFailed)
 	}
 	return nil
+}
+
+// lost gives up a wait whose server is away. What is known of the run is printed for programs: it was accepted, and it
+// goes on.
+func (a *app) lost(got answer[api.Instance], b begun, err error) error {
+	if got.Raw == nil {
+		got = answer[api.Instance]{Value: b.run, Raw: b.raw}
+	}
+	if printed := a.print(got.Raw, []string{b.run.ID}, func(io.Writer) error { return nil }); printed != nil {
+		return printed
+	}
+	return flow.Errorf(flow.CodeUnavailable, "", "the wait for run %s is given up; the run was accepted, and `baton wait %s` waits on: %v", b.run.ID, b.run.ID, err)
 }
 
 // pollSpan is how long one question waits at the server; a proxy may cut longer ones.
@@ -118,7 +136,7 @@ func (a *app) await(ctx context.Context, c *client, id string, states []string, 
 			q.Set("state", join(states))
 		}
 		var waited answer[api.Waited]
-		err := patiently(limited, func() (err error) {
+		err := c.patiently(limited, func() (err error) {
 			waited, err = ask[api.Waited](limited, c, read(path("instances", id, "wait"), q))
 			return err
 		})
@@ -157,11 +175,39 @@ func (a *app) printStarted(got answer[api.Instance]) error {
 	})
 }
 
+// begunStates are those of a run that does not wait for its turn any more.
+var begunStates = []string{"running", "pausing", "paused", "stopping", "stopped", "succeeded", "failed", "compensating", "quarantined"}
+
+// settleWithin is how long a person who starts a run waits to hear whether it begins.
+const settleWithin = 500 * time.Millisecond
+
+// soon is how a run stands a moment after it was accepted, for people: it may wait for its turn, or have been
+// discarded. Programs get at once what was answered.
+func (a *app) soon(ctx context.Context, c *client, got answer[api.Instance]) answer[api.Instance] {
+	if a.config.Output != formatTable && a.config.Output != formatWide {
+		return got
+	}
+	later, _, err := a.await(ctx, c, got.Value.ID, begunStates, settleWithin)
+	if err != nil {
+		later, err = ask[api.Instance](ctx, c, read(path("instances", got.Value.ID), nil))
+	}
+	if err != nil {
+		return got // it was accepted, whatever becomes of it
+	}
+	later.Value.Existing = got.Value.Existing
+	return later
+}
+
 // startedLine says that there is a run now, or that its key had made it before.
 func (a *app) startedLine(i api.Instance) string {
 	word := "started"
-	if i.Existing {
+	switch {
+	case i.Existing:
 		word = "exists already"
+	case string(i.State) == flow.InstanceQueued.String():
+		word = "queued" + because(string(i.State), i.Reason, time.Time{})
+	case i.Reason != nil && *i.Reason == flow.ReasonDiscarded:
+		word = or(i.EndedBy, flow.ReasonDiscarded)
 	}
 	return fmt.Sprintf("%s  %s v%d  %s", a.paint().bold(i.ID), placeOf(i.Project, i.Workflow), i.Version, word)
 }

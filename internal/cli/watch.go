@@ -28,7 +28,7 @@ func watchList[T any](ctx context.Context, a *app, c *client, r reader[T]) error
 	out := &changing[T]{app: a, view: r.view, seen: map[string]string{}}
 	for {
 		var page answer[api.List[json.RawMessage]]
-		err := patiently(ctx, func() (err error) {
+		err := c.patiently(ctx, func() (err error) {
 			page, err = ask[api.List[json.RawMessage]](ctx, c, r.ask())
 			return err
 		})
@@ -79,7 +79,7 @@ func (c *client) changes(ctx context.Context, r request) <-chan struct{} {
 	}
 	go func() {
 		for ctx.Err() == nil {
-			err := patiently(ctx, func() error { return c.events(ctx, r, tell) })
+			err := c.silently().patiently(ctx, func() error { return c.events(ctx, r, tell) })
 			if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 				return // refused for good: the reader says why, when it reads
 			}
@@ -182,7 +182,7 @@ func watchInstance(ctx context.Context, a *app, c *client, id string) error {
 	rows := &changing[api.Task]{app: a, view: a.taskView(), seen: map[string]string{}}
 	for {
 		var got answer[api.Instance]
-		err := patiently(ctx, func() (err error) {
+		err := c.patiently(ctx, func() (err error) {
 			got, err = ask[api.Instance](ctx, c, read(path("instances", id), nil))
 			return err
 		})

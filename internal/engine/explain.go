@@ -115,7 +115,7 @@ func sinceText(at, now flow.Time) string {
 	if at == 0 || at > now {
 		return ""
 	}
-	return fmt.Sprintf(", since %s (%s)", at, flow.Duration(now.Sub(at).Truncate(time.Second)))
+	return fmt.Sprintf(", since %s (%s)", flow.At(at.Std().Truncate(time.Second)), flow.Duration(now.Sub(at).Truncate(time.Second)))
 }
 
 // whyUnreached names what before a task keeps it from running for good.

@@ -25,11 +25,14 @@ func At(t time.Time) Time {
 }
 
 // localLayouts are the times of day and date that people write without an offset.
-var localLayouts = [...]string{time.DateOnly, time.DateTime, "2006-01-02T15:04:05"}
+var localLayouts = [...]string{time.DateOnly, time.DateTime, "2006-01-02T15:04:05", "2006-01-02 15:04"}
 
 // ParseMoment reads what people write: RFC 3339, or a date, with or without a time of day, in the zone.
 func ParseMoment(text string, zone *time.Location) (time.Time, bool) {
 	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return t, true
+	}
+	if t, err := time.Parse(time.DateTime+"Z", text); err == nil { // as tables show it
 		return t, true
 	}
 	for _, layout := range localLayouts {

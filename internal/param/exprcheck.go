@@ -9,6 +9,9 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
+// declareType is the remedy for values of different types.
+const declareType = "; declare the parameter's type, or convert with int(…), float(…) or string(…)"
+
 // Check reports, as bad_expression, a fault that the types of parameters alone
 // give away, such as a text that is compared to a number. typeOf knows the
 // declared parameters; the types of other names are left open.
@@ -38,7 +41,7 @@ func (e *Expression) Check(typeOf func(name string) (Type, bool)) error {
 		return nil
 	}
 	fault := exprError(e.text, err)
-	fault.Message = strings.ReplaceAll(fault.Message, envPrefix, "") + "; declare the parameter's type, or convert with int(…), float(…) or string(…)"
+	fault.Message = strings.ReplaceAll(fault.Message, envPrefix, "") + declareType
 	return fault
 }
 

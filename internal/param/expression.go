@@ -112,7 +112,11 @@ func (e *Expression) eval(r *resolver) (any, error) {
 	machine := vm.VM{MemoryBudget: maxExprElements}
 	v, err := machine.Run(e.program, env)
 	if err != nil {
-		return nil, exprError(e.text, err)
+		fault := exprError(e.text, err)
+		if strings.HasPrefix(fault.Message, "invalid operation") { // of values whose types do not fit
+			fault.Message += declareType
+		}
+		return nil, fault
 	}
 	return v, nil
 }

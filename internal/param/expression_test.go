@@ -192,3 +192,21 @@ func FuzzExpression(f *testing.F) {
 		checkError(t, text, err)
 	})
 }
+
+// Who compares a text to a number is told what to do, with the values as they are.
+func TestComparedTypes(t *testing.T) {
+	t.Parallel()
+	scope := &Scope{Start: map[string]string{"n": "3"}}
+	for expression, want := range map[string]string{
+		"n == 4": "text cannot be compared to a number (3, 4); declare the parameter's type",
+		"n > 3":  "; declare the parameter's type, or convert with int(…)",
+	} {
+		e, err := CompileExpression(expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.EvalBool(scope); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", expression, err, want)
+		}
+	}
+}

@@ -16,7 +16,7 @@ func strictEqual(a, b any) (bool, error) {
 		return a == nil && b == nil, nil
 	}
 	if ka, kb := kindOf(a), kindOf(b); ka != kb {
-		return false, errorAt(CodeExpression, 0, "%s cannot be compared to %s (%s, %s); declare the parameter's type, or convert with int(…), float(…) or string(…)", ka, kb, short(a), short(b))
+		return false, errorAt(CodeExpression, 0, "%s cannot be compared to %s (%s, %s)"+declareType, ka, kb, short(a), short(b))
 	}
 	return runtime.Equal(a, b), nil
 }
@@ -60,7 +60,10 @@ func scalarText(v any) (string, error) {
 }
 
 func short(v any) string {
-	s := fmt.Sprintf("%.40v", v)
+	s := fmt.Sprintf("%v", v)
+	if text, ok := v.(string); ok {
+		s = fmt.Sprintf("%.40s", text)
+	}
 	if len(s) > 40 {
 		s = s[:40] + "…"
 	}

@@ -36,6 +36,14 @@ func (f *Field) UnmarshalJSON(raw []byte) error {
 	return dec.Decode((*plain)(f))
 }
 
+// DefaultText is the default as it is written, nil for none.
+func (f Field) DefaultText() *string {
+	if text, given := textOf(f.Default); given {
+		return &text
+	}
+	return nil
+}
+
 // Check tells what is wrong with the form itself.
 func (f Form) Check() error {
 	_, err := f.compile()
@@ -46,10 +54,7 @@ func (f Form) compile() (*Params, error) {
 	decls := make([]Decl, 0, len(f))
 	for _, name := range slices.Sorted(maps.Keys(f)) {
 		field := f[name]
-		d := Decl{Name: name, Type: field.Type, Required: field.Required, Enum: field.Enum, Description: field.Description}
-		if text, given := textOf(field.Default); given {
-			d.Default = &text
-		}
+		d := Decl{Name: name, Type: field.Type, Required: field.Required, Enum: field.Enum, Description: field.Description, Default: field.DefaultText()}
 		decls = append(decls, d)
 	}
 	return CompileParams(decls)

@@ -61,8 +61,8 @@ func TestDiffOfFileContents(t *testing.T) {
 		t.Errorf("resources %v, want %v", got, want)
 	}
 	other, _ := parse("name: w\ntasks: {a: {run: x, files: [etl/x.sh, y], compensate: {run: y, files: [z]}}}")
-	spec.EachFile(docs[0], func(f *flow.File) { f.SHA256 = "aaaaaaaaaaaaaaaaaaaa" })
-	spec.EachFile(other[0], func(f *flow.File) { f.SHA256 = "aaaaaaaaaaaaaaaaaaaa" })
+	spec.EachFile(docs[0], func(_, _ string, f *flow.File) { f.SHA256 = "aaaaaaaaaaaaaaaaaaaa" })
+	spec.EachFile(other[0], func(_, _ string, f *flow.File) { f.SHA256 = "aaaaaaaaaaaaaaaaaaaa" })
 	if c := spec.Diff(docs[0].Workflow, other[0].Workflow); len(c) > 0 {
 		t.Error(c)
 	}

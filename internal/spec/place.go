@@ -3,12 +3,14 @@
 package spec
 
 import (
+	"strconv"
+
 	"golang.org/x/text/unicode/norm"
 
 	"baton/internal/flow"
 )
 
-// Place finds the value below a document of a file, by its path, or as much of the way as there is; the line is 0 when the
+// Place finds the value below a document of a file, by its path (an item of a list by its position), or as much of the way as there is; the line is 0 when the
 // file does not hold the document. It reads the file again: definitions carry no places, for the sake of the few that
 // turn out to be wrong only beside what is stored.
 func Place(s Source, doc flow.Document, path ...string) (line, column int) {
@@ -23,6 +25,9 @@ func Place(s Source, doc flow.Document, path ...string) (line, column int) {
 		}
 		for _, key := range path {
 			next, ok := v.get(key)
+			if n, err := strconv.Atoi(key); err == nil && !ok {
+				next, ok = v.index(n), true // a single value is a list of one
+			}
 			if !ok {
 				break
 			}
@@ -53,6 +58,8 @@ func named(d flow.Document) (kind, name string) {
 		return kindEnvironment, d.Environment.Name
 	case d.WorkerGroup != nil:
 		return kindWorkerGroup, d.WorkerGroup.Name
+	case d.Pool != nil:
+		return kindPool, d.Pool.Name
 	case d.Workflow != nil:
 		return kindWorkflow, d.Workflow.Name
 	}

@@ -25,7 +25,7 @@ var scheduleKeys = newTable("a schedule",
 		func(s *flow.Schedule) *string { return &s.Cron }).alias("crontab", "expression", "schedule"),
 	cronField("dialect", "How cron is read: quartz, or unix with 5 fields.", defaulting(oneOf(string(cron.Quartz), string(cron.Unix)), string(cron.Quartz)),
 		func(s *flow.Schedule) *string { return &s.Dialect }),
-	cronField("every", "A span that repeats, from start on, otherwise from the midnight of monday, 2001-01-01, in its zone.", asDuration,
+	cronField("every", "A span that repeats, from start on, otherwise from the midnight of monday, 2001-01-01, in its zone.", asSpan(flow.Duration(time.Second)),
 		func(s *flow.Schedule) *flow.Duration { return &s.Every }).alias("interval"),
 	momentKey("at", "The one moment it fires at.", func(s *flow.Schedule) *flow.Time { return &s.At }),
 	cronField("timezone", "IANA time zone; the workflow's where it is left out.", asTimezone, func(s *flow.Schedule) *string { return &s.Timezone }).alias("timeZone", "timezoneId", "tz", "zone"),
@@ -41,7 +41,7 @@ var scheduleKeys = newTable("a schedule",
 	cronField("jitter", "Each time is acted on up to so much later, so that not everything begins at once.", asDuration, func(s *flow.Schedule) *flow.Duration { return &s.Jitter }),
 	cronField("missed", "Of times at which nobody was there to fire: last makes up for the latest, all for every one, none for none.",
 		defaulting(oneOf(flow.MissedLast, flow.MissedNone, flow.MissedAll), flow.MissedLast), func(s *flow.Schedule) *flow.MissedPolicy { return &s.Missed }).alias("misfire", "catchup"),
-	cronField("missed_window", "How old a missed time may be that is made up for.", defaulting(asDuration, flow.DefaultMissedWindow),
+	cronField("missed_window", "How old a missed time may be that is made up for; a minute or more, for what is less late is on time.", defaulting(asSpan(flow.MinMissedWindow), flow.DefaultMissedWindow),
 		func(s *flow.Schedule) *flow.Duration { return &s.MissedWindow }),
 	cronField("params", "Parameters of its runs.", asPairs, func(s *flow.Schedule) *[]flow.Pair { return &s.Params }).alias("parameters", "startParams"),
 	enabledKey("Whether it fires, at first: `baton schedule enable` and `disable` change it for good.", func(s *flow.Schedule) *bool { return &s.Disabled }),
@@ -161,8 +161,6 @@ func (r *reader) schedule(s *flow.Schedule, at value) {
 		r.fail(at, `a schedule has one of cron, every and at; such as cron: "0 0 2 * * ?" or every: 15m`)
 	case s.Cron == "" && (hasDialect || hasDST):
 		r.fail(at, "dialect and dst are of cron expressions: every and at have no use for them")
-	case s.Every < 0 || s.Jitter < 0 || s.MissedWindow < 0:
-		r.fail(at, "a span of a schedule is not negative")
 	case s.Shift != "" && s.Calendar == "":
 		r.fail(at.at("shift"), "shift needs a calendar that says which days rest; add calendar: NAME")
 	case s.Start != 0 && s.End != 0 && s.Start >= s.End:

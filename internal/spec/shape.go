@@ -156,6 +156,24 @@ var asDuration = shape[flow.Duration]{
 	},
 }
 
+// asSpan is a duration that means nothing when it is shorter than least.
+func asSpan(least flow.Duration) shape[flow.Duration] {
+	span := asDuration
+	span.read = func(r *reader, v value) (flow.Duration, bool) {
+		s, ok := r.text(v, "a duration such as 15m")
+		if !ok {
+			return 0, false
+		}
+		d, err := flow.ParseDuration(s)
+		if err == nil && d >= least {
+			return d, true
+		}
+		r.expected(v, fmt.Sprintf("a duration from %s to %s, such as 15m", least, flow.MaxDuration))
+		return 0, false
+	}
+	return span
+}
+
 // oneOf is a word of a list.
 func oneOf[V ~string](words ...V) shape[V] {
 	list := make([]string, len(words))

@@ -20,11 +20,30 @@ const applyTries = 5
 
 // Apply writes all documents in one transaction. It takes no locks beforehand: whoever meets the
 // unique key of a name or version that another has just written begins again.
+// Everything that is refused of the documents is told at once, as flow.Refusals.
 func (db *DB) Apply(ctx context.Context, docs []flow.Document, now flow.Time) ([]flow.Applied, error) {
+	return db.applyAll(ctx, docs, now, nil)
+}
+
+// errChecked undoes what was written to see whether it could be.
+var errChecked = errors.New("checked")
+
+// Check returns what Apply would refuse of the documents, and changes nothing.
+func (db *DB) Check(ctx context.Context, docs []flow.Document, now flow.Time) error {
+	_, err := db.applyAll(ctx, docs, now, errChecked)
+	if errors.Is(err, errChecked) {
+		return nil
+	}
+	return err
+}
+
+// applyAll writes all documents, and keeps them when last is nil.
+func (db *DB) applyAll(ctx context.Context, docs []flow.Document, now flow.Time, last error) ([]flow.Applied, error) {
 	var out []flow.Applied
 	var err error
 	for range applyTries {
 		err = db.write(ctx, forAPI, func(q querier) error {
+			var refused flow.Refusals
 			out = make([]flow.Applied, len(docs))
 			watches := false
 			for _, first := range []bool{true, false} { // workflows of the same files may use them
@@ -33,16 +52,26 @@ func (db *DB) Apply(ctx context.Context, docs []flow.Document, now flow.Time) ([
 						continue
 					}
 					a, err := db.applyOne(ctx, q, d, now, &watches)
-					if err != nil {
+					var more flow.Refusals
+					switch {
+					case errors.As(err, &more):
+						for _, r := range more {
+							r.Document = i
+							refused = append(refused, r)
+						}
+					case err != nil:
 						return inFile(d, err)
 					}
 					out[i] = a
 				}
 			}
-			if watches { // at the end: commits wait from here on
+			if len(refused) > 0 {
+				return refused
+			}
+			if watches && last == nil { // at the end: commits wait from here on
 				return db.sayWatched(ctx, q)
 			}
-			return nil
+			return last
 		})
 		if err == nil {
 			return out, nil
@@ -118,9 +147,10 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, d flow.Document, now
 			err = errRaced
 		}
 	}
-	if err == nil {
-		err = db.checkPools(ctx, q, project, w)
+	if err != nil {
+		return out, err
 	}
+	refused, err := db.checkPools(ctx, q, project, w)
 	if err != nil {
 		return out, err
 	}
@@ -131,6 +161,13 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, d flow.Document, now
 		return out, err
 	}
 	_, err = db.applyStarters(ctx, q, project, id, d, watches)
+	var more flow.Refusals
+	if errors.As(err, &more) {
+		refused, err = append(refused, more...), nil
+	}
+	if err == nil && len(refused) > 0 {
+		err = refused
+	}
 	return out, err
 }
 

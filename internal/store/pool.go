@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"baton/internal/flow"
 )
@@ -69,31 +70,32 @@ func (db *DB) applyPool(ctx context.Context, q querier, p *flow.Pool, reset bool
 }
 
 // checkPools refuses tasks whose pool does not exist, and those that could never have what they ask for.
-func (db *DB) checkPools(ctx context.Context, q querier, project flow.ID, w *flow.Workflow) error {
+func (db *DB) checkPools(ctx context.Context, q querier, project flow.ID, w *flow.Workflow) (flow.Refusals, error) {
 	pooled := func(t flow.Task) bool { return t.Work().Pool != nil }
 	if !slices.ContainsFunc(w.Tasks, pooled) && !slices.ContainsFunc(w.Finally, pooled) {
-		return nil
+		return nil, nil
 	}
 	have := map[string]int{}
 	var names []string
 	pools, err := all(ctx, db, q, func(s scanner) (p flow.PoolRow, err error) { return p, s.Scan(&p.Name, &p.Slots, jsonOf(&p.File)) },
 		"SELECT name, slots, body FROM pool WHERE project_id = $1 ORDER BY name", project)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var refused flow.Refusals
 	for _, p := range pools {
 		names = append(names, p.Name)
 		have[p.Name] = max(p.Slots, p.File.Slots) // a verb may have made it smaller for a while
 	}
 	for under, t := range w.AllTasks() {
-		pool, field := t.Work().Pool, under+"."+t.Name
+		pool, path := t.Work().Pool, []string{under, t.Name, "pool"}
 		if pool == nil {
 			continue
 		}
 		if t.Inner != nil {
-			field += ".with.task"
+			path = []string{under, t.Name, "with", "task", "pool"}
 		}
-		field += ".pool"
+		field := strings.Join(path, ".")
 		slots, known := have[pool.Name]
 		switch {
 		case !known:
@@ -101,12 +103,13 @@ func (db *DB) checkPools(ctx context.Context, q querier, project flow.ID, w *flo
 			if e.Suggestion = flow.Nearest(pool.Name, names); e.Suggestion != "" {
 				e.Message += `; did you mean "` + e.Suggestion + `"?`
 			}
-			return e
+			refused = append(refused, flow.Refusal{Path: path, Error: e})
 		case pool.Takes() > slots && slots > 0: // one without slots is as if it were closed
-			return flow.Errorf(flow.CodeBadRequest, field, "task %s asks for %s of pool %s, which has %d: it would wait for ever", t.Name, flow.CountSlots(pool.Takes()), pool.Name, slots)
+			e := flow.Errorf(flow.CodeBadRequest, field, "task %s asks for %s of pool %s, which has %d: it would wait for ever", t.Name, flow.CountSlots(pool.Takes()), pool.Name, slots)
+			refused = append(refused, flow.Refusal{Path: path, Error: e})
 		}
 	}
-	return nil
+	return refused, nil
 }
 
 const poolRowSQL = `

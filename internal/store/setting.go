@@ -59,6 +59,12 @@ func (db *DB) CreateToken(ctx context.Context, name, sum string, now flow.Time) 
 	}))
 }
 
+// TokenNames lists whose tokens there are.
+func (db *DB) TokenNames(ctx context.Context) ([]string, error) {
+	names, err := all(ctx, db, db.read(byKey), scalar[string], "SELECT DISTINCT name FROM api_token ORDER BY name")
+	return names, db.wrap("list tokens", err)
+}
+
 // TokenName returns the name of the token with this sum.
 func (db *DB) TokenName(ctx context.Context, sum string) (string, error) {
 	name, err := one(ctx, db, db.read(byKey), scalar[string], "SELECT name FROM api_token WHERE sum = $1", sum)

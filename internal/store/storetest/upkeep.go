@@ -153,5 +153,8 @@ func testSettings(w *world) {
 	w.ok(w.db.CreateToken(w.ctx, "admin", "abc", now))
 	w.same("admin", must(w.db.TokenName(w.ctx, "abc"))(w))
 	w.same(flow.CodeNotFound, flow.CodeOf(second(w.db.TokenName(w.ctx, "def"))))
+	w.ok(w.db.CreateToken(w.ctx, "admin", "ghi", now))
+	w.ok(w.db.CreateToken(w.ctx, "ann", "jkl", now))
+	w.same([]string{"admin", "ann"}, must(w.db.TokenNames(w.ctx))(w), "each once")
 	w.ok(w.db.Ping(w.ctx))
 }

@@ -48,6 +48,9 @@ const (
 	optionOptions  = "options"
 	optionDefault  = "default"
 	optionForm     = "form"
+
+	optionApprovers = "approvers"
+	optionOnTimeout = "on_timeout"
 )
 
 // Wait returns the type that waits for a time or an event.
@@ -109,25 +112,21 @@ func Approval() Type {
 		Description: "Waits until a person decides with `baton task approve` or `reject`. Approved it succeeds, rejected it fails with reason rejected. Outputs: decision, choice, by, comment and the fields of the form.",
 		Options: []task.Option{
 			{Name: "message", Kind: task.Text, Required: true, Description: "What is to be decided, for the one who decides."},
-			{Name: "approvers", Kind: task.TextList, Description: "Who may decide: user:NAME, role:NAME. Nobody named: everybody who may steer runs."},
+			{Name: optionApprovers, Kind: task.TextList, Description: "Who may decide: user:NAME, role:NAME. Nobody named: everybody who may steer runs."},
 			{Name: optionOptions, Kind: task.TextList, Description: "What may be chosen with --choose."},
 			{Name: optionForm, Kind: task.AnyValue, Description: "Fields to fill in with -p: a name with its default, or with {type, default, required, enum, description} as parameters have them."},
-			{Name: "on_timeout", Kind: task.Plain, Enum: []string{"approve", "reject", "fail"}, Default: "fail", Description: "What happens when timeout.run is over."},
+			{Name: optionOnTimeout, Kind: task.Plain, Enum: []string{"approve", "reject", "fail"}, Default: "fail", Description: "What happens when timeout.run is over."},
 			{Name: optionDefault, Kind: task.Text, Description: "The option that is chosen when nothing else is, also when the time is over."},
 		},
 	}}
 }
 
 func checkApproval(o *task.Options) []*flow.Error {
-	for i, who := range o.Texts("approvers") {
-		kind, name, _ := strings.Cut(who, ":")
-		if kind != "user" && kind != "role" || name == "" {
-			return fault(fmt.Sprintf("approvers[%d]", i), "%q is no approver; write user:NAME or role:NAME", who)
-		}
+	if faults := checkApprovers(o); faults != nil {
+		return faults
 	}
-	options := o.Texts(optionOptions)
-	if text := o.Text(optionDefault); text != "" && !o.Templated(optionDefault) && !o.Templated(optionOptions) && !slices.Contains(options, text) {
-		return fault(optionDefault, "default %q is not among the options (%s)", text, strings.Join(options, ", "))
+	if faults := checkChoices(o); faults != nil {
+		return faults
 	}
 	raw := o.Raw(optionForm)
 	if raw == nil || o.Templated(optionForm) {
@@ -139,6 +138,45 @@ func checkApproval(o *task.Options) []*flow.Error {
 	}
 	if err := form.Check(); err != nil {
 		return fault(optionForm, "%v", err)
+	}
+	return nil
+}
+
+// checkApprovers refuses who cannot be, and a list of nobody: it would say that everybody may decide.
+func checkApprovers(o *task.Options) []*flow.Error {
+	approvers := o.Texts(optionApprovers)
+	if o.Has(optionApprovers) && !o.Templated(optionApprovers) && len(approvers) == 0 {
+		return fault(optionApprovers, "approvers names nobody, so nobody could decide; name user:NAME or role:NAME, or leave approvers out, then everybody who may steer runs decides")
+	}
+	for i, who := range approvers {
+		kind, name, _ := strings.Cut(who, ":")
+		if kind != "user" && kind != "role" || name == "" {
+			return fault(fmt.Sprintf("approvers[%d]", i), "%q is no approver; write user:NAME or role:NAME", who)
+		}
+	}
+	return nil
+}
+
+// checkChoices looks at what may be chosen, and at what is chosen when nobody does.
+func checkChoices(o *task.Options) []*flow.Error {
+	options := o.Texts(optionOptions)
+	for i, option := range options {
+		if option == "" {
+			return fault(fmt.Sprintf("options[%d]", i), "an option needs a text that --choose can name")
+		}
+		if slices.Contains(options[:i], option) {
+			return fault(fmt.Sprintf("options[%d]", i), "option %q stands there twice; --choose could not tell them apart", option)
+		}
+	}
+	if o.Templated(optionOptions) {
+		return nil // they are known when the task begins
+	}
+	text := o.Text(optionDefault)
+	if text != "" && !o.Templated(optionDefault) && !slices.Contains(options, text) {
+		return fault(optionDefault, "default %q is not among the options (%s)", text, strings.Join(options, ", "))
+	}
+	if text == "" && len(options) > 0 && o.Text(optionOnTimeout) == "approve" {
+		return fault(optionOnTimeout, "on_timeout: approve chooses the default, and there is none; add default: with one of %s", strings.Join(options, ", "))
 	}
 	return nil
 }
