@@ -133,7 +133,7 @@ func ownReason(e api.Explanation) *string {
 		return nil
 	}
 	for _, t := range e.Tasks {
-		if t.Reason != nil && strings.Contains(*e.Reason, *t.Reason) || t.Reason != nil && strings.HasPrefix(*t.Reason, *e.Reason+",") {
+		if t.Reason != nil && strings.HasPrefix(*e.Reason, "waiting: ") && strings.Contains(*e.Reason, *t.Reason) || t.Reason != nil && strings.HasPrefix(*t.Reason, *e.Reason+",") {
 			return nil
 		}
 	}

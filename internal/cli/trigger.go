@@ -79,7 +79,7 @@ func triggerView() view[api.Trigger] {
 			{head: "TRIGGER", cell: func(t api.Trigger) string { return shorten(t.Name, 24) }},
 			{head: "KIND", cell: func(t api.Trigger) string { return t.Kind }},
 			{head: "ENABLED", cell: func(t api.Trigger) string { return yesNo(t.Enabled) }},
-			{head: "LAST", cell: lastOf},
+			{head: "LAST", cell: lastEvent},
 			{head: "WAITS", free: true, cell: func(t api.Trigger) string { return t.Waits }},
 		},
 	}
@@ -92,8 +92,8 @@ func yesNo(on bool) string {
 	return "no"
 }
 
-// lastOf is what became of a trigger's last event.
-func lastOf(t api.Trigger) string {
+// lastEvent is what became of a trigger's last event.
+func lastEvent(t api.Trigger) string {
 	switch {
 	case t.Last == nil:
 		return "-"
