@@ -161,8 +161,7 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, d flow.Document, now
 		return out, err
 	}
 	_, err = db.applyStarters(ctx, q, project, id, d, watches)
-	var more flow.Refusals
-	if errors.As(err, &more) {
+	if more, ok := errors.AsType[flow.Refusals](err); ok {
 		refused, err = append(refused, more...), nil
 	}
 	if err == nil && len(refused) > 0 {
