@@ -251,7 +251,7 @@ func placeIn(documents Documents, files []SourceFile, d flow.Document, path ...s
 // refused is what is wrong with documents beside what is stored, all at once, each with its place: what was found
 // here, and what the store refuses.
 func (s *Server) refused(docs []flow.Document, files []SourceFile, wrong flow.Errors, err error) error {
-	var more flow.Refusals
+	var more flow.RefusedErrors
 	if err != nil && !errors.As(err, &more) {
 		return err
 	}

@@ -60,9 +60,9 @@ type Runs interface {
 type Definitions interface {
 	// Apply writes all documents in one transaction: projects that do not exist are made, a changed
 	// workflow gets a new version, an unchanged one none (compared by the JSON of flow.Workflow).
-	// Everything that cannot be beside what is stored is refused at once, as flow.Refusals.
+	// Everything that cannot be beside what is stored is refused at once, as flow.RefusedErrors.
 	Apply(ctx context.Context, docs []flow.Document, now flow.Time) ([]flow.Applied, error)
-	// Check returns what Apply would refuse of the documents as flow.Refusals, and changes nothing.
+	// Check returns what Apply would refuse of the documents as flow.RefusedErrors, and changes nothing.
 	Check(ctx context.Context, docs []flow.Document, now flow.Time) error
 	// Project reads a project by name.
 	Project(ctx context.Context, name string) (flow.Project, error)

@@ -354,7 +354,9 @@ func (d documents) Parse(files []api.SourceFile, project string) ([]flow.Documen
 	return docs, nil
 }
 
-func (documents) EachFile(doc flow.Document, do func(string, string, *flow.File)) { spec.EachFile(doc, do) }
+func (documents) EachFile(doc flow.Document, do func(string, string, *flow.File)) {
+	spec.EachFile(doc, do)
+}
 
 func (d documents) DataSources(doc flow.Document) map[string]string {
 	return spec.DataSources(doc, d.types)

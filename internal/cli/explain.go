@@ -133,7 +133,8 @@ func ownReason(e api.Explanation) *string {
 		return nil
 	}
 	for _, t := range e.Tasks {
-		if t.Reason != nil && strings.HasPrefix(*e.Reason, "waiting: ") && strings.Contains(*e.Reason, *t.Reason) || t.Reason != nil && strings.HasPrefix(*t.Reason, *e.Reason+",") {
+		said := strings.TrimPrefix(strings.TrimPrefix(*e.Reason, "waiting: "), "task "+t.Name+": ")
+		if t.Reason != nil && strings.HasPrefix(*t.Reason, said) { // the task says also since when
 			return nil
 		}
 	}

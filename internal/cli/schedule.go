@@ -146,15 +146,15 @@ func scheduleView() view[api.Schedule] {
 			{head: "CALENDAR", wide: true, cell: func(s api.Schedule) string { return or(s.Calendar, "-") }},
 			{head: "MISSED", wide: true, cell: func(s api.Schedule) string { return s.Missed }},
 			{head: "REVISION", wide: true, cell: func(s api.Schedule) string { return strconv.FormatInt(s.Revision, 10) }},
-			{head: "LAST", cell: lastOf},
+			{head: "LAST", cell: lastFired},
 			{head: "NEXT", cell: nextOf},
 			{head: "REASON", free: true, cell: func(s api.Schedule) string { return or(s.Reason, "") }},
 		},
 	}
 }
 
-// lastOf is the last time that was fired, in the zone of the schedule as its next one is.
-func lastOf(s api.Schedule) string {
+// lastFired is the last time that was fired, in the zone of the schedule as its next one is.
+func lastFired(s api.Schedule) string {
 	if s.Last == 0 {
 		return "-"
 	}

@@ -9,15 +9,15 @@ type Refusal struct {
 	Error    *Error
 }
 
-// Refusals are all of them.
-type Refusals []Refusal
+// RefusedErrors are all of them.
+type RefusedErrors []Refusal
 
-func (rs Refusals) Error() string { return rs.errors().Error() }
+func (rs RefusedErrors) Error() string { return rs.errors().Error() }
 
 // Unwrap lets errors.As find each of them.
-func (rs Refusals) Unwrap() []error { return rs.errors().Unwrap() }
+func (rs RefusedErrors) Unwrap() []error { return rs.errors().Unwrap() }
 
-func (rs Refusals) errors() Errors {
+func (rs RefusedErrors) errors() Errors {
 	out := make(Errors, len(rs))
 	for i, r := range rs {
 		out[i] = r.Error

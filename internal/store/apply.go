@@ -20,7 +20,7 @@ const applyTries = 5
 
 // Apply writes all documents in one transaction. It takes no locks beforehand: whoever meets the
 // unique key of a name or version that another has just written begins again.
-// Everything that is refused of the documents is told at once, as flow.Refusals.
+// Everything that is refused of the documents is told at once, as flow.RefusedErrors.
 func (db *DB) Apply(ctx context.Context, docs []flow.Document, now flow.Time) ([]flow.Applied, error) {
 	return db.applyAll(ctx, docs, now, nil)
 }
@@ -43,7 +43,7 @@ func (db *DB) applyAll(ctx context.Context, docs []flow.Document, now flow.Time,
 	var err error
 	for range applyTries {
 		err = db.write(ctx, forAPI, func(q querier) error {
-			var refused flow.Refusals
+			var refused flow.RefusedErrors
 			out = make([]flow.Applied, len(docs))
 			watches := false
 			for _, first := range []bool{true, false} { // workflows of the same files may use them
@@ -52,7 +52,7 @@ func (db *DB) applyAll(ctx context.Context, docs []flow.Document, now flow.Time,
 						continue
 					}
 					a, err := db.applyOne(ctx, q, d, now, &watches)
-					var more flow.Refusals
+					var more flow.RefusedErrors
 					switch {
 					case errors.As(err, &more):
 						for _, r := range more {
@@ -161,8 +161,7 @@ func (db *DB) applyWorkflow(ctx context.Context, q querier, d flow.Document, now
 		return out, err
 	}
 	_, err = db.applyStarters(ctx, q, project, id, d, watches)
-	var more flow.Refusals
-	if errors.As(err, &more) {
+	if more, ok := errors.AsType[flow.RefusedErrors](err); ok {
 		refused, err = append(refused, more...), nil
 	}
 	if err == nil && len(refused) > 0 {

@@ -70,7 +70,7 @@ func (db *DB) applyPool(ctx context.Context, q querier, p *flow.Pool, reset bool
 }
 
 // checkPools refuses tasks whose pool does not exist, and those that could never have what they ask for.
-func (db *DB) checkPools(ctx context.Context, q querier, project flow.ID, w *flow.Workflow) (flow.Refusals, error) {
+func (db *DB) checkPools(ctx context.Context, q querier, project flow.ID, w *flow.Workflow) (flow.RefusedErrors, error) {
 	pooled := func(t flow.Task) bool { return t.Work().Pool != nil }
 	if !slices.ContainsFunc(w.Tasks, pooled) && !slices.ContainsFunc(w.Finally, pooled) {
 		return nil, nil
@@ -82,7 +82,7 @@ func (db *DB) checkPools(ctx context.Context, q querier, project flow.ID, w *flo
 	if err != nil {
 		return nil, err
 	}
-	var refused flow.Refusals
+	var refused flow.RefusedErrors
 	for _, p := range pools {
 		names = append(names, p.Name)
 		have[p.Name] = max(p.Slots, p.File.Slots) // a verb may have made it smaller for a while

@@ -385,7 +385,7 @@ func (db *DB) noCalendar(ctx context.Context, q querier, s kept) error {
 	if out.Suggestion = flow.Nearest(s.Schedule.Calendar, names); out.Suggestion != "" {
 		out.Message += `; did you mean "` + out.Suggestion + `"?`
 	}
-	return flow.Refusals{{Path: []string{"schedules", strconv.Itoa(s.Position), "calendar"}, Error: out}}
+	return flow.RefusedErrors{{Path: []string{"schedules", strconv.Itoa(s.Position), "calendar"}, Error: out}}
 }
 
 // EnableSchedules turns schedules of a workflow on or off, one by its name or, with "", all, and keeps that over
