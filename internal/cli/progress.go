@@ -97,7 +97,7 @@ func (p *progress) stop(run api.Instance, known bool) {
 }
 
 func (p *progress) follow(ctx context.Context, c *client) {
-	_ = c.silently().patiently(ctx, func() error {
+	_ = c.patiently(ctx, func() error {
 		return c.events(ctx, request{path: path("instances", p.run.ID, "events")}, func(name string, data []byte) error {
 			p.mu.Lock()
 			defer p.mu.Unlock()

@@ -85,7 +85,7 @@ type begun struct {
 
 // finish waits for the end of a run, shows how it goes, and exits as it ends.
 func (a *app) finish(ctx context.Context, c *client, b begun, f waitFlags) error {
-	shown := a.progress(ctx, c, b)
+	shown := a.progress(ctx, c.silently(), b) // a client of its own: what the other one says it shows
 	c.patience.note = shown.away
 	got, _, err := a.await(ctx, c, b.run.ID, nil, f.most)
 	shown.stop(got.Value, err == nil)
