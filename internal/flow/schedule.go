@@ -33,9 +33,6 @@ const (
 	MissedAll  MissedPolicy = "all"  // every one is made up for, in order
 )
 
-// MinMissedWindow is the least: what is not even so late counts as on time.
-const MinMissedWindow = Duration(60 * 1e9)
-
 // DefaultMissedWindow is how old a missed fire may be that is made up for.
 const DefaultMissedWindow = Duration(24 * 60 * 60 * 1e9)
 
