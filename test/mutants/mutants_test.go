@@ -22,7 +22,7 @@ type mutant struct {
 var mutants = []mutant{
 	{
 		name: "a fenced master commits, PostgreSQL",
-		file: "internal/store/commit_postgres.sql", old: "WHERE incarnation = $1 AND epoch = $2 FOR SHARE", new: "WHERE incarnation = $1 AND $2::bigint > 0 FOR SHARE",
+		file: "internal/store/commit_postgres.sql", old: "WHERE incarnation = $1 AND epoch = $2 AND NOT watched FOR SHARE", new: "WHERE incarnation = $1 AND $2::bigint > 0 AND NOT watched FOR SHARE",
 		pkg: "./internal/store", run: "TestPostgres/commit/fenced",
 	},
 	{
