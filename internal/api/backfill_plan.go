@@ -194,7 +194,7 @@ func (s *Server) scheduleFor(ctx context.Context, r BackfillRequest, zone string
 	case r.Schedule == "":
 		return nil, nil, flow.Errorf(flow.CodeBadRequest, "schedule", "workflow %s has %d schedules: %s; say whose dates, and whose parameters, are meant", r.Workflow, len(have), someOf(names))
 	case at < 0:
-		return nil, nil, s.noSchedule(ctx, SchedulesPath{r.Project, r.Workflow}, r.Schedule, have)
+		return nil, nil, s.noSchedule(ctx, WorkflowPath{ProjectPath{r.Project}, r.Workflow}, r.Schedule, have)
 	}
 	chosen := have[at].Schedule
 	t, err := s.tableOf(ctx, r.Project, chosen)

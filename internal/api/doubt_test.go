@@ -39,6 +39,21 @@ func TestDoubtsOfAStart(t *testing.T) {
 	}
 }
 
+// A list that is narrowed to a workflow which does not exist is no empty list.
+func TestListsOfNoWorkflow(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.apply(ordersYAML)
+	for _, list := range []string{"instances", "schedules", "fires", "triggers", "starts"} {
+		if a := w.do(http.MethodGet, "/api/v1/"+list+"?workflow=ordres", ""); a.status != http.StatusNotFound || !strings.Contains(a.body, `did you mean \"orders\"?`) {
+			t.Errorf("%s: %d %s", list, a.status, a.body)
+		}
+		if a := w.do(http.MethodGet, "/api/v1/"+list+"?workflow=orders", ""); a.status != http.StatusOK || !strings.Contains(a.body, `"items":[]`) {
+			t.Errorf("%s: %d %s", list, a.status, a.body)
+		}
+	}
+}
+
 // A task whose data source does not exist fails when it starts: apply says so.
 func TestMissingDataSource(t *testing.T) {
 	t.Parallel()

@@ -121,32 +121,26 @@ func (s *Schedule) foresee(r flow.ScheduleRow, now flow.Time, next int) {
 	}
 }
 
-// SchedulesPath names a workflow whose schedules are meant.
-type SchedulesPath struct {
-	Project  string `path:"project"`
-	Workflow string `path:"workflow"`
-}
-
 // SchedulePath names a schedule.
 type SchedulePath struct {
-	SchedulesPath
+	WorkflowPath
 	Schedule string `path:"schedule"`
 }
 
 func enableSchedule(on bool) func(*Server, context.Context, *SchedulePath) (*body[List[Schedule]], error) {
 	return func(s *Server, ctx context.Context, in *SchedulePath) (*body[List[Schedule]], error) {
-		return s.enable(ctx, in.SchedulesPath, in.Schedule, on)
+		return s.turnSchedules(ctx, in.WorkflowPath, in.Schedule, on)
 	}
 }
 
-func enableSchedules(on bool) func(*Server, context.Context, *SchedulesPath) (*body[List[Schedule]], error) {
-	return func(s *Server, ctx context.Context, in *SchedulesPath) (*body[List[Schedule]], error) {
-		return s.enable(ctx, *in, "", on)
+func enableSchedules(on bool) func(*Server, context.Context, *WorkflowPath) (*body[List[Schedule]], error) {
+	return func(s *Server, ctx context.Context, in *WorkflowPath) (*body[List[Schedule]], error) {
+		return s.turnSchedules(ctx, *in, "", on)
 	}
 }
 
-// enable turns schedules of a workflow on or off, and tells how they are then.
-func (s *Server) enable(ctx context.Context, in SchedulesPath, name string, on bool) (*body[List[Schedule]], error) {
+// turnSchedules turns schedules of a workflow on or off, and tells how they are then.
+func (s *Server) turnSchedules(ctx context.Context, in WorkflowPath, name string, on bool) (*body[List[Schedule]], error) {
 	n, err := s.store.EnableSchedules(ctx, in.Project, in.Workflow, name, on)
 	if err != nil {
 		return nil, err
@@ -170,18 +164,23 @@ func (s *Server) enable(ctx context.Context, in SchedulesPath, name string, on b
 }
 
 // noSchedule is the error of a schedule that does not exist.
-func (s *Server) noSchedule(ctx context.Context, in SchedulesPath, name string, have []flow.ScheduleRow) error {
-	if _, err := s.store.Workflow(ctx, in.Project, in.Workflow, 0); err != nil {
-		return err
-	}
-	if len(have) == 0 {
-		return flow.Errorf(flow.CodeNotFound, "schedule", "workflow %s has no schedule; write one into its file under schedules", in.Workflow)
-	}
+func (s *Server) noSchedule(ctx context.Context, in WorkflowPath, name string, have []flow.ScheduleRow) error {
 	names := make([]string, len(have))
 	for i, r := range have {
 		names[i] = r.Schedule.Name
 	}
-	e := flow.Errorf(flow.CodeNotFound, "schedule", "workflow %s has no schedule %q; it has %s", in.Workflow, name, someOf(slices.Clone(names)))
+	return s.noneCalled(ctx, in, "schedule", name, names)
+}
+
+// noneCalled is the error of a schedule or a trigger that a workflow does not have; names are those that it has.
+func (s *Server) noneCalled(ctx context.Context, in WorkflowPath, kind, name string, names []string) error {
+	if _, err := s.store.Workflow(ctx, in.Project, in.Workflow, 0); err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return flow.Errorf(flow.CodeNotFound, kind, "workflow %s has no %s; write one into its file under %ss", in.Workflow, kind, kind)
+	}
+	e := flow.Errorf(flow.CodeNotFound, kind, "workflow %s has no %s %q; it has %s", in.Workflow, kind, name, someOf(slices.Clone(names)))
 	e.Suggestion = flow.Nearest(name, names)
 	return e
 }

@@ -130,8 +130,8 @@ type Definitions interface {
 // Backfills are runs of a workflow for each of many dates.
 type Backfills interface {
 	// CreateBackfill writes a backfill with its dates, in the order in which they begin, and has the first begin: all of
-	// it or nothing. parts are its own workflow and those that depend on it. next gives ids. With a key that is known it returns the backfill of the first call and existing=true, or a
-	// conflict when digest differs.
+	// it or nothing. parts are its own workflow and those that depend on it. next gives ids. With a key that is known it
+	// returns the backfill of the first call and existing=true, or a conflict when digest differs.
 	CreateBackfill(ctx context.Context, b flow.Backfill, parts []flow.BackfillPart, items []flow.BackfillItem, key, digest string, next func() flow.ID) (id flow.ID, existing bool, err error)
 	// OrderBackfill pauses, resumes or stops a backfill, with what follows from it at once. A conflict says why it
 	// is not possible; what is so already is no error.

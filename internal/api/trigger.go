@@ -72,6 +72,9 @@ func (s *Server) listTriggers(ctx context.Context, in *listTriggersIn) (*body[Li
 		return nil, err
 	}
 	p, err := s.store.Triggers(ctx, in.Project, in.Workflow, in.Limit, cursor)
+	if err == nil && len(p.Items) == 0 {
+		err = s.knowsWorkflow(ctx, in.Project, in.Workflow)
+	}
 	return listOf(p, triggerOf), err
 }
 
@@ -125,32 +128,26 @@ func (t *Trigger) after(r flow.TriggerRow) {
 	}
 }
 
-// TriggersPath names a workflow whose triggers are meant.
-type TriggersPath struct {
-	Project  string `path:"project"`
-	Workflow string `path:"workflow"`
-}
-
 // TriggerPath names a trigger.
 type TriggerPath struct {
-	TriggersPath
+	WorkflowPath
 	Trigger string `path:"trigger"`
 }
 
 func enableTrigger(on bool) func(*Server, context.Context, *TriggerPath) (*body[List[Trigger]], error) {
 	return func(s *Server, ctx context.Context, in *TriggerPath) (*body[List[Trigger]], error) {
-		return s.turnTriggers(ctx, in.TriggersPath, in.Trigger, on)
+		return s.turnTriggers(ctx, in.WorkflowPath, in.Trigger, on)
 	}
 }
 
-func enableTriggers(on bool) func(*Server, context.Context, *TriggersPath) (*body[List[Trigger]], error) {
-	return func(s *Server, ctx context.Context, in *TriggersPath) (*body[List[Trigger]], error) {
+func enableTriggers(on bool) func(*Server, context.Context, *WorkflowPath) (*body[List[Trigger]], error) {
+	return func(s *Server, ctx context.Context, in *WorkflowPath) (*body[List[Trigger]], error) {
 		return s.turnTriggers(ctx, *in, "", on)
 	}
 }
 
 // turnTriggers turns triggers of a workflow on or off, and tells how they are then.
-func (s *Server) turnTriggers(ctx context.Context, in TriggersPath, name string, on bool) (*body[List[Trigger]], error) {
+func (s *Server) turnTriggers(ctx context.Context, in WorkflowPath, name string, on bool) (*body[List[Trigger]], error) {
 	n, err := s.store.EnableTriggers(ctx, in.Project, in.Workflow, name, on)
 	if err != nil {
 		return nil, err
@@ -175,20 +172,12 @@ func (s *Server) turnTriggers(ctx context.Context, in TriggersPath, name string,
 const maxTriggers = 500
 
 // noTrigger is the error of a trigger that does not exist.
-func (s *Server) noTrigger(ctx context.Context, in TriggersPath, name string, have []flow.TriggerRow) error {
-	if _, err := s.store.Workflow(ctx, in.Project, in.Workflow, 0); err != nil {
-		return err
-	}
-	if len(have) == 0 {
-		return flow.Errorf(flow.CodeNotFound, "trigger", "workflow %s has no trigger; write one into its file under triggers", in.Workflow)
-	}
+func (s *Server) noTrigger(ctx context.Context, in WorkflowPath, name string, have []flow.TriggerRow) error {
 	names := make([]string, len(have))
 	for i, r := range have {
 		names[i] = r.Trigger.Name
 	}
-	e := flow.Errorf(flow.CodeNotFound, "trigger", "workflow %s has no trigger %q; it has %s", in.Workflow, name, someOf(slices.Clone(names)))
-	e.Suggestion = flow.Nearest(name, names)
-	return e
+	return s.noneCalled(ctx, in, "trigger", name, names)
 }
 
 type listStartsIn struct {
@@ -214,6 +203,9 @@ func (s *Server) listStarts(ctx context.Context, in *listStartsIn) (*body[List[S
 		}
 	}
 	p, err := s.store.Starts(ctx, f)
+	if err == nil && len(p.Items) == 0 {
+		err = s.knowsWorkflow(ctx, f.Project, f.Workflow)
+	}
 	return listOf(p, func(n flow.NamedStart) Start {
 		return startOf(n.TriggerStart, n.TriggerName, n.ProjectName, n.WorkflowName)
 	}), err

@@ -1,4 +1,4 @@
-// baton schedule enable|disable, baton get schedules, fires, calendars.
+// baton schedule, baton get schedules, fires, calendars.
 
 package cli
 
@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -19,44 +18,20 @@ import (
 )
 
 func (a *app) scheduleCommand() *cobra.Command {
-	turn := func(word, short, done string) *cobra.Command {
-		return &cobra.Command{
-			Use: word + " NAME [SCHEDULE]", Short: short, Args: between(1, "NAME", "SCHEDULE"),
-			Long: short + `: one of them, or all of the workflow. It stays so when the file is applied again; ` + "`enabled`" + ` in a file is how a
-schedule begins.`,
-			Example: "  baton schedule " + word + " daily-orders\n  baton schedule " + word + " sales/daily-orders nightly",
-			RunE: action(func(ctx context.Context, args []string) error {
-				project, name := a.place(args[0])
-				way := []string{"projects", project, "workflows", name, "schedules"}
-				if len(args) > 1 {
-					way = append(way, args[1])
-				}
-				got, err := ask[api.List[api.Schedule]](ctx, a.client(), request{method: http.MethodPost, path: path(append(way, word)...)})
-				if err != nil {
-					return err
-				}
-				names := make([]string, len(got.Value.Items))
-				for i, s := range got.Value.Items {
-					names[i] = s.Name
-				}
-				return a.print(got.Raw, names, func(w io.Writer) error {
-					for _, s := range got.Value.Items {
-						next := ""
-						if len(s.Next) > 0 {
-							next = ", next " + nextOf(s)
-						}
-						if _, err := fmt.Fprintf(w, "schedule %s of %s is %s%s\n", s.Name, placeOf(s.Project, s.Workflow), done, next); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
-			}),
-		}
+	s := starter[api.Schedule]{
+		word: "schedule", examples: []string{"daily-orders", "sales/daily-orders nightly"},
+		name: func(s api.Schedule) string { return s.Name },
+		of:   func(s api.Schedule) string { return placeOf(s.Project, s.Workflow) },
+		next: func(s api.Schedule) string {
+			if len(s.Next) == 0 {
+				return ""
+			}
+			return ", next " + nextOf(s)
+		},
 	}
 	return group("schedule", "Have schedules fire, or keep them from it",
-		turn("enable", "Have the schedules of a workflow fire", "enabled"),
-		turn("disable", "Keep the schedules of a workflow from firing", "disabled"))
+		s.turn(a, "enable", "Have the schedules of a workflow fire"),
+		s.turn(a, "disable", "Keep the schedules of a workflow from firing"))
 }
 
 func (a *app) getSchedules() *cobra.Command {

@@ -1,12 +1,9 @@
-// baton trigger enable|disable, baton get triggers, starts.
+// baton trigger, baton get triggers, starts.
 
 package cli
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -14,40 +11,15 @@ import (
 )
 
 func (a *app) triggerCommand() *cobra.Command {
-	turn := func(word, short, done string) *cobra.Command {
-		return &cobra.Command{
-			Use: word + " NAME [TRIGGER]", Short: short, Args: between(1, "NAME", "TRIGGER"),
-			Long: short + `: one of them, or all of the workflow. It stays so when the file is applied again; ` + "`enabled`" + ` in a file is how a
-trigger begins. One that is disabled forgets what it has heard.`,
-			Example: "  baton trigger " + word + " report\n  baton trigger " + word + " sales/report when-loaded",
-			RunE: action(func(ctx context.Context, args []string) error {
-				project, name := a.place(args[0])
-				way := []string{"projects", project, "workflows", name, "triggers"}
-				if len(args) > 1 {
-					way = append(way, args[1])
-				}
-				got, err := ask[api.List[api.Trigger]](ctx, a.client(), request{method: http.MethodPost, path: path(append(way, word)...)})
-				if err != nil {
-					return err
-				}
-				names := make([]string, len(got.Value.Items))
-				for i, t := range got.Value.Items {
-					names[i] = t.Name
-				}
-				return a.print(got.Raw, names, func(w io.Writer) error {
-					for _, t := range got.Value.Items {
-						if _, err := fmt.Fprintf(w, "trigger %s of %s is %s\n", t.Name, placeOf(t.Project, t.Workflow), done); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
-			}),
-		}
+	s := starter[api.Trigger]{
+		word: "trigger", more: " One that is disabled forgets what it has heard.", examples: []string{"report", "sales/report when-loaded"},
+		name: func(t api.Trigger) string { return t.Name },
+		of:   func(t api.Trigger) string { return placeOf(t.Project, t.Workflow) },
+		next: func(api.Trigger) string { return "" },
 	}
 	return group("trigger", "Have triggers start runs, or keep them from it",
-		turn("enable", "Have the triggers of a workflow start runs", "enabled"),
-		turn("disable", "Keep the triggers of a workflow from starting runs", "disabled"))
+		s.turn(a, "enable", "Have the triggers of a workflow start runs"),
+		s.turn(a, "disable", "Keep the triggers of a workflow from starting runs"))
 }
 
 func (a *app) getTriggers() *cobra.Command {
@@ -73,23 +45,16 @@ func (a *app) getTriggers() *cobra.Command {
 
 func triggerView() view[api.Trigger] {
 	return view[api.Trigger]{
-		name: func(t api.Trigger) string { return t.Name },
+		name: func(t api.Trigger) string { return placeOf(t.Project, t.Workflow) + "/" + t.Name },
 		columns: []column[api.Trigger]{
 			{head: "WORKFLOW", cell: func(t api.Trigger) string { return shorten(placeOf(t.Project, t.Workflow), 32) }},
 			{head: "TRIGGER", cell: func(t api.Trigger) string { return shorten(t.Name, 24) }},
 			{head: "KIND", cell: func(t api.Trigger) string { return t.Kind }},
-			{head: "ENABLED", cell: func(t api.Trigger) string { return yesNo(t.Enabled) }},
+			{head: "ENABLED", cell: func(t api.Trigger) string { return yes(t.Enabled) }},
 			{head: "LAST", cell: lastEvent},
 			{head: "WAITS", free: true, cell: func(t api.Trigger) string { return t.Waits }},
 		},
 	}
-}
-
-func yesNo(on bool) string {
-	if on {
-		return "yes"
-	}
-	return "no"
 }
 
 // lastEvent is what became of a trigger's last event.

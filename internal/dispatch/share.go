@@ -4,6 +4,7 @@ package dispatch
 
 import (
 	"container/heap"
+	"slices"
 
 	"baton/internal/flow"
 )
@@ -158,13 +159,7 @@ func (l *level) clear() {
 }
 
 func (s *share) leave(ln *line) {
-	for i, other := range s.lines {
-		if other == ln {
-			s.lines[i] = s.lines[len(s.lines)-1]
-			s.lines = s.lines[:len(s.lines)-1]
-			return
-		}
-	}
+	s.lines = slices.DeleteFunc(s.lines, func(other *line) bool { return other == ln })
 }
 
 // granted moves the project's turn on: a place is given to it.

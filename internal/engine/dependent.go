@@ -24,8 +24,8 @@ type dependentOptions struct {
 	PassOutputs any        `json:"pass_outputs"` // a boolean, or a text that a template gave
 }
 
-// checkDependency refuses names that no workflow has: they may be made of parameters, and come out empty or as anything. at is the
-// place of the dependency.
+// checkDependency refuses names that no workflow has: they may be made of parameters, and come out empty or as anything.
+// at is the place of the dependency.
 func checkDependency(d *flow.Dependency, at string) error {
 	for _, list := range []struct {
 		name  string

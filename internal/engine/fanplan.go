@@ -161,7 +161,7 @@ func (s *State) bind(sc *param.Scope, i int32, row *flow.TaskRow) error {
 	index := int(row.Item) - 1
 	f := s.items(i)
 	if n.Type == flow.TypeLoop {
-		name(sc, map[string]string{param.LoopIndex: strconv.Itoa(index)})
+		addNames(sc, map[string]string{param.LoopIndex: strconv.Itoa(index)})
 		if index > 0 && index <= len(f.rows) && f.rows[index-1] > 0 {
 			texts, err := DecodeTexts(s.Rows[f.rows[index-1]-1].Outputs)
 			sc.Bound = texts
@@ -184,15 +184,15 @@ func (s *State) bind(sc *param.Scope, i int32, row *flow.TaskRow) error {
 		return fmt.Errorf("the list of the map has only %d items by now", len(f.plan.list))
 	}
 	item := textOf(f.plan.list[index])
-	name(sc, map[string]string{
+	addNames(sc, map[string]string{
 		param.MapItem: item, param.MapIndex: strconv.Itoa(index), param.MapTotal: strconv.Itoa(len(f.plan.list)),
 	})
 	sc.Bound = map[string]string{n.as: item}
 	return nil
 }
 
-// name adds names of the engine's to a scope.
-func name(sc *param.Scope, names map[string]string) {
+// addNames adds names of the engine's to a scope.
+func addNames(sc *param.Scope, names map[string]string) {
 	if sc.Builtin.Engine != nil {
 		maps.Copy(names, sc.Builtin.Engine)
 	}
@@ -202,7 +202,7 @@ func name(sc *param.Scope, names map[string]string) {
 // roundScope is what `until` sees after a round: its outputs above all else.
 func (s *State) roundScope(i int32, round *flow.TaskRow) *param.Scope {
 	sc := s.scope(i, &s.Rows[s.row[i]])
-	name(sc, map[string]string{param.LoopIndex: strconv.Itoa(int(round.Item) - 1)})
+	addNames(sc, map[string]string{param.LoopIndex: strconv.Itoa(int(round.Item) - 1)})
 	sc.Bound, _ = DecodeTexts(round.Outputs) // checked when the result came in
 	return sc
 }

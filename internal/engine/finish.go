@@ -150,7 +150,7 @@ func (s *State) handled(row *flow.TaskRow) bool {
 	return !undo && (n.final || n.IgnoreFailure || slices.ContainsFunc(n.handlers, s.chosen))
 }
 
-// finish ends the run. why says more to people than the reason, "" when the rows do.
+// finish ends the run. why is a sentence about a failure, "" for one that its tasks tell.
 func (s *State) finish(end flow.InstanceState, reason, why string, env Env) {
 	for r := range s.Rows {
 		if row := &s.Rows[r]; s.paused > 0 && row.Valid && row.State == flow.TaskPaused {
@@ -158,11 +158,6 @@ func (s *State) finish(end flow.InstanceState, reason, why string, env Env) {
 			s.touch(int32(r))
 		}
 	}
-	s.end(end, reason, why, env)
-}
-
-// end ends the run. why is a sentence about a failure, "" for one that its tasks tell.
-func (s *State) end(end flow.InstanceState, reason, why string, env Env) {
 	s.setInst(end)
 	s.Inst.EndedAt, s.Inst.PausedAt, s.Inst.Prior, s.Inst.Reason = env.Now, 0, 0, reason
 	if end == flow.InstanceFailed {

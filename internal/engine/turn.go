@@ -70,7 +70,7 @@ func (s *State) turnKey() (string, error) {
 func (s *State) keyless(err error, env Env) {
 	s.Inst.StartedAt = env.Now
 	s.setInst(flow.InstanceRunning)
-	s.end(flow.InstanceFailed, flow.ReasonParameter, err.Error(), env)
+	s.finish(flow.InstanceFailed, flow.ReasonParameter, err.Error(), env)
 }
 
 // admitted begins a run whose turn has come, or ends one whose turn will not come.

@@ -156,9 +156,8 @@ func (s *State) stop(v flow.Verb, env Env, fx *Effects) refusal {
 			break // it ran before; something of it may rest
 		}
 		s.Inst.EndedAt, s.Inst.PausedAt, s.Inst.Prior = env.Now, 0, 0
-		reason := s.stopReason()
 		s.setInst(flow.InstanceStopped)
-		s.Inst.Reason = reason
+		s.Inst.Reason = s.stopReason()
 		return ""
 	case flow.InstanceFailed, flow.InstanceSucceeded:
 		return refuse("the run has already %s", s.Inst.State)
@@ -231,8 +230,8 @@ func (s *State) rerun(env Env, fx *Effects) refusal {
 	return ""
 }
 
-// undone are the rows that were undone, and those that ran on the strength of them: what is done again comes before what
-// needs it. What a person settled stays as it was settled.
+// undone are the rows that were undone, and those that ran, or were passed through, on the strength of them: what is done
+// again comes before what needs it. What a person settled stays as it was settled, and with it what needs no more than that.
 func (s *State) undone() map[flow.ID]bool {
 	undone := make(map[flow.ID]bool)
 	for r := range s.Rows {
@@ -250,10 +249,12 @@ func (s *State) undone() map[flow.ID]bool {
 		}
 		row := &s.Rows[s.row[i]]
 		after := slices.ContainsFunc(s.Plan.nodes[i].up, func(u int32) bool { return again[u] })
-		again[i] = undone[row.ID] || after
-		if after && row.State == flow.TaskSucceeded {
+		passed := row.State == flow.TaskSkipped && row.Reason == flow.ReasonDisabled
+		if after && (row.State == flow.TaskSucceeded || passed) {
 			undone[row.ID] = true
 		}
+		settled := row.State == flow.TaskForcedSuccess || row.State == flow.TaskSkipped && row.Reason == flow.ReasonByHand
+		again[i] = undone[row.ID] || after && !settled
 	}
 	return undone
 }

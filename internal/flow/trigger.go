@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Trigger says which event starts a workflow. Exactly one of After, Webhook, Notify and File is set. Its JSON form is
-// what the store keeps and what revisions are compared by, so fields are only added, with omitempty.
+// Trigger says which event starts a workflow. Exactly one of After and Webhook is set. Its JSON form is what the
+// store keeps and what revisions are compared by, so fields are only added, with omitempty.
 type Trigger struct {
 	Name     string   `json:"name"`
 	After    *After   `json:"after,omitempty"`

@@ -1,3 +1,5 @@
+// When the store is asked for what nobody tells of.
+
 package master
 
 import (

@@ -51,7 +51,9 @@ func (m *Master) Admit(ctx context.Context, keys []flow.TurnKey, after flow.Turn
 			out.Next = keys[len(keys)-1]
 		}
 	}
-	out.Again, err = apart(ctx, m, keys, turnNamed, func(q querier, k flow.TurnKey) (turnsGiven, error) { return m.admit(ctx, q, k) }, func(k flow.TurnKey, came turnsGiven) (more bool) {
+	out.Again, err = apart(ctx, m, keys, turnNamed, func(q querier, k flow.TurnKey) (turnsGiven, error) {
+		return m.admit(ctx, q, k)
+	}, func(k flow.TurnKey, came turnsGiven) (more bool) {
 		out.Given += came.given
 		if came.in > 0 {
 			out.Later = append(out.Later, flow.TurnWait{TurnKey: k, In: came.in})

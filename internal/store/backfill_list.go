@@ -69,11 +69,7 @@ func (db *DB) Backfills(ctx context.Context, f flow.BackfillFilter) (flow.Page[f
 	if f.Instance != 0 {
 		where += " AND b.id = (SELECT t.backfill_id FROM backfill_item t WHERE t.instance_id > 0 AND t.instance_id = " + args.add(f.Instance) + ")"
 	}
-	if f.Workflow != "" {
-		where += " AND b.workflow_id = ANY(ARRAY(SELECT w.id FROM workflow w JOIN project p ON p.id = w.project_id WHERE w.name = " + args.add(f.Workflow) + " AND p.name = " + args.add(f.Project) + "))"
-	} else if f.Project != "" {
-		where += " AND b.project_id = ANY(ARRAY(SELECT id FROM project WHERE name = " + args.add(f.Project) + "))"
-	}
+	where += ofWorkflow(&args, "b", f.Project, f.Workflow)
 	where += in("b.state", f.States)
 	limit := pageLimit(f.Limit)
 	rows, err := all(ctx, db, db.read(forAPI), scanNamedBackfill, `

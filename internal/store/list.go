@@ -106,6 +106,20 @@ func in[T ~uint8 | ~int16](column string, values []T) string {
 	return " AND " + column + " IN (" + strings.Join(parts, ", ") + ")"
 }
 
+// ofWorkflow is the workflow or the project asked for, by name, as a condition on a row that has the ids of both; "" asks
+// for any.
+func ofWorkflow(args *arguments, row, project, workflow string) string {
+	switch {
+	case workflow != "":
+		return " AND " + row + ".workflow_id = ANY(ARRAY(SELECT w.id FROM workflow w JOIN project p ON p.id = w.project_id WHERE w.name = " +
+			args.add(workflow) + " AND p.name = " + args.add(project) + "))"
+	case project != "":
+		return " AND " + row + ".project_id = ANY(ARRAY(SELECT id FROM project WHERE name = " + args.add(project) + "))"
+	default:
+		return ""
+	}
+}
+
 // scope is the workflow or project asked for, as a condition on c, a row of instance or command.
 func (s *search) scope(args *arguments) string {
 	switch {

@@ -388,16 +388,19 @@ func (db *DB) noCalendar(ctx context.Context, q querier, s kept) error {
 	return flow.RefusedErrors{{Path: []string{"schedules", strconv.Itoa(s.Position), "calendar"}, Error: out}}
 }
 
+// lockStarters ends a statement that locks the schedules or triggers of a workflow: one by its name or, with "", all.
+const lockStarters = `
+			WHERE workflow_id = (SELECT w.id FROM workflow w JOIN project p ON p.id = w.project_id WHERE p.name = $1 AND w.name = $2)
+				AND NOT removed AND ($3 = '' OR name = $3)
+			ORDER BY id FOR UPDATE`
+
 // EnableSchedules turns schedules of a workflow on or off, one by its name or, with "", all, and keeps that over
 // changes of the file. It returns how many there are. Those that were so already are left alone.
 func (db *DB) EnableSchedules(ctx context.Context, project, workflow, name string, on bool) (int, error) {
 	var found int
 	err := db.write(ctx, forAPI, func(q querier) error {
 		have, err := all(ctx, db, q, scanKept, `
-			SELECT `+keptColumns+` FROM schedule
-			WHERE workflow_id = (SELECT w.id FROM workflow w JOIN project p ON p.id = w.project_id WHERE p.name = $1 AND w.name = $2)
-				AND NOT removed AND ($3 = '' OR name = $3)
-			ORDER BY id FOR UPDATE`, project, workflow, name)
+			SELECT `+keptColumns+` FROM schedule`+lockStarters, project, workflow, name)
 		if err != nil {
 			return err
 		}

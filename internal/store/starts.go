@@ -71,11 +71,7 @@ func (db *DB) Starts(ctx context.Context, f flow.StartFilter) (flow.Page[flow.Na
 	if f.Instance != 0 {
 		where += " AND f.instance_id = " + args.add(f.Instance)
 	}
-	if f.Workflow != "" {
-		where += " AND f.workflow_id = ANY(ARRAY(SELECT w.id FROM workflow w JOIN project p ON p.id = w.project_id WHERE w.name = " + args.add(f.Workflow) + " AND p.name = " + args.add(f.Project) + "))"
-	} else if f.Project != "" {
-		where += " AND f.project_id = ANY(ARRAY(SELECT id FROM project WHERE name = " + args.add(f.Project) + "))"
-	}
+	where += ofWorkflow(&args, "f", f.Project, f.Workflow)
 	if f.Trigger != "" {
 		where += " AND t.name = " + args.add(f.Trigger)
 	}

@@ -250,11 +250,7 @@ func (db *DB) Fires(ctx context.Context, f flow.FireFilter) (flow.Page[flow.Name
 	if f.Instance != 0 {
 		where += " AND f.instance_id = " + args.add(f.Instance)
 	}
-	if f.Workflow != "" {
-		where += " AND f.workflow_id = ANY(ARRAY(SELECT w.id FROM workflow w JOIN project p ON p.id = w.project_id WHERE w.name = " + args.add(f.Workflow) + " AND p.name = " + args.add(f.Project) + "))"
-	} else if f.Project != "" {
-		where += " AND f.project_id = ANY(ARRAY(SELECT id FROM project WHERE name = " + args.add(f.Project) + "))"
-	}
+	where += ofWorkflow(&args, "f", f.Project, f.Workflow)
 	if f.Schedule != "" {
 		where += " AND s.name = " + args.add(f.Schedule)
 	}

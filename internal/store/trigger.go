@@ -167,10 +167,7 @@ func (db *DB) EnableTriggers(ctx context.Context, project, workflow, name string
 	var found int
 	err := db.write(ctx, forAPI, func(q querier) error {
 		have, err := all(ctx, db, q, scanKeptTrigger, `
-			SELECT `+keptTriggerColumns+` FROM trigger
-			WHERE workflow_id = (SELECT w.id FROM workflow w JOIN project p ON p.id = w.project_id WHERE p.name = $1 AND w.name = $2)
-				AND NOT removed AND ($3 = '' OR name = $3)
-			ORDER BY id FOR UPDATE`, project, workflow, name)
+			SELECT `+keptTriggerColumns+` FROM trigger`+lockStarters, project, workflow, name)
 		if err != nil {
 			return err
 		}
