@@ -9,18 +9,12 @@ import (
 	"baton/internal/flow"
 	"baton/internal/store"
 	"baton/internal/store/storetest"
-	"baton/internal/store/storetest/pgtest"
 )
 
 // To give slots reads the first that wait and those that hold some, beside any number that wait.
 func TestSlotPlansPostgres(t *testing.T) {
 	t.Parallel()
-	seen := &statements{args: map[string][]any{}}
-	db, err := store.OpenTraced(t.Context(), pgtest.New(t), seen)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db, seen := traced(t)
 	storetest.NewWorld(t, db)
 	const many = 20_000
 	for _, text := range []string{

@@ -12,7 +12,6 @@ import (
 
 	"baton/internal/store"
 	"baton/internal/store/storetest"
-	"baton/internal/store/storetest/pgtest"
 )
 
 const (
@@ -72,12 +71,7 @@ func literal(v any) string {
 // its form.
 func TestListPlansPostgres(t *testing.T) {
 	t.Parallel()
-	seen := &statements{args: map[string][]any{}}
-	db, err := store.OpenTraced(t.Context(), pgtest.New(t), seen)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db, seen := traced(t)
 	fill(t, db, "postgres", planRuns)
 	for _, analyzed := range []bool{false, true} { // autovacuum comes later than the first lists
 		if analyzed {

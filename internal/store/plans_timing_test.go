@@ -13,7 +13,6 @@ import (
 
 	"baton/internal/store"
 	"baton/internal/store/storetest"
-	"baton/internal/store/storetest/pgtest"
 )
 
 // passes is how many rows of a table a plan has read, those in vain included.
@@ -74,12 +73,7 @@ func explained(t *testing.T, db *store.DB, texts map[string][]any, table string,
 // To look at what is due reads what is due, beside any number of schedules that are not.
 func TestDuePlansPostgres(t *testing.T) {
 	t.Parallel()
-	seen := &statements{args: map[string][]any{}}
-	db, err := store.OpenTraced(t.Context(), pgtest.New(t), seen)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db, seen := traced(t)
 	storetest.NewWorld(t, db)
 	const later = 20_000
 	for _, text := range []string{
@@ -118,12 +112,7 @@ func TestDuePlansPostgres(t *testing.T) {
 // A date of a long backfill begins without a look at those that are through, and those that are left.
 func TestBackfillPlansPostgres(t *testing.T) {
 	t.Parallel()
-	seen := &statements{args: map[string][]any{}}
-	db, err := store.OpenTraced(t.Context(), pgtest.New(t), seen)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db, seen := traced(t)
 	w := storetest.NewWorld(t, db)
 	w.LongBackfill(10_000)
 	if err := db.WriterExec(t.Context(), "UPDATE backfill_item SET state = 11 WHERE state = 0 AND position <= 5000"); err != nil {

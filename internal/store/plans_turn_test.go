@@ -7,21 +7,14 @@ import (
 	"testing"
 
 	"baton/internal/flow"
-	"baton/internal/store"
 	"baton/internal/store/storetest"
-	"baton/internal/store/storetest/pgtest"
 )
 
 // To give turns reads the first that wait for a key and those that go on with it, beside any number that wait for
 // another one or go on with others.
 func TestTurnPlansPostgres(t *testing.T) {
 	t.Parallel()
-	seen := &statements{args: map[string][]any{}}
-	db, err := store.OpenTraced(t.Context(), pgtest.New(t), seen)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db, seen := traced(t)
 	storetest.NewWorld(t, db)
 	const runs = `INSERT INTO instance (id, project_id, workflow_id, version, state, prior, seq, owner, engine, wake_at, run_times, dry_run, fail_fast,
 			undo, warned, due, priority, data_time, zone, trigger, key, reason, spec, params, outputs, holds, parent_id, parent_row,

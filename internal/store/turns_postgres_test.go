@@ -39,17 +39,7 @@ func TestTurnsBehindAnotherGiver(t *testing.T) {
 		}
 		given <- got
 	}()
-	for n := 0; n == 0; {
-		select {
-		case got := <-given:
-			t.Fatalf("it did not wait, and gave %d turns", got.Given)
-		default:
-		}
-		err := other.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 AND wait_event_type = 'Lock'", fmt.Sprint("baton/", w.Me)).Scan(&n)
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	waitForLock(t, other, fmt.Sprint("baton/", w.Me))
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}

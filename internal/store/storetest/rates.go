@@ -5,10 +5,7 @@ package storetest
 import (
 	"fmt"
 	"slices"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"baton/internal/flow"
 )
@@ -152,20 +149,7 @@ func testRateRace(w *world) {
 	for n := range 20 {
 		w.queuedBy([]string{"a", "b"}[n%2])
 	}
-	var g errgroup.Group
-	var mu sync.Mutex
-	given := 0
-	for range 8 {
-		g.Go(func() error {
-			a, err := w.m.Admit(w.ctx, nil, flow.TurnKey{})
-			mu.Lock()
-			defer mu.Unlock()
-			given += a.Given
-			return err
-		})
-	}
-	w.ok(g.Wait())
-	w.same(6, given)
+	w.same(6, admitAtOnce(w))
 	w.same(6, len(w.told()))
 }
 
