@@ -190,6 +190,8 @@ func (p *player) play(command, input string) string {
 				v.Comment = strings.Repeat("x", flow.MaxOutputsPerTask)
 			case a == "compensate" && v.Name == flow.VerbStop:
 				v.Compensate = true
+			case a == "stale": // of the store, before it ran again
+				v.Times = w.s.Inst.RunTimes - 1
 			case a == "parent":
 				v.Parent = 77
 			case chosen:
@@ -220,8 +222,11 @@ func (p *player) play(command, input string) string {
 		row := w.s.Rows[w.row(args[0])]
 		w.apply(ChildTold{flow.ChildNews{Child: row.Child(), Row: row.ID, State: state, Reason: "task_failed", Outputs: json.RawMessage(strings.Join(args[2:], " "))}})
 	case "admit":
-		a := flow.Admission{Discard: slices.Contains(args, "discard")}
-		if len(args) > 0 && !a.Discard { // so long ago
+		a := flow.Admission{Discard: slices.Contains(args, "discard"), Times: w.s.Inst.RunTimes}
+		switch {
+		case slices.Contains(args, "stale"):
+			a.Times--
+		case len(args) > 0 && !a.Discard: // so long ago
 			ago, err := flow.ParseDuration(args[0])
 			if err != nil {
 				p.Fatalf("%v", err)

@@ -78,6 +78,8 @@ func (s *State) admitted(e Admitted, env Env, fx *Effects) {
 	s.change.touched = true
 	s.change.inbox = append(s.change.inbox, e.Inbox)
 	switch {
+	case e.Times != 0 && e.Times != s.Inst.RunTimes:
+		// It runs again since, and waits for another turn: whoever gives turns knows nothing of this one any more.
 	case s.Inst.State == flow.InstanceQuarantined && s.Inst.Prior == flow.InstanceQueued:
 		// It is told once. What it comes back to is what it was told.
 		if e.Discard {

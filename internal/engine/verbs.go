@@ -137,6 +137,9 @@ func (s *State) wakeResting(env Env, fx *Effects) {
 }
 
 func (s *State) stop(v flow.Verb, env Env, fx *Effects) refusal {
+	if v.Times != 0 && v.Times != s.Inst.RunTimes {
+		return refuse("it was to stop before it was made to run again")
+	}
 	if s.ending && !s.Inst.State.Ended() && v.Compensate && !s.Inst.Undo {
 		return refuse("nothing is undone any more: the run has come to its end, and only its last tasks run; stop them without --compensate")
 	}

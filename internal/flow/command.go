@@ -75,6 +75,8 @@ type Verb struct {
 	// Parent is the row that waits for this run, of the run that gives the verb; 0: a person does. Whoever has
 	// nothing left to do then tells again how it ended.
 	Parent ID `json:"parent,omitempty"`
+	// Times is the time that the run runs, of which it is said: not of one that was made to run again since. 0: of any.
+	Times int32 `json:"times,omitempty"`
 	// Compensate: stop --compensate.
 	Compensate bool   `json:"compensate,omitempty"`
 	By         string `json:"by,omitempty"` // who gave it, for the record

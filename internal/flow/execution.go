@@ -30,6 +30,9 @@ type Admission struct {
 	Discard bool   `json:"discard,omitempty"`
 	Why     string `json:"why,omitempty"` // a sentence, of one that is discarded
 	At      Time   `json:"at,omitempty"`  // when its turn came, of a workflow that has a rate: it began then
+	// Times is the time that the run runs, of which this was said: one that runs again has lost that turn. 0: it was not
+	// written down.
+	Times int32 `json:"times,omitempty"`
 }
 
 // Admitted tells what giving turns came to.
@@ -68,12 +71,12 @@ const (
 
 // Item is what the run finds in its inbox. Who is told something by this kind of order is told once.
 func (o Order) Item(id ID, at Time) InboxItem {
-	kind, payload := InboxAdmission, any(Admission{Discard: o.Kind == OrderDiscard, Why: o.Why, At: o.At})
+	kind, payload := InboxAdmission, any(Admission{Discard: o.Kind == OrderDiscard, Why: o.Why, At: o.At, Times: o.Times})
 	switch o.Kind {
 	case OrderOust:
-		kind, payload = InboxVerb, Verb{Name: VerbStop, By: "execution: a newer run takes its place"}
+		kind, payload = InboxVerb, Verb{Name: VerbStop, By: "execution: a newer run takes its place", Times: o.Times}
 	case OrderEnd:
-		kind, payload = InboxVerb, Verb{Name: VerbStop, By: o.Why}
+		kind, payload = InboxVerb, Verb{Name: VerbStop, By: o.Why, Times: o.Times}
 	default:
 	}
 	raw, _ := json.Marshal(payload) // texts: it cannot fail

@@ -204,10 +204,8 @@ func (w *World) checkRun(in *flow.Loaded, begins map[int64][]Entry, say func(str
 		}
 	}
 	for _, t := range def.Workflow.Finally {
-		for _, u := range slices.Concat(t.Needs, names(def.Workflow.Tasks)) {
-			// A run that was pausing when a task failed comes to its end with paused rows.
-			ended := slices.DeleteFunc(slices.Clone(rows[u]), func(row flow.TaskRow) bool { return row.State == flow.TaskPaused })
-			w.checkEdge(id, ended, slices.Concat(rows[t.Name], items[t.Name]), begins, say)
+		for _, u := range t.Needs { // what ran before is checkEnd's
+			w.checkEdge(id, rows[u], slices.Concat(rows[t.Name], items[t.Name]), begins, say)
 		}
 	}
 }

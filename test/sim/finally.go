@@ -4,6 +4,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 
 	"baton/internal/flow"
 )
@@ -17,7 +18,7 @@ func names(tasks []flow.Task) []string {
 }
 
 // checkEnd is asked of every change: once what runs at the end has a row, it is decided how the run ends, and that is how
-// it does; and no run ends without.
+// it does; nothing that ran before goes on then; and no run ends without.
 func checkEnd(before flow.Instance, in *flow.Loaded, def flow.Definition, say func(string, ...any)) {
 	last := names(def.Workflow.Finally)
 	if len(last) == 0 {
@@ -26,6 +27,13 @@ func checkEnd(before flow.Instance, in *flow.Loaded, def flow.Definition, say fu
 	now := in.Instance
 	begun := slices.ContainsFunc(in.Tasks, func(row flow.TaskRow) bool { return row.Valid && slices.Contains(last, row.Name) })
 	going := !now.State.Ended() && now.State != flow.InstanceQuarantined
+	for _, row := range in.Tasks {
+		of, _, _ := strings.Cut(row.Name, "[") // or of which it is an item
+		// A run that was pausing when a task failed comes to its end with paused rows.
+		if begun && going && row.Valid && row.Compensates == 0 && !row.State.Ended() && row.State != flow.TaskPaused && !slices.Contains(last, of) {
+			say("run %d runs its last tasks, and task %s is %s", now.ID, row.Name, row.State)
+		}
+	}
 	switch same := before.RunTimes == now.RunTimes && before.Prior.Ended() && before.State != flow.InstanceQuarantined; {
 	case begun && going && !now.Prior.Ended():
 		say("run %d runs its last tasks, and it is not decided how it ends", now.ID)

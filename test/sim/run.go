@@ -36,7 +36,7 @@ func (r Result) Err() error {
 func Faulty(seed uint64) Config {
 	c := Config{
 		Seed: seed, Workers: 1 + int(seed%3), Runs: 12, Crash: 0.01, Batch: 0.2, Unknown: 0.02, Break: 0.005, PowerLoss: 0.3, Verbs: 0.5, Poison: 0.1, Refuse: 0.6, Strain: 0.15,
-		Masters: 1 + int(seed/3%3), Starts: 5 * time.Second, Trouble: 0.3, Calm: time.Minute, Until: time.Hour,
+		Masters: 1 + int(seed/3%3), Starts: 5 * time.Second, Trouble: 0.3, Calm: time.Minute, Until: 6 * time.Hour,
 	}
 	c.Apart = c.Masters > 1 && seed%7 < 2
 	c.Schedules = int(seed / 5 % 3)

@@ -505,7 +505,7 @@ func (s *Store) change(owner int64, ch flow.Change) flow.ChangeResult {
 			s.violation("instance %d left its end without a verb", id)
 		}
 	}
-	s.checkTurn(stored.Instance, ch.Instance)
+	s.checkTurn(stored.Instance, ch.Instance, ch.Outcomes)
 	before := stored.Instance
 	s.endsOf(stored.Instance, ch)
 	stored.Instance = ch.Instance

@@ -111,12 +111,15 @@ func (s *Store) firstCommand(workflow flow.ID) flow.ID {
 }
 
 // checkTurn: a run that begins was told so, is one of no more than may go on, and was not overtaken.
-func (s *Store) checkTurn(before, now flow.Instance) {
+func (s *Store) checkTurn(before, now flow.Instance, done []flow.Outcome) {
 	rule := s.rule(now.Workflow)
 	if !rule.Waits() || before.State != flow.InstanceQueued || now.State != flow.InstanceRunning {
 		return
 	}
-	if !s.told(flow.Seat{ID: now.ID, Times: now.RunTimes}, flow.OrderAdmit) {
+	stopped := slices.ContainsFunc(done, func(o flow.Outcome) bool { return o.Verb == flow.VerbStop && o.Applied })
+	// One that rested when its turn came keeps it when it runs again; one that was stopped does not.
+	kept := !stopped && s.told(flow.Seat{ID: now.ID, Times: before.RunTimes}, flow.OrderAdmit)
+	if !kept && !s.told(flow.Seat{ID: now.ID, Times: now.RunTimes}, flow.OrderAdmit) {
 		s.violation("run %d begins although nobody said that its turn has come", now.ID)
 	}
 	on := 0
