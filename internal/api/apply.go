@@ -125,9 +125,9 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 		items = []flow.Applied{}
 	}
 	if slices.ContainsFunc(docs, func(d flow.Document) bool {
-		return d.Calendar != nil || d.Pool != nil || d.Workflow != nil && len(d.Workflow.Schedules) > 0
+		return d.Calendar != nil || d.Pool != nil || d.DataSource != nil || d.Workflow != nil
 	}) {
-		s.masters.PokeLook() // what is new may be due within the second
+		s.masters.PokeLook() // what is new may be due within the second, or happen
 	}
 	warnings, err := s.unserved(ctx, groupsOf(docs), unlessDeclared)
 	if err != nil {
@@ -140,42 +140,57 @@ func (s *Server) apply(ctx context.Context, in *filesIn) (*body[ApplyResult], er
 	return &body[ApplyResult]{ApplyResult{items, warnings}}, nil
 }
 
-// missingSources warns of data sources that tasks name and their project does not have: they fail until it does.
+// missingSources warns of data sources that tasks and triggers name and their project does not have: they fail, or hear
+// nothing, until it does.
 func (s *Server) missingSources(ctx context.Context, docs []flow.Document) []string {
 	var warnings []string
-	have := map[string][]string{} // by project, read once
+	have := map[string]map[string]string{} // types by project and name, read once
 	for _, d := range docs {
 		if d.Workflow == nil {
 			continue
 		}
 		used := s.files.DataSources(d)
-		if len(used) == 0 {
-			continue
-		}
 		project := d.Workflow.Project
-		if _, read := have[project]; !read {
+		if _, read := have[project]; !read && (len(used) > 0 || slices.ContainsFunc(d.Workflow.Triggers, listens)) {
 			sources, err := s.store.DataSources(ctx, project)
 			if err != nil {
 				return warnings // it is applied, whatever can be said of it
 			}
-			have[project] = []string{}
+			have[project] = map[string]string{}
 			for _, source := range sources {
-				have[project] = append(have[project], source.Name)
+				have[project][source.Name] = source.Type
 			}
 		}
-		for _, name := range slices.Sorted(maps.Keys(used)) {
-			if slices.Contains(have[project], name) {
-				continue
-			}
-			text := fmt.Sprintf("project %s has no data source %q, which task %s of workflow %s names: it fails until there is one", project, name, used[name], d.Workflow.Name)
-			if near := flow.Nearest(name, have[project]); near != "" {
+		warn := func(name, by string) {
+			text := fmt.Sprintf("project %s has no data source %q, which %s until there is one", project, name, by)
+			if near := flow.Nearest(name, slices.Sorted(maps.Keys(have[project]))); near != "" {
 				text += fmt.Sprintf("; did you mean %q?", near)
 			}
 			warnings = append(warnings, text)
 		}
+		for _, name := range slices.Sorted(maps.Keys(used)) {
+			if _, known := have[project][name]; !known {
+				warn(name, fmt.Sprintf("task %s of workflow %s names: it fails", used[name], d.Workflow.Name))
+			}
+		}
+		for _, t := range d.Workflow.Triggers {
+			if !listens(t) {
+				continue
+			}
+			switch kind, known := have[project][t.Notify.DataSource]; {
+			case !known:
+				warn(t.Notify.DataSource, fmt.Sprintf("trigger %s of workflow %s listens to: it hears nothing", t.Name, d.Workflow.Name))
+			case kind != "postgres":
+				warnings = append(warnings, fmt.Sprintf("trigger %s of workflow %s hears nothing: data source %s is of type %s, and only one of type postgres notifies",
+					t.Name, d.Workflow.Name, t.Notify.DataSource, kind))
+			}
+		}
 	}
 	return warnings
 }
+
+// listens tells whether a trigger needs a data source.
+func listens(t flow.Trigger) bool { return t.Notify != nil }
 
 // missingWorkflows warns of workflows, and tasks of them, that tasks name and that are not there.
 func (s *Server) missingWorkflows(ctx context.Context, docs []flow.Document) []string {

@@ -18,16 +18,27 @@ type Trigger struct {
 	Project    string            `json:"project"`
 	Workflow   string            `json:"workflow"`
 	Name       string            `json:"name"`
-	Kind       string            `json:"kind" enum:"after,webhook" doc:"What it waits for"`
+	Kind       string            `json:"kind" enum:"after,webhook,notify,file" doc:"What it waits for"`
 	After      []AwaitedEnd      `json:"after" doc:"Of after: the ends that it waits for, and which have come"`
 	All        bool              `json:"all" doc:"Of after: it needs each of them; otherwise each starts a run"`
 	Window     *string           `json:"window" doc:"Of after: how old an end may be, seen from the newest of its set"`
+	Notify     *flow.Notify      `json:"notify,omitempty" doc:"Of notify: where it listens"`
+	File       *AwaitedFile      `json:"file,omitempty" doc:"Of file: which files it waits for"`
+	LookedAt   flow.Time         `json:"looked_at" doc:"Of notify and file: until when somebody is known to have looked; null: nobody has yet"`
+	Problem    *string           `json:"problem" doc:"Of notify and file: why nobody can look"`
 	Params     map[string]string `json:"params"`
 	Enabled    bool              `json:"enabled"`
 	Overridden bool              `json:"overridden" doc:"A verb said whether it is enabled; its file does not change that"`
 	Revision   int64             `json:"revision"`
 	Waits      string            `json:"waits" doc:"What it waits for now, in words"`
 	Last       *Start            `json:"last,omitempty" doc:"What became of its last event"`
+}
+
+// AwaitedFile says which files a trigger waits for.
+type AwaitedFile struct {
+	Path    string `json:"path"`
+	Every   string `json:"every"`
+	Settled string `json:"settled"`
 }
 
 // AwaitedEnd is an end of a workflow that a trigger waits for.
@@ -87,6 +98,7 @@ func triggerOf(r flow.TriggerRow) Trigger {
 	for _, p := range t.Params {
 		out.Params[p.Name] = p.Value
 	}
+	out.Problem, out.LookedAt = text(r.Problem), r.LookedAt
 	if r.Last != nil {
 		last := startOf(*r.Last, t.Name, r.Project, r.Workflow)
 		out.Last = &last
@@ -96,11 +108,29 @@ func triggerOf(r flow.TriggerRow) Trigger {
 		out.after(r)
 	case t.Webhook != nil:
 		out.Waits = "waits for POST " + prefix + "/projects/" + url.PathEscape(r.Project) + "/workflows/" + url.PathEscape(r.Workflow) + "/triggers/" + url.PathEscape(t.Name)
+	case t.Notify != nil:
+		out.Notify = t.Notify
+		out.Waits = looks(r, "listens to channel "+t.Notify.Channel+" of data source "+t.Notify.DataSource)
+	case t.File != nil:
+		out.File = &AwaitedFile{t.File.Path, t.File.EveryOr().String(), t.File.SettledOr().String()}
+		out.Waits = looks(r, "looks for "+t.File.Path)
 	}
 	if !r.Enabled {
 		out.Waits = flow.ReasonDisabled + ": `baton trigger enable " + r.Workflow + " " + t.Name + "` has it wait again"
 	}
 	return out
+}
+
+// looks tells what somebody looks for, or why nobody does.
+func looks(r flow.TriggerRow, what string) string {
+	switch {
+	case r.Problem != "":
+		return "cannot look: " + r.Problem
+	case r.LookedAt == 0:
+		return what + ", as soon as a master takes it up"
+	default:
+		return what
+	}
 }
 
 // after tells which ends have come, and which are missing.
@@ -152,6 +182,7 @@ func (s *Server) turnTriggers(ctx context.Context, in WorkflowPath, name string,
 	if err != nil {
 		return nil, err
 	}
+	s.masters.PokeLook()
 	page, err := s.store.Triggers(ctx, in.Project, in.Workflow, maxTriggers, 0)
 	if err != nil {
 		return nil, err

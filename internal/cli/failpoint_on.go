@@ -15,6 +15,7 @@ import (
 
 	"baton/internal/api"
 	"baton/internal/flow"
+	"baton/internal/lookout"
 	"baton/internal/master"
 	"baton/internal/rpc"
 )
@@ -107,6 +108,14 @@ func deadly(key string) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	}
+}
+
+func crashingLookout(s lookout.Store) lookout.Store { return lookoutPoints{s} }
+
+type lookoutPoints struct{ lookout.Store }
+
+func (p lookoutPoints) StartOutside(ctx context.Context, owner int64, d flow.OutsideDecision, now flow.Time) (bool, error) {
+	return around("outside", func() (bool, error) { return p.Store.StartOutside(ctx, owner, d, now) })
 }
 
 func crashingAPI(s api.Store) api.Store { return apiPoints{s} }

@@ -11,6 +11,9 @@ import (
 
 	"baton/internal/api"
 	"baton/internal/flow"
+	"baton/internal/lookout"
+	filesystem "baton/internal/lookout/files"
+	"baton/internal/lookout/postgres"
 	"baton/internal/registry"
 	regclient "baton/internal/registry/client"
 	"baton/internal/registry/etcd"
@@ -76,6 +79,12 @@ func openRegistry(ctx context.Context, cfg Config, db *store.DB, log *slog.Logge
 		}
 	}
 	return registry.Within(reg, cluster, log), nil
+}
+
+// senses are how a lookout looks.
+func senses(cfg lookout.Config) lookout.Config {
+	cfg.Dial, cfg.Find = postgres.Dial, filesystem.Find
+	return cfg
 }
 
 // openStoreAtLast opens the store, and waits for a server that is not there yet. A file that cannot be

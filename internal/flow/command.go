@@ -171,6 +171,7 @@ const (
 	AlertTaskFailed     = "task_failed"
 	AlertTaskTimeout    = "task_timeout"
 	AlertTaskUnknown    = "task_unknown"
+	AlertTrigger        = "trigger" // nobody can see what it waits for
 	AlertNoWorker       = "no_worker"
 	AlertNoMaster       = "no_master"
 	AlertQuarantined    = "quarantined"

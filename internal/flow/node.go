@@ -141,6 +141,7 @@ type Waiting struct {
 	Now       Time // by the clock of the store
 	Followed  bool // some row follows what others do
 	Marked    bool // a trigger has heard of an end that nobody has looked at
+	Outside   bool // a trigger waits for what happens outside
 	// Draining are the nodes that take nothing new, by Node.DrainKey, in order.
 	Draining []string
 }

@@ -8,12 +8,14 @@ import (
 	"strings"
 )
 
-// Trigger says which event starts a workflow. Exactly one of After and Webhook is set. Its JSON form is what the
-// store keeps and what revisions are compared by, so fields are only added, with omitempty.
+// Trigger says which event starts a workflow. Exactly one of After, Webhook, Notify and File is set. Its JSON form is
+// what the store keeps and what revisions are compared by, so fields are only added, with omitempty.
 type Trigger struct {
 	Name     string   `json:"name"`
 	After    *After   `json:"after,omitempty"`
 	Webhook  *Webhook `json:"webhook,omitempty"`
+	Notify   *Notify  `json:"notify,omitempty"`
+	File     *Arrival `json:"file,omitempty"`
 	Window   Duration `json:"window,omitempty"`   // of After; 0 is DefaultWindow
 	Params   []Pair   `json:"params,omitempty"`   // texts, with expressions over the event
 	Disabled bool     `json:"disabled,omitempty"` // at first: a verb changes it for good
@@ -29,14 +31,22 @@ type TriggerKind string
 const (
 	TriggerAfter   TriggerKind = "after"
 	TriggerWebhook TriggerKind = "webhook"
+	TriggerNotify  TriggerKind = "notify"
+	TriggerFile    TriggerKind = "file"
 )
 
 // Kind tells what the trigger waits for.
 func (t Trigger) Kind() TriggerKind {
-	if t.Webhook != nil {
+	switch {
+	case t.Webhook != nil:
 		return TriggerWebhook
+	case t.Notify != nil:
+		return TriggerNotify
+	case t.File != nil:
+		return TriggerFile
+	default:
+		return TriggerAfter
 	}
-	return TriggerAfter
 }
 
 // Webhook is an HTTP request by somebody who knows a secret, which the API processes know.
@@ -285,6 +295,8 @@ type TriggerRow struct {
 	Enabled    bool
 	Overridden bool // a verb said whether it is enabled
 	Waiting    []Mark
+	LookedAt   Time          // of one that waits for what happens outside: until when somebody looked; 0: nobody has yet
+	Problem    string        // why nobody can
 	Last       *TriggerStart // nil: nothing happened yet
 }
 

@@ -65,6 +65,7 @@ type Core struct {
 	backfills backfills
 	pools     pools
 	triggers  triggers
+	outside   bool // some trigger waits for what happens outside
 	pace      pace
 	busy      bool   // it said so
 	doomed    []doom // losses that wait for the inbox

@@ -95,6 +95,8 @@ type (
 		Sessions []flow.Node
 		Late     time.Duration // without an answer for so long, it seems that the store is away
 	}
+	// LookOut tells who looks out for triggers that there may be something to look out for, or not any more.
+	LookOut struct{}
 	// Announce tells the others what is new of this master.
 	Announce struct {
 		State string
@@ -222,6 +224,7 @@ func (HandOver) effect()         {}
 func (Quarantine) effect()       {}
 func (Register) effect()         {}
 func (Beat) effect()             {}
+func (LookOut) effect()          {}
 func (Announce) effect()         {}
 func (GiveAway) effect()         {}
 func (ReadGroups) effect()       {}

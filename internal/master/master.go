@@ -43,6 +43,7 @@ type Master struct {
 	length  atomic.Int64 // time.Duration: of the lease
 	asked   chan chan figures
 	said    chan Announce // the newest that the others do not know yet
+	outside chan struct{}
 	reg     registry.Registry
 	peers   Peers
 	meter   machine.Meter // of the heartbeat under way
@@ -92,6 +93,7 @@ func New(cfg Config, store Store, types *task.Set, node flow.Node, log *slog.Log
 		cfg: cfg, store: store, node: node, log: log, clock: clock.New(), core: NewCore(cfg, types),
 		events: make(chan Event, 4096), ready: make(chan struct{}), lanes: make([]chan Commit, cfg.Lanes),
 		conns: make(map[int64]*stream), over: make(chan struct{}), peers: Alone{}, said: make(chan Announce, 1), asked: make(chan chan figures),
+		outside: make(chan struct{}, 1),
 	}
 	for i := range m.lanes {
 		m.lanes[i] = make(chan Commit, 1)
@@ -108,6 +110,15 @@ func (m *Master) Ready() <-chan struct{} { return m.ready }
 // PokeCommands tells that a new command is durable. It never blocks: a lost poke is made up for by
 // the next poll.
 func (m *Master) PokeCommands() { m.poke(Poked{Commands: true}) }
+
+// Outside says when there may be something to look out for, outside of Baton, or not any more.
+func (m *Master) Outside() <-chan struct{} { return m.outside }
+
+// Ordered tells all masters that a new command is durable. It never blocks.
+func (m *Master) Ordered() {
+	m.PokeCommands()
+	m.peers.PokeAll(&rpc.PokeRequest{Commands: true})
+}
 
 // PokeInbox tells that a new inbox item is durable. It never blocks.
 func (m *Master) PokeInbox() { m.poke(Poked{Inbox: true}) }
@@ -232,6 +243,11 @@ func (m *Master) carryOut(ctx context.Context, effects []Effect, timer *time.Tim
 			m.sendGrant(ctx, frames, e)
 		case Publish:
 			m.feed.publish(e.Change)
+		case LookOut:
+			select {
+			case m.outside <- struct{}{}:
+			default: // it is told already
+			}
 		case Announce:
 			if e.Note != "" {
 				m.log.LogAttrs(ctx, slog.LevelWarn, e.Note) //nolint:sloglint // the reactor words its notes

@@ -134,6 +134,10 @@ func (c *Core) polled(e Polled) {
 	c.backfills.net(e.Waiting.Backfills, c.now)
 	c.pools.net(e.Waiting.Pooled, c.now)
 	c.triggers.net(e.Waiting.Marked, c.now)
+	if e.Waiting.Outside || c.outside {
+		c.outside = e.Waiting.Outside
+		c.emit(LookOut{})
+	}
 	if e.Waiting.Commands {
 		c.readCommands()
 	}

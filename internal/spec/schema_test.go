@@ -91,7 +91,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"name: w",
 		"name: w\ntasks: {}",
 		"name: w\nsteps: {a: {run: x}}",
-		"name: w\ntriggers: [{name: t, notify: {datasource: d, channel: c}}]\ntasks: {a: {run: x}}",
+		"name: w\ntriggers: [{name: t, notify: {datasource: d}}]\ntasks: {a: {run: x}}",
 		"name: w\ntasks: {a: {}}",
 		"name: w\ntasks: {a: {run: x, shards: {total: 3}}}",
 		"name: w\ntasks: {a: {type: shel, with: {script: x}}}",

@@ -4,9 +4,12 @@ package spec
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/bmatcuk/doublestar/v4"
 	yaml "go.yaml.in/yaml/v4"
 
 	"baton/internal/flow"
@@ -50,19 +53,75 @@ var webhookKeys = newTable("a webhook",
 
 var asWebhook = pointer(mapped(webhookKeys, yaml.FlowStyle, nil))
 
+var notifyKeys = newTable("notify",
+	field("datasource", "Data source, of type postgres, of the workflow's project.", asName, func(n *flow.Notify) *string { return &n.DataSource }).must(),
+	field("channel", "Channel, as it is written in quotes: NOTIFY Orders is channel orders.", checked(asText, channelFault), func(n *flow.Notify) *string { return &n.Channel }).must(),
+	field("missed", "Of a time in which nobody listened: once makes up for it with one run, none for none. It is recorded either way.",
+		defaulting(oneOf(flow.MissedNone, flow.MissedOnce), flow.MissedNone), func(n *flow.Notify) *flow.MissedPolicy { return &n.Missed }),
+)
+
+// channelFault says why PostgreSQL has no such channel.
+func channelFault(s string) string {
+	const most = 63
+	if s == "" || len(s) > most {
+		return fmt.Sprintf("a channel has 1 to %d bytes, %s has %d", most, shown(s), len(s))
+	}
+	return ""
+}
+
+var asNotify = pointer(mapped(notifyKeys, yaml.FlowStyle, nil))
+
+var fileKeys = newTable("a file that arrives",
+	field("path", "Pattern of its path on the masters' hosts: * and ? within a name, {a,b} of words, ** for any folders.", checked(asText, patternFault), func(a *flow.Arrival) *string { return &a.Path }).must().alias("pattern", "glob"),
+	field("every", "Time between two looks, at least 1s.", defaulting(asSpan(flow.Duration(time.Second)), flow.DefaultLook), func(a *flow.Arrival) *flow.Duration { return &a.Every }),
+	field("settled", "How long it has to be as it is, so that it is whole; 5s where it is left out, 0s for files that are moved there.", pointer(asSettled),
+		func(a *flow.Arrival) **flow.Duration { return &a.Settled }),
+)
+
+// maxPattern bounds the pattern of a path, in bytes.
+const maxPattern = 1024
+
+// patternFault says why nothing is found by a pattern.
+func patternFault(s string) string {
+	switch {
+	case strings.Contains(s, "://"):
+		return fmt.Sprintf("%s is an address; files are looked for on the masters' hosts, such as /data/in/*.csv", shown(s))
+	case !strings.HasPrefix(s, "/"):
+		return fmt.Sprintf("a path begins at the root, %s does not; such as /data/in/*.csv", shown(s))
+	case strings.HasSuffix(s, "/"):
+		return fmt.Sprintf("%s names a folder; say which files in it: %s*", shown(s), s)
+	case strings.Contains(s, "${") || strings.Contains(s, "$["):
+		return "nothing is put into the path of a trigger, which knows no run; * stands for any name"
+	case len(s) > maxPattern:
+		return fmt.Sprintf("a path has at most %d bytes, this one has %d", maxPattern, len(s))
+	case !doublestar.ValidatePattern(s):
+		return fmt.Sprintf("pattern %s is not complete: a [ or { is not closed; write \\[ for the letter", shown(s))
+	}
+	return ""
+}
+
+var asFile = pointer(mapped(fileKeys, yaml.FlowStyle, nil))
+
+// asSettled is a duration of which none at all is said, too.
+var asSettled = func() shape[flow.Duration] {
+	s := asSpan(0)
+	s.write = func(d flow.Duration) *yaml.Node { return textNode(d.String()) }
+	return s
+}()
+
 var triggerKeys = newTable("a trigger",
 	field("name", "Name, unique in its workflow.", asName, func(t *flow.Trigger) *string { return &t.Name }).must(),
 	field("after", "Ends of runs of other workflows: all of them, or any.", asAfter, func(t *flow.Trigger) **flow.After { return &t.After }),
-	field("window", "How old an end may be, seen from the newest of its set.", defaulting(asDuration, flow.DefaultWindow), func(t *flow.Trigger) *flow.Duration { return &t.Window }),
+	field("window", "How old an end may be, seen from the newest of its set.", defaulting(asSpan(flow.Duration(time.Second)), flow.DefaultWindow), func(t *flow.Trigger) *flow.Duration { return &t.Window }),
 	field("webhook", "An HTTP request with a secret.", asWebhook, func(t *flow.Trigger) **flow.Webhook { return &t.Webhook }),
-	later[flow.Trigger]("notify", "a PostgreSQL notification"),
-	later[flow.Trigger]("file", "a file that arrives"),
+	field("notify", "A notification of a PostgreSQL database.", asNotify, func(t *flow.Trigger) **flow.Notify { return &t.Notify }),
+	field("file", "A file that arrives on the masters' hosts.", asFile, func(t *flow.Trigger) **flow.Arrival { return &t.File }),
 	field("params", "Parameters of its runs; ${{ … }} sees the event.", asPairs, func(t *flow.Trigger) *[]flow.Pair { return &t.Params }).alias("parameters", "startParams"),
 	enabledKey("Whether it starts runs, at first: `baton trigger enable` and `disable` change it for good.", func(t *flow.Trigger) *bool { return &t.Disabled }),
 )
 
 // kindsOfTriggers are the keys of which a trigger has one.
-var kindsOfTriggers = []flow.TriggerKind{flow.TriggerAfter, flow.TriggerWebhook}
+var kindsOfTriggers = []flow.TriggerKind{flow.TriggerAfter, flow.TriggerWebhook, flow.TriggerNotify, flow.TriggerFile}
 
 // triggersKey is a list; a single trigger may stand without it.
 var triggersKey = key[workflow]{
@@ -145,28 +204,18 @@ func (r *reader) trigger(w *workflow, t *flow.Trigger, at value) {
 	}
 	_, window := at.get("window")
 	switch {
-	case !triggerKeys.knows(at) || r.hasLater(at):
+	case !triggerKeys.knows(at):
 		return
 	case said != 1:
 		r.fail(at, "a trigger has one of %s; such as after: {all: [{workflow: orders}]}", kindList())
 		return
 	case window && t.After == nil:
 		r.fail(at.at("window"), "window says how long ends of a set wait for each other: only after has it")
-	case window && t.Window <= 0:
-		r.fail(at.at("window"), "a window is longer than nothing, such as 24h")
 	}
 	r.triggerParams(t, at)
 	if t.After != nil {
 		r.sources(w, t, at.at("after"))
 	}
-}
-
-// hasLater tells whether a trigger is refused already, for what it waits for is not supported.
-func (r *reader) hasLater(at value) bool {
-	return slices.ContainsFunc(triggerKeys.keys, func(k key[flow.Trigger]) bool {
-		_, there := at.get(k.name)
-		return k.later && there
-	})
 }
 
 func kindList() string {

@@ -84,6 +84,7 @@ func (m *Master) Waiting(ctx context.Context, owner int64) (flow.Waiting, error)
 			COALESCE((SELECT next_at FROM timing WHERE next_at > 0 ORDER BY next_at LIMIT 1), 0), baton_now(),
 			(SELECT f.row_id FROM follow f LIMIT 1) IS NOT NULL,
 			(SELECT k.trigger_id FROM trigger_mark k WHERE k.fresh ORDER BY k.trigger_id LIMIT 1) IS NOT NULL,
+			(SELECT o.trigger_id FROM trigger_outside o LIMIT 1) IS NOT NULL,
 			`+drainedKeys, owner, flow.EngineVersion)
 	return w, m.wrap("look what waits", err)
 }
@@ -91,7 +92,7 @@ func (m *Master) Waiting(ctx context.Context, owner int64) (flow.Waiting, error)
 func scanWaiting(s scanner) (flow.Waiting, error) {
 	var w flow.Waiting
 	var draining string
-	err := s.Scan(&w.Commands, &w.Inbox, &w.Addressed, &w.NextWake, &w.Queued, &w.Backfills, &w.Pooled, &w.NextFire, &w.Now, &w.Followed, &w.Marked, &draining)
+	err := s.Scan(&w.Commands, &w.Inbox, &w.Addressed, &w.NextWake, &w.Queued, &w.Backfills, &w.Pooled, &w.NextFire, &w.Now, &w.Followed, &w.Marked, &w.Outside, &draining)
 	w.Draining = drainedList(draining)
 	return w, err
 }

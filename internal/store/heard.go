@@ -78,17 +78,21 @@ func (m *Master) standing(ctx context.Context, q querier, id flow.ID) (*flow.Tri
 	return t, nil
 }
 
-const standingSQL = `
-	SELECT t.id, t.revision, t.project_id, t.workflow_id,
+const standingColumns = `
+	t.id, t.revision, t.project_id, t.workflow_id,
 		(SELECT p.name FROM project p WHERE p.id = t.project_id),
 		(SELECT v.body FROM workflow w JOIN workflow_version v ON v.workflow_id = w.id AND v.version = w.version WHERE w.id = t.workflow_id),
 		(SELECT w.priority FROM workflow w WHERE w.id = t.workflow_id), t.body, t.enabled,
-		COALESCE((SELECT max(k.ended_at) FROM trigger_mark k WHERE k.trigger_id = t.id), 0)
-	FROM trigger t`
+		COALESCE((SELECT max(k.ended_at) FROM trigger_mark k WHERE k.trigger_id = t.id), 0)`
 
-func scanStanding(s scanner) (t flow.TriggerStanding, err error) {
+const standingSQL = "SELECT " + standingColumns + " FROM trigger t"
+
+func scanStanding(s scanner) (flow.TriggerStanding, error) { return scanStandingAnd(s) }
+
+// scanStandingAnd scans what stands after the columns of a standing, too.
+func scanStandingAnd(s scanner, more ...any) (t flow.TriggerStanding, err error) {
 	var starts struct{ Timezone string }
-	err = s.Scan(&t.ID, &t.Revision, &t.Project, &t.Workflow, &t.ProjectName, jsonOf(&starts), &t.Priority, jsonOf(&t.Body), &t.Enabled, &t.Newest)
+	err = s.Scan(append([]any{&t.ID, &t.Revision, &t.Project, &t.Workflow, &t.ProjectName, jsonOf(&starts), &t.Priority, jsonOf(&t.Body), &t.Enabled, &t.Newest}, more...)...)
 	t.Zone = starts.Timezone
 	return t, err
 }

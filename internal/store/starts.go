@@ -14,10 +14,11 @@ func (db *DB) Triggers(ctx context.Context, project, workflow string, limit int,
 	limit = pageLimit(limit)
 	q := db.read(forAPI)
 	rows, err := all(ctx, db, q, func(s scanner) (r flow.TriggerRow, err error) {
-		return r, s.Scan(&r.ID, &r.Project, &r.Workflow, jsonOf(&r.Trigger), &r.Revision, &r.Enabled, &r.Overridden)
+		return r, s.Scan(&r.ID, &r.Project, &r.Workflow, jsonOf(&r.Trigger), &r.Revision, &r.Enabled, &r.Overridden, &r.LookedAt, &r.Problem)
 	}, `
-		SELECT t.id, p.name, w.name, t.body, t.revision, t.enabled, t.overridden
+		SELECT t.id, p.name, w.name, t.body, t.revision, t.enabled, t.overridden, COALESCE(o.looked_at, 0), COALESCE(o.problem, '')
 		FROM trigger t JOIN project p ON p.id = t.project_id JOIN workflow w ON w.id = t.workflow_id
+			LEFT JOIN trigger_outside o ON o.trigger_id = t.id
 		WHERE NOT t.removed AND t.id > $1 AND ($2 = '' OR p.name = $2) AND ($3 = '' OR w.name = $3)
 		ORDER BY t.id LIMIT $4`, after, project, workflow, limit+1)
 	if err != nil {

@@ -144,8 +144,11 @@ func (db *DB) watch(ctx context.Context, q querier, k keptTrigger, watches *bool
 		INSERT INTO trigger_watch (project, workflow, trigger_id, source, states)
 		SELECT u.project, u.workflow, CAST($2 AS BIGINT), u.source, u.states
 		FROM `+db.records("$1", "project text, workflow text, source text, states int")+` WHERE true ON CONFLICT DO NOTHING`, string(raw), k.ID)
+	if err != nil {
+		return err
+	}
 	*watches = *watches || added+gone > 0
-	return err
+	return db.lookOutFor(ctx, q, k)
 }
 
 // someoneWatches tells whether some trigger waits for ends.

@@ -19,14 +19,24 @@ const (
 	NameRuns    = "runs"    // of after: by workflow, its id, state, data_time and outputs
 	NameBody    = "body"    // of webhook: JSON, or text
 	NameHeaders = "headers" // of webhook: by name in small letters
+	NameFile    = "file"    // of file: its path, name, size and modified_at
+	NamePayload = "payload" // of notify: JSON, or text
+	NameChannel = "channel" // of notify
+	NameMissed  = "missed"  // of notify: true of the run that makes up for a time in which nobody listened
 )
 
 // NamesOf lists what the expressions of a kind of trigger may name.
 func NamesOf(kind flow.TriggerKind) []string {
-	if kind == flow.TriggerWebhook {
+	switch kind {
+	case flow.TriggerWebhook:
 		return []string{NameBody, NameHeaders}
+	case flow.TriggerNotify:
+		return []string{NamePayload, NameChannel, NameMissed}
+	case flow.TriggerFile:
+		return []string{NameFile}
+	default:
+		return []string{NameRuns}
 	}
-	return []string{NameRuns}
 }
 
 // Event is what happened: JSON values and texts by name.

@@ -63,6 +63,8 @@ var houses = []house{
 	{"internal/task/hosted", []string{"internal/task", "internal/param", "internal/window", "internal/flow"}, "what the engine runs itself has parameters and windows, and no worker"},
 	{"internal/task/*", []string{"internal/task", "internal/flow"}, "task types do not know each other"},
 	{"internal/auth/...", []string{"internal/flow"}, "who may do what"},
+	{"internal/lookout", []string{"internal/trigger", "internal/secret", "internal/clock", "internal/flow"}, "how the outside is asked lies below it; trigger decides"},
+	{"internal/lookout/*", []string{"internal/lookout", "internal/flow"}, "ways to ask the outside do not know each other"},
 	{"internal/secret/...", []string{"internal/flow"}, "it takes secrets from where a host has them"},
 	{"internal/clock/...", []string{"internal/flow"}, "it tells the time"},
 	{"internal/machine/...", nil, "it measures, and knows nobody"},
@@ -85,7 +87,7 @@ var impure = []string{"os", "os/exec", "os/signal", "io/ioutil", "net", "net/htt
 var clock = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
 
 // concrete backends are named by wire.go alone.
-var concrete = []string{"internal/store/...", "internal/registry/*", "internal/queue/..."}
+var concrete = []string{"internal/store/...", "internal/registry/*", "internal/lookout/*", "internal/queue/..."}
 
 func TestArrowsOnlyFall(t *testing.T) {
 	t.Parallel()

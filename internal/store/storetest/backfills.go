@@ -310,7 +310,7 @@ func testBackfillStops(w *world) {
 	w.same("stopping 1:succeeded 2:running 3:submitted 4:submitted", w.stands(id))
 	given := must(w.db.Given(w.ctx, running.Instance.ID))(w)
 	w.same(1, len(given), "the run that goes on is told once")
-	w.same(flow.Verb{Name: flow.VerbStop, By: "anna"}, given[0].Verb)
+	w.same(flow.Verb{Name: flow.VerbStop, By: "anna", Times: 1}, given[0].Verb)
 	for _, c := range must(w.m.Commands(w.ctx, 10, nil, flow.Turn{}))(w) {
 		w.same(1, len(c.Inbox), "and what no master has taken")
 	}

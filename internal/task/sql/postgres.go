@@ -11,8 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -31,7 +29,7 @@ func (postgres) placeholder(n int) string { return "$" + strconv.Itoa(n) }
 func (postgres) begin(*script) string { return "begin" }
 
 func (postgres) open(source *flow.DataSource, password string) (*sql.DB, error) {
-	config, err := pgconn.ParseConfig(postgresDSN(source))
+	config, err := pgconn.ParseConfig(source.PostgresDSN())
 	if err != nil {
 		return nil, fmt.Errorf("the connection settings cannot be read: %w", err)
 	}
@@ -42,29 +40,6 @@ func (postgres) open(source *flow.DataSource, password string) (*sql.DB, error) 
 		config.RuntimeParams["application_name"] = "baton"
 	}
 	return sql.OpenDB(postgresConnector{config: config}), nil
-}
-
-// postgresDSN returns the DSN or, of parts, one in keyword form.
-func postgresDSN(source *flow.DataSource) string {
-	if source.DSN != "" {
-		return source.DSN
-	}
-	var b strings.Builder
-	add := func(key, value string) {
-		if value != "" {
-			fmt.Fprintf(&b, "%s='%s' ", key, strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value))
-		}
-	}
-	add("host", source.Host)
-	if source.Port > 0 {
-		add("port", strconv.Itoa(source.Port))
-	}
-	add("dbname", source.Database)
-	add("user", source.User)
-	for _, key := range slices.Sorted(maps.Keys(source.Options)) {
-		add(key, source.Options[key])
-	}
-	return b.String()
 }
 
 func (postgres) attach(ctx context.Context, _ *sql.DB, conn *sql.Conn, log io.Writer) (context.Context, func(), error) {

@@ -1,0 +1,381 @@
+// Notifications of databases.
+
+package lookout
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"baton/internal/flow"
+	"baton/internal/secret"
+	"baton/internal/trigger"
+)
+
+const (
+	// checkEvery is how often a silent connection is tried.
+	checkEvery = 5 * time.Second
+	// dialPatience is how long a data source may take to let one in, or to answer.
+	dialPatience = 10 * time.Second
+	// dialAgain is how long is waited after it did not.
+	dialAgain = 5 * time.Second
+	// firstEar is how long nobody may listen yet after a trigger began, before that is told.
+	firstEar = 10 * time.Second
+	// maxQueue bounds the notifications that one trigger has not written yet: while the store is away they are kept here.
+	maxQueue = 10_000
+)
+
+// postgres is the type of data sources that notify.
+const postgres = "postgres"
+
+// ear is a connection to one data source, for all triggers that listen there.
+type ear struct {
+	l       *Lookout
+	source  *flow.DataSource
+	name    string
+	stop    context.CancelFunc
+	changed chan struct{} // other triggers listen
+
+	mu      sync.Mutex
+	hearers map[flow.ID]*hearer
+}
+
+// hearer is a trigger that listens.
+type hearer struct {
+	l    *Lookout
+	stop context.CancelFunc
+	wake chan struct{}
+
+	mu      sync.Mutex
+	outside flow.Outside
+	until   flow.Time // when it was heard last, as far as anybody knows; 0: nobody ever listened
+	why     string    // nobody listens since
+	gap     *trigger.Gap
+	queue   []flow.Notice
+	dropped int // of which no more was kept
+}
+
+func (l *Lookout) newEar(ctx context.Context, o flow.Outside) *ear {
+	e := &ear{l: l, source: o.DataSource, name: o.Body.Notify.DataSource, changed: make(chan struct{}, 1), hearers: map[flow.ID]*hearer{}}
+	ctx, e.stop = context.WithCancel(ctx)
+	l.going.Go(func() { e.run(ctx) })
+	return e
+}
+
+// are has exactly these triggers listen.
+func (e *ear) are(ctx context.Context, triggers []flow.Outside) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	wanted := map[flow.ID]bool{}
+	for _, o := range triggers {
+		wanted[o.ID] = true
+		h := e.hearers[o.ID]
+		if h != nil && h.takes(o) {
+			continue
+		}
+		if h != nil {
+			h.stop()
+		}
+		e.hearers[o.ID] = e.l.newHearer(ctx, o)
+	}
+	maps.DeleteFunc(e.hearers, func(id flow.ID, h *hearer) bool {
+		if !wanted[id] {
+			h.stop()
+		}
+		return !wanted[id]
+	})
+	poke(e.changed)
+}
+
+// channels are those that triggers listen to.
+func (e *ear) channels() map[string][]*hearer {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := map[string][]*hearer{}
+	for _, id := range slices.Sorted(maps.Keys(e.hearers)) {
+		h := e.hearers[id]
+		out[h.channel()] = append(out[h.channel()], h)
+	}
+	return out
+}
+
+// run listens until ctx ends.
+func (e *ear) run(ctx context.Context) {
+	defer func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		for _, h := range e.hearers {
+			h.stop()
+		}
+	}()
+	said := ""
+	for {
+		err := e.listen(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if said != err.Error() {
+			said = err.Error()
+			e.l.Log.LogAttrs(ctx, slog.LevelWarn, "nobody listens to a data source", slog.String("datasource", e.name), slog.Any("error", err))
+		}
+		for _, hearers := range e.channels() {
+			for _, h := range hearers {
+				h.deaf(err.Error())
+			}
+		}
+		select { // a trigger that is new need not wait
+		case <-ctx.Done():
+			return
+		case <-e.changed:
+		case <-time.After(dialAgain):
+		}
+	}
+}
+
+// connect connects to the data source.
+func (e *ear) connect(ctx context.Context) (Listener, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
+	switch {
+	case e.source == nil:
+		return nil, fmt.Errorf("its project has no data source %q; apply one", e.name)
+	case e.source.Type != postgres:
+		return nil, fmt.Errorf("data source %s is of type %s; notifications come from one of type %s", e.name, e.source.Type, postgres)
+	}
+	password := ""
+	if e.source.Password != nil {
+		var err error
+		if password, err = secret.Value(ctx, e.source.Password, "the master"); err != nil {
+			return nil, err
+		}
+	}
+	conn, err := e.l.Dial(ctx, *e.source, password)
+	if err != nil {
+		return nil, fmt.Errorf("data source %s: %w", e.name, err)
+	}
+	return conn, nil
+}
+
+// listen listens on one connection until it breaks.
+func (e *ear) listen(ctx context.Context) error {
+	conn, err := e.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	session, count := rand.Text(), 0
+	heard := map[string]bool{}
+	var until flow.Time // when all was heard that had been sent
+	for {
+		wanted := e.channels()
+		if err := tune(ctx, conn, heard, wanted); err != nil {
+			return err
+		}
+		now := e.l.clock.Now()
+		for _, channel := range slices.Sorted(maps.Keys(wanted)) {
+			for _, h := range wanted[channel] {
+				h.hears(session, until, now)
+			}
+		}
+		for said := now; ; {
+			n, retune, err := e.next(ctx, conn, &until)
+			if err != nil {
+				return err
+			}
+			if n != nil {
+				count++
+				n.Key, n.At = session+":"+strconv.Itoa(count), until
+				n.Payload = flow.Text(n.Payload, len(n.Payload))
+				for _, h := range wanted[n.Channel] {
+					h.take(*n)
+				}
+			}
+			if retune || n == nil || until.Sub(said) >= checkEvery {
+				break
+			}
+		}
+	}
+}
+
+// tune has the connection hear what is wanted.
+func tune(ctx context.Context, conn Listener, heard map[string]bool, wanted map[string][]*hearer) error {
+	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
+	for _, channel := range slices.Sorted(maps.Keys(wanted)) {
+		if heard[channel] {
+			continue
+		}
+		if err := conn.Listen(ctx, channel); err != nil {
+			return fmt.Errorf("listen to channel %s: %w", channel, err)
+		}
+		heard[channel] = true
+	}
+	for _, channel := range slices.Sorted(maps.Keys(heard)) {
+		if wanted[channel] != nil {
+			continue
+		}
+		if err := conn.Unlisten(ctx, channel); err != nil {
+			return fmt.Errorf("end to listen to channel %s: %w", channel, err)
+		}
+		delete(heard, channel)
+	}
+	return nil
+}
+
+// next is the next notification, nil when there was none for a while and the database still answers. retune: others
+// listen now. It moves until.
+func (e *ear) next(ctx context.Context, conn Listener, until *flow.Time) (n *flow.Notice, retune bool, err error) {
+	waiting, cancel := context.WithTimeout(ctx, checkEvery)
+	defer cancel()
+	done, changed := make(chan struct{}), make(chan bool, 1)
+	go func() {
+		select {
+		case <-e.changed:
+			cancel()
+			changed <- true
+		case <-done:
+			changed <- false
+		}
+	}()
+	began := e.l.clock.Now()
+	got, err := conn.Next(waiting)
+	close(done)
+	retune = <-changed
+	switch {
+	case err == nil: // they come in the order in which they were sent
+		*until = e.l.clock.Now()
+		return &got, retune, nil
+	case ctx.Err() != nil || waiting.Err() == nil:
+		return nil, retune, err
+	}
+	asking, end := context.WithTimeout(ctx, dialPatience)
+	defer end()
+	*until = began // what came since may not be read
+	return nil, retune, conn.Check(asking)
+}
+
+func (l *Lookout) newHearer(ctx context.Context, o flow.Outside) *hearer {
+	h := &hearer{l: l, wake: make(chan struct{}, 1), outside: o, until: o.LookedAt, why: "the master that listened has ended"}
+	ctx, h.stop = context.WithCancel(ctx)
+	l.going.Go(func() { h.run(ctx) })
+	return h
+}
+
+func (h *hearer) channel() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.outside.Body.Notify.Channel
+}
+
+// takes tells whether a trigger goes on to listen as it is now: not when it began anew.
+func (h *hearer) takes(o flow.Outside) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.outside.Since != o.Since {
+		return false
+	}
+	h.outside = o
+	return true
+}
+
+// hears notes that somebody listens from now on, or still does, and has heard all that was sent until a time. What is not
+// written yet would be lost with this master.
+func (h *hearer) hears(session string, until, now flow.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.why == "" {
+		if h.gap == nil && len(h.queue) == 0 {
+			h.until = until
+			h.l.looked(h.outside.ID, until)
+		}
+		return
+	}
+	from := h.until
+	if from == 0 && now.Sub(h.outside.Since) > firstEar {
+		from, h.why = h.outside.Since, "nobody could listen yet"
+	}
+	if h.gap != nil {
+		from = h.gap.From
+	}
+	if from != 0 {
+		h.gap = &trigger.Gap{Key: session + ":from:" + strconv.FormatInt(int64(from), 10), From: min(from, now), To: now, Why: h.why}
+		poke(h.wake)
+	}
+	h.until, h.why = now, ""
+	h.l.looked(h.outside.ID, now)
+}
+
+// deaf notes that nobody listens.
+func (h *hearer) deaf(why string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.why = why
+	h.l.cannot(h.outside.ID, why)
+}
+
+// take keeps a notification until it is written.
+func (h *hearer) take(n flow.Notice) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.queue) >= maxQueue {
+		h.dropped++
+		return
+	}
+	h.queue = append(h.queue, n)
+	poke(h.wake)
+}
+
+// run writes what was heard until ctx ends.
+func (h *hearer) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.wake:
+		}
+		for h.write(ctx) {
+		}
+	}
+}
+
+// write writes a part of what was heard, and tells whether there is more.
+func (h *hearer) write(ctx context.Context) bool {
+	h.mu.Lock()
+	o, gap, queue := h.outside, h.gap, h.queue
+	h.mu.Unlock()
+	if gap == nil && len(queue) == 0 || ctx.Err() != nil {
+		return false
+	}
+	d, taken := trigger.Hear(o, gap, queue, h.l.clock.Now())
+	written, err := h.l.start(ctx, d)
+	switch {
+	case err != nil && h.l.refused(ctx, "write what was heard", err):
+		return false
+	case err != nil && ctx.Err() == nil:
+		h.l.cannot(o.ID, "what was heard cannot be written: "+err.Error())
+		return pause(ctx, again)
+	case err != nil:
+		return false
+	case !written: // kept: each has a key, so that none is written twice; the trigger as it is now comes soon
+		return pause(ctx, again)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.gap == gap {
+		h.gap = nil
+	}
+	h.queue = slices.Delete(h.queue, 0, taken)
+	if h.dropped > 0 && len(h.queue) == 0 {
+		h.gap = &trigger.Gap{
+			Key: rand.Text(), From: h.until, To: h.l.clock.Now(), Why: fmt.Sprintf("%d notifications more than the %d that are kept while the store is away", h.dropped, maxQueue),
+		}
+		h.dropped = 0
+	}
+	return h.gap != nil || len(h.queue) > 0
+}
