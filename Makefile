@@ -12,6 +12,7 @@ TOOLS := $(CACHE)/bin
 # Pinned: a new check never breaks a build that nobody touched.
 STATICCHECK  := v0.8.0
 GOLANGCI     := v2.15.0
+VERSITYGW    := v1.8.0
 
 VERSION ?=
 LDFLAGS  = -s -w $(if $(VERSION),-X baton/internal/cli.version=$(VERSION))
@@ -46,7 +47,7 @@ build: ## Build bin/baton
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/baton
 
 .PHONY: deps
-deps: ## Install what the tests need and this machine lacks (apt-get)
+deps: $(TOOLS)/versitygw-$(VERSITYGW) ## Install what the tests need and this machine lacks (apt-get)
 	@scripts/deps.sh test
 
 .PHONY: test
@@ -82,6 +83,9 @@ fmt: $(TOOLS)/golangci-lint-$(GOLANGCI) ## Format all Go files (gofumpt, gci)
 
 $(TOOLS)/staticcheck-$(STATICCHECK):
 	scripts/tool.sh $@ honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK)
+
+$(TOOLS)/versitygw-$(VERSITYGW): # an object store
+	scripts/tool.sh $@ github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
 
 $(TOOLS)/golangci-lint-$(GOLANGCI):
 	scripts/tool.sh $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)

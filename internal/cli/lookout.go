@@ -17,7 +17,7 @@ func lookOut(ctx context.Context, m *master.Master, store lookout.Store, log *sl
 	case <-ctx.Done():
 		return nil
 	}
-	return lookout.New(senses(lookout.Config{
+	return lookout.New(senses(lookout.Config{ //nolint:contextcheck // nothing ends a look at a file system
 		Owner: m.Identity().GetIncarnation(), Store: store, Ordered: m.Ordered, Hints: m.Outside(), Log: log,
 	})).Run(ctx)
 }

@@ -13,6 +13,7 @@ import (
 	"baton/internal/flow"
 	"baton/internal/lookout"
 	filesystem "baton/internal/lookout/files"
+	"baton/internal/lookout/objects"
 	"baton/internal/lookout/postgres"
 	"baton/internal/registry"
 	regclient "baton/internal/registry/client"
@@ -83,7 +84,14 @@ func openRegistry(ctx context.Context, cfg Config, db *store.DB, log *slog.Logge
 
 // senses are how a lookout looks.
 func senses(cfg lookout.Config) lookout.Config {
-	cfg.Dial, cfg.Find = postgres.Dial, filesystem.Find
+	cfg.Dial = postgres.Dial
+	buckets := &objects.Finder{}
+	cfg.Find = func(pattern string) ([]flow.FoundFile, error) {
+		if strings.HasPrefix(pattern, flow.BucketScheme) {
+			return buckets.Find(pattern)
+		}
+		return filesystem.Find(pattern)
+	}
 	return cfg
 }
 

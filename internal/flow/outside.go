@@ -19,12 +19,15 @@ type Notify struct {
 // nobody knows whether there were any. With "", or MissedNone, the time is recorded, and no more.
 const MissedOnce MissedPolicy = "once"
 
-// Arrival is a file that comes to be where a pattern says, on the hosts of the masters.
+// Arrival is a file that comes to be where a pattern says, on the hosts of the masters, or an object in a bucket.
 type Arrival struct {
-	Path    string    `json:"path"`              // a pattern, which begins at the root
+	Path    string    `json:"path"`              // a pattern, which begins at the root or with BucketScheme
 	Every   Duration  `json:"every,omitempty"`   // between two looks; 0 is DefaultLook
 	Settled *Duration `json:"settled,omitempty"` // how long it has to be as it is; nil is DefaultSettled
 }
+
+// BucketScheme begins the path of an object: s3://bucket/key.
+const BucketScheme = "s3://"
 
 // Usual times of looks for files.
 const (
@@ -85,6 +88,8 @@ type FileVersion struct {
 type FoundFile struct {
 	FileVersion
 	CameAt Time // when it came to be there as it is: also of one that was moved there, whenever it was written
+	// Coarse is how much earlier than it was CameAt may say that it came.
+	Coarse time.Duration
 }
 
 // KnownFile is one that is no event any more: it was counted, or there before.

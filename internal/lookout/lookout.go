@@ -1,4 +1,4 @@
-// Package lookout looks at what happens outside of Baton, for triggers that wait for it: files that arrive, and
+// Package lookout looks at what happens outside of Baton, for triggers that wait for it: files and objects that arrive, and
 // notifications of databases. It runs beside a master; one of a cluster looks out at a time, and another when that one is
 // fenced.
 //
@@ -52,8 +52,12 @@ type Listener interface {
 // Dial connects to a data source of a type that notifies. Its errors say what to do.
 type Dial func(ctx context.Context, source flow.DataSource, password string) (Listener, error)
 
-// Find returns the regular files that match a pattern. It may take as long as the file system takes, which nothing ends.
+// Find returns the regular files, or the objects, that match a pattern. It may take as long as the file system takes, which
+// nothing ends.
 type Find func(pattern string) ([]flow.FoundFile, error)
+
+// MostFiles is how many a pattern may match.
+const MostFiles = 100_000
 
 // Config is what a lookout works with.
 type Config struct {

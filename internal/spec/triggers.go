@@ -72,7 +72,7 @@ func channelFault(s string) string {
 var asNotify = pointer(mapped(notifyKeys, yaml.FlowStyle, nil))
 
 var fileKeys = newTable("a file that arrives",
-	field("path", "Pattern of its path on the masters' hosts: * and ? within a name, {a,b} of words, ** for any folders.", checked(asText, patternFault), func(a *flow.Arrival) *string { return &a.Path }).must().alias("pattern", "glob"),
+	field("path", "Pattern of its path on the masters' hosts, or of objects, s3://bucket/key: * and ? within a name, {a,b} of words, ** for any folders.", checked(asText, patternFault), func(a *flow.Arrival) *string { return &a.Path }).must().alias("pattern", "glob"),
 	field("every", "Time between two looks, at least 1s.", defaulting(asSpan(flow.Duration(time.Second)), flow.DefaultLook), func(a *flow.Arrival) *flow.Duration { return &a.Every }),
 	field("settled", "How long it has to be as it is, so that it is whole; 5s where it is left out, 0s for files that are moved there.", pointer(asSettled),
 		func(a *flow.Arrival) **flow.Duration { return &a.Settled }),
@@ -83,10 +83,14 @@ const maxPattern = 1024
 
 // patternFault says why nothing is found by a pattern.
 func patternFault(s string) string {
+	rest, object := strings.CutPrefix(s, flow.BucketScheme)
+	bucket, key, _ := strings.Cut(rest, "/")
 	switch {
-	case strings.Contains(s, "://"):
-		return fmt.Sprintf("%s is an address; files are looked for on the masters' hosts, such as /data/in/*.csv", shown(s))
-	case !strings.HasPrefix(s, "/"):
+	case object && (bucket == "" || key == "" || strings.ContainsAny(bucket, `*?[{\\`)):
+		return fmt.Sprintf("%s names no bucket and key; such as s3://bucket/in/*.csv", shown(s))
+	case !object && strings.Contains(s, "://"):
+		return fmt.Sprintf("%s is no address that is looked at; files are on the masters' hosts, such as /data/in/*.csv, or objects, such as s3://bucket/in/*.csv", shown(s))
+	case !object && !strings.HasPrefix(s, "/"):
 		return fmt.Sprintf("a path begins at the root, %s does not; such as /data/in/*.csv", shown(s))
 	case strings.HasSuffix(s, "/"):
 		return fmt.Sprintf("%s names a folder; say which files in it: %s*", shown(s), s)
@@ -115,7 +119,7 @@ var triggerKeys = newTable("a trigger",
 	field("window", "How old an end may be, seen from the newest of its set.", defaulting(asSpan(flow.Duration(time.Second)), flow.DefaultWindow), func(t *flow.Trigger) *flow.Duration { return &t.Window }),
 	field("webhook", "An HTTP request with a secret.", asWebhook, func(t *flow.Trigger) **flow.Webhook { return &t.Webhook }),
 	field("notify", "A notification of a PostgreSQL database.", asNotify, func(t *flow.Trigger) **flow.Notify { return &t.Notify }),
-	field("file", "A file that arrives on the masters' hosts.", asFile, func(t *flow.Trigger) **flow.Arrival { return &t.File }),
+	field("file", "A file that arrives on the masters' hosts, or an object in a bucket.", asFile, func(t *flow.Trigger) **flow.Arrival { return &t.File }),
 	field("params", "Parameters of its runs; ${{ … }} sees the event.", asPairs, func(t *flow.Trigger) *[]flow.Pair { return &t.Params }).alias("parameters", "startParams"),
 	enabledKey("Whether it starts runs, at first: `baton trigger enable` and `disable` change it for good.", func(t *flow.Trigger) *bool { return &t.Disabled }),
 )

@@ -22,8 +22,6 @@ const (
 	// KeepGone is how long a file that went is known: one that comes back just as it was is no event, such as those of a
 	// disk that was not mounted for a while.
 	KeepGone = 30 * 24 * time.Hour
-	// coarse is how much too early the times of a file system may be: those of Linux are of the last tick of a clock.
-	coarse = 50 * time.Millisecond
 )
 
 // Sight is what is known of the files of one trigger. What a look decides is known only once it is written: see Wrote. A
@@ -58,7 +56,7 @@ func (s *Sight) Look(found []flow.FoundFile, now flow.Time) (d flow.OutsideDecis
 		case known && gone != 0:
 			d.Changed = append(d.Changed, flow.KnownFile{FileVersion: f.FileVersion})
 		case known:
-		case first && f.CameAt < s.outside.Since.Add(-coarse):
+		case first && f.CameAt < s.outside.Since.Add(-f.Coarse):
 			d.Fresh = append(d.Fresh, f.FileVersion)
 		default:
 			if _, seen := s.settles[f.FileVersion]; !seen {

@@ -7,16 +7,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"golang.org/x/sys/unix"
 
 	"baton/internal/flow"
+	"baton/internal/lookout"
 )
 
-// Most is how many files a pattern may match.
-const Most = 100_000
+// coarse is how much too early the times of a file may be: those of Linux are of the last tick of a clock.
+const coarse = 50 * time.Millisecond
 
 // Find returns the regular files that match a pattern: * and ? within a name, [a-z] of letters, {a,b} of words, ** for any
 // folders, but not by links to folders, which may lead in a ring. A link to a file is that file. The folder in which the
@@ -31,8 +33,8 @@ func Find(pattern string) ([]flow.FoundFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be looked for on the master's host: %w", pattern, plain(err))
 	}
-	if len(names) > Most {
-		return nil, fmt.Errorf("%s matches %d files, more than %d; narrow it, or move away what was processed", pattern, len(names), Most)
+	if len(names) > lookout.MostFiles {
+		return nil, fmt.Errorf("%s matches %d files, more than %d; narrow it, or move away what was processed", pattern, len(names), lookout.MostFiles)
 	}
 	var out []flow.FoundFile
 	for _, name := range names {
@@ -53,7 +55,7 @@ func Find(pattern string) ([]flow.FoundFile, error) {
 		}
 		out = append(out, flow.FoundFile{
 			FileVersion: flow.FileVersion{Path: filepath.Clean(name), Size: st.Size, Modified: st.Mtim.Nano()},
-			CameAt:      flow.Time(came.Nano() / 1000),
+			CameAt:      flow.Time(came.Nano() / 1000), Coarse: coarse,
 		})
 	}
 	return out, nil
