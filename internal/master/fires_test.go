@@ -53,6 +53,32 @@ func TestFireWhatIsDue(t *testing.T) {
 	}
 }
 
+// The clock of the store is set an hour on, and back: what is due by it is looked at with the next poll, and what is not due
+// any more is not.
+func TestClockOfTheStoreIsSet(t *testing.T) {
+	t.Parallel()
+	b := busy(t)
+	b.step(PeersRead{}, CommandsRead{})
+	next := b.now.Add(30 * time.Minute)
+	b.step(Polled{Waiting: flow.Waiting{NextFire: next, Now: b.now}})
+	if len(every[ReadDue](b)) > 0 {
+		t.Fatal("nothing is due")
+	}
+	on := b.now.Add(time.Hour)
+	b.step(Polled{Waiting: flow.Waiting{NextFire: next, Now: on}})
+	if len(every[ReadDue](b)) != 1 {
+		t.Fatal("it is due")
+	}
+	b.step(DueRead{Due: flow.DueTimings{Now: on, Next: on.Add(30 * time.Minute)}})
+	b.step(Polled{Waiting: flow.Waiting{NextFire: on.Add(30 * time.Minute), Now: b.now}}, Tick{})
+	if len(every[ReadDue](b)) > 0 {
+		t.Fatal("nothing is due again")
+	}
+	if want := b.now.Add(90 * time.Minute); b.core.fires.next != want {
+		t.Errorf("it looks again at %s, want %s", b.core.fires.next, want)
+	}
+}
+
 // A decision that somebody else was faster with, or whose outcome is not known, orders nothing here.
 func TestFireThatWasNotWritten(t *testing.T) {
 	t.Parallel()

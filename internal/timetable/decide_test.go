@@ -152,7 +152,8 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// However the moments lie at which somebody looks, each time has one fate, in order, and nothing is made up.
+// However the moments lie at which somebody looks, also when the clock is set back, each time has one fate, in order, and
+// nothing is made up.
 func TestEveryTimeHasOneFate(t *testing.T) {
 	t.Parallel()
 	calendars := []*flow.Calendar{nil, {Name: "c"}, {Name: "c", Weekdays: []string{"sun", "tue"}, Holidays: []string{"2026-03-03"}, Workdays: []string{"2026-03-06"}}}
@@ -179,11 +180,12 @@ func TestEveryTimeHasOneFate(t *testing.T) {
 		}
 		began := at("2026-03-01T00:00:00Z")
 		timing := flow.Timing{Schedule: 3, After: began}
-		now := began
+		now, latest := began, began
 		fired := map[flow.Time]bool{}
 		left := 0
 		for range rapid.IntRange(1, 12).Draw(r, "looks") {
-			now = now.Add(time.Duration(rapid.Int64Range(0, int64(30*time.Hour)).Draw(r, "pause")))
+			now = now.Add(time.Duration(rapid.Int64Range(-int64(2*time.Hour), int64(30*time.Hour)).Draw(r, "pause")))
+			latest = max(latest, now)
 			for again := true; again; {
 				d := x.Decide(timing, now)
 				if d.After < timing.After || d.Next != 0 && d.Next <= now && d.After == timing.After {
@@ -196,6 +198,9 @@ func TestEveryTimeHasOneFate(t *testing.T) {
 					}
 					last = f.Last
 					if f.State == flow.FireFired {
+						if fired[f.Nominal] {
+							r.Fatalf("%s is fired twice", f.Nominal)
+						}
 						fired[f.Nominal] = true
 					} else {
 						left += f.Times
@@ -216,7 +221,7 @@ func TestEveryTimeHasOneFate(t *testing.T) {
 		if len(fired)+left != want {
 			r.Fatalf("%d fired, %d left out, of %d", len(fired), left, want)
 		}
-		if s.Missed == flow.MissedAll && c == nil && len(fired) != want && now.Sub(began) < 24*time.Hour {
+		if s.Missed == flow.MissedAll && c == nil && len(fired) != want && latest.Sub(began) < 24*time.Hour {
 			r.Fatalf("%d of %d are made up for", len(fired), want)
 		}
 	})
@@ -310,6 +315,59 @@ func TestPunctualMasterMissesNothing(t *testing.T) {
 		}
 		if want := int(time.Hour/s.Every.Std()) - int(s.Jitter.Std()/s.Every.Std()) - 1; fired < want {
 			t.Errorf("%s with jitter %s: %d fired in an hour", s.Every, s.Jitter, fired)
+		}
+	}
+}
+
+// A clock that is set an hour on, and back again, loses and doubles no fire: what was passed over is made up for or says
+// why not, and nothing fires a second time.
+func TestClockJumps(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []flow.MissedPolicy{flow.MissedAll, flow.MissedLast, flow.MissedNone} {
+		x := table(t, flow.Schedule{Every: flow.Duration(time.Minute), Timezone: "UTC", Missed: policy}, nil)
+		timing := flow.Timing{After: at("2026-03-01T00:00:00Z")}
+		fates, fired := map[flow.Time]int{}, 0
+		look := func(now flow.Time) (d timetable.Decision) {
+			t.Helper()
+			for again := true; again; again = d.Next <= now {
+				d = x.Decide(timing, now)
+				for _, f := range d.Fires {
+					for i := range f.Times { // of one fate
+						fates[f.Nominal.Add(time.Duration(i)*time.Minute)]++
+					}
+					if f.State == flow.FireFired {
+						fired++
+					} else if f.Reason == "" {
+						t.Errorf("%s: %+v says not why", policy, f)
+					}
+				}
+				timing.After = d.After
+			}
+			return d
+		}
+		for now := timing.After; now <= at("2026-03-01T00:10:00Z"); now = now.Add(20 * time.Second) {
+			look(now)
+		}
+		look(at("2026-03-01T01:10:30Z")) // an hour on
+		onward := fired
+		for now := at("2026-03-01T00:11:00Z"); now < at("2026-03-01T01:11:00Z"); now = now.Add(20 * time.Second) { // and back
+			if d := look(now); d.Next != at("2026-03-01T01:11:00Z") {
+				t.Fatalf("%s: looks again at %s", policy, d.Next)
+			}
+		}
+		if fired != onward {
+			t.Errorf("%s: %d fires when the clock was set back", policy, fired-onward)
+		}
+		for now := at("2026-03-01T01:11:00Z"); now <= at("2026-03-01T01:20:00Z"); now = now.Add(20 * time.Second) {
+			look(now)
+		}
+		for at := at("2026-03-01T00:01:00Z"); at <= timing.After; at = at.Add(time.Minute) {
+			if fates[at] != 1 {
+				t.Errorf("%s: %s has %d fates", policy, at, fates[at])
+			}
+		}
+		if want := map[flow.MissedPolicy]int{flow.MissedAll: 80, flow.MissedLast: 21, flow.MissedNone: 21}[policy]; fired != want {
+			t.Errorf("%s: %d fired, want %d", policy, fired, want)
 		}
 	}
 }
