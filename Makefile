@@ -107,7 +107,7 @@ bench: ## Measure Baton beside its peers and beside the limits of this machine
 
 .PHONY: simulate
 simulate: ## The roles under a seeded scheduler with faults: make simulate SEEDS=10000 SEED=1
-	go test -count=1 -timeout 6h ./test/sim -run TestHistories -v -seeds $(SEEDS) -first $(SEED)
+	go test -count=1 -timeout 6h ./test/sim -run TestHistories -v -seeds $(SEEDS) -first $(SEED) -failures 10
 
 .PHONY: mutants
 mutants: deps ## Take one guard at a time out of the product; the tests that watch over it must fail

@@ -56,6 +56,26 @@ var mutants = []mutant{
 		pkg: "./test/sim", run: "TestHistories", args: []string{"-seeds", "1500"},
 	},
 	{
+		name: "a turn that was given before a run was stopped is used by the run that goes on again",
+		file: "internal/engine/turn.go", old: "case e.Times != 0 && e.Times != s.Inst.RunTimes:", new: "case e.Times < 0:",
+		pkg: "./internal/engine", run: "TestScripts/turns",
+	},
+	{
+		name: "who does not look out any more starts runs",
+		file: "internal/store/outside.go", old: "if err == nil && (len(epoch) == 0 || epoch[0] != 1) {", new: "if err == nil && len(epoch) > 1 {",
+		pkg: "./internal/store", run: "TestSQLite/outside/who_looks",
+	},
+	{
+		name: "two look out at once, PostgreSQL",
+		file: "internal/store/outside.go", old: `"UPDATE lookout SET owner = $1 WHERE owner = $2", owner, w.owner`, new: `"UPDATE lookout SET owner = $1", owner`,
+		pkg: "./internal/store", run: "TestPostgres/outside/at_once", args: []string{"-count", "20"},
+	},
+	{
+		name: "a file that is known starts a run again",
+		file: "internal/store/outside.go", old: "if err == nil && n != int64(len(d.Fresh)) {", new: "if err == nil && n < 0 {",
+		pkg: "./internal/store", run: "TestSQLite/outside/start",
+	},
+	{
 		name: "the end of a try gives no slots back",
 		file: "internal/engine/state.go", old: "if to != flow.TaskQueued && !to.Placed() {", new: "if to == flow.TaskPaused {",
 		pkg: "./test/sim", run: "TestHistories",

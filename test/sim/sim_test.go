@@ -13,19 +13,19 @@ var (
 	seeds = flag.Int("seeds", 300, "histories to play")
 	first = flag.Uint64("first", 1, "first seed")
 	show  = flag.Bool("show", false, "print the trace of the first seed")
+	most  = flag.Int64("failures", 1, "histories that fail before no more are played")
 )
 
 // TestHistories plays histories with every fault and checks the invariants of each.
 func TestHistories(t *testing.T) {
 	t.Parallel()
-	const most = 10 // that fail, and are told of
 	var next, begins, judged, steps, failed atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.NumCPU() {
 		wg.Go(func() {
 			for {
 				i := next.Add(1) - 1
-				if i >= int64(*seeds) || failed.Load() >= most {
+				if i >= int64(*seeds) || failed.Load() >= *most {
 					return
 				}
 				res := Run(Faulty(*first+uint64(i)), nil)
