@@ -311,12 +311,13 @@ type DiffResult struct {
 
 // Difference is one document as it is and would be.
 type Difference struct {
-	Kind    string        `json:"kind"`
-	Project string        `json:"project"`
-	Name    string        `json:"name"`
-	Change  string        `json:"change" enum:"created,updated,unchanged"`
-	Fields  []FieldChange `json:"fields" doc:"What changes; empty for a new document"`
-	Diff    string        `json:"diff" doc:"The same for people"`
+	Kind      string        `json:"kind"`
+	Project   string        `json:"project"`
+	Name      string        `json:"name"`
+	Change    string        `json:"change" enum:"created,updated,unchanged"`
+	Fields    []FieldChange `json:"fields" doc:"What changes; empty for a new document"`
+	Diff      string        `json:"diff" doc:"The same for people"`
+	Overrides []Override    `json:"overrides" doc:"What verbs said of it, which stays when it is applied: no change by itself"`
 }
 
 func (s *Server) diff(ctx context.Context, in *filesIn) (*body[DiffResult], error) {
@@ -336,7 +337,7 @@ func (s *Server) diff(ctx context.Context, in *filesIn) (*body[DiffResult], erro
 
 func (s *Server) difference(ctx context.Context, d flow.Document) (Difference, error) {
 	what := describe(d)
-	out := Difference{Kind: what.Kind, Project: what.Project, Name: what.Name, Change: "created", Fields: []FieldChange{}}
+	out := Difference{Kind: what.Kind, Project: what.Project, Name: what.Name, Change: "created", Fields: []FieldChange{}, Overrides: []Override{}}
 	have, err := s.stored(ctx, d)
 	if err != nil || have == nil {
 		return out, err
@@ -349,7 +350,8 @@ func (s *Server) difference(ctx context.Context, d flow.Document) (Difference, e
 	if len(fields) > 0 {
 		out.Change, out.Fields = "updated", fields
 	}
-	return out, nil
+	out.Overrides, err = s.overrides(ctx, *have, d)
+	return out, err
 }
 
 // stored reads what a document would replace, nil when it is new.

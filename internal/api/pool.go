@@ -61,7 +61,7 @@ func (s *Server) listPools(ctx context.Context, in *listPoolsIn) (*body[List[Poo
 
 func poolOf(p flow.PoolStanding) Pool {
 	out := Pool{
-		Project: p.Project, Name: p.Name, Description: p.Description, Slots: p.Slots, Used: p.Used, Closed: p.Closed, Overridden: p.Overridden,
+		Project: p.Project, Name: p.Name, Description: p.Description, Slots: p.Slots, Used: p.Used, Closed: p.Closed, Overridden: p.SlotsSet || p.ClosedSet,
 		Waiters: p.Waiting, Holders: make([]PoolHolder, len(p.Holders)), Waiting: make([]PoolWaiter, len(p.Waiters)),
 	}
 	for i, c := range p.Holders {

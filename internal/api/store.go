@@ -117,6 +117,8 @@ type Definitions interface {
 	// StartByEvent records an event of a trigger and orders its run, once for each key: with one that is known it returns
 	// the run of the first, and existing=true. A conflict: the trigger is disabled.
 	StartByEvent(ctx context.Context, start flow.TriggerStart, cmd flow.Command) (id flow.ID, existing bool, err error)
+	// Overrides tells what verbs said of the schedules and triggers of a workflow.
+	Overrides(ctx context.Context, project, workflow string) (flow.Overrides, error)
 	// Starts lists what became of events of triggers, newest first.
 	Starts(ctx context.Context, f flow.StartFilter) (flow.Page[flow.NamedStart], error)
 	// MissingBlobs returns which of the resources (hex SHA-256) the store does not have.

@@ -81,7 +81,7 @@ func (a *app) applyCommand() *cobra.Command {
 		Example: "  baton apply -f orders.yaml\n  generate | baton apply -f -",
 	}
 	fileFlag(c, &files)
-	c.Flags().BoolVar(&reset, "reset-overrides", false, "have schedules and pools be as the files say, whatever the commands baton schedule and baton pool said of them")
+	c.Flags().BoolVar(&reset, "reset-overrides", false, "have schedules, triggers and pools be as the files say, whatever the commands baton schedule, baton trigger and baton pool said of them")
 	c.RunE = action(func(ctx context.Context, _ []string) error {
 		sources, err := a.readFiles(files)
 		if err != nil {
@@ -131,6 +131,7 @@ func (a *app) diffCommand() *cobra.Command {
 	var files []string
 	c := &cobra.Command{
 		Use: "diff -f FILE…", Short: "Tell what apply would change", Args: filesByFlag,
+		Long:    "Also what verbs said of schedules, triggers and pools, which apply leaves as it is: that is no change by itself.",
 		Example: "  baton diff -f orders.yaml",
 	}
 	fileFlag(c, &files)
@@ -160,6 +161,7 @@ func (a *app) diffCommand() *cobra.Command {
 
 func (a *app) writeDiff(w io.Writer, items []api.Difference) error {
 	p := a.paint()
+	overridden := false
 	for _, d := range items {
 		if _, err := fmt.Fprintf(w, "%s %s %s\n", d.Kind, placeOf(d.Project, d.Name), p.state(d.Change)); err != nil {
 			return err
@@ -179,8 +181,26 @@ func (a *app) writeDiff(w io.Writer, items []api.Difference) error {
 				return err
 			}
 		}
+		for _, o := range d.Overrides {
+			overridden = true
+			if _, err := fmt.Fprintf(w, "= %s: %s, as a verb said; the file says %s\n", o.Path, o.Now, fileSays(o)); err != nil {
+				return err
+			}
+		}
 	}
-	return nil
+	if !overridden {
+		return nil
+	}
+	_, err := fmt.Fprintln(w, p.dim("what a verb said stays, until `baton apply --reset-overrides`"))
+	return err
+}
+
+// fileSays is what the file has for what a verb said, which stands beside it.
+func fileSays(o api.Override) string {
+	if o.File == o.Now {
+		return "the same"
+	}
+	return o.File
 }
 
 func (a *app) exportCommand() *cobra.Command {

@@ -137,10 +137,11 @@ func CountSlots(n int) string {
 type PoolRow struct {
 	ID ID
 	Pool
-	File       Pool // as its file says it
-	Overridden bool // a verb said how it is
-	Used       int  // slots that are held
-	Waiting    int  // claims that wait
+	File      Pool // as its file says it
+	SlotsSet  bool // a verb said how many there are
+	ClosedSet bool // a verb said whether it is closed
+	Used      int  // slots that are held
+	Waiting   int  // claims that wait
 }
 
 // NamedClaim is a claim with the name of its task.

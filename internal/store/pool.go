@@ -113,7 +113,7 @@ func (db *DB) checkPools(ctx context.Context, q querier, project flow.ID, w *flo
 }
 
 const poolRowSQL = `
-	SELECT p.id, j.name, p.name, p.body, p.slots, p.closed, p.slots_set OR p.closed_set,
+	SELECT p.id, j.name, p.name, p.body, p.slots, p.closed, p.slots_set, p.closed_set,
 		(SELECT CAST(COALESCE(sum(c.slots), 0) AS BIGINT) FROM pool_claim c WHERE c.project_id = p.project_id AND c.pool = p.name AND c.given_at > 0),
 		(SELECT count(*) FROM pool_claim c WHERE c.project_id = p.project_id AND c.pool = p.name AND c.given_at = 0)
 	FROM pool p JOIN project j ON j.id = p.project_id `
@@ -123,7 +123,7 @@ func scanPoolRow(s scanner) (flow.PoolRow, error) {
 	var project, name string
 	var slots int
 	var closed bool
-	err := s.Scan(&p.ID, &project, &name, jsonOf(&p.File), &slots, &closed, &p.Overridden, &p.Used, &p.Waiting)
+	err := s.Scan(&p.ID, &project, &name, jsonOf(&p.File), &slots, &closed, &p.SlotsSet, &p.ClosedSet, &p.Used, &p.Waiting)
 	p.Pool = flow.Pool{Project: project, Name: name, Description: p.File.Description, Slots: slots, Closed: closed}
 	return p, err
 }

@@ -56,18 +56,22 @@ func testSchedules(w *world) {
 	w.same(1, must(w.db.EnableSchedules(w.ctx, "p", "timed", "b", false))(w))
 	w.same("unchanged", w.apply1(scheduled(first, every("b", time.Minute)))[0].Change, "what a verb said stays")
 	w.same(false, w.schedules()[1].Enabled)
+	said := func() flow.Overrides { return must(w.db.Overrides(w.ctx, "p", "timed"))(w) }
+	w.same(flow.Overrides{Schedules: map[string]bool{"b": false}, Triggers: map[string]bool{}}, said())
 	again := scheduled(first, every("b", time.Minute))
 	again.Reset = true
 	w.same("updated", w.apply1(again)[0].Change)
 	if b := w.schedules()[1]; !b.Enabled || b.Overridden {
 		w.Errorf("it is not as its file says: %+v", b)
 	}
+	w.same(0, len(said().Schedules))
 	w.same("unchanged", w.apply1(again)[0].Change)
 	w.same(0, must(w.db.EnableSchedules(w.ctx, "p", "timed", "c", true))(w), "there is none")
 	w.same(2, must(w.db.EnableSchedules(w.ctx, "p", "timed", "", true))(w))
 	w.same(true, w.schedules()[1].Enabled)
 	w.same("updated", w.apply1(scheduled())[0].Change)
 	w.same(0, len(w.schedules()), "what is not in the file is gone")
+	w.same(0, len(said().Schedules), "with what was said of it")
 	w.onlyClosing()
 	w.apply1(scheduled(first))
 	w.same(int64(4), w.schedules()[0].Revision, "it is the same one again")

@@ -191,6 +191,7 @@ func testTriggersApplied(w *world) {
 	w.same(0, must(w.db.EnableTriggers(w.ctx, "p", "after", "three", true))(w))
 	w.same("one revision 3 enabled false overridden true; two revision 3 enabled true overridden true; ", shown())
 	w.same("unchanged", w.apply(triggered("after", one, two))[0].Change)
+	w.same(flow.Overrides{Schedules: map[string]bool{}, Triggers: map[string]bool{"one": false, "two": true}}, must(w.db.Overrides(w.ctx, "p", "after"))(w))
 	w.same(1, len(w.marked(flow.InstanceSucceeded)), "two")
 	w.same(1, len(w.standings()[0].Marks), "what came while it was off it has not heard")
 
@@ -198,6 +199,7 @@ func testTriggersApplied(w *world) {
 	reset.Reset = true
 	w.apply(reset)
 	w.same("one revision 4 enabled true overridden false; two revision 4 enabled false overridden false; ", shown())
+	w.same(0, len(must(w.db.Overrides(w.ctx, "p", "after"))(w).Triggers))
 	w.same([]string{"one", "two"}, w.namesOf("after"))
 	w.apply(triggered("after", two))
 	w.same([]string{"two"}, w.namesOf("after"))
