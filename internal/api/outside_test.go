@@ -61,7 +61,7 @@ dsn: "file:x.db"
 	if err != nil || len(out.Triggers) != 3 {
 		t.Fatalf("%+v %v", out, err)
 	}
-	looks := []flow.Looked{{Trigger: out.Triggers[0].ID, At: 5}, {Trigger: out.Triggers[1].ID, Problem: "no way"}}
+	looks := []flow.Looked{{Trigger: out.Triggers[0].ID, Since: out.Triggers[0].Since, At: 5}, {Trigger: out.Triggers[1].ID, Since: out.Triggers[1].Since, Problem: "no way"}}
 	if err := m.Looked(t.Context(), w.lease.Incarnation, looks, 5); err != nil {
 		t.Fatal(err)
 	}

@@ -106,9 +106,8 @@ func masterOn(ctx context.Context, cfg Config, log *slog.Logger, on ground, port
 		}
 		m.Join(on.reg, set)
 		g, ctx := errgroup.WithContext(ctx)
-		g.Go(func() error { return m.Run(ctx) })
+		g.Go(func() error { return drive(ctx, m, crashingLookout(on.db.Master()), log) })
 		g.Go(func() error { return ignoreEnd(ctx, set.Run(ctx)) })
-		g.Go(func() error { return lookOut(ctx, m, crashingLookout(on.db.Master()), log) })
 		g.Go(func() error {
 			select {
 			case <-m.Ready():

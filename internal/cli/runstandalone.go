@@ -63,10 +63,7 @@ func standalone(asked context.Context, cfg Config, log *slog.Logger, listener ne
 	m := newMastering(masterLog, func() *master.Master {
 		return master.New(master.Config{Lease: lease.Std(), Lanes: lanes(cfg), OverloadMemory: cfg.OverloadMemory}, crashingMaster(db.Master()), types, node, masterLog)
 	}, func(ctx context.Context, m *master.Master) error {
-		g, ctx := errgroup.WithContext(ctx)
-		g.Go(func() error { return m.Run(ctx) })
-		g.Go(func() error { return lookOut(ctx, m, crashingLookout(db.Master()), masterLog) })
-		return g.Wait()
+		return drive(ctx, m, crashingLookout(db.Master()), masterLog)
 	})
 	w := worker.New(local, types, worker.OneMaster(crashingDialer(m.dial)), log.With(slog.String("role", "worker")))
 	keeper := &api.Housekeeper{Store: db, Log: log.With(slog.String("role", "api"))}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -85,8 +86,8 @@ func openRegistry(ctx context.Context, cfg Config, db *store.DB, log *slog.Logge
 // senses are how a lookout looks.
 func senses(cfg lookout.Config) lookout.Config {
 	cfg.Dial = postgres.Dial
-	buckets := &objects.Finder{}
-	cfg.Find = func(pattern string) ([]flow.FoundFile, error) {
+	buckets := objects.New(os.Getenv)
+	cfg.Find = func(pattern string) ([]flow.FoundFile, string, error) {
 		if strings.HasPrefix(pattern, flow.BucketScheme) {
 			return buckets.Find(pattern)
 		}

@@ -5,7 +5,10 @@ package flow
 import (
 	"cmp"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Notify is a notification of a PostgreSQL database.
@@ -72,6 +75,7 @@ type Outside struct {
 
 // Outlook is what there is to look out for.
 type Outlook struct {
+	Now      Time      // by the clock of the store
 	Mine     bool      // by who asked: by another that lives, or is to, when it is false
 	Version  string    // another whenever Triggers are others
 	Triggers []Outside // nil when they are as they were seen
@@ -81,7 +85,8 @@ type Outlook struct {
 type FileVersion struct {
 	Path     string `json:"path"`
 	Size     int64  `json:"size"`
-	Modified int64  `json:"modified"` // nanoseconds since 1970
+	Modified int64  `json:"modified"`      // nanoseconds since 1970
+	Tag      string `json:"tag,omitempty"` // tells what is in it, "" where that is not known
 }
 
 // FoundFile is a file that a look has found.
@@ -90,12 +95,21 @@ type FoundFile struct {
 	CameAt Time // when it came to be there as it is: also of one that was moved there, whenever it was written
 	// Coarse is how much earlier than it was CameAt may say that it came.
 	Coarse time.Duration
+	// Unfit is why no run can be told of it, such as a name that is no text; "": one can.
+	Unfit string
 }
 
 // KnownFile is one that is no event any more: it was counted, or there before.
 type KnownFile struct {
 	FileVersion
 	GoneAt Time // 0: it is there
+}
+
+// KnownFiles is a part of what is known for a trigger, in an order of the store's.
+type KnownFiles struct {
+	LookedAt Time // until when somebody is known to have looked for what it waits for now; 0: nobody has
+	Files    []KnownFile
+	Next     string // where there is more; "": nowhere
 }
 
 // OutsideDecision is what is decided about events of one trigger. It counts only if the trigger is as it was, and none
@@ -119,6 +133,7 @@ func (d OutsideDecision) Empty() bool {
 // Looked tells how it stands with a look at the outside.
 type Looked struct {
 	Trigger ID
+	Since   Time   // since when it waits for that: what it waited for before is not meant
 	At      Time   // until when somebody looked; 0: as it was
 	Problem string // why nobody can; "": somebody can
 	Alert   string // what a person should know of it; "": nothing new
@@ -133,4 +148,10 @@ type Notice struct {
 	At      Time   // when it was heard
 }
 
-func (v FileVersion) String() string { return fmt.Sprintf("%s (%d bytes)", v.Path, v.Size) }
+func (v FileVersion) String() string {
+	name := v.Path
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		name = strconv.Quote(name)
+	}
+	return fmt.Sprintf("%s (%d bytes)", name, v.Size)
+}

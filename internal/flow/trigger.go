@@ -271,6 +271,8 @@ type TriggerStart struct {
 	Key      string // "" or what makes the event the same as one before
 	Instance ID     // the run; 0: none
 	At       Time
+	// Failed: an expression of the trigger did. People are told; it is not kept.
+	Failed bool
 }
 
 // TriggerDecision is what is decided about a trigger's marks. It counts only if nobody has decided about any of them, or

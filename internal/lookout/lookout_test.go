@@ -3,6 +3,7 @@ package lookout_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,7 +36,12 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "baton.db"), store.Options{})
+	return worldOn(t, "sqlite:"+filepath.Join(t.TempDir(), "baton.db"))
+}
+
+func worldOn(t *testing.T, dsn string) *world {
+	t.Helper()
+	db, err := store.Open(t.Context(), dsn, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,8 +61,29 @@ type master struct {
 	stop        func()
 }
 
+// faulty is a store that does not write what happened outside: from one time on, and so often.
+type faulty struct {
+	lookout.Store
+	from, times int64
+	asked       atomic.Int64
+}
+
+var errAway = errors.New("the store is away")
+
+func (f *faulty) StartOutside(ctx context.Context, owner int64, d flow.OutsideDecision, now flow.Time) (bool, error) {
+	if n := f.asked.Add(1); n >= f.from && n < f.from+f.times {
+		return false, errAway
+	}
+	return f.Store.StartOutside(ctx, owner, d, now)
+}
+
 // master begins to look out as a new incarnation; the same home takes the place of the one before.
 func (w *world) master(home string, dial lookout.Dial) *master {
+	w.t.Helper()
+	return w.masterBy(home, dial, w.db.Master())
+}
+
+func (w *world) masterBy(home string, dial lookout.Dial, by lookout.Store) *master {
 	w.t.Helper()
 	s := w.db.Master()
 	lease, err := s.Register(w.t.Context(), flow.Node{Role: flow.RoleMaster, Name: home, Home: home, Engine: flow.EngineVersion})
@@ -64,7 +92,7 @@ func (w *world) master(home string, dial lookout.Dial) *master {
 	}
 	m := &master{incarnation: lease.Incarnation, hints: make(chan struct{}, 1), ordered: make(chan struct{}, 1)}
 	l := lookout.New(lookout.Config{
-		Owner: lease.Incarnation, Store: s, Dial: dial, Find: files.Find, Hints: m.hints, Log: slog.New(slog.DiscardHandler),
+		Owner: lease.Incarnation, Store: by, Dial: dial, Find: files.Find, Hints: m.hints, Log: slog.New(slog.DiscardHandler),
 		Ordered: func() {
 			select {
 			case m.ordered <- struct{}{}:
@@ -73,14 +101,14 @@ func (w *world) master(home string, dial lookout.Dial) *master {
 		},
 	})
 	ctx, cancel := context.WithCancel(w.t.Context())
-	over := make(chan error, 1)
-	go func() { over <- l.Run(ctx) }()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		l.Run(ctx)
+	}()
 	m.stop = func() {
 		cancel()
-		if err := <-over; err != nil {
-			w.t.Error(err)
-		}
-		over <- nil
+		<-over
 	}
 	w.t.Cleanup(m.stop)
 	return m
@@ -189,10 +217,24 @@ func expect(t *testing.T, got []string, want ...string) {
 	}
 }
 
-// A file that comes starts a run once, whoever looks and however it came; one that was there before does not.
-func TestFiles(t *testing.T) {
+// onBoth runs a test with each store.
+func onBoth(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Parallel()
-	w, dir := newWorld(t), t.TempDir()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, newWorld(t))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, worldOn(t, pgtest.New(t)))
+	})
+}
+
+// A file that comes starts a run once, whoever looks and however it came; one that was there before does not.
+func TestFiles(t *testing.T) { onBoth(t, testFiles) }
+
+func testFiles(t *testing.T, w *world) {
+	dir := t.TempDir()
 	write(t, filepath.Join(dir, "old.csv"), "x")
 	before := time.Now().Add(-time.Hour)
 	if err := os.Chtimes(filepath.Join(dir, "old.csv"), before, before); err != nil {
@@ -204,7 +246,8 @@ func TestFiles(t *testing.T) {
 	m := w.master("one", nil)
 	w.until("a first look", w.looks("came"), m)
 	w.until("a first look", w.looks("deep"), m)
-	expect(t, w.starts())
+	before1 := "[came: 1 files were there before]"
+	expect(t, w.starts(), before1)
 
 	write(t, filepath.Join(dir, ".a"), "abc")
 	if err := os.Chtimes(filepath.Join(dir, ".a"), before, before); err != nil { // as rsync leaves it
@@ -214,14 +257,14 @@ func TestFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := "came: file " + filepath.Join(dir, "a.csv") + " (3 bytes)"
-	w.until("a file", func() bool { return len(w.starts()) == 1 }, m)
-	expect(t, w.starts(), a)
+	w.until("a file", func() bool { return len(w.starts()) == 2 }, m)
+	expect(t, w.starts(), before1, a)
 	<-m.ordered
 	if err := os.MkdirAll(filepath.Join(dir, "x", "y"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "x", "y", "b.txt"), "b")
-	w.until("a file below", func() bool { return len(w.starts()) == 2 }, m)
+	w.until("a file below", func() bool { return len(w.starts()) == 3 }, m)
 
 	// Another master goes on, and counts what came meanwhile.
 	m.stop()
@@ -230,10 +273,10 @@ func TestFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	m = w.master("one", nil)
-	w.until("what came while nobody looked", func() bool { return len(w.starts()) == 3 }, m)
+	w.until("what came while nobody looked", func() bool { return len(w.starts()) == 4 }, m)
 	write(t, filepath.Join(dir, "a.csv"), "abcd")
-	w.until("the same name again", func() bool { return len(w.starts()) == 4 }, m)
-	expect(t, w.starts(), a, "deep: file "+filepath.Join(dir, "x/y/b.txt")+" (1 bytes)",
+	w.until("the same name again", func() bool { return len(w.starts()) == 5 }, m)
+	expect(t, w.starts(), before1, a, "deep: file "+filepath.Join(dir, "x/y/b.txt")+" (1 bytes)",
 		"came: file "+filepath.Join(dir, "c.csv")+" (2 bytes)", "came: file "+filepath.Join(dir, "a.csv")+" (4 bytes)")
 }
 
@@ -255,9 +298,10 @@ func TestFileSettles(t *testing.T) {
 }
 
 // Two masters that both believe that they look start one run of a file.
-func TestTwoMasters(t *testing.T) {
-	t.Parallel()
-	w, dir := newWorld(t), t.TempDir()
+func TestTwoMasters(t *testing.T) { onBoth(t, testTwoMasters) }
+
+func testTwoMasters(t *testing.T, w *world) {
+	dir := t.TempDir()
 	w.apply(arrival("came", filepath.Join(dir, "*"), 0))
 	one, two := w.master("one", nil), w.master("two", nil)
 	w.until("a first look", w.looks("came"), one, two)
@@ -287,7 +331,7 @@ func TestCannotLook(t *testing.T) {
 	w, dir := newWorld(t), t.TempDir()
 	w.apply(arrival("came", filepath.Join(dir, "in", "*"), 0), notify("told", "orders", ""))
 	m := w.master("one", postgres.Dial)
-	w.until("a reason", w.problem("came", "in: no such file or directory"), m)
+	w.until("a reason", w.problem("came", "in cannot be read on the master's host: no such file or directory"), m)
 	w.until("a reason", w.problem("told", `its project has no data source "dw"; apply one`), m)
 	w.source("postgres://127.0.0.1:1/none?connect_timeout=1")
 	w.until("a reason", w.problem("told", "data source dw: failed to connect"), m)
@@ -395,7 +439,7 @@ func TestNobodyListens(t *testing.T) {
 		kind := s[:strings.Index(s, ": ")+2] + strings.Join(strings.Fields(s[strings.Index(s, ": ")+2:])[:2], " ")
 		count[kind]++
 	}
-	want := map[string]int{"[plain: nobody listened": 2, "again: nobody listened": 2, "plain: notification of": 2, "again: notification of": 2}
+	want := map[string]int{"[plain: perhaps nobody": 2, "again: perhaps nobody": 2, "plain: notification of": 2, "again: notification of": 2}
 	if fmt.Sprint(count) != fmt.Sprint(want) {
 		t.Errorf("%v\n%s", count, strings.Join(w.starts(), "\n"))
 	}
@@ -434,5 +478,153 @@ func TestPassword(t *testing.T) {
 			t.Error(w.triggers()["told"].Problem)
 		}
 		m.stop()
+	}
+}
+
+// A master that dies within its first look of many files leaves it to the next one.
+func TestFirstLookIsCutShort(t *testing.T) {
+	t.Parallel()
+	w, dir := newWorld(t), t.TempDir()
+	for i := range 5_010 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := time.Now()
+	w.until("the clock of the file system goes on", func() bool { return time.Since(last) > 100*time.Millisecond })
+	w.apply(arrival("came", filepath.Join(dir, "*"), 0))
+	m := w.masterBy("one", nil, &faulty{Store: w.db.Master(), from: 2, times: 1})
+	w.until("a first look", w.looks("came"), m)
+	expect(t, w.starts(), "[came: 10 files were there before]")
+}
+
+// A pattern that finds a file in many ways finds it once.
+func TestFoundInManyWays(t *testing.T) {
+	t.Parallel()
+	w, dir := newWorld(t), t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "x", "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.apply(arrival("came", filepath.Join(dir, "**/x/**/*.csv"), 0))
+	m := w.master("one", nil)
+	w.until("a first look", w.looks("came"), m)
+	write(t, filepath.Join(dir, "x", "x", "f.csv"), "f")
+	write(t, filepath.Join(dir, "x", "g.csv"), "g")
+	w.until("both", func() bool { return len(w.starts()) == 2 }, m)
+}
+
+// One thing that cannot be told of holds up nothing else.
+func TestOneBadFile(t *testing.T) {
+	t.Parallel()
+	w, dir := newWorld(t), t.TempDir()
+	w.apply(arrival("came", filepath.Join(dir, "*"), 0))
+	m := w.master("one", nil)
+	w.until("a first look", w.looks("came"), m)
+	write(t, filepath.Join(dir, "bad\xff"), "x")
+	if err := os.Symlink("loop", filepath.Join(dir, "loop")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "good"), "x")
+	w.until("both", func() bool { return len(w.starts()) == 2 }, m)
+	got := w.starts()
+	slices.Sort(got)
+	expect(t, got, "[came: file "+filepath.Join(dir, "bad\uFFFD")+" (1 bytes)]", "came: file "+filepath.Join(dir, "good")+" (1 bytes)")
+}
+
+// A trigger that comes to wait for something else begins anew: what was known of what it waited for before says nothing.
+func TestOtherSource(t *testing.T) {
+	t.Parallel()
+	w, dir := newWorld(t), t.TempDir()
+	for _, name := range []string{"a", "c"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(dir, "c", "old"), "x")
+	last := time.Now()
+	w.until("the clock of the file system goes on", func() bool { return time.Since(last) > 100*time.Millisecond })
+	w.apply(arrival("x", filepath.Join(dir, "a", "*"), 0))
+	m := w.master("one", postgres.Dial)
+	w.until("a look", w.looks("x"), m)
+	w.apply(arrival("x", filepath.Join(dir, "b", "*"), 0)) // which is not mounted yet
+	w.until("a reason", w.problem("x", "no such file"), m)
+	m.stop()
+	if at := w.triggers()["x"].LookedAt; at != 0 {
+		t.Errorf("somebody looked at %s", at)
+	}
+	if err := os.Rename(filepath.Join(dir, "c"), filepath.Join(dir, "b")); err != nil {
+		t.Fatal(err)
+	}
+	m = w.master("one", postgres.Dial)
+	w.until("a look", w.looks("x"), m)
+	expect(t, w.starts(), "[x: 1 files were there before]")
+
+	w.source("postgres://127.0.0.1:1/none?connect_timeout=1")
+	w.apply(notify("x", "orders", ""))
+	w.until("a reason", w.problem("x", "data source dw"), m)
+	write(t, filepath.Join(dir, "b", "new"), "x")
+	m.stop()
+	if r := w.triggers()["x"]; r.LookedAt != 0 || r.Problem == "" || len(w.starts()) != 1 {
+		t.Errorf("%+v, %v", r, w.starts())
+	}
+}
+
+// A gap is told of also when the master dies that was about to write it.
+func TestGapThatWasNotWritten(t *testing.T) {
+	t.Parallel()
+	w, dsn := newWorld(t), pgtest.Empty(t)
+	w.source(dsn)
+	w.apply(notify("told", "orders", ""))
+	m := w.master("one", postgres.Dial)
+	w.until("somebody listens", w.looks("told"), m)
+	m.stop()
+	heard := w.triggers()["told"].LookedAt
+	away := &faulty{Store: w.db.Master(), from: 1, times: 1 << 30}
+	m = w.masterBy("one", postgres.Dial, away)
+	w.until("it tries", func() bool { return away.asked.Load() > 1 }, m)
+	m.stop()
+	if at := w.triggers()["told"].LookedAt; at != heard {
+		t.Fatalf("somebody listened until %s; until %s is all written", at, heard)
+	}
+	m = w.master("one", postgres.Dial)
+	w.until("the gap", func() bool { return len(w.starts()) == 1 }, m)
+	if from := "perhaps nobody listened from " + heard.Std().UTC().Format("2006-01-02T15:04:05Z"); !strings.Contains(w.starts()[0], from) {
+		t.Errorf("%v, want %s", w.starts(), from)
+	}
+}
+
+// A data source that is changed is listened to anew; what was heard of it stays.
+func TestOtherDataSource(t *testing.T) {
+	t.Parallel()
+	w, dsn := newWorld(t), pgtest.Empty(t)
+	w.source(dsn)
+	w.apply(notify("told", "orders", ""))
+	away := &faulty{Store: w.db.Master(), from: 1, times: 1}
+	m := w.masterBy("one", postgres.Dial, away)
+	w.until("somebody listens", w.looks("told"), m)
+	send(t, dsn, "orders", `{"id": 1}`)
+	w.until("it tries", func() bool { return away.asked.Load() > 0 }, m)
+	w.source(dsn + "&application_name=other")
+	w.until("both", func() bool { return len(w.starts()) == 2 }, m)
+	got := w.starts()
+	slices.Sort(got)
+	if !strings.Contains(got[0], "perhaps nobody listened") || !strings.HasSuffix(got[0], ": the data source was changed]") || !strings.Contains(got[1], `{"id": 1}`) {
+		t.Errorf("%v", got)
+	}
+}
+
+// What a database sends in letters of its own arrives in ours, and channels may be written in them.
+func TestEncodings(t *testing.T) {
+	t.Parallel()
+	w, dsn := newWorld(t), pgtest.Encoded(t, "LATIN1")
+	w.source(dsn)
+	w.apply(notify("ours", "bestellungen-ä", ""), notify("never", "订单", ""))
+	m := w.master("one", postgres.Dial)
+	w.until("somebody listens", w.looks("ours"), m)
+	w.until("a reason", w.problem("never", "listen to channel 订单"), m)
+	send(t, dsn+"&client_encoding=UTF8", "bestellungen-ä", `{"id": "Müller"}`)
+	w.until("a run", func() bool { return len(w.starts()) == 1 }, m)
+	if got := w.starts()[0]; !strings.Contains(got, "Müller") {
+		t.Error(got)
 	}
 }

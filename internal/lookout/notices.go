@@ -40,13 +40,14 @@ type ear struct {
 	source  *flow.DataSource
 	name    string
 	stop    context.CancelFunc
+	over    chan struct{}
 	changed chan struct{} // other triggers listen
 
 	mu      sync.Mutex
-	hearers map[flow.ID]*hearer
+	hearers []*hearer
 }
 
-// hearer is a trigger that listens.
+// hearer is a trigger that listens. What it has heard stays when it goes to another ear.
 type hearer struct {
 	l    *Lookout
 	stop context.CancelFunc
@@ -61,35 +62,37 @@ type hearer struct {
 	dropped int // of which no more was kept
 }
 
-func (l *Lookout) newEar(ctx context.Context, o flow.Outside) *ear {
-	e := &ear{l: l, source: o.DataSource, name: o.Body.Notify.DataSource, changed: make(chan struct{}, 1), hearers: map[flow.ID]*hearer{}}
+func (l *Lookout) newEar(ctx context.Context, o flow.Outside, hearers []*hearer) *ear {
+	e := &ear{l: l, source: o.DataSource, name: o.Body.Notify.DataSource, over: make(chan struct{}), changed: make(chan struct{}, 1), hearers: hearers}
 	ctx, e.stop = context.WithCancel(ctx)
-	l.going.Go(func() { e.run(ctx) })
+	l.going.Go(func() {
+		defer close(e.over)
+		e.run(ctx)
+	})
 	return e
 }
 
-// are has exactly these triggers listen.
-func (e *ear) are(ctx context.Context, triggers []flow.Outside) {
+// end stops an ear, and waits until nobody hears by it.
+func (e *ear) end() {
+	e.stop()
+	<-e.over
+}
+
+// handOver ends an ear whose data source was changed.
+func (e *ear) handOver() {
+	e.end()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	wanted := map[flow.ID]bool{}
-	for _, o := range triggers {
-		wanted[o.ID] = true
-		h := e.hearers[o.ID]
-		if h != nil && h.takes(o) {
-			continue
-		}
-		if h != nil {
-			h.stop()
-		}
-		e.hearers[o.ID] = e.l.newHearer(ctx, o)
+	for _, h := range e.hearers {
+		h.moved()
 	}
-	maps.DeleteFunc(e.hearers, func(id flow.ID, h *hearer) bool {
-		if !wanted[id] {
-			h.stop()
-		}
-		return !wanted[id]
-	})
+}
+
+// are has exactly these triggers listen.
+func (e *ear) are(hearers []*hearer) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hearers = hearers
 	poke(e.changed)
 }
 
@@ -98,8 +101,7 @@ func (e *ear) channels() map[string][]*hearer {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	out := map[string][]*hearer{}
-	for _, id := range slices.Sorted(maps.Keys(e.hearers)) {
-		h := e.hearers[id]
+	for _, h := range e.hearers {
 		out[h.channel()] = append(out[h.channel()], h)
 	}
 	return out
@@ -107,18 +109,14 @@ func (e *ear) channels() map[string][]*hearer {
 
 // run listens until ctx ends.
 func (e *ear) run(ctx context.Context) {
-	defer func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		for _, h := range e.hearers {
-			h.stop()
-		}
-	}()
 	said := ""
 	for {
-		err := e.listen(ctx)
+		heard, err := e.listen(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if heard {
+			said = ""
 		}
 		if said != err.Error() {
 			said = err.Error()
@@ -162,74 +160,85 @@ func (e *ear) connect(ctx context.Context) (Listener, error) {
 	return conn, nil
 }
 
-// listen listens on one connection until it breaks.
-func (e *ear) listen(ctx context.Context) error {
+// listen listens on one connection until it breaks, and tells whether it ever did.
+func (e *ear) listen(ctx context.Context) (heard bool, err error) {
 	conn, err := e.connect(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer conn.Close()
 	session, count := rand.Text(), 0
-	heard := map[string]bool{}
-	var until flow.Time // when all was heard that had been sent
+	hears := map[string]bool{} // channels
+	var until flow.Time        // when all was heard that had been sent
 	for {
 		wanted := e.channels()
-		if err := tune(ctx, conn, heard, wanted); err != nil {
-			return err
+		if err := e.tune(ctx, conn, hears, wanted); err != nil {
+			return heard, err
 		}
-		now := e.l.clock.Now()
-		for _, channel := range slices.Sorted(maps.Keys(wanted)) {
+		heard = true
+		now := e.l.now()
+		for _, channel := range slices.Sorted(maps.Keys(hears)) {
 			for _, h := range wanted[channel] {
 				h.hears(session, until, now)
 			}
 		}
-		for said := now; ; {
+		for {
 			n, retune, err := e.next(ctx, conn, &until)
 			if err != nil {
-				return err
+				if retune {
+					poke(e.changed)
+				}
+				return heard, err
 			}
 			if n != nil {
 				count++
-				n.Key, n.At = session+":"+strconv.Itoa(count), until
+				n.Key, n.At = session+":"+strconv.Itoa(count), e.l.now()
 				n.Payload = flow.Text(n.Payload, len(n.Payload))
 				for _, h := range wanted[n.Channel] {
 					h.take(*n)
 				}
 			}
-			if retune || n == nil || until.Sub(said) >= checkEvery {
+			if retune || n == nil || e.l.now().Sub(now) >= checkEvery {
 				break
 			}
 		}
 	}
 }
 
-// tune has the connection hear what is wanted.
-func tune(ctx context.Context, conn Listener, heard map[string]bool, wanted map[string][]*hearer) error {
+// tune has the connection hear what is wanted. A channel that the database does not take is the fault of those that want
+// it, and is tried again.
+func (e *ear) tune(ctx context.Context, conn Listener, hears map[string]bool, wanted map[string][]*hearer) error {
 	ctx, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
 	for _, channel := range slices.Sorted(maps.Keys(wanted)) {
-		if heard[channel] {
+		if hears[channel] {
 			continue
 		}
 		if err := conn.Listen(ctx, channel); err != nil {
-			return fmt.Errorf("listen to channel %s: %w", channel, err)
+			if broken := conn.Check(ctx); broken != nil {
+				return err
+			}
+			for _, h := range wanted[channel] {
+				h.deaf(fmt.Sprintf("data source %s: listen to channel %s: %v", e.name, channel, err))
+			}
+			continue
 		}
-		heard[channel] = true
+		hears[channel] = true
 	}
-	for _, channel := range slices.Sorted(maps.Keys(heard)) {
+	for _, channel := range slices.Sorted(maps.Keys(hears)) {
 		if wanted[channel] != nil {
 			continue
 		}
 		if err := conn.Unlisten(ctx, channel); err != nil {
 			return fmt.Errorf("end to listen to channel %s: %w", channel, err)
 		}
-		delete(heard, channel)
+		delete(hears, channel)
 	}
 	return nil
 }
 
 // next is the next notification, nil when there was none for a while and the database still answers. retune: others
-// listen now. It moves until.
+// listen now. Where none waits to be read it moves until.
 func (e *ear) next(ctx context.Context, conn Listener, until *flow.Time) (n *flow.Notice, retune bool, err error) {
 	waiting, cancel := context.WithTimeout(ctx, checkEvery)
 	defer cancel()
@@ -243,13 +252,12 @@ func (e *ear) next(ctx context.Context, conn Listener, until *flow.Time) (n *flo
 			changed <- false
 		}
 	}()
-	began := e.l.clock.Now()
+	began := e.l.now()
 	got, err := conn.Next(waiting)
 	close(done)
 	retune = <-changed
 	switch {
-	case err == nil: // they come in the order in which they were sent
-		*until = e.l.clock.Now()
+	case err == nil:
 		return &got, retune, nil
 	case ctx.Err() != nil || waiting.Err() == nil:
 		return nil, retune, err
@@ -260,9 +268,19 @@ func (e *ear) next(ctx context.Context, conn Listener, until *flow.Time) (n *flo
 	return nil, retune, conn.Check(asking)
 }
 
-func (l *Lookout) newHearer(ctx context.Context, o flow.Outside) *hearer {
-	h := &hearer{l: l, wake: make(chan struct{}, 1), outside: o, until: o.LookedAt, why: "the master that listened has ended"}
-	ctx, h.stop = context.WithCancel(ctx)
+// hearer is that of a trigger, as it is now; another one when it began anew.
+func (l *Lookout) hearer(o flow.Outside) *hearer {
+	h := l.hearers[o.ID]
+	if h != nil && h.takes(o) {
+		return h
+	}
+	if h != nil {
+		h.stop()
+	}
+	h = &hearer{l: l, wake: make(chan struct{}, 1), outside: o, until: o.LookedAt, why: "the master that listened has ended"}
+	ctx, stop := context.WithCancel(context.Background()) // it ends after who hears for it
+	h.stop = stop
+	l.hearers[o.ID] = h
 	l.going.Go(func() { h.run(ctx) })
 	return h
 }
@@ -290,10 +308,10 @@ func (h *hearer) hears(session string, until, now flow.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.why == "" {
-		if h.gap == nil && len(h.queue) == 0 {
+		if h.gap == nil && len(h.queue) == 0 && until != 0 {
 			h.until = until
-			h.l.looked(h.outside.ID, until)
 		}
+		h.tell()
 		return
 	}
 	from := h.until
@@ -308,7 +326,16 @@ func (h *hearer) hears(session string, until, now flow.Time) {
 		poke(h.wake)
 	}
 	h.until, h.why = now, ""
-	h.l.looked(h.outside.ID, now)
+	h.tell()
+}
+
+// tell notes that somebody listens, and until when, unless something of that is not written yet.
+func (h *hearer) tell() {
+	at := h.until
+	if h.gap != nil || len(h.queue) > 0 {
+		at = 0
+	}
+	h.l.looked(h.outside, at)
 }
 
 // deaf notes that nobody listens.
@@ -316,7 +343,16 @@ func (h *hearer) deaf(why string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.why = why
-	h.l.cannot(h.outside.ID, why)
+	h.l.cannot(h.outside, why)
+}
+
+// moved notes that it is another connection which hears from now on.
+func (h *hearer) moved() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.why == "" {
+		h.why = "the data source was changed"
+	}
 }
 
 // take keeps a notification until it is written.
@@ -344,6 +380,17 @@ func (h *hearer) run(ctx context.Context) {
 	}
 }
 
+// endWell writes what was heard, as far as ctx lasts. Nobody hears for it any more.
+func (h *hearer) endWell(ctx context.Context) {
+	for h.write(ctx) {
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.why == "" {
+		h.tell()
+	}
+}
+
 // write writes a part of what was heard, and tells whether there is more.
 func (h *hearer) write(ctx context.Context) bool {
 	h.mu.Lock()
@@ -352,13 +399,13 @@ func (h *hearer) write(ctx context.Context) bool {
 	if gap == nil && len(queue) == 0 || ctx.Err() != nil {
 		return false
 	}
-	d, taken := trigger.Hear(o, gap, queue, h.l.clock.Now())
+	d, taken := trigger.Hear(o, gap, queue, h.l.now())
 	written, err := h.l.start(ctx, d)
 	switch {
 	case err != nil && h.l.refused(ctx, "write what was heard", err):
 		return false
 	case err != nil && ctx.Err() == nil:
-		h.l.cannot(o.ID, "what was heard cannot be written: "+err.Error())
+		h.l.cannot(o, "what was heard cannot be written: "+err.Error())
 		return pause(ctx, again)
 	case err != nil:
 		return false
@@ -371,9 +418,9 @@ func (h *hearer) write(ctx context.Context) bool {
 		h.gap = nil
 	}
 	h.queue = slices.Delete(h.queue, 0, taken)
-	if h.dropped > 0 && len(h.queue) == 0 {
+	if h.dropped > 0 && len(h.queue) == 0 && h.gap == nil {
 		h.gap = &trigger.Gap{
-			Key: rand.Text(), From: h.until, To: h.l.clock.Now(), Why: fmt.Sprintf("%d notifications more than the %d that are kept while the store is away", h.dropped, maxQueue),
+			Key: rand.Text(), From: h.until, To: h.l.now(), Why: fmt.Sprintf("%d notifications more than the %d that are kept while the store is away", h.dropped, maxQueue),
 		}
 		h.dropped = 0
 	}

@@ -211,7 +211,7 @@ func (r *reader) trigger(w *workflow, t *flow.Trigger, at value) {
 	case !triggerKeys.knows(at):
 		return
 	case said != 1:
-		r.fail(at, "a trigger has one of %s; such as after: {all: [{workflow: orders}]}", kindList())
+		r.fail(at, "a trigger has exactly one of %s; such as after: {all: [{workflow: orders}]}", kindList())
 		return
 	case window && t.After == nil:
 		r.fail(at.at("window"), "window says how long ends of a set wait for each other: only after has it")

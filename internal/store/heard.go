@@ -211,10 +211,17 @@ func (db *DB) recordStarts(ctx context.Context, q querier, starts []flow.Trigger
 		FROM `+db.records("$1", "id bigint, trigger bigint, project bigint, workflow bigint, state int, reason text, cause text, key text, instance bigint, at bigint"), string(raw)); err != nil {
 		return err
 	}
+	if err := db.alertOfFailed(ctx, q, starts); err != nil {
+		return err
+	}
+	versions := map[flow.ID]int32{}
 	for _, c := range commands {
-		if c.Version, err = one(ctx, db, q, scalar[int32], "SELECT w.version FROM workflow w WHERE w.id = $1", c.Workflow); err != nil {
-			return err
+		if versions[c.Workflow] == 0 {
+			if versions[c.Workflow], err = one(ctx, db, q, scalar[int32], "SELECT w.version FROM workflow w WHERE w.id = $1", c.Workflow); err != nil {
+				return err
+			}
 		}
+		c.Version = versions[c.Workflow]
 		args, err := commandArgs(c)
 		if err != nil {
 			return err
@@ -224,4 +231,43 @@ func (db *DB) recordStarts(ctx context.Context, q querier, starts []flow.Trigger
 		}
 	}
 	return nil
+}
+
+// alertOfFailed tells people of the first start of each trigger whose expressions failed, and how many more there are.
+func (db *DB) alertOfFailed(ctx context.Context, q querier, starts []flow.TriggerStart) error {
+	failed := map[flow.ID]int{}
+	for _, s := range starts {
+		if s.Failed {
+			failed[s.Trigger]++
+		}
+	}
+	for _, s := range starts {
+		n := failed[s.Trigger]
+		if !s.Failed || n == 0 {
+			continue
+		}
+		failed[s.Trigger] = 0
+		message := fmt.Sprintf("started nothing for %s: %s", s.Cause, s.Reason)
+		if n > 1 {
+			message += fmt.Sprintf("; nor for %d more", n-1)
+		}
+		if err := db.alertOfTrigger(ctx, q, s.Trigger, message, s.At); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alertOfTrigger tells people of a trigger, which the message begins with.
+func (db *DB) alertOfTrigger(ctx context.Context, q querier, trigger flow.ID, message string, now flow.Time) error {
+	tokens, err := db.nextTokens(ctx, q, 1)
+	if err != nil {
+		return err
+	}
+	_, err = exec(ctx, db, q, `
+		INSERT INTO alert (id, kind, project_id, instance_id, task, workflow, message, created_at)
+		SELECT CAST($1 AS BIGINT), $2, t.project_id, 0, '', w.name, 'trigger ' || t.name || ' ' || CAST($4 AS TEXT), CAST($5 AS BIGINT)
+		FROM trigger t JOIN workflow w ON w.id = t.workflow_id WHERE t.id = $3`,
+		storeID(now, tokens[0]), flow.AlertTrigger, trigger, flow.Text(message, flow.MaxReason), now)
+	return err
 }

@@ -4,6 +4,8 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,8 +46,8 @@ func (db *DB) lookOutFor(ctx context.Context, q querier, k keptTrigger) error {
 // in order of their ids, unless they are as they were seen. With another who looks out, or when owner is fenced, it is
 // not Mine.
 func (m *Master) LookOut(ctx context.Context, owner int64, seen string) (out flow.Outlook, err error) {
-	q := m.read(forEngine)
-	if out.Mine, err = m.takeLookout(ctx, q, owner); err != nil || !out.Mine {
+	q := m.read(forAPI)
+	if out.Now, out.Mine, err = m.takeLookout(ctx, q, owner); err != nil || !out.Mine {
 		return out, m.wrap("look out", err)
 	}
 	if out.Version, err = m.outlook(ctx, q); err != nil || out.Version == seen {
@@ -57,25 +59,26 @@ func (m *Master) LookOut(ctx context.Context, owner int64, seen string) (out flo
 	return out, m.wrap("look out", err)
 }
 
-// takeLookout tells whether owner looks out, from now on if nobody does who lives.
-func (m *Master) takeLookout(ctx context.Context, q querier, owner int64) (bool, error) {
+// takeLookout tells whether owner looks out, from now on if nobody does who lives, and what time it is.
+func (m *Master) takeLookout(ctx context.Context, q querier, owner int64) (now flow.Time, mine bool, err error) {
 	type watch struct {
+		now        flow.Time
 		owner      int64
 		lives, may bool // who looks out, and who would
 	}
-	w, err := one(ctx, m.DB, q, func(s scanner) (w watch, err error) { return w, s.Scan(&w.owner, &w.lives, &w.may) }, `
-		SELECT l.owner, EXISTS (SELECT 1 FROM fence f WHERE f.incarnation = l.owner AND f.epoch = 1),
+	w, err := one(ctx, m.DB, q, func(s scanner) (w watch, err error) { return w, s.Scan(&w.now, &w.owner, &w.lives, &w.may) }, `
+		SELECT baton_now(), l.owner, EXISTS (SELECT 1 FROM fence f WHERE f.incarnation = l.owner AND f.epoch = 1),
 			EXISTS (SELECT 1 FROM fence f WHERE f.incarnation = $1 AND f.epoch = 1)
 		FROM lookout l`, owner)
 	if err != nil || !w.may || w.lives {
-		return w.may && w.owner == owner, err
+		return w.now, w.may && w.owner == owner, err
 	}
 	var took int64
-	err = m.statement(ctx, forEngine, func(q querier) (err error) {
+	err = m.statement(ctx, forAPI, func(q querier) (err error) {
 		took, err = exec(ctx, m.DB, q, "UPDATE lookout SET owner = $1 WHERE owner = $2", owner, w.owner)
 		return err
 	})
-	return took > 0, err
+	return w.now, took > 0, err
 }
 
 // itsDataSource is what a trigger needs to listen.
@@ -99,25 +102,53 @@ func scanOutside(s scanner) (o flow.Outside, err error) {
 	return o, err
 }
 
-// KnownFiles reads the files that are no event any more for a trigger.
-func (m *Master) KnownFiles(ctx context.Context, trigger flow.ID) ([]flow.KnownFile, error) {
-	files, err := all(ctx, m.DB, m.read(forEngine), func(s scanner) (k flow.KnownFile, err error) {
-		return k, s.Scan(&k.Path, &k.Modified, &k.Size, &k.GoneAt)
-	}, "SELECT path, modified, size, gone_at FROM trigger_file WHERE trigger_id = $1", trigger)
-	return files, m.wrap("read the files of a trigger", err)
+// knownAtOnce bounds the files of one answer.
+const knownAtOnce = 10_000
+
+// KnownFiles reads files that are no event any more for a trigger, some at a time, from where the part before ended.
+func (m *Master) KnownFiles(ctx context.Context, trigger flow.ID, from string) (out flow.KnownFiles, err error) {
+	q := m.read(forAPI)
+	at, err := all(ctx, m.DB, q, scalar[flow.Time], "SELECT looked_at FROM trigger_outside WHERE trigger_id = $1", trigger)
+	if err != nil {
+		return out, m.wrap("read the files of a trigger", err)
+	}
+	if len(at) > 0 {
+		out.LookedAt = at[0]
+	}
+	out.Files, err = all(ctx, m.DB, q, func(s scanner) (k flow.KnownFile, err error) {
+		return k, s.Scan(&out.Next, &k.Path, &k.Modified, &k.Size, &k.Tag, &k.GoneAt)
+	}, "SELECT digest, path, modified, size, tag, gone_at FROM trigger_file WHERE trigger_id = $1 AND digest > $2 ORDER BY digest LIMIT $3", trigger, from, knownAtOnce)
+	if len(out.Files) < knownAtOnce {
+		out.Next = ""
+	}
+	return out, m.wrap("read the files of a trigger", err)
+}
+
+// digest is a key of a file of any length.
+func digest(v flow.FileVersion) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %q %s", v.Modified, v.Size, v.Tag, v.Path))
+	return hex.EncodeToString(sum[:16])
+}
+
+// fileRow is a file as JSON.
+type fileRow struct {
+	flow.FileVersion
+	Digest string `json:"digest"`
+	GoneAt int64  `json:"gone_at"`
 }
 
 // StartOutside writes a decision about events of a trigger, in one transaction, and gives the ids of its starts and runs.
 // It is false, and nothing is written, when the trigger is not as it was, or one of the fresh files is known.
 // flow.ErrFenced: owner does not look out any more.
 func (m *Master) StartOutside(ctx context.Context, owner int64, d flow.OutsideDecision, now flow.Time) (bool, error) {
-	err := m.write(ctx, forEngine, func(q querier) error {
-		if err := m.mustLookOut(ctx, q, owner); err != nil {
-			return err
-		}
+	err := m.write(ctx, forAPI, func(q querier) error {
+		// The trigger first, as who applies it does.
 		same, err := all(ctx, m.DB, q, scanID, `
 			SELECT t.id FROM trigger t WHERE t.id = $1 AND t.revision = $2 AND t.enabled AND NOT t.removed FOR UPDATE`, d.Trigger, d.Revision)
 		if err != nil {
+			return err
+		}
+		if err := m.mustLookOut(ctx, q, owner); err != nil {
 			return err
 		}
 		if len(same) == 0 {
@@ -155,52 +186,42 @@ func (m *Master) mustLookOut(ctx context.Context, q querier, owner int64) error 
 
 // writeFiles writes what is decided about files; errRaced when one of the fresh ones is known.
 func (m *Master) writeFiles(ctx context.Context, q querier, d flow.OutsideDecision) error {
-	const columns = "path text, modified bigint, size bigint, gone_at bigint"
-	if len(d.Fresh) > 0 {
-		raw, err := json.Marshal(d.Fresh)
-		if err != nil {
-			return err
-		}
-		n, err := exec(ctx, m.DB, q, `
-			INSERT INTO trigger_file (trigger_id, path, modified, size)
-			SELECT CAST($2 AS BIGINT), u.path, u.modified, u.size FROM `+m.records("$1", columns)+` WHERE true ON CONFLICT DO NOTHING`, string(raw), d.Trigger)
-		if err == nil && n != int64(len(d.Fresh)) {
-			err = errRaced
-		}
-		if err != nil {
-			return err
-		}
+	const columns = "digest text, path text, modified bigint, size bigint, tag text, gone_at bigint"
+	fresh := make([]fileRow, len(d.Fresh))
+	for i, v := range d.Fresh {
+		fresh[i] = fileRow{v, digest(v), 0}
 	}
-	if len(d.Changed) > 0 {
-		type fileRow struct {
-			flow.FileVersion
-			GoneAt int64 `json:"gone_at"`
-		}
-		rows := make([]fileRow, len(d.Changed))
-		for i, k := range d.Changed {
-			rows[i] = fileRow{k.FileVersion, int64(k.GoneAt)}
+	changed := make([]fileRow, len(d.Changed))
+	for i, k := range d.Changed {
+		changed[i] = fileRow{k.FileVersion, digest(k.FileVersion), int64(k.GoneAt)}
+	}
+	forgot := make([]string, len(d.Forgot))
+	for i, v := range d.Forgot {
+		forgot[i] = digest(v)
+	}
+	insert := func(rows []fileRow, conflict string) (int64, error) {
+		if len(rows) == 0 {
+			return 0, nil
 		}
 		raw, err := json.Marshal(rows)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if _, err := exec(ctx, m.DB, q, `
-			INSERT INTO trigger_file (trigger_id, path, modified, size, gone_at)
-			SELECT CAST($2 AS BIGINT), u.path, u.modified, u.size, u.gone_at FROM `+m.records("$1", columns)+` WHERE true
-			ON CONFLICT (trigger_id, path, modified, size) DO UPDATE SET gone_at = excluded.gone_at`, string(raw), d.Trigger); err != nil {
-			return err
-		}
+		return exec(ctx, m.DB, q, `
+			INSERT INTO trigger_file (trigger_id, digest, path, modified, size, tag, gone_at)
+			SELECT CAST($2 AS BIGINT), u.digest, u.path, u.modified, u.size, COALESCE(u.tag, ''), u.gone_at FROM `+m.records("$1", columns)+`
+			WHERE true ON CONFLICT `+conflict, string(raw), d.Trigger)
 	}
-	if len(d.Forgot) == 0 {
-		return nil
+	n, err := insert(fresh, "DO NOTHING")
+	if err == nil && n != int64(len(d.Fresh)) {
+		err = errRaced
 	}
-	raw, err := json.Marshal(d.Forgot)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = insert(changed, "(trigger_id, digest) DO UPDATE SET gone_at = excluded.gone_at")
 	}
-	_, err = exec(ctx, m.DB, q, `
-		DELETE FROM trigger_file WHERE trigger_id = $2 AND (path, modified, size) IN (
-			SELECT u.path, u.modified, u.size FROM `+m.records("$1", columns)+`)`, string(raw), d.Trigger)
+	if err == nil && len(forgot) > 0 {
+		_, err = exec(ctx, m.DB, q, "DELETE FROM trigger_file WHERE trigger_id = $1 AND digest = ANY($2)", d.Trigger, m.names(forgot))
+	}
 	return err
 }
 
@@ -269,39 +290,33 @@ func (m *Master) Looked(ctx context.Context, owner int64, looks []flow.Looked, n
 	}
 	type lookRow struct {
 		Trigger int64  `json:"trigger"`
+		Since   int64  `json:"since"`
 		At      int64  `json:"at"`
 		Problem string `json:"problem"`
 	}
 	rows := make([]lookRow, len(looks))
 	for i, l := range looks {
-		rows[i] = lookRow{int64(l.Trigger), int64(l.At), flow.Text(l.Problem, flow.MaxReason)}
+		rows[i] = lookRow{int64(l.Trigger), int64(l.Since), int64(l.At), flow.Text(l.Problem, flow.MaxReason)}
 	}
 	raw, err := json.Marshal(rows)
 	if err != nil {
 		return err
 	}
-	return m.wrap("write how it stands with the outside", m.write(ctx, forEngine, func(q querier) error {
+	return m.wrap("write how it stands with the outside", m.write(ctx, forAPI, func(q querier) error {
 		if err := m.mustLookOut(ctx, q, owner); err != nil {
 			return err
 		}
 		if _, err := exec(ctx, m.DB, q, `
 			UPDATE trigger_outside SET problem = u.problem, looked_at = CASE WHEN u.at > looked_at THEN u.at ELSE looked_at END
-			FROM `+m.records("$1", "trigger bigint, at bigint, problem text")+` WHERE trigger_outside.trigger_id = u.trigger`, string(raw)); err != nil {
+			FROM `+m.records("$1", "trigger bigint, since bigint, at bigint, problem text")+`
+			WHERE trigger_outside.trigger_id = u.trigger AND trigger_outside.since = u.since`, string(raw)); err != nil {
 			return err
 		}
 		for _, l := range looks {
 			if l.Alert == "" {
 				continue
 			}
-			tokens, err := m.nextTokens(ctx, q, 1)
-			if err != nil {
-				return err
-			}
-			if _, err := exec(ctx, m.DB, q, `
-				INSERT INTO alert (id, kind, project_id, instance_id, task, workflow, message, created_at)
-				SELECT CAST($1 AS BIGINT), $2, t.project_id, 0, '', w.name, $4, CAST($5 AS BIGINT)
-				FROM trigger t JOIN workflow w ON w.id = t.workflow_id WHERE t.id = $3`,
-				storeID(now, tokens[0]), flow.AlertTrigger, l.Trigger, flow.Text(l.Alert, flow.MaxReason), now); err != nil {
+			if err := m.alertOfTrigger(ctx, q, l.Trigger, l.Alert, now); err != nil {
 				return err
 			}
 		}

@@ -29,7 +29,7 @@ func Decide(t flow.TriggerStanding, now flow.Time, id, run func() flow.ID) flow.
 		e := afterEvent(t, set)
 		params, err := e.Params(t.Body.Params)
 		if err != nil {
-			record(flow.StartSkipped, err.Error(), set)
+			record(flow.StartSkipped, err.Error(), set).Failed = true
 			continue
 		}
 		start := record(flow.StartFired, "", set)

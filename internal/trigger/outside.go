@@ -22,6 +22,9 @@ const (
 	// KeepGone is how long a file that went is known: one that comes back just as it was is no event, such as those of a
 	// disk that was not mounted for a while.
 	KeepGone = 30 * 24 * time.Hour
+	// mostGone is how many that went are known at most; those that went first are forgotten first. A disk that is away takes
+	// no more along.
+	mostGone = 100_000
 )
 
 // Sight is what is known of the files of one trigger. What a look decides is known only once it is written: see Wrote. A
@@ -41,79 +44,122 @@ func NewSight(o flow.Outside, known []flow.KnownFile) *Sight {
 	return s
 }
 
-// Look says what is to be written about the files that a look has found, all that match. With more there is more to say
-// of the same files once that is written. The first look of all takes those for known that were there before the trigger.
-func (s *Sight) Look(found []flow.FoundFile, now flow.Time) (d flow.OutsideDecision, more bool) {
-	d = flow.OutsideDecision{Trigger: s.outside.ID, Revision: s.outside.Revision}
-	first := s.outside.LookedAt == 0
+// Look says what is to be written about the files that a look has found, all that match. The first look of all takes those
+// for known that were there before the trigger.
+func (s *Sight) Look(files []flow.FoundFile, now flow.Time) *Findings {
+	f := &Findings{sight: s, now: now, first: s.outside.LookedAt == 0}
 	settled := now.Add(-s.outside.Body.File.SettledOr().Std())
-	there := make(map[flow.FileVersion]bool, len(found))
-	var came []flow.FoundFile
-	for _, f := range found {
-		there[f.FileVersion] = true
-		gone, known := s.known[f.FileVersion]
+	there := make(map[flow.FileVersion]bool, len(files))
+	for _, file := range files {
+		if there[file.FileVersion] {
+			continue // found in two ways
+		}
+		there[file.FileVersion] = true
+		gone, known := s.known[file.FileVersion]
 		switch {
 		case known && gone != 0:
-			d.Changed = append(d.Changed, flow.KnownFile{FileVersion: f.FileVersion})
+			f.changed = append(f.changed, flow.KnownFile{FileVersion: file.FileVersion})
 		case known:
-		case first && f.CameAt < s.outside.Since.Add(-f.Coarse):
-			d.Fresh = append(d.Fresh, f.FileVersion)
+		case f.first && file.CameAt < s.outside.Since.Add(-file.Coarse):
+			f.before = append(f.before, file.FileVersion)
 		default:
-			if _, seen := s.settles[f.FileVersion]; !seen {
-				s.settles[f.FileVersion] = now
+			if _, seen := s.settles[file.FileVersion]; !seen {
+				s.settles[file.FileVersion] = now
 			}
-			if s.settles[f.FileVersion] <= settled {
-				came = append(came, f)
+			if s.settles[file.FileVersion] <= settled {
+				f.came = append(f.came, file)
 			}
 		}
 	}
+	f.old = len(f.before)
 	maps.DeleteFunc(s.settles, func(v flow.FileVersion, _ flow.Time) bool { return !there[v] })
-	s.absent(&d, there, now)
-	more = cut(&d.Fresh, changesAtOnce) || cut(&d.Changed, changesAtOnce) || cut(&d.Forgot, changesAtOnce)
-	if first && !more {
-		d.LookedAt = now
-	}
-	if first && d.LookedAt == 0 {
-		return d, true // an event counts when all is known that was there before
-	}
-	slices.SortFunc(came, func(x, y flow.FoundFile) int {
+	f.absent(there)
+	slices.SortFunc(f.came, func(x, y flow.FoundFile) int {
 		return cmp.Or(cmp.Compare(x.CameAt, y.CameAt), cmp.Compare(x.Path, y.Path))
 	})
-	more = cut(&came, startsAtOnce) || more
-	for _, f := range came {
-		d.Fresh = append(d.Fresh, f.FileVersion)
-		start(&d, s.outside, s.event(f), "", "file "+f.String(), now)
-	}
-	return d, more
+	return f
 }
 
-// absent says which known files went, and which did so long ago. Order is that of the paths, so that the same look says
-// the same.
-func (s *Sight) absent(d *flow.OutsideDecision, there map[flow.FileVersion]bool, now flow.Time) {
-	for v, gone := range s.known {
+// Findings are what one look has found that is new.
+type Findings struct {
+	sight   *Sight
+	now     flow.Time
+	first   bool
+	old     int                // how many were there before
+	before  []flow.FileVersion // that were there before the trigger
+	changed []flow.KnownFile
+	forgot  []flow.FileVersion
+	came    []flow.FoundFile
+}
+
+// absent says which known files went, and which did so long ago, or are too many. Order is that of the paths, so that the
+// same look says the same.
+func (f *Findings) absent(there map[flow.FileVersion]bool) {
+	var gone []flow.KnownFile
+	for v, at := range f.sight.known {
 		switch {
 		case there[v]:
-		case gone == 0:
-			d.Changed = append(d.Changed, flow.KnownFile{FileVersion: v, GoneAt: now})
-		case now.Sub(gone) > KeepGone:
-			d.Forgot = append(d.Forgot, v)
+		case at == 0:
+			f.changed = append(f.changed, flow.KnownFile{FileVersion: v, GoneAt: f.now})
+		case f.now.Sub(at) > KeepGone:
+			f.forgot = append(f.forgot, v)
+		default:
+			gone = append(gone, flow.KnownFile{FileVersion: v, GoneAt: at})
 		}
 	}
-	slices.SortFunc(d.Changed, func(x, y flow.KnownFile) int { return byVersion(x.FileVersion, y.FileVersion) })
-	slices.SortFunc(d.Forgot, byVersion)
+	if len(gone) > mostGone { // some more at once, so that it need not be done with each look
+		slices.SortFunc(gone, func(x, y flow.KnownFile) int {
+			return cmp.Or(cmp.Compare(x.GoneAt, y.GoneAt), byVersion(x.FileVersion, y.FileVersion))
+		})
+		for _, k := range gone[:len(gone)-mostGone+mostGone/10] {
+			f.forgot = append(f.forgot, k.FileVersion)
+		}
+	}
+	slices.SortFunc(f.changed, func(x, y flow.KnownFile) int { return byVersion(x.FileVersion, y.FileVersion) })
+	slices.SortFunc(f.forgot, byVersion)
+}
+
+// Next is the next part that is to be written; false: there is none. It is for who has written the one before.
+func (f *Findings) Next() (d flow.OutsideDecision, more bool) {
+	o := f.sight.outside
+	d = flow.OutsideDecision{Trigger: o.ID, Revision: o.Revision, Fresh: take(&f.before, changesAtOnce), Changed: take(&f.changed, changesAtOnce), Forgot: take(&f.forgot, changesAtOnce)}
+	if f.first && len(f.before) > 0 {
+		return d, true // an event counts when all is known that was there before
+	}
+	if f.first {
+		f.first, d.LookedAt = false, f.now
+		if f.old > 0 {
+			skip(&d, o, fmt.Sprintf("%d files were there before", f.old), "what was there before the trigger began to wait is no event", f.now)
+		}
+	}
+	for _, file := range take(&f.came, startsAtOnce) {
+		d.Fresh = append(d.Fresh, file.FileVersion)
+		if file.Unfit != "" {
+			skip(&d, o, "file "+file.String(), file.Unfit, f.now)
+			continue
+		}
+		start(&d, o, f.sight.event(file), "", "file "+file.String(), f.now)
+	}
+	return d, !d.Empty()
+}
+
+// take takes as many as there are, at most that many, off the front of a list.
+func take[T any](list *[]T, most int) []T {
+	n := min(len(*list), most)
+	out := (*list)[:n:n]
+	*list = (*list)[n:]
+	return out
+}
+
+// skip adds why an event starts no run.
+func skip(d *flow.OutsideDecision, o flow.Outside, cause, reason string, now flow.Time) {
+	d.Starts = append(d.Starts, flow.TriggerStart{
+		Trigger: o.ID, Project: o.Project, Workflow: o.Workflow, State: flow.StartSkipped, Cause: cause, Reason: reason, At: now,
+	})
 }
 
 func byVersion(x, y flow.FileVersion) int {
-	return cmp.Or(cmp.Compare(x.Path, y.Path), cmp.Compare(x.Modified, y.Modified), cmp.Compare(x.Size, y.Size))
-}
-
-// cut shortens a list, and tells whether it was longer.
-func cut[T any](list *[]T, most int) bool {
-	if len(*list) <= most {
-		return false
-	}
-	*list = (*list)[:most]
-	return true
+	return cmp.Or(cmp.Compare(x.Path, y.Path), cmp.Compare(x.Modified, y.Modified), cmp.Compare(x.Size, y.Size), cmp.Compare(x.Tag, y.Tag))
 }
 
 // Wrote takes a decision for known.
@@ -154,7 +200,7 @@ func start(d *flow.OutsideDecision, o flow.Outside, e Event, key, cause string, 
 	record := flow.TriggerStart{Trigger: o.ID, Project: o.Project, Workflow: o.Workflow, State: flow.StartFired, Cause: cause, Key: key, At: now}
 	params, err := e.Params(o.Body.Params)
 	if err != nil {
-		record.State, record.Reason = flow.StartSkipped, err.Error()
+		record.State, record.Reason, record.Failed = flow.StartSkipped, err.Error(), true
 		d.Starts = append(d.Starts, record)
 		return
 	}
@@ -196,7 +242,7 @@ const maxShown = 200
 
 // missed records a gap, and has one run make up for it where the trigger says so.
 func missed(d *flow.OutsideDecision, o flow.Outside, gap Gap, now flow.Time) {
-	cause := fmt.Sprintf("nobody listened from %s to %s: %s", clockOf(gap.From), clockOf(gap.To), gap.Why)
+	cause := fmt.Sprintf("perhaps nobody listened from %s to %s: %s", clockOf(gap.From), clockOf(gap.To), gap.Why)
 	if o.Body.Notify.Missed == flow.MissedOnce {
 		start(d, o, eventOf(o, gap.To, map[string]json.RawMessage{
 			NameChannel: quoted(o.Body.Notify.Channel), NameMissed: json.RawMessage("true"), NamePayload: json.RawMessage("null"),

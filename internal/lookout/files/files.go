@@ -21,50 +21,92 @@ import (
 const coarse = 50 * time.Millisecond
 
 // Find returns the regular files that match a pattern: * and ? within a name, [a-z] of letters, {a,b} of words, ** for any
-// folders, but not by links to folders, which may lead in a ring. A link to a file is that file. The folder in which the
-// pattern begins has to be there: one that is not is an error, as is a folder that cannot be read, since what lies there
-// would seem to be gone.
-func Find(pattern string) ([]flow.FoundFile, error) {
-	base, _ := doublestar.SplitPattern(pattern)
-	if _, err := os.Stat(base); err != nil {
-		return nil, fmt.Errorf("the folder of %s cannot be read on the master's host: %w", pattern, plain(err))
+// folders, but not by links to folders, which may lead in a ring, nor names that begin with a dot, unless the pattern
+// writes it. A link to a file is that file; one that leads nowhere is none. The folder in which the pattern begins has to be
+// there. A folder below it that cannot be read is told of, and the rest is found.
+func Find(pattern string) (found []flow.FoundFile, trouble string, err error) {
+	base, below := doublestar.SplitPattern(pattern)
+	if info, err := os.Stat(base); err != nil {
+		return nil, "", fmt.Errorf("folder %s cannot be read on the master's host: %w", base, bare(err))
+	} else if !info.IsDir() {
+		return nil, "", fmt.Errorf("%s is no folder on the master's host", base)
 	}
-	names, err := doublestar.FilepathGlob(pattern, doublestar.WithFailOnIOErrors(), doublestar.WithNoFollow())
-	if err != nil {
-		return nil, fmt.Errorf("%s cannot be looked for on the master's host: %w", pattern, plain(err))
-	}
-	if len(names) > lookout.MostFiles {
-		return nil, fmt.Errorf("%s matches %d files, more than %d; narrow it, or move away what was processed", pattern, len(names), lookout.MostFiles)
-	}
-	var out []flow.FoundFile
-	for _, name := range names {
-		var st unix.Stat_t
-		switch err := unix.Stat(name, &st); {
-		case errors.Is(err, fs.ErrNotExist): // gone meanwhile, or a link to nothing
-			continue
-		case err != nil:
-			return nil, fmt.Errorf("%s cannot be looked at on the master's host: %w", name, err)
-		case st.Mode&unix.S_IFMT != unix.S_IFREG:
-			continue
-		case !utf8.ValidString(name):
-			return nil, fmt.Errorf("the name of %q is not UTF-8; rename it", name)
+	tree := &watched{base: base, FS: os.DirFS(base)}
+	names := map[string]bool{} // a pattern may find a file in two ways
+	err = doublestar.GlobWalk(tree, below, func(path string, _ fs.DirEntry) error {
+		if names[path] = true; len(names) > lookout.MostFiles {
+			return fmt.Errorf("%s matches more than %d files; narrow it, or move away what was processed", pattern, lookout.MostFiles)
 		}
-		came := st.Ctim // which a move sets, too
-		if came.Nano() <= 0 {
-			came = st.Mtim // a file system that knows no other
-		}
-		out = append(out, flow.FoundFile{
-			FileVersion: flow.FileVersion{Path: filepath.Clean(name), Size: st.Size, Modified: st.Mtim.Nano()},
-			CameAt:      flow.Time(came.Nano() / 1000), Coarse: coarse,
-		})
+		return nil
+	}, doublestar.WithNoFollow(), doublestar.WithNoHidden())
+	switch {
+	case err != nil:
+		return nil, "", err
+	case names["."] || tree.err != nil && tree.where == ".":
+		return nil, "", fmt.Errorf("folder %s cannot be read on the master's host: %w", base, bare(tree.err))
+	case tree.err != nil:
+		trouble = fmt.Sprintf("folder %s cannot be read on the master's host, the others are: %v", filepath.Join(base, tree.where), bare(tree.err))
 	}
-	return out, nil
+	for path := range names {
+		f, is, err := look(filepath.Join(base, path))
+		if err != nil {
+			trouble = fmt.Sprintf("%s cannot be looked at on the master's host, the others are: %v", filepath.Join(base, path), err)
+		} else if is {
+			found = append(found, f)
+		}
+	}
+	return found, trouble, nil
 }
 
-// plain is an error without the call that failed, which says nothing to people.
-func plain(err error) error {
+// look is what there is of a file; false: it is none, or gone meanwhile.
+func look(name string) (f flow.FoundFile, is bool, err error) {
+	var st unix.Stat_t
+	switch err := unix.Stat(name, &st); {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENOTDIR):
+		return f, false, nil
+	case err != nil:
+		return f, false, err
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return f, false, nil
+	}
+	came := st.Ctim // which a move sets, too
+	if came.Nano() <= 0 {
+		came = st.Mtim // a file system that knows no other
+	}
+	f = flow.FoundFile{
+		FileVersion: flow.FileVersion{Path: name, Size: st.Size, Modified: st.Mtim.Nano()},
+		CameAt:      flow.Time(came.Nano() / 1000), Coarse: coarse,
+	}
+	if !utf8.ValidString(name) {
+		f.Path, f.Unfit = flow.Text(name, len(name)), fmt.Sprintf("its name %q is not UTF-8; rename it", name)
+	}
+	return f, true, nil
+}
+
+// watched is a tree of files that notes which folder could not be read; what is not there is no fault.
+type watched struct {
+	fs.FS
+	base  string
+	where string
+	err   error
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (w *watched) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(w.FS, name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+		w.where, w.err = name, err
+	}
+	return entries, err
+}
+
+// Stat implements fs.StatFS.
+func (w *watched) Stat(name string) (fs.FileInfo, error) { return fs.Stat(w.FS, name) }
+
+// bare is an error without the call that failed and its path, which are said already.
+func bare(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return fmt.Errorf("%s: %w", e.Path, e.Err)
+		return e.Err
 	}
 	return err
 }

@@ -27,8 +27,8 @@ func create(t *testing.T, dir string, names ...string) {
 func TestFind(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	create(t, dir, "a.csv", "b.json", "c.txt", "sub/d.csv", "sub/deep/e.csv", ".hidden.csv", "wörld.csv")
-	for link, to := range map[string]string{"link.csv": "c.txt", "broken.csv": "nowhere", "loop": ".", "sub/up": ".."} {
+	create(t, dir, "a.csv", "b.json", "c.txt", "sub/d.csv", "sub/deep/e.csv", ".hidden.csv", ".cache/h.csv", "wörld.csv")
+	for link, to := range map[string]string{"link.csv": "c.txt", "broken.csv": "nowhere", "loop": ".", "self.csv": "self.csv", "through.csv": "a.csv/x", "sub/up": ".."} {
 		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
 			t.Fatal(err)
 		}
@@ -40,25 +40,27 @@ func TestFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	for pattern, want := range map[string][]string{
-		"*.csv":        {".hidden.csv", "a.csv", "link.csv", "wörld.csv"},
+		"*.csv":        {"a.csv", "link.csv", "wörld.csv"},
 		"[ab].*":       {"a.csv", "b.json"},
-		"*.{csv,json}": {".hidden.csv", "a.csv", "b.json", "link.csv", "wörld.csv"},
-		"**/*.csv":     {".hidden.csv", "a.csv", "link.csv", "sub/d.csv", "sub/deep/e.csv", "wörld.csv"},
+		"*.{csv,json}": {"a.csv", "b.json", "link.csv", "wörld.csv"},
+		"**/*.csv":     {"a.csv", "link.csv", "sub/d.csv", "sub/deep/e.csv", "wörld.csv"},
 		"sub/*/?.csv":  {"sub/deep/e.csv"},
 		"a.csv":        {"a.csv"},
+		".*.csv":       {".hidden.csv"},
+		"**/**/?.csv":  {"a.csv", "sub/d.csv", "sub/deep/e.csv"},
 		"none":         nil,
 		"none/*":       nil,
 		"*/none/*.csv": nil,
 	} {
-		found, err := Find(filepath.Join(dir, pattern))
+		found, trouble, err := Find(filepath.Join(dir, pattern))
 		if pattern == "none/*" {
-			if err == nil || !strings.Contains(err.Error(), "none: no such file or directory") {
+			if err == nil || !strings.Contains(err.Error(), "none cannot be read on the master's host: no such file or directory") {
 				t.Errorf("%s: %v", pattern, err)
 			}
 			continue
 		}
-		if err != nil {
-			t.Errorf("%s: %v", pattern, err)
+		if err != nil || trouble != "" {
+			t.Errorf("%s: %v %s", pattern, err, trouble)
 		}
 		var got []string
 		for _, f := range found {
@@ -83,7 +85,7 @@ func TestWhenItCame(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, "part"), filepath.Join(dir, "whole")); err != nil {
 		t.Fatal(err)
 	}
-	found, err := Find(filepath.Join(dir, "whole"))
+	found, _, err := Find(filepath.Join(dir, "whole"))
 	if err != nil || len(found) != 1 {
 		t.Fatal(found, err)
 	}
@@ -95,22 +97,28 @@ func TestWhenItCame(t *testing.T) {
 func TestCannotFind(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	create(t, dir, "bad\xff.csv")
-	if _, err := Find(filepath.Join(dir, "*.csv")); err == nil || !strings.Contains(err.Error(), `bad\xff.csv" is not UTF-8; rename it`) {
-		t.Error(err)
+	create(t, dir, "bad\xff.csv", "good.csv", "sub/x.csv", "shut/y.csv")
+	found, trouble, err := Find(filepath.Join(dir, "*.csv"))
+	if err != nil || trouble != "" || len(found) != 2 {
+		t.Fatal(found, trouble, err)
 	}
-	if _, err := Find(filepath.Join(dir, "bad\xff.csv", "*")); err == nil {
-		t.Error("a file is no folder")
+	for _, f := range found {
+		if want := strings.Contains(f.Path, "bad"); (f.Unfit != "") != want || want && !strings.HasSuffix(f.Unfit, `bad\xff.csv" is not UTF-8; rename it`) {
+			t.Errorf("%+v", f)
+		}
+	}
+	if _, _, err := Find(filepath.Join(dir, "good.csv", "*")); err == nil || !strings.HasSuffix(err.Error(), "good.csv is no folder on the master's host") {
+		t.Error(err)
 	}
 	if os.Getuid() == 0 {
 		return // root reads everything
 	}
-	shut := filepath.Join(dir, "shut")
-	if err := os.Mkdir(shut, 0); err != nil {
+	if err := os.Chmod(filepath.Join(dir, "shut"), 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Find(filepath.Join(dir, "**", "*.txt")); err == nil || !strings.Contains(err.Error(), "permission denied") {
-		t.Error(err)
+	found, trouble, err = Find(filepath.Join(dir, "**", "*.csv"))
+	if err != nil || len(found) != 3 || !strings.Contains(trouble, filepath.Join(dir, "shut")+" cannot be read on the master's host, the others are: permission denied") {
+		t.Error(found, trouble, err)
 	}
 }
 
@@ -122,7 +130,7 @@ func BenchmarkFind(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		if found, err := Find(filepath.Join(dir, "*")); err != nil || len(found) != 10_000 {
+		if found, _, err := Find(filepath.Join(dir, "*")); err != nil || len(found) != 10_000 {
 			b.Fatal(len(found), err)
 		}
 	}

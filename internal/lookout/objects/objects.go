@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -26,59 +25,64 @@ const (
 	// coarse is how much too early the time of an object may be: S3 tells whole seconds, by a clock of its own.
 	coarse = 2 * time.Second
 	// patience is how long a listing may take.
-	patience = time.Minute
+	patience = 10 * time.Minute
 	// mostListed bounds what is listed for a pattern, however few of it match.
 	mostListed = 1_000_000
 )
 
-// Finder asks object stores. It is safe for concurrent use.
+// Finder asks an object store. It is safe for concurrent use.
 type Finder struct {
+	address, region string
+
 	mu     sync.Mutex
 	client *minio.Client
 	made   time.Time
-	way    way
 }
 
-// way is where the server is, as the environment says.
-type way struct{ address, region string }
+// New returns one for the object store that an environment names in the words of Amazon's own tools: AWS_ENDPOINT_URL_S3 or
+// AWS_ENDPOINT_URL, Amazon's own where there is neither, and AWS_REGION or AWS_DEFAULT_REGION.
+func New(getenv func(string) string) *Finder {
+	return &Finder{
+		address: cmp.Or(getenv("AWS_ENDPOINT_URL_S3"), getenv("AWS_ENDPOINT_URL"), "https://s3.amazonaws.com"),
+		region:  cmp.Or(getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION")),
+	}
+}
 
 // keep is how long a client is used: credentials of a file are read anew then, or when they were refused.
 const keep = 10 * time.Minute
 
 // Find returns the objects that match s3://bucket/pattern, in which * and ? stand for what has no slash, {a,b} for words and
-// ** for anything. Where the server is, and who may ask it, the environment of the process says in the words of Amazon's own
-// tools: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the files of a
-// profile, or the role of the host.
-func (f *Finder) Find(pattern string) ([]flow.FoundFile, error) {
+// ** for anything. Who may ask, the library finds as Amazon's own tools do: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the
+// files of a profile, or the role of the host.
+func (f *Finder) Find(pattern string) (found []flow.FoundFile, trouble string, err error) {
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(pattern, flow.BucketScheme), "/")
 	client, err := f.dial()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	var out []flow.FoundFile
 	listed := 0
-	for o := range client.ListObjects(ctx, bucket, minio.ListObjectsOptions{Prefix: prefix(key), Recursive: true}) {
+	for o := range client.ListObjectsIter(ctx, bucket, minio.ListObjectsOptions{Prefix: prefix(key), Recursive: true}) {
 		if o.Err != nil {
 			f.forget(client)
-			return nil, fmt.Errorf("the objects of %s cannot be listed: %w", pattern, plain(o.Err))
+			return nil, "", fmt.Errorf("the objects of %s cannot be listed: %w", pattern, plain(o.Err))
 		}
 		if listed++; listed > mostListed {
-			return nil, fmt.Errorf("more than %d objects begin with %q; begin the pattern with more than that", mostListed, prefix(key))
+			return nil, "", fmt.Errorf("more than %d objects begin with %q; begin the pattern with more than that", mostListed, prefix(key))
 		}
 		if match, err := doublestar.Match(key, o.Key); err != nil || !match || strings.HasSuffix(o.Key, "/") {
 			continue // what ends so stands for a folder
 		}
-		if len(out) == lookout.MostFiles {
-			return nil, fmt.Errorf("%s matches more than %d objects; narrow it, or move away what was processed", pattern, lookout.MostFiles)
+		if len(found) == lookout.MostFiles {
+			return nil, "", fmt.Errorf("%s matches more than %d objects; narrow it, or move away what was processed", pattern, lookout.MostFiles)
 		}
-		out = append(out, flow.FoundFile{
-			FileVersion: flow.FileVersion{Path: flow.BucketScheme + bucket + "/" + o.Key, Size: o.Size, Modified: o.LastModified.UnixNano()},
+		found = append(found, flow.FoundFile{
+			FileVersion: flow.FileVersion{Path: flow.BucketScheme + bucket + "/" + o.Key, Size: o.Size, Modified: o.LastModified.UnixNano(), Tag: o.ETag},
 			CameAt:      flow.At(o.LastModified), Coarse: coarse,
 		})
 	}
-	return out, nil
+	return found, "", nil
 }
 
 // prefix is what all keys begin with that match a pattern.
@@ -89,31 +93,27 @@ func prefix(pattern string) string {
 	return pattern
 }
 
-// dial is a client by the environment.
+// dial is a client.
 func (f *Finder) dial() (*minio.Client, error) {
-	w := way{
-		cmp.Or(os.Getenv("AWS_ENDPOINT_URL_S3"), os.Getenv("AWS_ENDPOINT_URL"), "https://s3.amazonaws.com"),
-		cmp.Or(os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")),
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.client != nil && f.way == w && time.Since(f.made) < keep {
+	if f.client != nil && time.Since(f.made) < keep {
 		return f.client, nil
 	}
-	u, err := url.Parse(w.address)
+	u, err := url.Parse(f.address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("AWS_ENDPOINT_URL of the master is %q, and no address such as https://minio.example.com:9000", w.address)
+		return nil, fmt.Errorf("AWS_ENDPOINT_URL of the master is %q, and no address such as https://minio.example.com:9000", f.address)
 	}
 	client, err := minio.New(u.Host, &minio.Options{
-		Secure: u.Scheme == "https", Region: w.region,
+		Secure: u.Scheme == "https", Region: f.region,
 		Creds: credentials.NewChainCredentials([]credentials.Provider{
 			&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{Client: &http.Client{Timeout: 2 * time.Second}},
 		}),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("object store %s: %w", w.address, err)
+		return nil, fmt.Errorf("object store %s: %w", f.address, err)
 	}
-	f.client, f.way, f.made = client, w, time.Now()
+	f.client, f.made = client, time.Now()
 	return client, nil
 }
 

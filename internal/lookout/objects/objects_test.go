@@ -89,8 +89,8 @@ func TestFind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &Finder{}
-	if _, err := f.Find("s3://inbox/*"); err == nil || !strings.Contains(err.Error(), "there is no bucket inbox") {
+	f := New(os.Getenv)
+	if _, _, err := f.Find("s3://inbox/*"); err == nil || !strings.Contains(err.Error(), "there is no bucket inbox") {
 		t.Error(err)
 	}
 	if err := c.MakeBucket(context.WithoutCancel(t.Context()), "inbox", minio.MakeBucketOptions{Region: "us-east-1"}); err != nil {
@@ -109,12 +109,12 @@ func TestFind(t *testing.T) {
 		"other/*":          {"other/wörld x.csv"},
 		"none/*":           nil,
 	} {
-		found, err := f.Find("s3://inbox/" + pattern)
+		found, _, err := f.Find("s3://inbox/" + pattern)
 		if err != nil || !slices.Equal(paths(found), want) {
 			t.Errorf("%s: %v, %v; want %v", pattern, paths(found), err, want)
 		}
 	}
-	found, err := f.Find("s3://inbox/a.csv")
+	found, _, err := f.Find("s3://inbox/a.csv")
 	if err != nil || len(found) != 1 {
 		t.Fatal(found, err)
 	}
@@ -122,16 +122,22 @@ func TestFind(t *testing.T) {
 		t.Errorf("%+v came about %s", o, began)
 	}
 
+	put(t, c, "a.csv", "A.CSV")
+	again, _, err := f.Find("s3://inbox/a.csv")
+	if err != nil || len(again) != 1 || again[0].FileVersion == found[0].FileVersion {
+		t.Errorf("written again it is the same: %v, %v", again, err)
+	}
+
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-	if _, err := (&Finder{}).Find("s3://inbox/*"); err == nil || !strings.Contains(err.Error(), "the masters need AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") || strings.Contains(err.Error(), "wrong") {
+	if _, _, err := New(os.Getenv).Find("s3://inbox/*"); err == nil || !strings.Contains(err.Error(), "the masters need AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") || strings.Contains(err.Error(), "wrong") {
 		t.Error(err)
 	}
 	t.Setenv("AWS_ENDPOINT_URL", "minio.example.com")
-	if _, err := f.Find("s3://inbox/*"); err == nil || !strings.Contains(err.Error(), `AWS_ENDPOINT_URL of the master is "minio.example.com", and no address`) {
+	if _, _, err := New(os.Getenv).Find("s3://inbox/*"); err == nil || !strings.Contains(err.Error(), `AWS_ENDPOINT_URL of the master is "minio.example.com", and no address`) {
 		t.Error(err)
 	}
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-	if _, err := f.Find("s3://inbox/*"); err == nil || !strings.Contains(err.Error(), "connection refused") {
+	if _, _, err := New(os.Getenv).Find("s3://inbox/*"); err == nil || !strings.Contains(err.Error(), "connection refused") {
 		t.Error(err)
 	}
 }

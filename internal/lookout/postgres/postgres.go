@@ -28,6 +28,7 @@ func Dial(ctx context.Context, source flow.DataSource, password string) (lookout
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "baton"
 	}
+	config.RuntimeParams["client_encoding"] = "UTF8" // whatever the database's own is
 	l := &listener{}
 	heard := config.Copy()
 	heard.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) {

@@ -4,6 +4,8 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -72,13 +74,19 @@ func testLookOut(w *world) {
 	w.same("db", second.Triggers[1].DataSource.Host)
 	w.same(first.Triggers[0].Since, second.Triggers[0].Since)
 
-	w.ok(w.m.Looked(w.ctx, w.me, []flow.Looked{{Trigger: first.Triggers[0].ID, At: now}, {Trigger: first.Triggers[1].ID, Problem: "no way", Alert: "trigger told starts nothing"}}, now))
+	looked := func(i int, at flow.Time, problem, alert string) flow.Looked {
+		return flow.Looked{Trigger: first.Triggers[i].ID, Since: first.Triggers[i].Since, At: at, Problem: problem, Alert: alert}
+	}
+	w.ok(w.m.Looked(w.ctx, w.me, []flow.Looked{looked(0, now, "", ""), looked(1, 0, "no way", "starts nothing")}, now))
 	rows := must(w.db.Triggers(w.ctx, "p", "a", 10, 0))(w).Items
 	w.same([]any{now, "", flow.Time(0), "no way"}, []any{rows[0].LookedAt, rows[0].Problem, rows[1].LookedAt, rows[1].Problem})
 	alerts := must(w.db.Alerts(w.ctx, flow.AlertFilter{}))(w).Items
 	w.same([]any{1, flow.AlertTrigger, "a", "trigger told starts nothing"}, []any{len(alerts), alerts[0].Kind, alerts[0].Workflow, alerts[0].Message})
-	w.ok(w.m.Looked(w.ctx, w.me, []flow.Looked{{Trigger: first.Triggers[0].ID, At: now - 5}, {Trigger: first.Triggers[1].ID}}, now))
-	w.same(now, must(w.db.Triggers(w.ctx, "p", "a", 10, 0))(w).Items[0].LookedAt, "it does not go back")
+	other0 := looked(0, now+5, "of what it waited for before", "")
+	other0.Since--
+	w.ok(w.m.Looked(w.ctx, w.me, []flow.Looked{looked(0, now-5, "", ""), looked(1, 0, "", ""), other0}, now))
+	row := must(w.db.Triggers(w.ctx, "p", "a", 10, 0))(w).Items[0]
+	w.same([]any{now, ""}, []any{row.LookedAt, row.Problem}, "it does not go back, and what it waits for now is meant")
 
 	must(w.m.Condemn(w.ctx, w.me, other, "test"))(w)
 	w.same(false, w.lookOut(w.me).Mine, "who is fenced looks out no more")
@@ -122,10 +130,15 @@ func testStartOutside(w *world) {
 	d.LookedAt = now
 	w.same(true, w.startOutside(w.me, d))
 	w.same(false, w.startOutside(w.me, w.came(o, "", "", version("/in/b", 1))), "it is known")
-	w.same(true, w.startOutside(w.me, w.came(o, "", "an expression failed", version("/in/b", 2))))
+	failed := w.came(o, "", "an expression failed", version("/in/b", 2))
+	failed.Starts[0].Failed = true
+	failed.Starts = append(failed.Starts, failed.Starts[0])
+	w.same(true, w.startOutside(w.me, failed))
+	alerts := must(w.db.Alerts(w.ctx, flow.AlertFilter{}))(w).Items
+	w.same([]any{1, "trigger files started nothing for something: an expression failed; nor for 1 more"}, []any{len(alerts), alerts[0].Message})
 	starts := w.startsOf("a")
-	w.same([]any{2, flow.StartSkipped, "an expression failed"}, []any{len(starts), starts[0].State, starts[0].Reason})
-	run := must(w.db.Instance(w.ctx, starts[1].Instance))(w)
+	w.same([]any{3, flow.StartSkipped, "an expression failed"}, []any{len(starts), starts[0].State, starts[0].Reason})
+	run := must(w.db.Instance(w.ctx, starts[2].Instance))(w)
 	w.same([]any{flow.TriggerTrigger, flow.InstanceSubmitted}, []any{run.Trigger, run.State})
 
 	w.same(true, w.startOutside(w.me, flow.OutsideDecision{
@@ -133,7 +146,7 @@ func testStartOutside(w *world) {
 		Changed: []flow.KnownFile{{FileVersion: version("/in/a", 1), GoneAt: now}},
 	}))
 	known := map[flow.FileVersion]flow.Time{}
-	for _, k := range must(w.m.KnownFiles(w.ctx, o.ID))(w) {
+	for _, k := range must(w.m.KnownFiles(w.ctx, o.ID, ""))(w).Files {
 		known[k.FileVersion] = k.GoneAt
 	}
 	w.same(map[flow.FileVersion]flow.Time{version("/in/a", 1): now, version("/in/b", 2): 0}, known)
@@ -143,14 +156,14 @@ func testStartOutside(w *world) {
 	w.apply(triggered("a", changed))
 	w.same(false, w.startOutside(w.me, w.came(o, "", "", version("/in/c", 1))), "it is another revision")
 	now2 := w.lookOut(w.me).Triggers[0]
-	w.same([]any{o.Since, now, 2}, []any{now2.Since, now2.LookedAt, len(must(w.m.KnownFiles(w.ctx, o.ID))(w))}, "it looks for the same")
+	w.same([]any{o.Since, now, 2}, []any{now2.Since, now2.LookedAt, len(must(w.m.KnownFiles(w.ctx, o.ID, ""))(w).Files)}, "it looks for the same")
 
 	w.apply(triggered("a", arrives("files", "/other/*")))
 	now3 := w.lookOut(w.me).Triggers[0]
-	w.same([]any{true, flow.Time(0), 0}, []any{now3.Since >= o.Since, now3.LookedAt, len(must(w.m.KnownFiles(w.ctx, o.ID))(w))}, "it begins anew")
+	w.same([]any{true, flow.Time(0), 0}, []any{now3.Since >= o.Since, now3.LookedAt, len(must(w.m.KnownFiles(w.ctx, o.ID, ""))(w).Files)}, "it begins anew")
 	w.same(true, w.startOutside(w.me, w.came(now3, "", "", version("/in/a", 1))))
 	must(w.db.EnableTriggers(w.ctx, "p", "a", "", false))(w)
-	w.same([]any{0, 0}, []any{len(w.lookOut(w.me).Triggers), len(must(w.m.KnownFiles(w.ctx, o.ID))(w))}, "one that is disabled forgets")
+	w.same([]any{0, 0}, []any{len(w.lookOut(w.me).Triggers), len(must(w.m.KnownFiles(w.ctx, o.ID, ""))(w).Files)}, "one that is disabled forgets")
 	w.same(false, must(w.m.Waiting(w.ctx, w.me))(w).Outside)
 	must(w.db.EnableTriggers(w.ctx, "p", "a", "", true))(w)
 	w.same(flow.Time(0), w.lookOut(w.me).Triggers[0].LookedAt)
@@ -180,4 +193,36 @@ func testStartOutsideKeys(w *world) {
 		}
 	}
 	w.same([]any{map[string]bool{"s:1": true, "s:2": true, "s:3": true}, 2, 3}, []any{keys, runs, len(w.startsOf("a"))})
+}
+
+// testKnownFiles: many files, with paths of any length, are read in parts.
+func testKnownFiles(w *world) {
+	w.apply(triggered("a", arrives("files", "/in/*")))
+	o := w.lookOut(w.me).Triggers[0]
+	const n = 12_345
+	want := map[flow.FileVersion]bool{}
+	for len(want) < n {
+		var fresh []flow.FileVersion
+		for range min(5000, n-len(want)) {
+			v := version(fmt.Sprintf("/in/%s/%d", strings.Repeat("x", len(want)%4000), len(want)), 1)
+			v.Tag = fmt.Sprint(len(want) % 2)
+			want[v] = true
+			fresh = append(fresh, v)
+		}
+		w.same(true, w.startOutside(w.me, flow.OutsideDecision{Trigger: o.ID, Revision: o.Revision, Fresh: fresh}))
+	}
+	twice := want
+	for from := ""; ; {
+		part := must(w.m.KnownFiles(w.ctx, o.ID, from))(w)
+		for _, k := range part.Files {
+			if !twice[k.FileVersion] {
+				w.Fatalf("%s is not known, or known twice", k.Path)
+			}
+			delete(twice, k.FileVersion)
+		}
+		if from = part.Next; from == "" {
+			break
+		}
+	}
+	w.same(0, len(twice))
 }

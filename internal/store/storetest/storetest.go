@@ -141,6 +141,7 @@ func Run(t *testing.T, open Open) {
 		{"outside/at once", testLookOutRace},
 		{"outside/start", testStartOutside},
 		{"outside/keys", testStartOutsideKeys},
+		{"outside/known files", testKnownFiles},
 		{"schedules/disabled while due", testDisabledWhileDue},
 		{"schedules/alert", testFireBesideAnApply},
 		{"schedules/many rows", testFireManyRows},

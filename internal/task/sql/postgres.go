@@ -39,6 +39,9 @@ func (postgres) open(source *flow.DataSource, password string) (*sql.DB, error) 
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "baton"
 	}
+	if config.RuntimeParams["client_encoding"] == "" {
+		config.RuntimeParams["client_encoding"] = "UTF8" // whatever the database's own is: texts of scripts and results are UTF-8
+	}
 	return sql.OpenDB(postgresConnector{config: config}), nil
 }
 

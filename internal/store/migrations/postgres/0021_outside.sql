@@ -21,11 +21,13 @@ CREATE TABLE trigger_outside (
 -- Files that are no event any more: they were counted, or there before.
 CREATE TABLE trigger_file (
     trigger_id BIGINT NOT NULL,
+    digest     TEXT COLLATE "C" NOT NULL, -- of what follows but gone_at: a path may be longer than a key
     path       TEXT COLLATE "C" NOT NULL,
     modified   BIGINT NOT NULL, -- nanoseconds
     size       BIGINT NOT NULL,
-    gone_at    BIGINT NOT NULL DEFAULT 0, -- 0: it is there
-    PRIMARY KEY (trigger_id, path, modified, size)
+    tag        TEXT COLLATE "C" NOT NULL, -- of an object
+    gone_at    BIGINT NOT NULL, -- 0: it is there
+    PRIMARY KEY (trigger_id, digest)
 );
 
 -- +goose Down

@@ -21,11 +21,13 @@ CREATE TABLE trigger_outside (
 -- Files that are no event any more: they were counted, or there before.
 CREATE TABLE trigger_file (
     trigger_id INTEGER NOT NULL,
+    digest     TEXT NOT NULL, -- of what follows but gone_at: a path may be longer than a key
     path       TEXT NOT NULL,
     modified   INTEGER NOT NULL, -- nanoseconds
     size       INTEGER NOT NULL,
-    gone_at    INTEGER NOT NULL DEFAULT 0, -- 0: it is there
-    PRIMARY KEY (trigger_id, path, modified, size)
+    tag        TEXT NOT NULL, -- of an object
+    gone_at    INTEGER NOT NULL, -- 0: it is there
+    PRIMARY KEY (trigger_id, digest)
 ) STRICT, WITHOUT ROWID;
 
 -- +goose Down
