@@ -628,3 +628,22 @@ func TestEncodings(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Where notifications never cease, until when all was heard goes on all the same.
+func TestBusyChannel(t *testing.T) {
+	t.Parallel()
+	w, dsn := newWorld(t), pgtest.Empty(t)
+	w.source(dsn)
+	w.apply(notify("told", "orders", ""))
+	m := w.master("one", postgres.Dial)
+	w.until("somebody listens", w.looks("told"), m)
+	first, sent := w.triggers()["told"].LookedAt, 0
+	w.until("it goes on", func() bool {
+		sent++
+		send(t, dsn, "orders", fmt.Sprintf(`{"id": %d}`, sent))
+		return w.triggers()["told"].LookedAt > first
+	}, m)
+	m.stop()
+	m = w.master("one", postgres.Dial)
+	w.until("the gap", func() bool { return len(w.starts()) == sent+1 }, m)
+}

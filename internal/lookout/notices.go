@@ -53,6 +53,8 @@ type hearer struct {
 	stop context.CancelFunc
 	wake chan struct{}
 
+	writing sync.Mutex
+
 	mu      sync.Mutex
 	outside flow.Outside
 	until   flow.Time // when it was heard last, as far as anybody knows; 0: nobody ever listened
@@ -60,6 +62,10 @@ type hearer struct {
 	gap     *trigger.Gap
 	queue   []flow.Notice
 	dropped int // of which no more was kept
+	// then is until when it is heard once what was taken by then is written: after so many in all.
+	then           flow.Time
+	after          int
+	taken, written int
 }
 
 func (l *Lookout) newEar(ctx context.Context, o flow.Outside, hearers []*hearer) *ear {
@@ -182,8 +188,17 @@ func (e *ear) listen(ctx context.Context) (heard bool, err error) {
 				h.hears(session, until, now)
 			}
 		}
-		for {
-			n, retune, err := e.next(ctx, conn, &until)
+		take := func(n flow.Notice) {
+			count++
+			n.Key, n.At = session+":"+strconv.Itoa(count), e.l.now()
+			n.Payload = flow.Text(n.Payload, len(n.Payload))
+			for _, h := range wanted[n.Channel] {
+				h.take(n)
+			}
+		}
+		for retune, checked := false, false; !retune && !checked; {
+			n, again, err := e.next(ctx, conn)
+			retune = again
 			if err != nil {
 				if retune {
 					poke(e.changed)
@@ -191,17 +206,34 @@ func (e *ear) listen(ctx context.Context) (heard bool, err error) {
 				return heard, err
 			}
 			if n != nil {
-				count++
-				n.Key, n.At = session+":"+strconv.Itoa(count), e.l.now()
-				n.Payload = flow.Text(n.Payload, len(n.Payload))
-				for _, h := range wanted[n.Channel] {
-					h.take(*n)
-				}
+				take(*n)
 			}
-			if retune || n == nil || e.l.now().Sub(now) >= checkEvery {
-				break
+			if n == nil || e.l.now().Sub(now) >= checkEvery {
+				if until, err = e.check(ctx, conn, take); err != nil {
+					return heard, err
+				}
+				checked = true
 			}
 		}
+	}
+}
+
+// check tells until when all was heard that had been sent: until it asked the database, which tells what came before first.
+func (e *ear) check(ctx context.Context, conn Listener, take func(flow.Notice)) (until flow.Time, err error) {
+	until = e.l.now()
+	asking, end := context.WithTimeout(ctx, dialPatience)
+	defer end()
+	if err := conn.Check(asking); err != nil {
+		return 0, err
+	}
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	for {
+		n, err := conn.Next(over)
+		if err != nil {
+			return until, ctx.Err() // there is no more
+		}
+		take(n)
 	}
 }
 
@@ -237,9 +269,8 @@ func (e *ear) tune(ctx context.Context, conn Listener, hears map[string]bool, wa
 	return nil
 }
 
-// next is the next notification, nil when there was none for a while and the database still answers. retune: others
-// listen now. Where none waits to be read it moves until.
-func (e *ear) next(ctx context.Context, conn Listener, until *flow.Time) (n *flow.Notice, retune bool, err error) {
+// next is the next notification, nil when there was none for a while. retune: others listen now.
+func (e *ear) next(ctx context.Context, conn Listener) (n *flow.Notice, retune bool, err error) {
 	waiting, cancel := context.WithTimeout(ctx, checkEvery)
 	defer cancel()
 	done, changed := make(chan struct{}), make(chan bool, 1)
@@ -252,7 +283,6 @@ func (e *ear) next(ctx context.Context, conn Listener, until *flow.Time) (n *flo
 			changed <- false
 		}
 	}()
-	began := e.l.now()
 	got, err := conn.Next(waiting)
 	close(done)
 	retune = <-changed
@@ -262,10 +292,7 @@ func (e *ear) next(ctx context.Context, conn Listener, until *flow.Time) (n *flo
 	case ctx.Err() != nil || waiting.Err() == nil:
 		return nil, retune, err
 	}
-	asking, end := context.WithTimeout(ctx, dialPatience)
-	defer end()
-	*until = began // what came since may not be read
-	return nil, retune, conn.Check(asking)
+	return nil, retune, nil
 }
 
 // hearer is that of a trigger, as it is now; another one when it began anew.
@@ -308,13 +335,13 @@ func (h *hearer) hears(session string, until, now flow.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.why == "" {
-		if h.gap == nil && len(h.queue) == 0 && until != 0 {
-			h.until = until
+		if h.then == 0 {
+			h.then, h.after = until, h.taken
 		}
 		h.tell()
 		return
 	}
-	from := h.until
+	from := max(h.until, h.then) // what is not written yet is not lost
 	if from == 0 && now.Sub(h.outside.Since) > firstEar {
 		from, h.why = h.outside.Since, "nobody could listen yet"
 	}
@@ -325,17 +352,19 @@ func (h *hearer) hears(session string, until, now flow.Time) {
 		h.gap = &trigger.Gap{Key: session + ":from:" + strconv.FormatInt(int64(from), 10), From: min(from, now), To: now, Why: h.why}
 		poke(h.wake)
 	}
-	h.until, h.why = now, ""
+	h.until, h.why, h.then, h.after = now, "", now, h.taken
 	h.tell()
 }
 
-// tell notes that somebody listens, and until when, unless something of that is not written yet.
+// tell notes that somebody listens, and until when, as far as all of that is written: what is not would be lost with this
+// master.
 func (h *hearer) tell() {
-	at := h.until
-	if h.gap != nil || len(h.queue) > 0 {
-		at = 0
+	if h.then == 0 || h.gap != nil || h.dropped > 0 || h.written < h.after {
+		h.l.looked(h.outside, 0)
+		return
 	}
-	h.l.looked(h.outside, at)
+	h.until, h.then = max(h.until, h.then), 0
+	h.l.looked(h.outside, h.until)
 }
 
 // deaf notes that nobody listens.
@@ -364,6 +393,7 @@ func (h *hearer) take(n flow.Notice) {
 		return
 	}
 	h.queue = append(h.queue, n)
+	h.taken++
 	poke(h.wake)
 }
 
@@ -393,24 +423,30 @@ func (h *hearer) endWell(ctx context.Context) {
 
 // write writes a part of what was heard, and tells whether there is more.
 func (h *hearer) write(ctx context.Context) bool {
+	more, failed := h.writePart(ctx)
+	return more || failed && pause(ctx, again)
+}
+
+// writePart is for one at a time.
+func (h *hearer) writePart(ctx context.Context) (more, failed bool) {
+	h.writing.Lock()
+	defer h.writing.Unlock()
 	h.mu.Lock()
 	o, gap, queue := h.outside, h.gap, h.queue
 	h.mu.Unlock()
 	if gap == nil && len(queue) == 0 || ctx.Err() != nil {
-		return false
+		return false, false
 	}
 	d, taken := trigger.Hear(o, gap, queue, h.l.now())
 	written, err := h.l.start(ctx, d)
 	switch {
-	case err != nil && h.l.refused(ctx, "write what was heard", err):
-		return false
-	case err != nil && ctx.Err() == nil:
-		h.l.cannot(o, "what was heard cannot be written: "+err.Error())
-		return pause(ctx, again)
+	case err != nil && h.l.refused(ctx, "write what was heard", err), err != nil && ctx.Err() != nil:
+		return false, false
 	case err != nil:
-		return false
+		h.l.cannot(o, "what was heard cannot be written: "+err.Error())
+		return false, true
 	case !written: // kept: each has a key, so that none is written twice; the trigger as it is now comes soon
-		return pause(ctx, again)
+		return false, true
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -418,11 +454,15 @@ func (h *hearer) write(ctx context.Context) bool {
 		h.gap = nil
 	}
 	h.queue = slices.Delete(h.queue, 0, taken)
+	h.written += taken
 	if h.dropped > 0 && len(h.queue) == 0 && h.gap == nil {
 		h.gap = &trigger.Gap{
 			Key: rand.Text(), From: h.until, To: h.l.now(), Why: fmt.Sprintf("%d notifications more than the %d that are kept while the store is away", h.dropped, maxQueue),
 		}
 		h.dropped = 0
 	}
-	return h.gap != nil || len(h.queue) > 0
+	if h.why == "" {
+		h.tell()
+	}
+	return h.gap != nil || len(h.queue) > 0, false
 }
