@@ -60,9 +60,9 @@ type dateRun struct {
 }
 
 // persist asks one api after the other until one answers; false: what was asked is refused.
-func (r *run) persist(ctx context.Context, api int, path string, body, into any, key string) bool {
+func (r *run) persist(ctx context.Context, api int, method, path string, body, into any, key string) bool {
 	for ; ctx.Err() == nil; api++ {
-		_, err := r.client.call(ctx, api, http.MethodPost, path, body, into, key)
+		_, err := r.client.call(ctx, api, method, path, body, into, key)
 		if err == nil {
 			return true
 		}
@@ -84,7 +84,7 @@ func (r *run) backfills(ctx context.Context, over time.Duration) {
 			"workflow": dated, "project": "default", "dates": o.list(), "parallel": o.parallel, "params": map[string]string{"ledger": r.ledger, "nap": "0.3"},
 		}
 		var made backfill
-		if !r.persist(ctx, o.api, "/api/v1/backfills", body, &made, o.key) {
+		if !r.persist(ctx, o.api, http.MethodPost, "/api/v1/backfills", body, &made, o.key) {
 			r.fault("backfill %s was not taken", o.key)
 			continue
 		}
@@ -93,9 +93,9 @@ func (r *run) backfills(ctx context.Context, over time.Duration) {
 		r.mu.Unlock()
 		if o.pause > 0 { // when it has ended meanwhile, both are refused
 			wait(ctx, o.pause)
-			if r.persist(ctx, o.api+1, "/api/v1/backfills/"+made.ID+"/pause", nil, nil, "") {
+			if r.persist(ctx, o.api+1, http.MethodPost, "/api/v1/backfills/"+made.ID+"/pause", nil, nil, "") {
 				wait(ctx, o.pause)
-				r.persist(ctx, o.api, "/api/v1/backfills/"+made.ID+"/resume", nil, nil, "")
+				r.persist(ctx, o.api, http.MethodPost, "/api/v1/backfills/"+made.ID+"/resume", nil, nil, "")
 			}
 		}
 		wait(ctx, over/time.Duration(2*len(r.plan.backfills)))
@@ -162,7 +162,7 @@ func (r *run) checkBackfills(ctx context.Context, pasts []past) error {
 				going = append(going, holding{from: *p.StartedAt, to: *p.EndedAt, slots: 1, run: p.ID})
 			}
 		}
-		for _, h := range tooMany(going, f.parallel) {
+		for _, h := range tooMany(going, func(_, _ time.Time) int { return f.parallel }) {
 			r.violate(invBackfills, h.run, "backfill %s has %d runs at a time, and more went on at %s, when run %s began", f.id, f.parallel, clock(h.from), h.run)
 		}
 	}

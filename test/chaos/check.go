@@ -35,15 +35,19 @@ const (
 	invFired      = "a time that was fired has one run, for that time, and it ends; one that was left out has a reason and no run"
 	invChildren   = "each task that runs a workflow has one run, and comes to what that comes to"
 	invAll        = "with missed: all every time is fired"
-	invPools      = "what runs never holds more slots of a pool, or of a key, than there are, and none is left when all is over"
+	invPools      = "what runs never holds more slots of a pool, or of a key, than there were when it got them, and none is left when all is over"
 	invItems      = "each item of a map has one recorded success, and the results are complete and in order"
+	invMaps       = "when a run has ended no item of a map is under way, and none has succeeded twice without an order to do it again"
 	invFollow     = "what waits for another run begins after that has succeeded"
 	invBackfills  = "each date of a backfill has one run, no more go on than may, and all end"
+	invFiles      = "each file that arrived has one run, for the time at which it came, and nothing else has one"
+	invNotices    = "each notification has one run, or none where it is recorded that nobody listened"
+	invGaps       = "a time in which nobody listened is told as one only when it was, and with missed: once has one run"
 )
 
 var invariants = []string{
 	invOneRun, invLost, invStray, invTokens, invStale, invOnce, invOrder, invSlots, invKilled, invTerminal, invSecond, invVerbs,
-	invFates, invFired, invAll, invChildren, invPools, invItems, invFollow, invBackfills, invWhole, invFell, invDisturbed, invLeftBehind, invStarts, invClaims, invNames,
+	invFates, invFired, invAll, invChildren, invPools, invItems, invMaps, invFollow, invBackfills, invFiles, invNotices, invGaps, invWhole, invFell, invDisturbed, invLeftBehind, invStarts, invClaims, invNames,
 }
 
 // violation is one that was found broken.
@@ -98,6 +102,9 @@ func (r *run) check(ctx context.Context, open []instance) error {
 	if err := r.checkBackfills(ctx, pasts); err != nil {
 		return err
 	}
+	if err := r.checkTriggers(ctx); err != nil {
+		return err
+	}
 	for _, in := range open {
 		r.violate(invLost, in.ID, "run %s (%s) is still %s: %s", in.ID, in.Workflow, in.State, in.Reason)
 	}
@@ -110,6 +117,7 @@ func (r *run) check(ctx context.Context, open []instance) error {
 		r.checkRows(p, byRow, byToken)
 		r.checkOrder(p, byRow)
 		r.checkItems(p, byToken)
+		r.checkMaps(p, byToken)
 		r.checkSecond(p, byToken)
 	}
 	r.result.attempts = len(attempts)
@@ -136,7 +144,7 @@ func (r *run) check(ctx context.Context, open []instance) error {
 func (r *run) checkStarts(pasts []past) {
 	byKey := map[string][]string{}
 	for _, p := range pasts {
-		if p.Trigger != triggerSchedule && p.Trigger != triggerParent && p.Trigger != triggerBackfill { // others tell who asked for those
+		if p.Trigger != triggerSchedule && p.Trigger != triggerParent && p.Trigger != triggerBackfill && p.Trigger != triggerEvent { // others tell who asked for those
 			byKey[p.Key] = append(byKey[p.Key], p.ID)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,7 +208,31 @@ func TestCheckerBitesOnWhatIsShared(t *testing.T) {
 		"too many":          {[]holding{h(1, 3, 1), h(1.5, 3, 1), h(2, 3, 1)}, 1},
 		"too large":         {[]holding{h(1, 3, 1), h(2, 3, 2)}, 1},
 	} {
-		if got := tooMany(tc.held, 2); len(got) != tc.want {
+		if got := tooMany(tc.held, func(_, _ time.Time) int { return 2 }); len(got) != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+
+	// The pool had three slots, one from 2 on, and two from 6 on; each order took half a second.
+	sizes := []size{{slots: 3}, {slots: 1, asked: at(2), done: at(2.5)}, {slots: 2, asked: at(6), done: at(6.5)}}
+	for name, tc := range map[string]struct {
+		held []holding
+		want int
+	}{
+		"what was held may go on":        {[]holding{h(1, 9, 2), h(1.5, 9, 1)}, 0},
+		"given before, begun later":      {[]holding{h(1, 9, 2), {from: at(4), to: at(9), given: at(1.9), slots: 1}}, 0},
+		"given while it was made small":  {[]holding{h(1, 9, 2), {from: at(4), to: at(9), given: at(2.4), slots: 1}}, 0},
+		"given when it was small":        {[]holding{h(1, 9, 2), {from: at(4), to: at(9), given: at(2.6), slots: 1}}, 1},
+		"given while it was made larger": {[]holding{h(3, 9, 1), {from: at(6.1), to: at(9), given: at(6), slots: 1}}, 0},
+		"given before it was larger":     {[]holding{h(3, 9, 1), {from: at(5.9), to: at(9), given: at(5), slots: 1}}, 1},
+		"more than it ever had":          {[]holding{h(7, 9, 2), h(8, 9, 1)}, 1},
+	} {
+		for i, held := range tc.held {
+			if held.given.IsZero() {
+				tc.held[i].given = held.from
+			}
+		}
+		if got := tooMany(tc.held, func(from, to time.Time) int { return most(sizes, from, to) }); len(got) != tc.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -255,6 +280,46 @@ func TestCheckerBitesOnWhatIsShared(t *testing.T) {
 		}
 	}
 
+	for name, spoil := range map[string]func(p *past){
+		"":                             func(*past) {},
+		"an item rests alone":          func(p *past) { p.items[3].State = "paused" },
+		"an item waits":                func(p *past) { p.items[3].State = "queued" },
+		"one set aside runs":           func(p *past) { p.attempts = append(p.attempts, attempt{Task: "m[2]", Token: 40, State: "running"}) },
+		"it wrote when it was no more": func(p *past) { p.attempts[3].State, p.attempts[3].Confirmed = "killed", true },
+		"it succeeded again":           func(p *past) { p.attempts[1].Task = "m[0]" },
+		"it did so before an order": func(p *past) {
+			p.attempts[1].Task, p.outcomes = "m[0]", []outcome{{Verb: "rerun", Applied: true, At: at(30)}}
+		},
+		"it was told to, in vain": func(p *past) {
+			p.attempts[1].Task, p.outcomes = "m[0]", []outcome{{Verb: "rerun", At: at(10)}, {Verb: "recover", Applied: true, At: at(10)}}
+		},
+	} {
+		p, lines := mapped()
+		p.State = "succeeded"
+		for i := range p.attempts {
+			end := at(float64(11 + i))
+			p.attempts[i].Task, p.attempts[i].GrantedAt, p.attempts[i].EndedAt = fmt.Sprintf("m[%d]", i), at(float64(10+i)), &end
+			lines[p.attempts[i].Token][0].at = end.Add(time.Millisecond)
+		}
+		spoil(&p)
+		if got := found(func(r *run) { r.checkMaps(p, lines) }); (got == "") != (name == "") {
+			t.Errorf("items, %s: %q", name, got)
+		}
+		if name == "an item rests alone" {
+			p.Tasks[0].State = "paused"
+			if got := found(func(r *run) { r.checkMaps(p, lines) }); got != "" {
+				t.Errorf("an item that rests with its map: %q", got)
+			}
+		}
+		if name != "it succeeded again" {
+			continue
+		}
+		p.outcomes = []outcome{{Verb: "task.retry", Applied: true, At: at(10.5)}}
+		if got := found(func(r *run) { r.checkMaps(p, lines) }); got != "" {
+			t.Errorf("items that were to be done again: %q", got)
+		}
+	}
+
 	day := at(1000)
 	for ended, want := range map[float64]string{3: "", 5: invFollow} {
 		first := past{instance: instance{ID: "1", Workflow: ahead, DataTime: day, Tasks: []task{{ID: "10", Name: "a", State: "succeeded"}}}}
@@ -263,5 +328,87 @@ func TestCheckerBitesOnWhatIsShared(t *testing.T) {
 		if got := found(func(r *run) { r.checkFollowers([]past{first, second}, rows) }); got != want {
 			t.Errorf("the upstream ended at %v: %q", ended, got)
 		}
+	}
+}
+
+// What happened outside is found wrong when it was lost or counted twice.
+func TestCheckerBitesOnTriggers(t *testing.T) {
+	t.Parallel()
+	ran := func(id, key string, s float64) instance {
+		return instance{ID: id, Trigger: triggerEvent, Params: map[string]string{"key": key}, DataTime: at(s)}
+	}
+	fired := func(id, cause string) event { return event{State: "fired", Cause: cause, Instance: id} }
+	verdict := func(broken []violation) string {
+		if len(broken) == 0 {
+			return ""
+		}
+		return broken[0].invariant
+	}
+
+	files := []moved{{"/in/a", at(1), at(1.1)}, {"/in/b", at(2), at(4)}}
+	for name, spoil := range map[string]func(t *triggered){
+		"":            func(*triggered) {},
+		"one is lost": func(t *triggered) { t.runs, t.events = t.runs[:1], t.events[:1] },
+		"one has two runs": func(t *triggered) {
+			t.runs, t.events = append(t.runs, ran("3", "/in/a", 1)), append(t.events, fired("3", ""))
+		},
+		"nobody moved it": func(t *triggered) {
+			t.runs, t.events = append(t.runs, ran("3", "/in/c", 1)), append(t.events, fired("3", ""))
+		},
+		"for another time":     func(t *triggered) { t.runs[1].DataTime = at(4.2) },
+		"a run of no event":    func(t *triggered) { t.events = t.events[1:] },
+		"a run of two events":  func(t *triggered) { t.events[1].Instance = "1" },
+		"a run that never was": func(t *triggered) { t.events = append(t.events, fired("3", "")) },
+		"skipped for nothing":  func(t *triggered) { t.events = append(t.events, event{State: "skipped"}) },
+	} {
+		tr := triggered{workflow: arrives, runs: []instance{ran("1", "/in/a", 1), ran("2", "/in/b", 3)}, events: []event{fired("1", ""), fired("2", "")}}
+		spoil(&tr)
+		if got := verdict(brokenFiles(files, tr)); (got == invFiles) != (name != "") {
+			t.Errorf("files, %s: %q", name, got)
+		}
+	}
+
+	// Nobody listened from 10 to 15; one was sent before, two meanwhile, one perhaps later, and one then.
+	const cause = "nobody listened from 1970-01-01T00:00:10Z to 1970-01-01T00:00:15Z: the master that listened has ended"
+	sent := []notice{{"a", at(5), at(5.1), true}, {"b", at(8.9), at(9.1), true}, {"c", at(16.9), at(17.1), true}, {"d", at(30), at(31), false}, {"e", at(45), at(45.1), true}}
+	for name, tc := range map[string]struct {
+		spoil func(t *triggered, sent []notice)
+		want  string
+	}{
+		"as it should be":             {func(*triggered, []notice) {}, ""},
+		"one is lost":                 {func(t *triggered, _ []notice) { t.runs, t.events = t.runs[1:], t.events[1:] }, invNotices},
+		"lost before nobody listened": {func(_ *triggered, sent []notice) { sent[1].done = at(8.95) }, invNotices},
+		"lost when one did again":     {func(_ *triggered, sent []notice) { sent[2].asked = at(17.05) }, invNotices},
+		"one has two runs": {func(t *triggered, _ []notice) {
+			t.runs, t.events = append(t.runs, ran("3", "a", 5)), append(t.events, fired("3", ""))
+		}, invNotices},
+		"nobody sent it": {func(t *triggered, _ []notice) {
+			t.runs, t.events = append(t.runs, ran("3", "x", 5)), append(t.events, fired("3", ""))
+		}, invNotices},
+		"what was perhaps sent": {func(t *triggered, _ []notice) {
+			t.runs, t.events = append(t.runs, ran("3", "d", 30)), append(t.events, fired("3", ""))
+		}, ""},
+		"nothing made up for it": {func(t *triggered, _ []notice) {
+			t.runs, t.events[1] = slices.Delete(t.runs, 1, 2), event{State: "skipped", Cause: cause, Reason: "lost"}
+		}, invGaps},
+		"one that was heard": {func(t *triggered, _ []notice) { t.events[1].Cause = strings.Replace(cause, "15Z", "50Z", 1) }, invGaps},
+		"made up for twice": {func(t *triggered, _ []notice) {
+			t.runs, t.events = append(t.runs, ran("3", missedKey, 15)), append(t.events, fired("3", ""))
+		}, invGaps},
+	} {
+		tr := triggered{workflow: makesUp, runs: []instance{ran("1", "a", 5), ran("2", missedKey, 15), ran("4", "e", 45)}, events: []event{fired("1", ""), fired("2", cause), fired("4", "")}}
+		told := slices.Clone(sent)
+		tc.spoil(&tr, told)
+		if got := verdict(brokenNotices(told, tr, true)); got != tc.want {
+			t.Errorf("notifications, %s: %q", name, got)
+		}
+	}
+	plain := triggered{workflow: hears, runs: []instance{ran("1", "a", 5), ran("4", "e", 45)}, events: []event{fired("1", ""), {State: "skipped", Cause: cause, Reason: "lost"}, fired("4", "")}}
+	if got := brokenNotices(sent, plain, false); len(got) > 0 {
+		t.Errorf("nothing makes up for it: %v", got)
+	}
+	plain.runs, plain.events[1] = append(plain.runs, ran("2", missedKey, 15)), fired("2", cause)
+	if got := verdict(brokenNotices(sent, plain, false)); got != invGaps {
+		t.Errorf("made up for, and nobody wanted it: %q", got)
 	}
 }

@@ -68,6 +68,10 @@ type run struct {
 	desks   []*desk
 	reigns  []*reigns
 	filled  []filled
+	moved   []moved
+	sent    []notice
+	sizes   map[string][]size      // of pools, in order
+	given   map[string][]time.Time // since when slots were seen to be held, by run and task
 	seen    map[string][]sighting
 	slept   []time.Time // when this machine was found to have stood still
 	faulty  []string    // what the test itself could not do

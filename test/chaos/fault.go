@@ -83,7 +83,7 @@ func (r *run) inject(ctx context.Context, f *fault) (mend func() error, err erro
 	case crashStore:
 		return r.reopen(ctx, n), n.end(syscall.SIGQUIT)
 	case sessionsStore:
-		r.count(ctx, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+		r.count(ctx, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname IS NOT NULL AND pid <> pg_backend_pid()")
 		return none, nil
 	case killRegistry:
 		return func() error {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -119,11 +120,13 @@ func (r *run) runs(ctx context.Context, over time.Duration) {
 		all.Go(func() {
 			defer func() { <-slots }()
 			id, ok := r.begin(ctx, s, i)
-			if !ok || s.verb == "" {
+			if !ok {
 				return
 			}
-			wait(ctx, s.after)
-			r.verb(ctx, s.verbAPI, id, s.verb, s.task)
+			for i, v := range s.verbs {
+				wait(ctx, v.after)
+				r.verb(ctx, s.verbAPI+i, id, v.verb, v.task)
+			}
 		})
 	}
 	all.Wait()
@@ -135,7 +138,7 @@ func verbPath(id, verb, task string) string {
 		if verb == "release-task" {
 			verb = "release"
 		}
-		return "/api/v1/instances/" + id + "/tasks/" + task + "/" + verb
+		return "/api/v1/instances/" + id + "/tasks/" + url.PathEscape(task) + "/" + verb
 	}
 	return "/api/v1/instances/" + id + "/" + verb
 }

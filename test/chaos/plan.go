@@ -71,6 +71,9 @@ type plan struct {
 	// timings are orders for schedules, by workflow; more than there will be time for.
 	timings   map[string][]timing
 	backfills []backfillOrder
+	arrivals  []arrival
+	notices   []announcement
+	pools     []poolOrder
 }
 
 // order is a run to be started.
@@ -80,12 +83,16 @@ type order struct {
 	params   map[string]string
 	api      int
 	read     bool // it is looked for at the other api at once
-	verb     string
-	task     string
-	after    time.Duration // the verb, after the start was acknowledged
+	verbs    []verbOrder
 	verbAPI  int
 	date     string // data time; "": now
 	late     int    // it is started behind so many others
+}
+
+// verbOrder is a verb that a run is given.
+type verbOrder struct {
+	verb, task string
+	after      time.Duration // the start was acknowledged, or the verb before it was given
 }
 
 // makePlan is a function of the options alone.
@@ -97,6 +104,12 @@ func makePlan(o Options) plan {
 	kinds := workflows()
 	for i := 0; p.tasks < o.Tasks; i++ {
 		w := kinds[1+rng.IntN(len(kinds)-1)]
+		switch rng.IntN(8) { // what verbs and orders are given for meanwhile comes more often
+		case 0, 1:
+			w = definition(steered)
+		case 2:
+			w = definition(pooled)
+		}
 		s := planStart(w, fmt.Sprintf("run-%d-%d", o.Seed, i), rng, true)
 		if w.name == follower {
 			s.date = time.Date(2020, 1, 1, i, 0, 0, 0, time.UTC).Format(time.RFC3339)
@@ -110,6 +123,9 @@ func makePlan(o Options) plan {
 		p.pulses = append(p.pulses, planStart(kinds[0], fmt.Sprintf("pulse-%d-%d", o.Seed, i), rng, false))
 	}
 	p.backfills = planBackfills(o, rand.New(rand.NewPCG(o.Seed, 5)))
+	p.arrivals = planArrivals(o, rand.New(rand.NewPCG(o.Seed, 6)))
+	p.notices = planNotices(o, rand.New(rand.NewPCG(o.Seed, 7)))
+	p.pools = planPools(o, rand.New(rand.NewPCG(o.Seed, 8)))
 	rng = rand.New(rand.NewPCG(o.Seed, 4))
 	p.timings = map[string][]timing{}
 	for _, c := range clockworks() {
@@ -156,11 +172,14 @@ func planStart(w workflow, key string, rng *rand.Rand, verbs bool) order {
 	if rng.IntN(2) == 0 {
 		s.params["nap"] = fmt.Sprintf("0.%d", 1+rng.IntN(9))
 	}
-	if w.name == "pooled" {
+	if w.name == pooled {
 		s.params["key"] = fmt.Sprintf("k%d", rng.IntN(2))
 	}
 	if w.name == pulse {
 		s.params["nap"] = fmt.Sprintf("0.%02d", 8+rng.IntN(12))
+	}
+	if w.name == steered && verbs {
+		return steer(s, rng)
 	}
 	long := false
 	for _, t := range w.tasks {
@@ -173,14 +192,14 @@ func planStart(w workflow, key string, rng *rand.Rand, verbs bool) order {
 	}
 	if verbs && rng.IntN(often) == 0 {
 		all := []string{"pause", "pause", "stop", "stop", "rerun", "recover", "kill", "kill", "retry", "hold", "skip", "succeed"}
-		s.verb = all[rng.IntN(len(all))]
-		s.after = time.Duration(rng.IntN(within)) * time.Millisecond
+		v := verbOrder{verb: all[rng.IntN(len(all))], after: time.Duration(rng.IntN(within)) * time.Millisecond}
 		names := make([]string, 0, len(w.tasks))
 		for name := range w.tasks {
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		s.task = names[rng.IntN(len(names))]
+		v.task = names[rng.IntN(len(names))]
+		s.verbs = []verbOrder{v}
 	}
 	return s
 }
@@ -260,7 +279,7 @@ func (p plan) String() string {
 		fmt.Fprintf(&b, "%4d %s\n", i+1, f)
 	}
 	for _, s := range p.starts {
-		fmt.Fprintf(&b, "%s %s nap=%s beats=%s api=%d %s %s %s\n", s.key, s.workflow, s.params["nap"], s.params["beats"], s.api, s.verb, s.task, s.date)
+		fmt.Fprintf(&b, "%s %s nap=%s beats=%s api=%d %v %s\n", s.key, s.workflow, s.params["nap"], s.params["beats"], s.api, s.verbs, s.date)
 	}
 	for _, o := range p.backfills {
 		fmt.Fprintf(&b, "%s of %d dates, %d at a time, paused after %s\n", o.key, o.dates, o.parallel, o.pause)
@@ -269,6 +288,9 @@ func (p plan) String() string {
 		for _, t := range p.timings[c.name][:100] {
 			fmt.Fprintf(&b, "%s\n", t)
 		}
+	}
+	for i := range 100 {
+		fmt.Fprintf(&b, "%s\n%s\n%s\n", p.arrivals[i], p.notices[i], p.pools[i])
 	}
 	return b.String()
 }

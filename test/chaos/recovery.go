@@ -49,7 +49,7 @@ func (r *run) recoveries(lines []entry) []recovery {
 	}
 	paused := map[string]bool{} // or whatever verb it was given: then it may wait for a person
 	for _, s := range r.started {
-		paused[s.id] = s.verb != ""
+		paused[s.id] = len(s.verbs) > 0
 	}
 	var out []recovery
 	for _, f := range r.faults {

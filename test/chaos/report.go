@@ -215,6 +215,32 @@ func (r *run) writeFires(rows []fire) {
 	r.write(filepath.Join(r.dir, "fires"), fires.Bytes())
 }
 
+// writeEvents notes what became of the events of a workflow's trigger, the latest first.
+func (r *run) writeEvents(t triggered) {
+	var events bytes.Buffer
+	for _, e := range t.events {
+		fmt.Fprintf(&events, "%s: %s, run %s: %s\n", clock(e.At), e.State, e.Instance, e.Cause)
+	}
+	r.write(filepath.Join(r.dir, "events-"+t.workflow), events.Bytes())
+}
+
+// writeOutside notes what was done outside, which triggers wait for, and to pools.
+func (r *run) writeOutside() {
+	var done bytes.Buffer
+	for _, m := range r.moved {
+		fmt.Fprintf(&done, "%s … %s  file %s\n", clock(m.from), clock(m.to), m.path)
+	}
+	for _, n := range r.sent {
+		fmt.Fprintf(&done, "%s … %s  notification %s, sent: %t\n", clock(n.asked), clock(n.done), n.payload, n.sent)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.sizes)) {
+		for _, s := range r.sizes[name] {
+			fmt.Fprintf(&done, "%s … %s  pool %s gives %d slots: %s\n", clock(s.asked), clock(s.done), name, s.slots, s.order)
+		}
+	}
+	r.write(filepath.Join(r.dir, "outside"), done.Bytes())
+}
+
 // evidence writes, for each run that something is wrong with, everything that is known of it.
 func (r *run) evidence(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)

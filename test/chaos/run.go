@@ -43,7 +43,7 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 	}
 	r := &run{
 		opt: o, id: filepath.Base(dir), dir: dir, ledger: filepath.Join(dir, "ledger"), log: o.Log, plan: makePlan(o),
-		seen: map[string][]sighting{}, result: &Result{Options: o, Dir: dir, looked: map[string]int{}},
+		seen: map[string][]sighting{}, sizes: firstSizes(), given: map[string][]time.Time{}, result: &Result{Options: o, Dir: dir, looked: map[string]int{}},
 	}
 	if r.net, err = o.network(r.log); err != nil {
 		return nil, err
@@ -55,6 +55,7 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 	err = r.work(ctx)
 	r.writeFaults()
 	r.writeOrders()
+	r.writeOutside()
 	if len(r.result.violations) > 0 || len(r.faulty) > 0 {
 		r.evidence(ctx)
 	}
@@ -98,6 +99,9 @@ func (r *run) work(ctx context.Context) error {
 	if err := r.openDesks(ctx); err != nil {
 		return err
 	}
+	if err := r.openTriggers(ctx); err != nil {
+		return err
+	}
 	r.log("the cluster is up after %s; %s", time.Since(begun).Round(time.Millisecond), r.net.kind())
 
 	r.begun = time.Now()
@@ -107,6 +111,7 @@ func (r *run) work(ctx context.Context) error {
 	eyes.Go(func() { r.observe(watching) })
 	eyes.Go(func() { r.metrics(watching) })
 	eyes.Go(func() { r.sleeps(watching) })
+	eyes.Go(func() { r.holders(watching) })
 	for _, n := range r.nodes {
 		if n.role != roleStore && n.role != roleRegistry {
 			eyes.Go(func() { n.keep(watching, func(last string) { r.fell(n, last) }) })
@@ -116,6 +121,9 @@ func (r *run) work(ctx context.Context) error {
 	load.Go(func() { r.runs(ctx, r.plan.length()) })
 	load.Go(func() { r.timings(breaking, ctx) })
 	load.Go(func() { r.backfills(ctx, r.plan.length()) })
+	load.Go(func() { r.arrivals(breaking) })
+	load.Go(func() { r.notices(breaking) })
+	load.Go(func() { r.resize(breaking, ctx) })
 	wait(ctx, r.opt.Lease/2)
 	r.breakAll(ctx)
 	calm()
@@ -123,6 +131,7 @@ func (r *run) work(ctx context.Context) error {
 	r.log("%6.1fs  the faults are over, what is left comes to its end", time.Since(r.begun).Seconds())
 	r.fired(ctx)
 	r.backfilled(ctx)
+	r.happened(ctx)
 	settling, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	open := r.settle(settling)
 	cancel()

@@ -5,6 +5,7 @@ package chaos
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -43,10 +44,10 @@ say begin
 	ends = `sleep "$nap"
 say end
 `
-	// An item fails once, and gives something that tells which it is.
+	// An item fails once, and gives something that tells which it is, unless its disk is full.
 	fails1 = `if [ "$BATON_ATTEMPT" = 1 ] && [ "${map.index}" = 1 ]; then say fail; exit 75; fi
 `
-	gives = `echo "{\"item\": \"${map.index}\"}" >"$BATON_OUTPUT"
+	gives = `echo "{\"item\": \"${map.index}\"}" >"$BATON_OUTPUT" || { say fail; exit 75; }
 `
 )
 
@@ -82,11 +83,12 @@ func workflows() []workflow {
 			"a": {}, "b": {needs: []string{"a"}, beats: true}, "c": {needs: []string{"a"}, once: true},
 			"d": {needs: []string{"a"}, flaky: true}, "e": {needs: []string{"b", "c", "d"}, join: "all_done"},
 		}},
-		{"pooled", map[string]step{
+		{pooled, map[string]step{
 			"a": {pool: narrow, takes: 1}, "b": {pool: narrow, takes: 2, flaky: true}, "c": {pool: narrow, takes: 1, once: true},
 			"d": {pool: mutex, takes: 1, beats: true}, "e": {needs: []string{"a", "b"}, pool: mutex, takes: 1},
 		}},
 		{"items", map[string]step{"m": {items: 6}, "z": {needs: []string{"m"}}}},
+		{steered, map[string]step{"m": {items: 8}, "n": {needs: []string{"m"}, join: "all_done", items: 4}, "z": {needs: []string{"m", "n"}, join: "all_done"}}},
 		{follower, map[string]step{"d": {after: ahead}, "z": {needs: []string{"d"}}}},
 	}
 }
@@ -104,6 +106,12 @@ const (
 	follower = "follower"
 	ahead    = "ahead"
 	dated    = "dated"
+)
+
+// steered is the workflow with maps that is given several verbs while their items run, pooled that with limits that change.
+const (
+	steered = "steered"
+	pooled  = "pooled"
 )
 
 // file is the workflows as Baton reads them; JSON is YAML.
@@ -181,7 +189,7 @@ func (s step) does() map[string]any {
 
 // definition of a workflow by name.
 func definition(name string) workflow {
-	for _, w := range append(workflows(), others()...) {
+	for _, w := range slices.Concat(workflows(), others(), outsiders()) {
 		if w.name == name {
 			return w
 		}
