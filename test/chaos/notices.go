@@ -66,13 +66,13 @@ func (r *run) notices(ctx context.Context) {
 		if wait(ctx, a.after); ctx.Err() != nil {
 			return
 		}
-		r.announce(a)
+		r.announce(context.WithoutCancel(ctx), a)
 	}
 }
 
-// announce sends notifications. It is not ended by the end of the load, which would leave open what became of them.
-func (r *run) announce(a announcement) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+// announce sends notifications.
+func (r *run) announce(ctx context.Context, a announcement) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	config := r.store.Copy()
 	config.Database = noticeBase
@@ -129,11 +129,11 @@ func brokenNotices(sent []notice, t triggered, once bool) (out []violation) {
 		of[in.Params["key"]] = append(of[in.Params["key"]], in)
 	}
 	var gaps []gap
-	for _, s := range t.events {
-		if g, is := s.gap(); is {
+	for _, e := range t.events {
+		if g, is := e.gap(); is {
 			gaps = append(gaps, g)
-			if (s.Instance != "") != once {
-				out = append(out, violation{invGaps, s.Instance, fmt.Sprintf("%s: %s, and its run is %q", t.workflow, s.Cause, s.Instance)})
+			if (e.Instance != "") != once {
+				out = append(out, violation{invGaps, e.Instance, fmt.Sprintf("%s: %s, and its run is %q", t.workflow, e.Cause, e.Instance)})
 			}
 		}
 	}

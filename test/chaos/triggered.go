@@ -122,11 +122,11 @@ func (t triggered) unmatched(invariant string) (out []violation) {
 	for _, in := range t.runs {
 		of[in.ID] = in.Trigger == triggerEvent
 	}
-	for _, s := range t.events {
-		if fired := s.State == "fired"; fired != of[s.Instance] || !fired && (s.Instance != "" || s.Reason == "") {
-			out = append(out, violation{invariant, s.Instance, fmt.Sprintf("%s, %s: it is %s (%s), and its run %q is not there, or of another too", t.workflow, s.Cause, s.State, s.Reason, s.Instance)})
+	for _, e := range t.events {
+		if fired := e.State == "fired"; fired != of[e.Instance] || !fired && (e.Instance != "" || e.Reason == "") {
+			out = append(out, violation{invariant, e.Instance, fmt.Sprintf("%s, %s: it is %s (%s), and its run %q is not there, or of another too", t.workflow, e.Cause, e.State, e.Reason, e.Instance)})
 		}
-		delete(of, s.Instance)
+		delete(of, e.Instance)
 	}
 	for id := range of {
 		out = append(out, violation{invariant, id, fmt.Sprintf("run %s of workflow %s is of no event", id, t.workflow)})
