@@ -369,7 +369,7 @@ func TestCheckerBitesOnTriggers(t *testing.T) {
 	}
 
 	// Nobody listened from 10 to 15; one was sent before, two meanwhile, one perhaps later, and one then.
-	const cause = "nobody listened from 1970-01-01T00:00:10Z to 1970-01-01T00:00:15Z: the master that listened has ended"
+	const cause = "perhaps nobody listened from 1970-01-01T00:00:10Z to 1970-01-01T00:00:15Z: the master that listened has ended"
 	sent := []notice{{"a", at(5), at(5.1), true}, {"b", at(8.9), at(9.1), true}, {"c", at(16.9), at(17.1), true}, {"d", at(30), at(31), false}, {"e", at(45), at(45.1), true}}
 	for name, tc := range map[string]struct {
 		spoil func(t *triggered, sent []notice)

@@ -93,7 +93,7 @@ func (r *run) announce(ctx context.Context, a announcement) {
 // gap is a time in which nobody listened.
 type gap struct{ from, to time.Time }
 
-var gapCause = regexp.MustCompile(`^nobody listened from (\S+) to (\S+): `)
+var gapCause = regexp.MustCompile(`^perhaps nobody listened from (\S+) to (\S+): `)
 
 // gap tells whether an event is a time in which nobody listened; it is told in whole seconds.
 func (e event) gap() (g gap, is bool) {
