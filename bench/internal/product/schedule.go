@@ -106,6 +106,7 @@ type Fired struct {
 type onlooker struct {
 	s        *Server
 	from, to int64 // µs
+	behind   time.Duration
 	floors   []floor
 	seen     [2]map[int64]bool
 	late     [2][]float64
@@ -123,7 +124,7 @@ const (
 )
 
 func (s *Server) onlooker(ctx context.Context, from, to time.Time) (*onlooker, error) {
-	o := &onlooker{s: s, from: from.UnixMicro(), to: to.UnixMicro(), seen: [2]map[int64]bool{{}, {}}}
+	o := &onlooker{s: s, behind: behind, from: from.UnixMicro(), to: to.UnixMicro(), seen: [2]map[int64]bool{{}, {}}}
 	f := floor{at: time.Now()}
 	err := s.Rows.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(id), 0) FROM fire), (SELECT coalesce(max(id), 0) FROM instance)").Scan(&f.ids[0], &f.ids[1])
 	if err != nil {
@@ -135,7 +136,7 @@ func (s *Server) onlooker(ctx context.Context, from, to time.Time) (*onlooker, e
 
 func (o *onlooker) look(ctx context.Context) (err error) {
 	top := o.floors[len(o.floors)-1]
-	for len(o.floors) > 1 && time.Since(o.floors[1].at) > behind {
+	for len(o.floors) > 1 && time.Since(o.floors[1].at) > o.behind {
 		o.floors = o.floors[1:]
 	}
 	low := o.floors[0].ids
@@ -180,6 +181,9 @@ func (s *Server) Watch(ctx context.Context, t Timetable, from, to time.Time, mea
 	o, err := s.onlooker(ctx, from, to)
 	if err != nil {
 		return f, err
+	}
+	if meanwhile != nil { // which may be a death: what its ids are made for is committed by another, later
+		o.behind = patience
 	}
 	time.Sleep(time.Until(from.Add(-glance)))
 	before, start := s.Used(), time.Now()
