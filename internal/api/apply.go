@@ -180,7 +180,7 @@ func (s *Server) missingSources(ctx context.Context, docs []flow.Document) []str
 			switch kind, known := have[project][t.Notify.DataSource]; {
 			case !known:
 				warn(t.Notify.DataSource, fmt.Sprintf("trigger %s of workflow %s listens to: it hears nothing", t.Name, d.Workflow.Name))
-			case kind != "postgres":
+			case kind != flow.DataSourcePostgres:
 				warnings = append(warnings, fmt.Sprintf("trigger %s of workflow %s hears nothing: data source %s is of type %s, and only one of type postgres notifies",
 					t.Name, d.Workflow.Name, t.Notify.DataSource, kind))
 			}

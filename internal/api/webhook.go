@@ -139,10 +139,6 @@ func (in *webhookIn) proves(key string) bool {
 func (in *webhookIn) event(t flow.TriggerStanding, now flow.Time) trigger.Event {
 	headers, _ := json.Marshal(in.headers) // texts
 	e := trigger.Event{JSON: map[string]json.RawMessage{trigger.NameHeaders: headers}, DataTime: now, Zone: t.Zone, Project: t.ProjectName}
-	if json.Valid(in.RawBody) {
-		e.JSON[trigger.NameBody] = in.RawBody
-	} else {
-		e.Texts = map[string]string{trigger.NameBody: flow.Text(string(in.RawBody), webhookBodyBytes)}
-	}
+	e.Give(trigger.NameBody, in.RawBody, webhookBodyBytes)
 	return e
 }

@@ -155,6 +155,13 @@ func (w *world) until(what string, so func() bool, masters ...*master) {
 	}
 }
 
+// clockGoesOn waits until what was written is older than the clock of a file system may be behind.
+func (w *world) clockGoesOn() {
+	w.t.Helper()
+	began := time.Now()
+	w.until("the clock of the file system goes on", func() bool { return time.Since(began) > 100*time.Millisecond })
+}
+
 // starts are the causes of what became of events, the oldest first; of one that was skipped, in brackets.
 func (w *world) starts() (out []string) {
 	w.t.Helper()
@@ -240,8 +247,7 @@ func testFiles(t *testing.T, w *world) {
 	if err := os.Chtimes(filepath.Join(dir, "old.csv"), before, before); err != nil {
 		t.Fatal(err)
 	}
-	old := time.Now()
-	w.until("the clock of the file system goes on", func() bool { return time.Since(old) > 100*time.Millisecond })
+	w.clockGoesOn()
 	w.apply(arrival("came", filepath.Join(dir, "*.csv"), 0), arrival("deep", filepath.Join(dir, "**", "*.txt"), 0))
 	m := w.master("one", nil)
 	w.until("a first look", w.looks("came"), m)
@@ -490,8 +496,7 @@ func TestFirstLookIsCutShort(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	last := time.Now()
-	w.until("the clock of the file system goes on", func() bool { return time.Since(last) > 100*time.Millisecond })
+	w.clockGoesOn()
 	w.apply(arrival("came", filepath.Join(dir, "*"), 0))
 	m := w.masterBy("one", nil, &faulty{Store: w.db.Master(), from: 2, times: 1})
 	w.until("a first look", w.looks("came"), m)
@@ -541,8 +546,7 @@ func TestOtherSource(t *testing.T) {
 		}
 	}
 	write(t, filepath.Join(dir, "c", "old"), "x")
-	last := time.Now()
-	w.until("the clock of the file system goes on", func() bool { return time.Since(last) > 100*time.Millisecond })
+	w.clockGoesOn()
 	w.apply(arrival("x", filepath.Join(dir, "a", "*"), 0))
 	m := w.master("one", postgres.Dial)
 	w.until("a look", w.looks("x"), m)

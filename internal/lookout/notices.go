@@ -31,9 +31,6 @@ const (
 	maxQueue = 10_000
 )
 
-// postgres is the type of data sources that notify.
-const postgres = "postgres"
-
 // ear is a connection to one data source, for all triggers that listen there.
 type ear struct {
 	l       *Lookout
@@ -149,8 +146,8 @@ func (e *ear) connect(ctx context.Context) (Listener, error) {
 	switch {
 	case e.source == nil:
 		return nil, fmt.Errorf("its project has no data source %q; apply one", e.name)
-	case e.source.Type != postgres:
-		return nil, fmt.Errorf("data source %s is of type %s; notifications come from one of type %s", e.name, e.source.Type, postgres)
+	case e.source.Type != flow.DataSourcePostgres:
+		return nil, fmt.Errorf("data source %s is of type %s; notifications come from one of type %s", e.name, e.source.Type, flow.DataSourcePostgres)
 	}
 	password := ""
 	if e.source.Password != nil {

@@ -54,8 +54,7 @@ func (m *Master) LookOut(ctx context.Context, owner int64, seen string) (out flo
 		return out, m.wrap("look out", err)
 	}
 	out.Triggers, err = all(ctx, m.DB, q, scanOutside, `
-		SELECT `+standingColumns+`, o.since, o.looked_at, o.problem, `+itsDataSource+`
-		FROM trigger t JOIN trigger_outside o ON o.trigger_id = t.id WHERE t.enabled AND NOT t.removed ORDER BY t.id`)
+		SELECT `+standingColumns+`, o.since, o.looked_at, o.problem, `+itsDataSource+lookedOutFor)
 	return out, m.wrap("look out", err)
 }
 
@@ -84,6 +83,8 @@ func (m *Master) takeLookout(ctx context.Context, q querier, owner int64) (now f
 // itsDataSource is what a trigger needs to listen.
 const itsDataSource = "COALESCE((SELECT d.body FROM datasource d WHERE d.project_id = t.project_id AND d.name = o.datasource), '')"
 
+const lookedOutFor = " FROM trigger t JOIN trigger_outside o ON o.trigger_id = t.id WHERE t.enabled AND NOT t.removed ORDER BY t.id"
+
 // outlook is another text whenever there is something else to look out for, or in another way.
 func (m *Master) outlook(ctx context.Context, q querier) (string, error) {
 	rows, err := all(ctx, m.DB, q, func(s scanner) (string, error) {
@@ -92,8 +93,7 @@ func (m *Master) outlook(ctx context.Context, q querier) (string, error) {
 		err := s.Scan(&id, &revision, &since, &version, &source)
 		return fmt.Sprintf("%d.%d.%d.%d %s", id, revision, since, version, source), err
 	}, `
-		SELECT t.id, t.revision, o.since, (SELECT w.version FROM workflow w WHERE w.id = t.workflow_id), `+itsDataSource+`
-		FROM trigger t JOIN trigger_outside o ON o.trigger_id = t.id WHERE t.enabled AND NOT t.removed ORDER BY t.id`)
+		SELECT t.id, t.revision, o.since, (SELECT w.version FROM workflow w WHERE w.id = t.workflow_id), `+itsDataSource+lookedOutFor)
 	return strings.Join(rows, "\n"), err
 }
 

@@ -49,6 +49,21 @@ type Event struct {
 	Project  string
 }
 
+// Give names a value of the event: JSON where it is that, otherwise text, of which no more is kept than most bytes.
+func (e *Event) Give(name string, raw []byte, most int) {
+	if json.Valid(raw) {
+		if e.JSON == nil {
+			e.JSON = map[string]json.RawMessage{}
+		}
+		e.JSON[name] = raw
+		return
+	}
+	if e.Texts == nil {
+		e.Texts = map[string]string{}
+	}
+	e.Texts[name] = flow.Text(string(raw), most)
+}
+
 // opening begins an expression. A text without one is a start parameter as it stands, which the run itself resolves.
 const opening = "${{"
 

@@ -129,13 +129,13 @@ func (f *Findings) Next() (d flow.OutsideDecision, more bool) {
 	if f.first {
 		f.first, d.LookedAt = false, f.now
 		if f.old > 0 {
-			skip(&d, o, fmt.Sprintf("%d files were there before", f.old), "what was there before the trigger began to wait is no event", f.now)
+			skip(&d, o, "", fmt.Sprintf("%d files were there before", f.old), "what was there before the trigger began to wait is no event", f.now)
 		}
 	}
 	for _, file := range take(&f.came, startsAtOnce) {
 		d.Fresh = append(d.Fresh, file.FileVersion)
 		if file.Unfit != "" {
-			skip(&d, o, "file "+file.String(), file.Unfit, f.now)
+			skip(&d, o, "", "file "+file.String(), file.Unfit, f.now)
 			continue
 		}
 		start(&d, o, f.sight.event(file), "", "file "+file.String(), f.now)
@@ -152,10 +152,15 @@ func take[T any](list *[]T, most int) []T {
 }
 
 // skip adds why an event starts no run.
-func skip(d *flow.OutsideDecision, o flow.Outside, cause, reason string, now flow.Time) {
-	d.Starts = append(d.Starts, flow.TriggerStart{
-		Trigger: o.ID, Project: o.Project, Workflow: o.Workflow, State: flow.StartSkipped, Cause: cause, Reason: reason, At: now,
-	})
+func skip(d *flow.OutsideDecision, o flow.Outside, key, cause, reason string, now flow.Time) {
+	record := recordOf(o, key, cause, now)
+	record.State, record.Reason = flow.StartSkipped, reason
+	d.Starts = append(d.Starts, record)
+}
+
+// recordOf is what became of an event, a run for now.
+func recordOf(o flow.Outside, key, cause string, now flow.Time) flow.TriggerStart {
+	return flow.TriggerStart{Trigger: o.ID, Project: o.Project, Workflow: o.Workflow, State: flow.StartFired, Cause: cause, Key: key, At: now}
 }
 
 func byVersion(x, y flow.FileVersion) int {
@@ -197,7 +202,7 @@ func eventOf(o flow.Outside, at flow.Time, values map[string]json.RawMessage) Ev
 
 // start adds what becomes of one event: a run, or why there is none. The store gives the ids.
 func start(d *flow.OutsideDecision, o flow.Outside, e Event, key, cause string, now flow.Time) {
-	record := flow.TriggerStart{Trigger: o.ID, Project: o.Project, Workflow: o.Workflow, State: flow.StartFired, Cause: cause, Key: key, At: now}
+	record := recordOf(o, key, cause, now)
 	params, err := e.Params(o.Body.Params)
 	if err != nil {
 		record.State, record.Reason, record.Failed = flow.StartSkipped, err.Error(), true
@@ -227,11 +232,7 @@ func Hear(o flow.Outside, gap *Gap, notices []flow.Notice, now flow.Time) (d flo
 	taken = min(len(notices), startsAtOnce)
 	for _, n := range notices[:taken] {
 		e := eventOf(o, n.At, map[string]json.RawMessage{NameChannel: quoted(n.Channel), NameMissed: json.RawMessage("false")})
-		if json.Valid([]byte(n.Payload)) {
-			e.JSON[NamePayload] = json.RawMessage(n.Payload)
-		} else {
-			e.Texts = map[string]string{NamePayload: n.Payload}
-		}
+		e.Give(NamePayload, []byte(n.Payload), len(n.Payload))
 		start(&d, o, e, n.Key, fmt.Sprintf("notification of process %d: %s", n.PID, flow.Text(n.Payload, maxShown)), now)
 	}
 	return d, taken
@@ -249,10 +250,7 @@ func missed(d *flow.OutsideDecision, o flow.Outside, gap Gap, now flow.Time) {
 		}), gap.Key, cause, now)
 		return
 	}
-	d.Starts = append(d.Starts, flow.TriggerStart{
-		Trigger: o.ID, Project: o.Project, Workflow: o.Workflow, State: flow.StartSkipped, Cause: cause, Key: gap.Key, At: now,
-		Reason: "what was sent meanwhile is lost, for PostgreSQL keeps no notifications; with missed: once a run makes up for it",
-	})
+	skip(d, o, gap.Key, cause, "what was sent meanwhile is lost, for PostgreSQL keeps no notifications; with missed: once a run makes up for it", now)
 }
 
 func clockOf(t flow.Time) string { return t.Std().UTC().Format("2006-01-02T15:04:05Z") }

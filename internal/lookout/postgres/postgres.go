@@ -5,12 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"baton/internal/datasource"
 	"baton/internal/flow"
 	"baton/internal/lookout"
 )
@@ -18,17 +18,11 @@ import (
 // Dial connects to a database, and sees that notifications come through: a pooler that gives connections to others after
 // each transaction lets LISTEN succeed, and none come.
 func Dial(ctx context.Context, source flow.DataSource, password string) (lookout.Listener, error) {
-	config, err := pgconn.ParseConfig(source.PostgresDSN())
+	config, err := datasource.Postgres(&source, password)
 	if err != nil {
-		return nil, fmt.Errorf("the connection settings cannot be read: %w", err)
+		return nil, err
 	}
-	if password != "" {
-		config.Password = password
-	}
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = "baton"
-	}
-	config.RuntimeParams["client_encoding"] = "UTF8" // whatever the database's own is
+	config.RuntimeParams["client_encoding"] = "UTF8" // whatever the data source says: channels and payloads are read as that
 	l := &listener{}
 	heard := config.Copy()
 	heard.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) {

@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"baton/internal/datasource"
 	"baton/internal/flow"
 )
 
@@ -29,18 +29,9 @@ func (postgres) placeholder(n int) string { return "$" + strconv.Itoa(n) }
 func (postgres) begin(*script) string { return "begin" }
 
 func (postgres) open(source *flow.DataSource, password string) (*sql.DB, error) {
-	config, err := pgconn.ParseConfig(source.PostgresDSN())
+	config, err := datasource.Postgres(source, password)
 	if err != nil {
-		return nil, fmt.Errorf("the connection settings cannot be read: %w", err)
-	}
-	if password != "" {
-		config.Password = password
-	}
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = "baton"
-	}
-	if config.RuntimeParams["client_encoding"] == "" {
-		config.RuntimeParams["client_encoding"] = "UTF8" // whatever the database's own is: texts of scripts and results are UTF-8
+		return nil, err
 	}
 	return sql.OpenDB(postgresConnector{config: config}), nil
 }
